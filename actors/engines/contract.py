@@ -1,0 +1,127 @@
+"""The contract between the HTTP service and whatever generates tokens.
+
+An engine is written in one of three shapes, whichever suits it:
+
+* a *generator* engine: ``def generate(self, request, context)`` yields chunks;
+* an *async generator* engine: ``async def generate(self, request, context)`` yields chunks;
+* a *push* engine: ``def start(self, request, sink, context)`` returns at once and pushes later.
+
+``actors.engines.adapters.as_push_engine`` turns the first two into the third, which is the only
+shape the service calls. ``tests/engines/contract.py`` holds every engine to the promises below.
+
+A **chunk** is an OpenAI chunk object (a ``dict`` in the shape of ``chat.completion.chunk`` or
+``text_completion``), or ``bytes``: one complete server-sent event (``b"data: ...\\n\\n"``, or a
+comment) that is passed to the client as it is. An engine never pushes ``[DONE]``; the service ends
+the stream. An engine that knows the usage pushes it in a last chunk (``choices`` empty, ``usage``
+set) whether or not the client asked: the service drops it where it was not asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from actors.supervision.cancellation import CancellationToken
+
+__all__ = [
+    "AnyEngine",
+    "AsyncGeneratorEngine",
+    "Chunk",
+    "Context",
+    "Engine",
+    "EngineRequest",
+    "GeneratorEngine",
+    "Kind",
+    "Sink",
+]
+
+Chunk: TypeAlias = dict[str, Any] | bytes
+
+
+class Kind(StrEnum):
+    """Which of OpenAI's generating endpoints a model or a request belongs to."""
+
+    CHAT = "chat"
+    COMPLETIONS = "completions"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRequest:
+    """One client request, parsed once and validated; ``raw`` are the client's own bytes."""
+
+    kind: Kind
+    model: str
+    stream: bool
+    body: Mapping[str, Any]
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an engine may rely on while it works for one request.
+
+    ``token`` is cancelled when nobody wants the answer any more: the client left, the deadline
+    passed, or the drain ended. ``deadline`` is on ``time.monotonic()``'s clock, ``None`` for none.
+    """
+
+    request_id: str
+    token: CancellationToken = field(default_factory=CancellationToken)
+    deadline: float | None = None
+
+
+class Sink(Protocol):
+    """Where a push engine delivers; every method may be called from any thread and never blocks.
+
+    The first of :meth:`finish`, :meth:`fail` and :meth:`answer` ends the request; whatever comes
+    later is ignored, so an engine need not know that the client left.
+    """
+
+    def push(self, chunk: Chunk, tokens: int = 1) -> None:
+        """Deliver one chunk that carries ``tokens`` output tokens (0 for role, usage, comments)."""
+        ...
+
+    def answer(self, body: bytes) -> None:
+        """Deliver the whole unary answer, a JSON document, instead of chunks; ends the request."""
+        ...
+
+    def finish(self) -> None:
+        """End the request: every chunk was pushed."""
+        ...
+
+    def fail(self, error: BaseException) -> None:
+        """End the request with an error: an ``EngineError`` for the client, others stay inside."""
+        ...
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """The push shape: the only one that the service calls."""
+
+    def start(self, request: EngineRequest, sink: Sink, context: Context) -> None:
+        """Begin to answer and return at once (microseconds; no I/O on the calling thread).
+
+        Ends the sink exactly once, also after cancellation. May raise ``EngineError`` instead
+        if nothing was pushed yet.
+        """
+        ...
+
+
+class GeneratorEngine(Protocol):
+    """The simplest shape; runs on a thread of the engine's own bounded executor."""
+
+    def generate(self, request: EngineRequest, context: Context) -> Iterator[Chunk]:
+        """Yield chunks; closed (``GeneratorExit``) at the next yield after cancellation."""
+        ...
+
+
+class AsyncGeneratorEngine(Protocol):
+    """For asyncio code; runs on one event loop thread shared by all such engines."""
+
+    def generate(self, request: EngineRequest, context: Context) -> AsyncIterator[Chunk]:
+        """Yield chunks; its task is cancelled at once on cancellation."""
+        ...
+
+
+AnyEngine: TypeAlias = Engine | GeneratorEngine | AsyncGeneratorEngine

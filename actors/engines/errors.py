@@ -1,0 +1,76 @@
+"""What an engine may tell a client about a failure: each error names whose fault it is.
+
+An engine raises (or hands to ``sink.fail``) one of these when the client should learn more than
+"internal error". Any other exception is logged in full and reported to the client as a 500 with a
+fixed text: an engine's own words never leak.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "EngineBusy",
+    "EngineError",
+    "EngineRejected",
+    "EngineTimeout",
+    "EngineUnavailable",
+]
+
+
+class EngineError(Exception):
+    """A failure whose message is safe to show to the client.
+
+    ``status`` is the HTTP status, ``code`` and ``param`` are OpenAI's fields of that name,
+    ``retry_after`` is in seconds.
+    """
+
+    status = 500
+    code: str | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        if status is not None:
+            self.status = status
+        if code is not None:
+            self.code = code
+        self.param = param
+        self.retry_after = retry_after
+
+
+class EngineRejected(EngineError):
+    """The client's mistake, found by the engine (400 unless said otherwise); not worth a retry."""
+
+    status = 400
+    code = "invalid_request"
+
+
+class EngineBusy(EngineError):
+    """Full just now (429): the same request may succeed in ``retry_after`` seconds."""
+
+    status = 429
+    code = "overloaded"
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message, retry_after=retry_after)
+
+
+class EngineUnavailable(EngineError):
+    """The engine or its upstream can't be reached or broke off (502)."""
+
+    status = 502
+    code = "upstream_unavailable"
+
+
+class EngineTimeout(EngineError):
+    """The engine did not answer within its deadline (504)."""
+
+    status = 504
+    code = "upstream_timeout"

@@ -1,0 +1,1 @@
+"""Supervision on Pykka: knows actors, and nothing of models, HTTP or etcd."""

@@ -1,0 +1,1 @@
+"""Discovery: what workers announce, turned into messages to the registry."""
