@@ -1,1 +1,91 @@
-"""Supervision on Pykka: knows actors, and nothing of models, HTTP or etcd."""
+"""Supervision on Pykka: knows actors, and nothing of models, HTTP or etcd.
+
+Layers, lowest first: what is passed around (``errors exits reply mailbox events``), one actor
+(``life address runtime birth actor turn``), one child (``child incarnation``), the decision
+(``roster plan siblings``), the shell that executes it (``keeper``, and its two kinds ``supervisor``
+and ``dynamic``), the handle (``describe glance tree starting``).
+"""
+
+from actors.supervision.actor import Supervised
+from actors.supervision.address import Address, Question
+from actors.supervision.cancellation import CancellationToken, DropGuard, Registration
+from actors.supervision.child import Backoff, Child, Restart
+from actors.supervision.clock import Clock, Timer, TimerThread
+from actors.supervision.describe import ChildView, TreeView
+from actors.supervision.dynamic import DynamicChildren
+from actors.supervision.errors import (
+    ActorCrashed,
+    ActorsError,
+    AskCycle,
+    Cancelled,
+    ChildStateError,
+    GaveUp,
+    InvalidSpec,
+    MailboxFull,
+    NotDelivered,
+    StartFailed,
+    UnknownChild,
+)
+from actors.supervision.events import (
+    ChildAbandoned,
+    ChildEnded,
+    ChildRestarting,
+    ChildStarted,
+    SupervisorGaveUp,
+    SupervisorShutDown,
+    TreeEvent,
+)
+from actors.supervision.exits import Cause, Exit, Failure
+from actors.supervision.life import Watch
+from actors.supervision.mailbox import Overflow
+from actors.supervision.roster import AutoShutdown, Strategy
+from actors.supervision.starting import DynamicSupervisor, Supervisor
+from actors.supervision.tree import Tree
+from actors.supervision.turn import TurnActor
+
+__all__ = [
+    "ActorCrashed",
+    "ActorsError",
+    "Address",
+    "AskCycle",
+    "AutoShutdown",
+    "Backoff",
+    "CancellationToken",
+    "Cancelled",
+    "Cause",
+    "Child",
+    "ChildAbandoned",
+    "ChildEnded",
+    "ChildRestarting",
+    "ChildStarted",
+    "ChildStateError",
+    "ChildView",
+    "Clock",
+    "DropGuard",
+    "DynamicChildren",
+    "DynamicSupervisor",
+    "Exit",
+    "Failure",
+    "GaveUp",
+    "InvalidSpec",
+    "MailboxFull",
+    "NotDelivered",
+    "Overflow",
+    "Question",
+    "Registration",
+    "Restart",
+    "StartFailed",
+    "Strategy",
+    "Supervised",
+    "Supervisor",
+    "SupervisorGaveUp",
+    "SupervisorShutDown",
+    "Timer",
+    "TimerThread",
+    "Tree",
+    "TreeEvent",
+    "TreeView",
+    "TurnActor",
+    "UnknownChild",
+    "Watch",
+]

@@ -40,7 +40,15 @@ class CancellationToken:
     :meth:`signal_safe_cancel` returned.
     """
 
-    __slots__ = ("__weakref__", "_callbacks", "_cancelled", "_children", "_lock", "_parent", "_pins")
+    __slots__ = (
+        "__weakref__",
+        "_callbacks",
+        "_cancelled",
+        "_children",
+        "_lock",
+        "_parent",
+        "_pins",
+    )
 
     def __init__(self) -> None:
         self._lock: Final = threading.Lock()
@@ -192,7 +200,7 @@ class Registration:
 
     def unregister(self) -> bool:
         """Take the callback back. False if it already ran, runs now, or was taken back before."""
-        return self._token._forget(self)
+        return self._token._forget(self)  # pyright: ignore[reportPrivateUsage]  # one concept, one file
 
     def __enter__(self) -> Self:
         return self
@@ -240,5 +248,5 @@ def _nothing() -> None:
 def _call(callback: Callback) -> None:
     try:
         callback()
-    except Exception:
+    except Exception:  # noqa: BLE001  # foreign code; the other callbacks go on
         _log.exception("a cancellation callback failed; the others go on")

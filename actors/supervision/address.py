@@ -1,0 +1,246 @@
+"""The address of a child: a name that survives its restarts.
+
+``NotDelivered`` proves that a message was never handled, so :meth:`Address.ask` may send it again
+to the next incarnation, within its timeout. An exception of the handler, or a timeout, proves
+nothing and is never retried.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar, overload
+
+from actors.supervision.errors import MailboxFull, NotDelivered, UnknownChild
+from actors.supervision.exits import Exit
+from actors.supervision.life import Life, Watch
+from actors.supervision.mailbox import Letter
+from actors.supervision.reply import Reply
+
+__all__ = ["Address", "AddressBook", "Question"]
+
+_log = logging.getLogger("actors.supervision")
+
+R = TypeVar("R")
+
+LOGGED_DEAD_LETTERS: Final = 10
+"""Dead letters of one address that are logged one by one; after that each power of two is."""
+
+
+LISTED: Final = 20
+"""Paths that the message about an unknown one lists."""
+
+
+class Question(Generic[R]):
+    """The base of a message that promises the type of its answer: ``ask`` returns ``R``."""
+
+    __slots__ = ()
+
+
+class Address:
+    """Where to send messages for one child of a tree. Any thread; never stale."""
+
+    def __init__(self, path: str) -> None:
+        self.path: Final = path
+        self.epoch = 0
+        """How many incarnations there were so far."""
+        self.dead_letters = 0
+        """Messages told to nobody: the actor was down, or died before it handled them."""
+        self._inbox: Any = None
+        self._life: Life | None = None
+        self._retired = False
+        self._changed = threading.Condition()
+
+    def __repr__(self) -> str:
+        state = "up" if self.alive else "down"
+        return f"<Address {self.path} {state}, epoch {self.epoch}>"
+
+    @property
+    def id(self) -> str:
+        """The child's id: the last part of its path."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def alive(self) -> bool:
+        """Whether an incarnation is up now."""
+        return self._inbox is not None
+
+    def tell(self, message: Any) -> None:
+        """Send ``message`` and forget it. Never raises: to a dead actor it is a dead letter."""
+        inbox = self._inbox
+        if inbox is None:
+            self.dead_letter(message)
+        else:
+            inbox.put(Letter(message))
+
+    @overload
+    def ask(self, message: Question[R], *, timeout: float) -> R: ...
+
+    @overload
+    def ask(self, message: Any, *, timeout: float) -> Any: ...
+
+    def ask(self, message: Any, *, timeout: float) -> Any:
+        """Send ``message`` and wait up to ``timeout`` seconds for its answer.
+
+        While the actor is down, waits for its next incarnation. Raises what the handler raised,
+        ``pykka.Timeout``, ``NotDelivered`` (no incarnation handled it in time; ``MailboxFull`` at
+        once), or ``AskCycle``.
+        """
+        inbox = self._inbox
+        if inbox is not None:
+            reply = Reply()
+            inbox.put(Letter(message, reply))
+            try:
+                return reply.get(timeout=timeout)
+            except NotDelivered as error:
+                # One of our own mailbox, and not one that the handler met and passed on.
+                if not reply.refused or isinstance(error, MailboxFull):
+                    raise
+        return self._ask_next(message, inbox, timeout)
+
+    def watch(self, watcher: Callable[[Exit], object]) -> Watch:
+        """Call ``watcher(exit)`` once, when the current incarnation ends; now if none is up.
+
+        The answer takes it back: ``watch.unwatch()``.
+        """
+        life = self._life
+        if life is None:
+            raise NotDelivered(f"{self.path} was never started: there is nothing to watch")
+        return life.watch(watcher)
+
+    def wait_up(self, timeout: float) -> bool:
+        """Wait up to ``timeout`` seconds for an incarnation; tell whether one is up."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._inbox is not None, timeout)
+
+    def dead_letter(self, message: Any) -> None:
+        """Count a message that nobody will handle; log it, unless there were many."""
+        self.dead_letters += 1
+        count = self.dead_letters
+        if count <= LOGGED_DEAD_LETTERS or count & (count - 1) == 0:
+            _log.warning(
+                "dead letter",
+                extra={"address": self.path, "count": count, "letter": type(message).__name__},
+            )
+
+    def begin_epoch(self) -> int:
+        """Count a new incarnation, before it is pointed to. Called by its supervisor only."""
+        self.epoch += 1
+        return self.epoch
+
+    def point_to(self, inbox: Any, life: Life) -> None:
+        """Send everything to a new incarnation from now on. Called by its supervisor only."""
+        with self._changed:
+            self._retired = False
+            self._life = life
+            self._inbox = inbox
+            self._changed.notify_all()
+
+    def clear(self, inbox: Any = None) -> None:
+        """The incarnation is gone (the one with ``inbox``, if given)."""
+        with self._changed:
+            if inbox is None or self._inbox is inbox:
+                self._inbox = None
+
+    def retire(self) -> None:
+        """No successor is to be expected: askers fail now. A new incarnation may come anyway."""
+        with self._changed:
+            self._retired, self._inbox = True, None
+            self._changed.notify_all()
+
+    def _ask_next(self, message: Any, refused_by: Any, timeout: float) -> Any:
+        """Try every incarnation that comes within ``timeout``, after ``refused_by``."""
+        deadline = time.monotonic() + timeout
+        while True:
+            inbox = self._next_inbox(refused_by, deadline)
+            if inbox is None:
+                raise NotDelivered(self._why_down(timeout))
+            reply = Reply()
+            inbox.put(Letter(message, reply))
+            try:
+                return reply.get(timeout=max(0.0, deadline - time.monotonic()))
+            except NotDelivered as error:
+                if not reply.refused or isinstance(error, MailboxFull):
+                    raise
+                refused_by = inbox
+
+    def _why_down(self, waited: float) -> str:
+        if self._retired:
+            return f"{self.path} has ended, and nobody is going to start it again"
+        return f"{self.path} was down for {waited} seconds"
+
+    def _next_inbox(self, refused_by: Any, deadline: float) -> Any:
+        """The inbox of an incarnation other than that of ``refused_by``; ``None`` in vain."""
+
+        def found() -> bool:
+            return self._inbox is not None and self._inbox is not refused_by
+
+        with self._changed:
+            left = max(0.0, deadline - time.monotonic())
+            self._changed.wait_for(lambda: self._retired or found(), left)
+            return self._inbox if found() else None
+
+
+class AddressBook:
+    """Every address of one tree, by path; outlives nested supervisors. Any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._addresses: dict[str, Address] = {}
+        # PERF: without it, forgetting one of ten thousand children would look at all of them.
+        self._below: dict[str, dict[str, None]] = {}
+
+    def enter(self, path: str) -> Address:
+        """The address of ``path``, made now if it is new."""
+        with self._lock:
+            address = self._addresses.get(path)
+            if address is None:
+                address = self._addresses[path] = Address(path)
+                self._below.setdefault(_parent(path), {})[path] = None
+            return address
+
+    def find(self, path: str) -> Address:
+        """The address of ``path``. Raises :class:`UnknownChild`."""
+        with self._lock:
+            address = self._addresses.get(path)
+            if address is None:
+                known = ", ".join(sorted(self._addresses)[:LISTED]) or "none"
+                more = ", …" if len(self._addresses) > LISTED else ""
+                raise UnknownChild(f"there is no child {path!r}; there are: {known}{more}")
+            return address
+
+    def strike(self, path: str) -> None:
+        """Forget ``path`` and whatever is below it: the child was deleted."""
+        with self._lock:
+            self._below.get(_parent(path), {}).pop(path, None)
+            paths = self._from(path)
+            struck = [self._addresses.pop(each) for each in paths if each in self._addresses]
+            for each in paths:
+                self._below.pop(each, None)
+        for address in struck:
+            address.retire()
+
+    def retire(self, path: str) -> None:
+        """Expect no successor for ``path`` nor for what is below it; ``""`` is the whole tree."""
+        with self._lock:
+            retired = [self._addresses[e] for e in self._from(path) if e in self._addresses]
+        for address in retired:
+            address.retire()
+
+    def all(self) -> list[Address]:
+        """Every address, in the order of entering."""
+        with self._lock:
+            return [*self._addresses.values()]
+
+    def _from(self, path: str) -> list[str]:
+        """``path`` and every path below it."""
+        found = [path]
+        for each in found:  # grows while it is walked
+            found.extend(self._below.get(each, ()))
+        return found
+
+
+def _parent(path: str) -> str:
+    return path.rpartition("/")[0]

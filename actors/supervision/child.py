@@ -1,0 +1,115 @@
+"""The child specification: how one child is started, stopped, restarted. Valid, or never made."""
+
+from __future__ import annotations
+
+import enum
+import math
+import random
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, Final
+
+import pykka
+
+from actors.supervision.errors import InvalidSpec
+
+__all__ = ["Backoff", "Child", "Restart"]
+
+_LONGEST_EXPONENT: Final = 60
+"""2**60 times any delay is beyond any cap; more would overflow a float in the end."""
+
+
+class Restart(enum.Enum):
+    """When a child that ended by itself is started again (OTP's words)."""
+
+    PERMANENT = "permanent"
+    """Always."""
+    TRANSIENT = "transient"
+    """Only after an abnormal end."""
+    TEMPORARY = "temporary"
+    """Never; its specification is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long to wait before a restart: ``first`` seconds, doubled each time up to ``cap``.
+
+    ``jitter`` stretches each delay at random by up to that fraction, so that children which died
+    together don't come back together. After ``reset_after`` seconds up, a child begins anew with
+    ``first``. The default is no delay at all, as in OTP.
+    """
+
+    first: float = 0.0
+    cap: float = 10.0
+    jitter: float = 0.2
+    reset_after: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("first", "cap", "jitter", "reset_after"):
+            value = getattr(self, name)
+            if not _is_seconds(value):
+                raise InvalidSpec(f"Backoff: {name} is {value!r}, but must be a number, 0 or more")
+
+    def delay(self, failures: int, rng: random.Random) -> float:
+        """Seconds to wait after so many failures in a row (0 is the first)."""
+        if self.first == 0:
+            return 0.0
+        base = min(self.cap, self.first * 2.0 ** min(failures, _LONGEST_EXPONENT))
+        return base * (1.0 + rng.random() * self.jitter)
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One child of a supervisor.
+
+    ``id`` is unique within the supervisor and part of the child's path, so it holds no ``/``.
+    ``start`` starts the actor and returns its ref: ``MyActor.start``, or a ``functools.partial``
+    of it. ``shutdown`` is how many seconds it has to stop (``None``: as long as it takes, 0: it is
+    abandoned at once); ``start_within`` how many ``on_start`` may take. A message that takes longer
+    than ``hang_after`` seconds has the actor abandoned and replaced. With ``hand_over`` the next
+    incarnation inherits what the last one published.
+
+    Raises :class:`InvalidSpec` with the value, what is allowed, and the child's id.
+    """
+
+    id: str
+    start: Callable[[], pykka.ActorRef[Any]]
+    _: KW_ONLY
+    restart: Restart = Restart.PERMANENT
+    shutdown: float | None = 5.0
+    start_within: float = 5.0
+    hang_after: float | None = None
+    backoff: Backoff = field(default_factory=Backoff)
+    significant: bool = False
+    hand_over: bool = False
+
+    def __post_init__(self) -> None:
+        for name, (allowed, holds) in _RULES.items():
+            value = getattr(self, name)
+            if not holds(value):
+                raise InvalidSpec(f"child {self.id!r}: {name} is {value!r}, but must be {allowed}")
+        if self.significant and self.restart is Restart.PERMANENT:
+            raise InvalidSpec(
+                f"child {self.id!r}: a permanent child can't be significant, it never ends for good"
+            )
+
+
+def _is_seconds(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and value >= 0
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) and bool(value) and "/" not in value and value.isprintable()
+
+
+_RULES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
+    "id": ("a printable text without '/'", _is_id),
+    "start": ("callable, as in MyActor.start", callable),
+    "restart": ("a Restart", lambda value: isinstance(value, Restart)),
+    "shutdown": ("seconds, 0 or more, or None", lambda v: v is None or _is_seconds(v)),
+    "start_within": ("seconds, above 0", lambda value: _is_seconds(value) and value > 0),
+    "hang_after": ("seconds, above 0, or None", lambda v: v is None or (_is_seconds(v) and v > 0)),
+    "backoff": ("a Backoff", lambda value: isinstance(value, Backoff)),
+    "significant": ("True or False", lambda value: isinstance(value, bool)),
+    "hand_over": ("True or False", lambda value: isinstance(value, bool)),
+}

@@ -1,0 +1,99 @@
+"""The supervisor of children that come and go: OTP's ``simple_one_for_one``.
+
+One template, no initial children; each is started with arguments of its own and restarted with the
+same. They have no order: each is restarted alone, and at the end all are told to stop at once and
+share one deadline. No step costs more with ten thousand children than with ten.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+from actors.supervision.address import Address
+from actors.supervision.child import Child, Restart
+from actors.supervision.describe import ChildView
+from actors.supervision.flags import SupervisorFlags
+from actors.supervision.keeper import Keeper
+from actors.supervision.roster import Status
+from actors.supervision.siblings import Strangers
+
+__all__ = ["DynamicActor", "DynamicChildren"]
+
+
+class DynamicActor(Keeper):
+    """Starts any number of children from ``template``, each by its own arguments."""
+
+    def __init__(self, template: Child, flags: SupervisorFlags) -> None:
+        super().__init__(flags, Strangers(flags.intensity, flags.period))
+        self._template: Final = template
+        self._numbers: Final = itertools.count(1)
+
+    def add(self, *args: Any, **kwargs: Any) -> Address:
+        """Start a child with these arguments. Raises ``StartFailed``; then nothing is kept."""
+        template = self._template
+        child = self._add(
+            replace(
+                template,
+                id=f"{template.id}-{next(self._numbers)}",
+                start=partial(template.start, *args, **kwargs),
+            )
+        )
+        if template.restart is Restart.TEMPORARY:
+            child.never_again()
+        return child.address
+
+    def stop_child(self, child_id: str) -> None:
+        """Stop a child within its ``shutdown`` and forget it. Raises ``UnknownChild``."""
+        self._find(child_id).stop()
+        self._forget(child_id)
+
+    def _stop_all(self) -> None:
+        shutdown = self._template.shutdown
+        children = [*self._children.values()]
+        for child in children:
+            child.order_to_stop()
+        # Real time, not the tree's: the wait is for real threads.
+        deadline = None if shutdown is None else time.monotonic() + shutdown
+        for child in children:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            child.wait_for_end(left)
+            self._roster.mark(child.spec.id, Status.DOWN)
+
+
+class DynamicChildren:
+    """The children of one dynamic supervisor: what :meth:`Tree.dynamic` returns. Any thread."""
+
+    def __init__(
+        self,
+        call: Callable[[Callable[[DynamicActor], Any]], Any],
+        look: Callable[[], tuple[ChildView, ...]],
+    ) -> None:
+        self._call = call
+        self._look = look
+
+    def start_child(self, *args: Any, **kwargs: Any) -> Address:
+        """Start a child with these arguments and return its address, whose ``id`` was made up.
+
+        The arguments come after those that the template's ``start`` has already; every restart
+        gets the same. Raises ``StartFailed`` with the root cause; nothing is kept of it then.
+        """
+        address: Address = self._call(lambda supervisor: supervisor.add(*args, **kwargs))
+        return address
+
+    def terminate_child(self, child: str | Address) -> None:
+        """Stop a child, by its id or address, and forget it. Raises ``UnknownChild``."""
+        child_id = child.id if isinstance(child, Address) else child
+        self._call(lambda supervisor: supervisor.stop_child(child_id))
+
+    def count(self) -> int:
+        """How many children there are, up or being restarted."""
+        return len(self._look())
+
+    def children(self) -> tuple[ChildView, ...]:
+        """What they look like just now, in the order of their starts."""
+        return self._look()

@@ -1,0 +1,45 @@
+"""From running supervisors to the records of ``describe``, waiting for nobody.
+
+Reads single attributes of what other threads change: each value was true a moment ago, even if all
+of them never were at the same moment.
+"""
+
+from __future__ import annotations
+
+from actors.supervision.describe import ChildView
+from actors.supervision.incarnation import Incarnations
+from actors.supervision.keeper import Keeper
+from actors.supervision.roster import Status
+from actors.supervision.runtime import Runtime
+
+__all__ = ["children_of", "view_of"]
+
+
+def children_of(runtime: Runtime | None) -> list[tuple[Incarnations, Status]]:
+    """The children of the supervisor that ``runtime`` runs; none if it is none, or is down."""
+    keeper = None if runtime is None else runtime.actor
+    return keeper.glance() if isinstance(keeper, Keeper) else []
+
+
+def view_of(child: Incarnations, status: Status) -> ChildView:
+    """One child, with everything below it."""
+    runtime = child.runtime
+    below = tuple(view_of(each, where) for each, where in children_of(runtime))
+    return ChildView(
+        id=child.spec.id,
+        path=child.path,
+        state=_state(runtime, status),
+        epoch=child.address.epoch,
+        mailbox_depth=0 if runtime is None else runtime.mailbox.depth,
+        busy_for=None if runtime is None else runtime.busy_for,
+        last_exit=child.last_exit,
+        supervisor=runtime is not None and isinstance(runtime.actor, Keeper),
+        children=below,
+    )
+
+
+def _state(runtime: Runtime | None, status: Status) -> str:
+    """What the child does: its incarnation knows better than the plan, if there is one."""
+    if runtime is not None:
+        return "down" if runtime.life.over else "up"
+    return "starting" if status is Status.UP else status.value

@@ -1,0 +1,177 @@
+"""One child as its supervisor holds it: starting, stopping and abandoning its incarnations.
+
+The effects of a supervisor's plan, one child at a time. Runs on the supervisor's thread only.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Final, NoReturn
+
+from actors.supervision.birth import Birth, Estate, Kin, born_under
+from actors.supervision.child import Child
+from actors.supervision.errors import StartFailed
+from actors.supervision.events import ChildAbandoned, ChildEnded, ChildRestarting, ChildStarted
+from actors.supervision.exits import Cause, Exit
+from actors.supervision.runtime import Runtime
+
+__all__ = ["Incarnations", "LeftBehind"]
+
+_log = logging.getLogger("actors.supervision")
+
+OnEnd = Callable[[Runtime, Exit], object]
+
+
+class LeftBehind:
+    """The threads of abandoned incarnations."""
+
+    def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
+
+    def __len__(self) -> int:
+        """How many of them still run."""
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        return len(self._threads)
+
+    def add(self, thread: threading.Thread) -> None:
+        """Count ``thread`` as long as it runs."""
+        self._threads.append(thread)
+
+
+class Incarnations:
+    """The incarnations of one child, at most one of them up."""
+
+    def __init__(self, spec: Child, path: str, kin: Kin, left_behind: LeftBehind) -> None:
+        self.spec = spec
+        self.path: Final = path
+        self.address: Final = kin.book.enter(path)
+        """The child's address, the same for all its incarnations."""
+        self.runtime: Runtime | None = None
+        self.failures = 0
+        self.last_exit: Exit | None = None
+        self._kin = kin
+        self._estate = Estate()
+        self._up_since = 0.0
+        self._left_behind = left_behind
+
+    def start(self, on_end: OnEnd) -> None:
+        """Bring a new incarnation up; ``on_end(runtime, exit)`` is called when it ends.
+
+        Raises :class:`StartFailed` when it is not up within ``start_within`` seconds.
+        """
+        spec = self.spec
+        # Each incarnation gets an estate of its own: an abandoned one may go on publishing.
+        self._estate = Estate(self._estate.state if spec.hand_over else None)
+        runtime = self._make(Birth(self.path, self.address, self._kin, self._estate))
+        if not runtime.life.settled.wait(spec.start_within):
+            self._abandon(runtime)
+            cause = TimeoutError(f"on_start took longer than {spec.start_within:g} s")
+            raise StartFailed(spec.id, cause)
+        if runtime.start_error is not None:
+            raise StartFailed(spec.id, runtime.start_error)
+        self.runtime = runtime
+        self._up_since = self._kin.clock.monotonic()
+        # In this order: whoever is answered by it finds that the listeners know of it.
+        self._kin.events.tell(ChildStarted(self.path, self.address.begin_epoch()))
+        self.address.point_to(runtime.mailbox, runtime.life)
+        runtime.life.watch(partial(on_end, runtime))
+
+    def ended(self, exit_: Exit) -> None:
+        """Note that the current incarnation ended by itself."""
+        if self._kin.clock.monotonic() - self._up_since >= self.spec.backoff.reset_after:
+            self.failures = 0
+        self._gone(exit_)
+        self._log_end(exit_)
+
+    def stop(self) -> None:
+        """Stop the current incarnation within ``shutdown``; abandon it if it takes longer."""
+        self.order_to_stop()
+        self.wait_for_end(self.spec.shutdown)
+
+    def order_to_stop(self) -> None:
+        """Tell the current incarnation to stop, and don't wait."""
+        runtime = self.runtime
+        if runtime is not None:
+            runtime.stopped_by_supervisor = True
+            if self.spec.shutdown != 0:
+                runtime.actor.actor_ref.stop(block=False)
+
+    def wait_for_end(self, within: float | None) -> None:
+        """Wait for the end that was ordered; after ``within`` seconds abandon the incarnation."""
+        runtime = self.runtime
+        if runtime is None:
+            return
+        ended = threading.Event()
+        runtime.life.watch(lambda _exit: ended.set())
+        if not ended.wait(within):
+            self._abandon(runtime)
+        self._gone(runtime.life.exit or Exit(Cause.SHUTDOWN))
+
+    def never_again(self) -> None:
+        """Keep nothing of what the child was started with: it will not be started again."""
+        self.spec = replace(self.spec, start=_never)
+
+    def abandon_if_hung(self, now: float) -> bool:
+        """Cut the incarnation off if its current message takes longer than ``hang_after``."""
+        runtime, limit = self.runtime, self.spec.hang_after
+        if runtime is None or limit is None or runtime.busy_since is None:
+            return False
+        if now - runtime.busy_since <= limit:
+            return False
+        self._abandon(runtime)
+        return True
+
+    def delay(self, rng: random.Random) -> float:
+        """Seconds until the next attempt, by the backoff and how often it failed lately."""
+        delay = self.spec.backoff.delay(self.failures, rng)
+        self.failures += 1
+        self._kin.events.tell(ChildRestarting(self.path, delay))
+        return delay
+
+    def _make(self, birth: Birth) -> Runtime:
+        try:
+            with born_under(birth):
+                ref = self.spec.start()
+            return birth.runtime_of(ref)
+        except StartFailed:
+            raise
+        except BaseException as error:  # e.g. sys.exit() in a constructor: not the supervisor's end
+            raise StartFailed(self.spec.id, error) from error
+
+    def _gone(self, exit_: Exit) -> None:
+        self.runtime = None
+        self.last_exit = exit_
+        self.address.clear()
+        self._kin.events.tell(ChildEnded(self.path, exit_))
+
+    def _abandon(self, runtime: Runtime) -> None:
+        stack = _stack_of(runtime.thread)
+        _log.error("abandoned %s: it did not end in time", self.path, extra={"stack": stack})
+        self._kin.events.tell(ChildAbandoned(self.path, stack))
+        runtime.abandon(Exit(Cause.HUNG))
+        if runtime.thread is not None:
+            self._left_behind.add(runtime.thread)
+
+    def _log_end(self, exit_: Exit) -> None:
+        if exit_.abnormal:
+            trace = exit_.error.traceback if exit_.error is not None else ""
+            _log.error("%s ended: %s", self.path, exit_, extra={"stack": trace})
+        else:
+            _log.info("%s ended: %s", self.path, exit_)
+
+
+def _never() -> NoReturn:
+    raise AssertionError("a temporary child is never started again")
+
+
+def _stack_of(thread: threading.Thread | None) -> str:
+    """Where ``thread`` is just now, as Python prints it."""
+    frame = sys._current_frames().get(thread.ident or 0) if thread is not None else None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # documented
+    return "".join(traceback.format_stack(frame)) if frame is not None else ""

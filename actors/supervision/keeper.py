@@ -1,0 +1,255 @@
+"""What every kind of supervisor does: hears of deaths, and carries out what the plan decides.
+
+An actor itself: it handles one thing at a time, so nothing of it is locked. Deaths, retries and
+calls reach it as control messages, ahead of whatever users send it; one about an incarnation that
+is not the current one is stale and ignored. If a supervisor ends, however it ends, its children end
+before anybody hears of it.
+"""
+
+from __future__ import annotations
+
+import random
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Any, Final
+
+from actors.supervision.actor import Supervised
+from actors.supervision.birth import Kin, current_birth
+from actors.supervision.child import Child
+from actors.supervision.errors import GaveUp, StartFailed, UnknownChild
+from actors.supervision.events import SupervisorGaveUp, SupervisorShutDown
+from actors.supervision.exits import Cause, Exit
+from actors.supervision.flags import SupervisorFlags
+from actors.supervision.hung import HungWatch
+from actors.supervision.incarnation import Incarnations, LeftBehind
+from actors.supervision.mailbox import Control, Letter
+from actors.supervision.plan import (
+    Action,
+    Ended,
+    Event,
+    Forget,
+    GiveUp,
+    Later,
+    RetryDue,
+    ShutDown,
+    Start,
+    StartFailedAgain,
+    Stop,
+)
+from actors.supervision.roster import Member, Status
+from actors.supervision.runtime import Runtime
+from actors.supervision.siblings import Roster
+
+__all__ = ["Call", "Keeper"]
+
+
+@dataclass(frozen=True, slots=True)
+class Down(Control):
+    """The incarnation ``runtime`` of ``child`` ended by itself."""
+
+    child: str
+    runtime: Runtime
+    exit: Exit
+
+
+@dataclass(frozen=True, slots=True)
+class Due(Control):
+    """A child's backoff is over."""
+
+    event: RetryDue
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Control):
+    """Run ``work(supervisor)`` on the supervisor's thread and answer its result."""
+
+    work: Callable[[Any], Any]
+
+
+class LookForHung(Control):
+    """Time to look whether a child hangs."""
+
+
+class Keeper(Supervised):
+    """The shell around the plan: every effect, no decision."""
+
+    def __init__(self, flags: SupervisorFlags, roster: Roster) -> None:
+        super().__init__()
+        birth = current_birth()
+        if birth is None:
+            raise RuntimeError("start a supervisor with Supervisor.start or as Supervisor.child")
+        self._path: Final = birth.path
+        self._kin: Final[Kin] = birth.kin
+        self._flags: Final = flags
+        self._roster: Final = roster
+        self._children: Final[dict[str, Incarnations]] = {}
+        self._left_behind: Final = LeftBehind()
+        self._hung: Final = HungWatch(
+            birth.kin.clock, self._children, partial(self._post, LookForHung())
+        )
+        # Not for secrets: spreads restarts in time.
+        self._rng: Final = random.Random()  # noqa: S311
+
+    # The hooks: all on the supervisor's own thread.
+
+    def on_receive(self, message: Any) -> Any:
+        """Handle a death, a retry, a call, or the time to look for hung children."""
+        match message:
+            case Call():
+                return message.work(self)
+            case Down():
+                self._on_down(message)
+            case Due():
+                self._decide(message.event)
+            case LookForHung():
+                self._hung.look()
+                self._gave_up_on_abandoned()
+            case _:
+                super().on_receive(message)
+        return None
+
+    def on_stop(self) -> None:
+        """Stop every child."""
+        self._stop_all()
+
+    def on_failure(
+        self,
+        exception_type: type[BaseException] | None,  # noqa: ARG002  # Pykka's signature
+        exception_value: BaseException | None,  # noqa: ARG002
+        traceback: TracebackType | None,  # noqa: ARG002
+    ) -> None:
+        """Crashed: the children must not outlive it."""
+        self._stop_all()
+
+    # For trees.
+
+    def glance(self) -> list[tuple[Incarnations, Status]]:
+        """The children in start order, with where they stand. Any thread; also after the end."""
+        known = ((self._children.get(each.id), each.status) for each in self._roster.members)
+        return [(child, status) for child, status in known if child is not None]
+
+    @abstractmethod
+    def stop_child(self, child_id: str) -> None:
+        """Stop a child within its ``shutdown``."""
+
+    # The shell around ``plan``.
+
+    @abstractmethod
+    def _stop_all(self) -> None:
+        """Stop every child and mark it down."""
+
+    def _add(self, spec: Child) -> Incarnations:
+        """Start a new child, as the last one; nothing is kept of one that fails to start."""
+        child = Incarnations(spec, self._path_of(spec.id), self._kin, self._left_behind)
+        self._children[spec.id] = child
+        self._roster.add(Member(spec.id, spec.restart, significant=spec.significant))
+        try:
+            self._bring_up(child)
+        except BaseException:
+            self._forget(spec.id)
+            raise
+        return child
+
+    def _bring_up(self, child: Incarnations) -> None:
+        child.start(partial(self._post_down, child.spec.id))
+        self._roster.mark(child.spec.id, Status.UP)
+        self._hung.expect(child.spec.hang_after)
+
+    def _on_down(self, down: Down) -> None:
+        child = self._children.get(down.child)
+        if child is None or child.runtime is not down.runtime:
+            return  # stale: of an incarnation that was stopped or replaced meanwhile
+        child.ended(down.exit)
+        self._decide(Ended(down.child, down.exit.abnormal, self._kin.clock.monotonic()))
+        if self.actor_stopped.is_set():
+            return  # gave up: a supervisor above may bring everything back
+        member = self._roster.find(down.child)
+        if member is not None and member.status is Status.DOWN:
+            self._kin.book.retire(child.path)
+
+    def _decide(self, event: Event) -> None:
+        for action in self._roster.plan(event):
+            if not self._execute(action):
+                break
+
+    def _execute(self, action: Action) -> bool:
+        """Carry one action out; False if the rest of the plan is void."""
+        match action:
+            case Stop(child):
+                self._children[child].stop()
+            case Start(child):
+                return self._start_again(self._children[child])
+            case Forget(child):
+                self._forget(child)
+            case Later(child, attempt):
+                self._retry_later(RetryDue(child, attempt))
+            case GiveUp(restarts):
+                period = self._flags.period
+                self._give_up(f"{restarts} restarts within {period:g} seconds")
+            case ShutDown(child):
+                self._kin.events.tell(SupervisorShutDown(self.name, child))
+                self._end(Exit(Cause.SHUTDOWN))
+        return True
+
+    def _start_again(self, child: Incarnations) -> bool:
+        try:
+            self._bring_up(child)
+        except StartFailed as error:
+            child.last_exit = Exit.of(Cause.START, error)
+            if not self._gave_up_on_abandoned():
+                self._decide(StartFailedAgain(child.spec.id, self._kin.clock.monotonic()))
+            return False
+        return True
+
+    def _retry_later(self, due: RetryDue) -> None:
+        # Through the mailbox even without a delay: a stop can get in between.
+        delay = self._children[due.child].delay(self._rng)
+        if delay > 0:
+            self._kin.clock.call_later(delay, partial(self._post, Due(due)))
+        else:
+            self._post(Due(due))
+
+    def _gave_up_on_abandoned(self) -> bool:
+        """Whether too many threads were left behind: replacing more would only add to them."""
+        count = len(self._left_behind)
+        if count <= self._flags.max_abandoned:
+            return False
+        self._give_up(f"{count} abandoned threads still run")
+        return True
+
+    def _give_up(self, reason: str) -> None:
+        """End with ``SHUTDOWN``, as in OTP: only a permanent supervisor is started again."""
+        self._kin.events.tell(SupervisorGaveUp(self.name, self._roster.restarts, reason))
+        self._end(Exit.of(Cause.SHUTDOWN, GaveUp(f"{self.name}: {reason}")))
+
+    def _end(self, exit_: Exit) -> None:
+        """End by its own decision; the children first."""
+        self._actor_runtime.decide_end(exit_)
+        self._stop_all()
+
+    def _post(self, message: Control) -> None:
+        """Tell the supervisor itself; runs on whatever thread something happened."""
+        self._actor_runtime.mailbox.put(Letter(message))
+
+    def _post_down(self, child_id: str, runtime: Runtime, exit_: Exit) -> None:
+        if not runtime.stopped_by_supervisor:
+            self._post(Down(child_id, runtime, exit_))
+
+    def _find(self, child_id: str) -> Incarnations:
+        child = self._children.get(child_id)
+        if child is None:
+            known = ", ".join(self._children) or "none"
+            raise UnknownChild(f"{self.name} has no child {child_id!r}; it has: {known}")
+        return child
+
+    def _forget(self, child_id: str) -> None:
+        child = self._children.pop(child_id, None)
+        self._roster.drop(child_id)
+        if child is not None:
+            self._kin.book.strike(child.path)
+
+    def _path_of(self, child_id: str) -> str:
+        return f"{self._path}/{child_id}" if self._path else child_id

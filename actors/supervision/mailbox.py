@@ -1,0 +1,222 @@
+"""The inbox of a supervised actor: two lanes, closable, never blocking a sender.
+
+Invariants, each tested under its name:
+
+1. *Nothing is lost silently*: each envelope is either taken by the actor or refused; a put that
+   races with the close is refused by whichever of the two comes second.
+2. *Control first*: a stop, and what a supervisor tells itself, overtakes every user message.
+3. *First in, first out* within a lane.
+4. *Bounded if told so*: beyond ``capacity`` user messages, ``overflow`` decides who is refused.
+   Senders that race may each bring in one more; nobody ever waits for room.
+5. *Nobody waits at a closed mailbox*: ``close`` wakes the taker, who then gets ``None``.
+
+Refusing means: an ask fails with ``NotDelivered`` (so it may be sent again), a stop counts as done,
+a tell is handed to ``on_dead_letter``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+from collections import deque
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+import pykka
+from pykka.messages import _ActorStop  # pyright: ignore[reportPrivateUsage]  # how Pykka says stop
+
+from actors.supervision.cancellation import CancellationToken
+from actors.supervision.errors import InvalidSpec, MailboxFull, NotDelivered
+from actors.supervision.reply import Reply
+from actors.supervision.waits import Pending
+
+__all__ = ["Control", "Letter", "Mailbox", "Overflow", "is_stop"]
+
+
+class Letter:
+    """A message and where its answer goes: what Pykka's loop reads from an inbox, duck-typed."""
+
+    __slots__ = ("message", "reply_to")
+
+    def __init__(self, message: Any, reply_to: pykka.Future[Any] | None = None) -> None:
+        self.message = message
+        self.reply_to = reply_to
+
+
+class Control:
+    """The base of messages that overtake every other; none of them is ever refused for room."""
+
+    __slots__ = ()
+
+
+CONTROL: Final = (_ActorStop, Control)
+"""The types of the control lane."""
+
+
+class Overflow(enum.Enum):
+    """Who is refused when a bounded mailbox is full."""
+
+    REJECT = "reject"
+    """The newcomer."""
+    DROP_OLDEST = "drop_oldest"
+    """The message that has waited longest."""
+
+
+DeadLetter = Callable[[Any], object]
+
+_WAKE: Final = Letter(None)
+"""Wakes a waiting actor for the control lane; never handled."""
+
+
+def is_stop(message: object) -> bool:
+    """Whether ``message`` is Pykka's order to stop."""
+    return isinstance(message, _ActorStop)
+
+
+def _ignore(_message: Any) -> None:
+    """Nobody wants to know of dead letters."""
+
+
+class Mailbox:
+    """Many senders, one taker. ``put`` may be called from any thread and never blocks.
+
+    It stands for its actor in the search for ask cycles, so it has a name.
+    """
+
+    def __init__(
+        self,
+        capacity: int | None = None,
+        overflow: Overflow = Overflow.REJECT,
+    ) -> None:
+        _check(capacity, overflow)
+        # PERF: SimpleQueue is C; a Condition around a deque costs ten times as much a message.
+        self._user: SimpleQueue[Letter] = SimpleQueue()
+        self._control: deque[Letter] = deque()
+        self._held: Letter | None = None
+        self._closed = False
+        self._why = "the actor has ended"
+        self.capacity: Final = capacity
+        self.overflow: Final = overflow
+        self.refused = 0
+        self.on_dead_letter: DeadLetter = _ignore
+        self.name = "an actor"
+        self.token: Final = CancellationToken()
+        """Cancelled as soon as a stop is put, so that a handler which takes long can see it."""
+        self.waiting_for: Pending | None = None
+        """The reply that the actor's handler waits for."""
+
+    @property
+    def depth(self) -> int:
+        """User messages that wait; approximate while others put and take."""
+        return self._user.qsize()
+
+    def put(self, letter: Any, /) -> None:
+        """Take ``letter`` in, or refuse it."""
+        self._address_reply(letter)
+        if isinstance(letter.message, CONTROL):
+            self._put_control(letter)
+            self._user.put(_WAKE)
+        elif self.capacity is not None and self._user.qsize() >= self.capacity:
+            self._overflow(letter)
+        else:
+            self._user.put(letter)
+        if self._closed:
+            self._refuse_all()
+
+    def get(self) -> Any:
+        """The next :class:`Letter`, control before user; ``None`` once closed. Blocks."""
+        while not self._closed:
+            letter = self._held or self._user.get()
+            self._held = None
+            if self._control:
+                if letter is not _WAKE:
+                    self._held = letter
+                return self._control.popleft()
+            if letter is not _WAKE:
+                return letter
+        return None
+
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._control and self._held is None and self._user.empty()
+
+    def close(self, why: str = "the actor has ended") -> None:
+        """Refuse what waits, and whatever comes from now on. Idempotent."""
+        self._why = why
+        self._closed = True
+        self._refuse_all()
+        self._user.put(_WAKE)
+
+    def _address_reply(self, letter: Letter) -> None:
+        """Note on the reply who was asked."""
+        reply = letter.reply_to
+        if isinstance(reply, Reply):
+            reply.target = self
+
+    def _put_control(self, letter: Letter) -> None:
+        self._control.append(letter)
+        if is_stop(letter.message):
+            self.token.cancel()
+
+    def _overflow(self, letter: Letter) -> None:
+        """There is no room: refuse ``letter``, or put it in the place of the oldest."""
+        refused: Letter | None = letter
+        if self.overflow is Overflow.DROP_OLDEST:
+            refused = self._take_oldest()
+            self._append(letter)
+        if refused is not None:
+            full = f"the mailbox of {self.name} holds {self.capacity} messages already"
+            self._refuse(refused, MailboxFull(full))
+
+    def _take_oldest(self) -> Letter | None:
+        """The user message that waited longest; ``None`` if it was taken just now."""
+        try:
+            oldest = self._user.get_nowait()
+        except Empty:
+            return None
+        if oldest is _WAKE:  # belongs to a control message, which nobody may drop
+            self._user.put(_WAKE)
+            return None
+        return oldest
+
+    def _append(self, letter: Letter) -> None:
+        self._user.put(letter)
+
+    def _refuse_all(self) -> None:
+        with contextlib.suppress(IndexError):  # two threads may empty it at once
+            while True:
+                self._refuse(self._control.popleft(), NotDelivered(self._why))
+        held, self._held = self._held, None
+        if held is not None:
+            self._refuse(held, NotDelivered(self._why))
+        while True:
+            try:
+                letter = self._user.get_nowait()
+            except Empty:
+                return
+            if letter is not _WAKE:
+                self._refuse(letter, NotDelivered(self._why))
+
+    def _refuse(self, letter: Letter, error: NotDelivered) -> None:
+        reply = letter.reply_to
+        if is_stop(letter.message):
+            if reply is not None:
+                reply.set(None)
+            return
+        self.refused += 1
+        if isinstance(reply, Reply):
+            reply.refuse(error)
+        elif reply is not None:
+            reply.set_exception((type(error), error, None))
+        else:
+            self.on_dead_letter(letter.message)
+
+
+def _check(capacity: int | None, overflow: Overflow) -> None:
+    if capacity is not None and (type(capacity) is not int or capacity < 1):
+        raise InvalidSpec(
+            f"mailbox_capacity is {capacity!r}, but must be None or a whole number ≥ 1"
+        )
+    if not isinstance(overflow, Overflow):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
+        raise InvalidSpec(f"mailbox_overflow is {overflow!r}, but must be an Overflow")

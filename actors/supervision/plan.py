@@ -1,0 +1,216 @@
+"""What a supervisor does about an event: a pure function, no threads, no clock, no actors.
+
+``plan(state, event) -> (state, actions)``. The rules are OTP's (``supervisor.erl``); the shell in
+``supervisor`` executes the actions in order and feeds back what came of them.
+
+Rules of this file: every decision about restarting is made here; nothing here waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias
+
+from actors.supervision.child import Restart
+from actors.supervision.roster import AutoShutdown, Member, State, Status, Strategy
+
+__all__ = [
+    "Action",
+    "Ended",
+    "Event",
+    "Forget",
+    "GiveUp",
+    "Later",
+    "RetryDue",
+    "ShutDown",
+    "Start",
+    "StartFailedAgain",
+    "Stop",
+    "plan",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A child ended by itself."""
+
+    child: str
+    abnormal: bool
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class StartFailedAgain:
+    """A child that was to be restarted did not start."""
+
+    child: str
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDue:
+    """The delay before the attempt with this number is over."""
+
+    child: str
+    attempt: int
+
+
+Event: TypeAlias = Ended | StartFailedAgain | RetryDue
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start this child and mark it up; if it fails, drop the rest of the actions and report it."""
+
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Stop this child within its shutdown."""
+
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Drop this child's specification."""
+
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Come back with :class:`RetryDue` after the child's backoff, through the mailbox."""
+
+    child: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Too many restarts: stop all children in reverse order and end."""
+
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShutDown:
+    """Significant children ended, this one last: stop all children in reverse order and end."""
+
+    child: str
+
+
+Action: TypeAlias = Start | Stop | Forget | Later | GiveUp | ShutDown
+Plan: TypeAlias = tuple[State, tuple[Action, ...]]
+
+
+def plan(state: State, event: Event) -> Plan:
+    """What to do about ``event``: the state after it, and the actions in order."""
+    return _RULES[type(event)](state, event)
+
+
+def _ended(state: State, event: Ended) -> Plan:
+    """The truth table of restart type and reason (OTP, "Child ended by itself")."""
+    member = state.find(event.child)
+    if member is None:
+        return state, ()
+    if member.restart is Restart.TEMPORARY:
+        state = state.without(member.id)
+        return state, (Forget(member.id), *_shut_down(state, member))
+    if member.restart is Restart.TRANSIENT and not event.abnormal:
+        state = state.mark(member.id, Status.DOWN)
+        return state, _shut_down(state, member)
+    state = _count(state, event.now)
+    if state.exhausted:
+        return state, (GiveUp(len(state.restarts)),)
+    state, stops = _stop(state, _others(state, member))
+    return _wait(state, member, stops)
+
+
+def _shut_down(state: State, ended: Member) -> tuple[Action, ...]:
+    """Whether the end of a child that stays away ends the supervisor, too."""
+    if not ended.significant or state.auto_shutdown is AutoShutdown.NEVER:
+        return ()
+    others = any(each.significant and each.status is not Status.DOWN for each in state.members)
+    if others and state.auto_shutdown is AutoShutdown.ALL_SIGNIFICANT:
+        return ()
+    return (ShutDown(ended.id),)
+
+
+def _start_failed(state: State, event: StartFailedAgain) -> Plan:
+    """Try again. Who of the group did start stays up until then, as in OTP."""
+    member = state.find(event.child)
+    if member is None:
+        return state, ()
+    state = _count(state, event.now)
+    if state.exhausted:
+        return state, (GiveUp(len(state.restarts)),)
+    return _wait(state, member)
+
+
+def _count(state: State, now: float) -> State:
+    """With one restart more, and a new number for the attempt."""
+    window = (now, *(each for each in state.restarts if each >= now - state.period))
+    return replace(state, restarts=window, attempts=state.attempts + 1)
+
+
+def _wait(state: State, member: Member, stops: tuple[Action, ...] = ()) -> Plan:
+    """Let ``member``, and whoever of its group is down with it, wait for the new attempt."""
+    group = _others(state, member)
+    waiting = {member.id, *(each.id for each in group if each.status is Status.RESTARTING)}
+    return state.wait(waiting, state.attempts), (*stops, Later(member.id, state.attempts))
+
+
+def _retry(state: State, event: RetryDue) -> Plan:
+    """Apply the strategy: stop who is up again meanwhile; start them all, first first.
+
+    If the child itself was stopped by hand while it waited, its siblings come back without it.
+    """
+    waiting = tuple(each for each in state.members if each.waits_for(event.attempt))
+    member = next((each for each in waiting if each.id == event.child), None)
+    group = waiting if member is None else _concerned(state, member)
+    state, stops = _stop(state, tuple(each for each in group if each not in waiting))
+    starting = [each.id for each in group if state.find(each.id) is not None]
+    return state.wait(starting, event.attempt), (*stops, *(Start(each) for each in starting))
+
+
+def _stop(state: State, group: tuple[Member, ...]) -> Plan:
+    """Stop those of ``group`` that are up, last first, to come back with the next attempt.
+
+    Temporary ones don't: they are forgotten.
+    """
+    up = [each.id for each in group if each.status is Status.UP]
+    gone = [each.id for each in group if each.restart is Restart.TEMPORARY]
+    state = state.wait(up, state.attempts)
+    for each in gone:
+        state = state.without(each)
+    return state, (*(Stop(each) for each in reversed(up)), *(Forget(each) for each in gone))
+
+
+def _others(state: State, member: Member) -> tuple[Member, ...]:
+    """Who is restarted with ``member``, without itself."""
+    return tuple(each for each in _concerned(state, member) if each.id != member.id)
+
+
+def _concerned(state: State, member: Member) -> tuple[Member, ...]:
+    """Who is restarted with ``member``, in start order."""
+    match state.strategy:
+        case Strategy.ONE_FOR_ONE:
+            return (member,)
+        case Strategy.ONE_FOR_ALL:
+            return state.members
+        case Strategy.REST_FOR_ONE:
+            return state.members[_position(state, member) :]
+
+
+def _position(state: State, member: Member) -> int:
+    return next(i for i, each in enumerate(state.members) if each.id == member.id)
+
+
+_RULES: Final[Mapping[type, Callable[[State, Any], Plan]]] = {
+    Ended: _ended,
+    StartFailedAgain: _start_failed,
+    RetryDue: _retry,
+}

@@ -1,0 +1,98 @@
+"""The answer to an ask: the first writer wins, later ones are told so and nothing breaks.
+
+Pykka's own future raises ``queue.Full`` at the second writer, which kills the actor's thread when
+somebody else has settled its reply. Here a timeout, a death or an abandonment may settle a reply
+at any time.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from _thread import allocate_lock
+from types import TracebackType
+from typing import Any
+
+import pykka
+
+from actors.supervision.errors import NotDelivered
+from actors.supervision.waits import Party, blocked_on
+
+__all__ = ["Reply"]
+
+OptExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
+
+
+class Reply(pykka.Future[Any]):
+    """A Pykka future on two raw locks: one decides who writes, one holds the readers back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # PERF: raw locks; a Condition costs more than the rest of an ask to a turn actor.
+        self._once = allocate_lock()
+        self._gate = allocate_lock()
+        self._gate.acquire()
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self.done = False
+        self.refused = False
+        """Whether the mailbox refused the message: then no handler ever saw it."""
+        self.target: Party | None = None
+        """The actor that was asked, known from the moment its mailbox took the message."""
+
+    def settle(self, value: Any) -> bool:
+        """Answer with ``value``; False if the reply was settled before."""
+        return self._settle(value, None)
+
+    def fail(self, error: BaseException) -> bool:
+        """Answer with ``error``; False if the reply was settled before."""
+        return self._settle(None, error)
+
+    def refuse(self, error: NotDelivered) -> bool:
+        """Tell the asker that its message was never handled; False if settled before."""
+        if not self._once.acquire(blocking=False):
+            return False
+        self.refused = True
+        self._publish(None, error)
+        return True
+
+    def set(self, value: Any | None = None) -> None:
+        """Pykka's name for :meth:`settle`; never raises."""
+        self._settle(value, None)
+
+    def set_exception(self, exc_info: OptExcInfo | None = None) -> None:
+        """Pykka's name for :meth:`fail`; the exception being handled, if none is given."""
+        error = (exc_info or sys.exc_info())[1]
+        self._settle(None, error if error is not None else RuntimeError("no exception was given"))
+
+    def get(self, *, timeout: float | None = None) -> Any:
+        """The answer, within ``timeout`` seconds (``None``: forever).
+
+        Raises what the handler raised, ``pykka.Timeout``, or :class:`AskCycle` at once when the
+        asked actor waits, directly or not, for the actor whose handler this thread runs.
+        """
+        if not self.done:
+            if self._get_hook is not None:
+                return super().get(timeout=timeout)
+            self._wait(timeout)
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def _wait(self, timeout: float | None) -> None:
+        patience = -1.0 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX)
+        with blocked_on(self):
+            if not self._gate.acquire(timeout=patience):
+                raise pykka.Timeout(f"no answer within {timeout} seconds")
+            self._gate.release()
+
+    def _settle(self, value: Any, error: BaseException | None) -> bool:
+        if not self._once.acquire(blocking=False):
+            return False
+        self._publish(value, error)
+        return True
+
+    def _publish(self, value: Any, error: BaseException | None) -> None:
+        self._value, self._error = value, error
+        self.done = True
+        self._gate.release()

@@ -1,0 +1,222 @@
+"""What runs one actor: its letters one by one, its way up, its way to die.
+
+All of it is here, and none of it on the actor's own class: a subclass that calls a method ``_run``
+or ``_handle`` must not take the place of ours. What differs from Pykka's loop, each a defect of its
+way to fail (``docs/why``):
+
+1. The end is announced from the outermost frame of the thread, so no death goes unseen.
+2. ``SystemExit``, ``KeyboardInterrupt`` and ``MemoryError`` in a handler end this actor only.
+3. An exception on *ask* crashes the actor too, if it is one of its fatal ones.
+4. The mailbox closes: an ask either reaches a handler or fails with ``NotDelivered``.
+5. A reply may be settled from outside: the first writer wins.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import pykka
+from pykka import ActorRegistry
+
+from actors.supervision.errors import ActorCrashed
+from actors.supervision.exits import Cause, Exit, Failure
+from actors.supervision.life import Life
+from actors.supervision.mailbox import Letter, Mailbox, is_stop
+from actors.supervision.reply import Reply
+from actors.supervision.waits import here
+
+__all__ = ["Runtime"]
+
+_log = logging.getLogger("actors.supervision")
+
+_ALWAYS_FATAL: Final = (MemoryError, RecursionError)
+"""After these the actor's own state is in doubt, whoever asked."""
+
+
+class Runtime:
+    """Runs ``actor`` from ``on_start`` to its burial; ``receive`` is what handles a message."""
+
+    __slots__ = (
+        "_fatal",
+        "_handling",
+        "_now",
+        "_receive",
+        "_supervised",
+        "actor",
+        "busy_since",
+        "exit",
+        "life",
+        "mailbox",
+        "name",
+        "start_error",
+        "stopped_by_supervisor",
+        "thread",
+    )
+
+    def __init__(
+        self,
+        actor: pykka.Actor,
+        name: str,
+        mailbox: Mailbox,
+        now: Callable[[], float],
+        receive: Callable[[Any], Any],
+        fatal: tuple[type[BaseException], ...],
+        *,
+        supervised: bool,
+    ) -> None:
+        self.actor: Final = actor
+        self.name: Final = name
+        self.mailbox: Final = mailbox
+        self.life: Final = Life()
+        self.thread: threading.Thread | None = None
+        self.busy_since: float | None = None
+        """When the current message was taken, by the tree's clock; ``None`` while idle."""
+        self.start_error: BaseException | None = None
+        """What ``on_start`` raised; for the supervisor that waits for it."""
+        self.stopped_by_supervisor = False
+        """Set by the supervisor before it sends the order to stop."""
+        self.exit: Exit | None = None
+        """How the actor will have ended, as soon as that is decided."""
+        self._now = now
+        self._supervised = supervised
+        self._receive = receive
+        self._fatal = (*fatal, *_ALWAYS_FATAL)
+        self._handling: Letter | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the actor takes no further message."""
+        return self.actor.actor_stopped.is_set()
+
+    @property
+    def busy_for(self) -> float | None:
+        """Seconds that the current message has taken so far; ``None`` while idle. Any thread."""
+        since = self.busy_since
+        return None if since is None else self._now() - since
+
+    def start_thread(self) -> None:
+        """Give the actor a thread of its own."""
+        # Daemons: a hung actor must not keep the process from exiting.
+        self.thread = threading.Thread(target=self._live, name=self.name, daemon=True)
+        try:
+            self.thread.start()
+        except RuntimeError as error:  # no more threads
+            self.bury(Exit.of(Cause.START, error))
+            raise
+
+    def _live(self) -> None:
+        """The whole life of the thread; its end is announced whatever happened."""
+        try:
+            if self.come_up():
+                self._take_letters()
+        except BaseException as error:  # noqa: BLE001  # e.g. an exception raised into the thread
+            self.exit = self.exit or Exit.of(Cause.CRASH, error)
+        finally:
+            self.bury()
+
+    def _take_letters(self) -> None:
+        """Handle letter by letter, until stopped or cut off."""
+        while not self.stopping:
+            letter = self.mailbox.get()
+            if letter is None:
+                return
+            if self.life.over:
+                self.mailbox.put(letter)  # closed by now: it refuses what was taken too late
+            else:
+                self.handle(letter)
+            del letter  # an idle actor must not keep its last message alive
+
+    def come_up(self) -> bool:
+        """Run ``on_start``; tell whether the actor is up."""
+        here.stack.append(self.mailbox)
+        try:
+            self.actor.on_start()
+        except BaseException as error:  # noqa: BLE001  # whatever it was, the starter must hear of it
+            self.decide_end(Exit.of(Cause.START, error))
+            # The starter chains it; the summary above keeps no frames.
+            self.start_error = error
+            return False
+        finally:
+            here.stack.pop()
+        if self.life.over:  # abandoned while starting
+            return False
+        self.life.settled.set()
+        return True
+
+    def handle(self, letter: Letter) -> None:
+        """Handle one message with all its consequences; never raises."""
+        message, reply = letter.message, letter.reply_to
+        here.stack.append(self.mailbox)
+        self._handling, self.busy_since = letter, self._now()
+        try:
+            answer = None
+            if is_stop(message):
+                self._stop()
+            else:
+                answer = self._receive(message)
+        except BaseException as error:  # noqa: BLE001  # sorted by _failed
+            self._failed(letter, error)
+        else:
+            if reply is not None:
+                reply.set(answer)
+        finally:
+            self._handling = self.busy_since = None
+            here.stack.pop()
+
+    def decide_end(self, exit_: Exit) -> None:
+        """Take no further message, and end as ``exit_`` says. On the actor's own turn."""
+        self.exit = exit_
+        self.actor.actor_stopped.set()
+
+    def abandon(self, exit_: Exit) -> None:
+        """Cut the actor off: its thread may go on, but nobody hears it any more. Any thread.
+
+        Whoever asked what is being handled is told now, instead of at the end of its timeout.
+        """
+        self.bury(exit_)
+        letter = self._handling
+        if letter is not None and isinstance(letter.reply_to, Reply):
+            letter.reply_to.fail(ActorCrashed(f"{self.name} was abandoned while it handled this"))
+
+    def bury(self, exit_: Exit | None = None) -> None:
+        """Announce the end, exactly once, in this order: closed first, then told."""
+        if self.life.over:
+            return
+        self.actor.actor_stopped.set()
+        ActorRegistry.unregister(self.actor.actor_ref)
+        self.mailbox.token.cancel()
+        self.mailbox.close()
+        self.life.end(exit_ or self.exit or Exit(Cause.NORMAL))
+
+    def _failed(self, letter: Letter, error: BaseException) -> None:
+        """Decide what an exception means: an answer, or the end."""
+        reply = letter.reply_to
+        ordinary = isinstance(error, Exception)
+        if reply is not None:
+            # Before on_failure runs, which is foreign code and may take its time.
+            told = error if ordinary else ActorCrashed(f"{self.name} crashed: {Failure(error)}")
+            reply.set_exception((type(told), told, None))
+        if reply is None or not ordinary or isinstance(error, self._fatal):
+            self._crash(error)
+
+    def _crash(self, error: BaseException) -> None:
+        self.decide_end(Exit.of(Cause.CRASH, error))
+        if not self._supervised:  # else its supervisor says so, once
+            _log.error("actor %s crashed: %s", self.name, self.exit, extra={"actor": self.name})
+        try:
+            self.actor.on_failure(type(error), error, error.__traceback__)
+        except Exception:  # noqa: BLE001  # foreign code; the crash itself is what counts
+            _log.exception("on_failure of %s failed", self.name)
+
+    def _stop(self) -> None:
+        """Pykka's order to stop, on the actor's turn."""
+        self.decide_end(Exit(Cause.SHUTDOWN if self.stopped_by_supervisor else Cause.NORMAL))
+        self.mailbox.token.cancel()
+        try:
+            self.actor.on_stop()
+        except BaseException as error:  # noqa: BLE001  # recorded as how it ended
+            self.exit = Exit.of(Cause.CRASH, error)
+            _log.exception("on_stop of %s failed", self.name)

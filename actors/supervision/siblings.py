@@ -1,0 +1,140 @@
+"""How a supervisor holds its members: as siblings that fall together, or as strangers.
+
+Both put their events to the same :func:`~actors.supervision.plan.plan`. Changed on the supervisor's
+thread only; ``members`` may be read from any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from actors.supervision.plan import Action, Event, Forget, plan
+from actors.supervision.roster import Member, State, Status, Strategy
+
+__all__ = ["Roster", "Siblings", "Strangers"]
+
+
+class Roster(Protocol):
+    """The members of one supervisor."""
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """All of them, in start order."""
+        ...
+
+    @property
+    def restarts(self) -> int:
+        """How many restarts the period has seen."""
+        ...
+
+    def find(self, child: str) -> Member | None:
+        """The member with that id."""
+        ...
+
+    def add(self, member: Member) -> None:
+        """Take a new one in, as the last."""
+        ...
+
+    def mark(self, child: str, status: Status) -> None:
+        """Note where a member stands."""
+        ...
+
+    def drop(self, child: str) -> None:
+        """Forget a member, if it is known."""
+        ...
+
+    def plan(self, event: Event) -> tuple[Action, ...]:
+        """What to do about ``event``."""
+        ...
+
+
+class Siblings:
+    """Members in start order that may be restarted together."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """See :class:`Roster`."""
+        return self._state.members
+
+    @property
+    def restarts(self) -> int:
+        """See :class:`Roster`."""
+        return len(self._state.restarts)
+
+    def find(self, child: str) -> Member | None:
+        """See :class:`Roster`."""
+        return self._state.find(child)
+
+    def add(self, member: Member) -> None:
+        """See :class:`Roster`."""
+        self._state = replace(self._state, members=(*self._state.members, member))
+
+    def mark(self, child: str, status: Status) -> None:
+        """See :class:`Roster`."""
+        self._state = self._state.mark(child, status)
+
+    def drop(self, child: str) -> None:
+        """See :class:`Roster`."""
+        self._state = self._state.without(child)
+
+    def plan(self, event: Event) -> tuple[Action, ...]:
+        """See :class:`Roster`."""
+        self._state, actions = plan(self._state, event)
+        return actions
+
+
+class Strangers:
+    """Members that are nothing to one another but for the intensity that they share.
+
+    Each event is put to the plan as if its child were the only one, so that ten thousand children
+    cost no more an event than ten.
+    """
+
+    def __init__(self, intensity: int, period: float) -> None:
+        self._state = State(Strategy.ONE_FOR_ONE, intensity, period)
+        self._members: dict[str, Member] = {}
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """See :class:`Roster`."""
+        return [*self._members.values()]
+
+    @property
+    def restarts(self) -> int:
+        """See :class:`Roster`."""
+        return len(self._state.restarts)
+
+    def find(self, child: str) -> Member | None:
+        """See :class:`Roster`."""
+        return self._members.get(child)
+
+    def add(self, member: Member) -> None:
+        """See :class:`Roster`."""
+        self._members[member.id] = member
+
+    def mark(self, child: str, status: Status) -> None:
+        """See :class:`Roster`."""
+        self._members[child] = replace(self._members[child], status=status, attempt=0)
+
+    def drop(self, child: str) -> None:
+        """See :class:`Roster`."""
+        self._members.pop(child, None)
+
+    def plan(self, event: Event) -> tuple[Action, ...]:
+        """See :class:`Roster`."""
+        member = self._members.get(event.child)
+        if member is None:
+            return ()
+        after, actions = plan(replace(self._state, members=(member,)), event)
+        self._state = replace(after, members=())
+        for changed in after.members:
+            self._members[changed.id] = changed
+            if changed.status is Status.DOWN:
+                # OTP: there is no way to start it again, so nothing of it is kept.
+                return (*actions, Forget(changed.id))
+        return actions

@@ -1,0 +1,153 @@
+"""How trees begin: the two kinds of supervisors, each as a root or as somebody's child."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pykka
+
+from actors.supervision.address import Address, AddressBook
+from actors.supervision.birth import Birth, Kin, born_under
+from actors.supervision.child import Backoff, Child, Restart
+from actors.supervision.clock import Clock, TimerThread
+from actors.supervision.dynamic import DynamicActor
+from actors.supervision.events import EventBus
+from actors.supervision.exits import Exit
+from actors.supervision.flags import SupervisorFlags
+from actors.supervision.roster import AutoShutdown, Strategy
+from actors.supervision.supervisor import SupervisorActor
+from actors.supervision.tree import Tree
+
+__all__ = ["DynamicSupervisor", "Supervisor"]
+
+NESTED_START_WITHIN = 60.0
+"""Seconds for all children of a nested supervisor together, unless said otherwise."""
+
+
+class Supervisor:
+    """Starts trees; never made itself. The running thing is a :class:`Tree`."""
+
+    @staticmethod
+    def start(
+        *children: Child,
+        strategy: Strategy = Strategy.ONE_FOR_ONE,
+        intensity: int = 1,
+        period: float = 5.0,
+        auto_shutdown: AutoShutdown = AutoShutdown.NEVER,
+        max_abandoned: int = 16,
+        name: str = "root",
+        clock: Clock | None = None,
+    ) -> Tree:
+        """Start ``children`` in order and watch over them; returns when every one is up.
+
+        ``intensity`` restarts within ``period`` seconds are borne; one more and the tree gives up
+        (see :meth:`Tree.on_exit`). Raises ``InvalidSpec``, or ``StartFailed`` with the root cause,
+        everything that was started already stopped again.
+        """
+        flags = SupervisorFlags(strategy, intensity, period, auto_shutdown, max_abandoned)
+        flags.check(children)
+        return _grow(partial(_start_supervisor, children, flags), name, clock)
+
+    @staticmethod
+    def child(
+        id: str,  # noqa: A002  # what Child calls it
+        *children: Child,
+        strategy: Strategy = Strategy.ONE_FOR_ONE,
+        intensity: int = 1,
+        period: float = 5.0,
+        auto_shutdown: AutoShutdown = AutoShutdown.NEVER,
+        max_abandoned: int = 16,
+        restart: Restart = Restart.PERMANENT,
+        backoff: Backoff | None = None,
+        start_within: float = NESTED_START_WITHIN,
+    ) -> Child:
+        """A supervisor as a child of another one; it may take as long as it needs to stop."""
+        flags = SupervisorFlags(strategy, intensity, period, auto_shutdown, max_abandoned)
+        flags.check(children)
+        return Child(
+            id,
+            partial(_start_supervisor, children, flags),
+            restart=restart,
+            shutdown=None,
+            start_within=start_within,
+            backoff=backoff or Backoff(),
+        )
+
+
+class DynamicSupervisor:
+    """Starts supervisors whose children come and go, all made from one ``template``.
+
+    The template is a :class:`Child` whose ``start`` takes further arguments, and whose id begins
+    those of the children; ``tree.dynamic(path).start_child(...)`` starts one. It can't be
+    significant. What was started dynamically is gone when the supervisor itself is restarted.
+    """
+
+    @staticmethod
+    def start(
+        template: Child,
+        *,
+        intensity: int = 1,
+        period: float = 5.0,
+        max_abandoned: int = 16,
+        name: str = "root",
+        clock: Clock | None = None,
+    ) -> Tree:
+        """Start a tree without children. Raises ``InvalidSpec``."""
+        flags = SupervisorFlags(intensity=intensity, period=period, max_abandoned=max_abandoned)
+        flags.check((template,))
+        return _grow(partial(_start_dynamic, template, flags), name, clock)
+
+    @staticmethod
+    def child(
+        id: str,  # noqa: A002  # what Child calls it
+        template: Child,
+        *,
+        intensity: int = 1,
+        period: float = 5.0,
+        max_abandoned: int = 16,
+        restart: Restart = Restart.PERMANENT,
+        backoff: Backoff | None = None,
+    ) -> Child:
+        """A dynamic supervisor as a child of another; it may take as long as it needs to stop."""
+        flags = SupervisorFlags(intensity=intensity, period=period, max_abandoned=max_abandoned)
+        flags.check((template,))
+        return Child(
+            id,
+            partial(_start_dynamic, template, flags),
+            restart=restart,
+            shutdown=None,
+            backoff=backoff or Backoff(),
+        )
+
+
+def _grow(start: Callable[[], pykka.ActorRef[Any]], name: str, clock: Clock | None) -> Tree:
+    """Start a root supervisor and wait until it is up."""
+    kin = Kin(clock or TimerThread(f"{name}-clock"), AddressBook(), EventBus())
+    birth = Birth("", Address(name), kin)
+    with born_under(birth):
+        ref = start()
+    root = birth.runtime_of(ref)
+    root.life.settled.wait()
+    if root.start_error is not None:
+        kin.clock.close()
+        raise root.start_error
+    birth.address.point_to(root.mailbox, root.life)
+    root.life.watch(partial(_turn_off, kin, birth.address))
+    return Tree(root, birth.address, kin)
+
+
+def _turn_off(kin: Kin, root: Address, _exit: Exit) -> None:
+    """The root ended: nobody waits for a successor any more, and no timer runs."""
+    root.retire()
+    kin.book.retire("")
+    kin.clock.close()
+
+
+def _start_supervisor(children: tuple[Child, ...], flags: SupervisorFlags) -> pykka.ActorRef[Any]:
+    return SupervisorActor.start(children, flags)
+
+
+def _start_dynamic(template: Child, flags: SupervisorFlags) -> pykka.ActorRef[Any]:
+    return DynamicActor.start(template, flags)

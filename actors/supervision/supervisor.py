@@ -1,0 +1,75 @@
+"""The supervisor of children that are known by name: started in order, stopped in reverse."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actors.supervision.child import Child, Restart
+from actors.supervision.errors import ChildStateError
+from actors.supervision.flags import SupervisorFlags
+from actors.supervision.incarnation import Incarnations
+from actors.supervision.keeper import Keeper
+from actors.supervision.roster import State, Status
+from actors.supervision.siblings import Siblings
+
+__all__ = ["SupervisorActor"]
+
+
+class SupervisorActor(Keeper):
+    """Starts ``children`` in order, restarts them by ``flags``, stops them in reverse order."""
+
+    def __init__(self, children: tuple[Child, ...], flags: SupervisorFlags) -> None:
+        state = State(
+            flags.strategy, flags.intensity, flags.period, auto_shutdown=flags.auto_shutdown
+        )
+        super().__init__(flags, Siblings(state))
+        self._specs: Final = children
+
+    def on_start(self) -> None:
+        """Start every child in order; on a failure stop them in reverse and raise."""
+        try:
+            for spec in self._specs:
+                self.add(spec)
+        except BaseException:
+            self._stop_all()
+            raise
+
+    # What a tree may ask for, as ``Call``.
+
+    def add(self, spec: Child) -> None:
+        """Start a new child, last in the order. Raises ``InvalidSpec`` or ``StartFailed``."""
+        self._flags.check((*(child.spec for child in self._children.values()), spec))
+        self._add(spec)
+
+    def stop_child(self, child_id: str) -> None:
+        """Stop a child and keep its specification; a temporary one is forgotten."""
+        child = self._find(child_id)
+        child.stop()
+        self._roster.mark(child_id, Status.DOWN)
+        self._kin.book.retire(child.path)
+        if child.spec.restart is Restart.TEMPORARY:
+            self._forget(child_id)
+
+    def restart_child(self, child_id: str) -> None:
+        """Start a child that is down. Raises ``ChildStateError`` otherwise."""
+        self._bring_up(self._find_down(child_id))
+
+    def delete_child(self, child_id: str) -> None:
+        """Forget a child that is down. Raises ``ChildStateError`` otherwise."""
+        self._find_down(child_id)
+        self._forget(child_id)
+
+    def _stop_all(self) -> None:
+        for member in reversed(self._roster.members):
+            self._children[member.id].stop()
+            self._roster.mark(member.id, Status.DOWN)
+
+    def _find_down(self, child_id: str) -> Incarnations:
+        child = self._find(child_id)
+        member = self._roster.find(child_id)
+        status = member.status if member is not None else Status.DOWN
+        if status is not Status.DOWN:
+            raise ChildStateError(
+                f"child {child_id!r} is {status.value}: stop it first", status.value
+            )
+        return child

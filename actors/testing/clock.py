@@ -1,0 +1,92 @@
+"""A clock that moves only when told to."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+
+from actors.supervision.clock import Timer
+
+__all__ = ["FakeClock"]
+
+
+class _Entry:
+    """One timer of a fake clock."""
+
+    def __init__(self, due: float, number: int, callback: Callable[[], object]) -> None:
+        self.key = (due, number)
+        self.callback = callback
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        """Take it back."""
+        self.cancelled = True
+
+
+class FakeClock:
+    """A :class:`~actors.supervision.Clock` for tests: pass it to ``Supervisor.start(clock=…)``.
+
+    Timers run on the thread that calls :meth:`advance`, in the order in which they are due.
+    """
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self._now = now
+        self._numbers = itertools.count()
+        self._changed = threading.Condition()
+        self._entries: list[_Entry] = []
+        self._closed = False
+
+    @property
+    def pending(self) -> int:
+        """How many timers are due later."""
+        with self._changed:
+            return self._count()
+
+    def monotonic(self) -> float:
+        """Seconds, as far as :meth:`advance` brought them."""
+        return self._now
+
+    def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
+        """Call ``callback()`` when the clock was advanced by ``delay`` seconds."""
+        with self._changed:
+            entry = _Entry(self._now + delay, next(self._numbers), callback)
+            if not self._closed:
+                self._entries.append(entry)
+                self._changed.notify_all()
+        return entry
+
+    def close(self) -> None:
+        """Drop every timer; later ones never run."""
+        with self._changed:
+            self._closed = True
+            self._entries.clear()
+
+    def advance(self, seconds: float) -> None:
+        """Let ``seconds`` pass and run what falls due, at the time it falls due."""
+        end = self._now + seconds
+        while (entry := self._next_until(end)) is not None:
+            self._now = entry.key[0]
+            entry.callback()
+        self._now = end
+
+    def wait_for_timers(self, count: int, timeout: float = 5.0) -> None:
+        """Wait, in real seconds, until at least ``count`` timers are pending.
+
+        Raises ``TimeoutError``. For tests in which another thread sets the timer.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._count() >= count, timeout):
+                raise TimeoutError(f"{self._count()} timers are pending, not {count}")
+
+    def _count(self) -> int:
+        return sum(not entry.cancelled for entry in self._entries)
+
+    def _next_until(self, end: float) -> _Entry | None:
+        with self._changed:
+            due = [each for each in self._entries if not each.cancelled and each.key[0] <= end]
+            if not due:
+                return None
+            entry = min(due, key=lambda each: each.key)
+            self._entries.remove(entry)
+            return entry
