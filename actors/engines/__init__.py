@@ -1,1 +1,50 @@
-"""Engines: whatever turns an OpenAI request into tokens, behind one contract."""
+"""Engines: whatever turns an OpenAI request into tokens, behind one contract.
+
+Here is what every engine needs. An engine that needs more is imported from its own room, and brings
+its library in only then: ``actors.engines.upstream`` (urllib3), ``actors.engines.llama``
+(xllamacpp, the extra ``llama``).
+"""
+
+from actors.engines.adapters import as_push_engine
+from actors.engines.contract import (
+    AnyEngine,
+    AsyncGeneratorEngine,
+    Chunk,
+    Context,
+    Engine,
+    EngineRequest,
+    GeneratorEngine,
+    Kind,
+    Sink,
+)
+from actors.engines.echo import EchoEngine
+from actors.engines.errors import (
+    EngineBusy,
+    EngineError,
+    EngineRejected,
+    EngineTimeout,
+    EngineUnavailable,
+)
+from actors.engines.pool import Pool
+from actors.engines.tokens import tokens_in
+
+__all__ = [
+    "AnyEngine",
+    "AsyncGeneratorEngine",
+    "Chunk",
+    "Context",
+    "EchoEngine",
+    "Engine",
+    "EngineBusy",
+    "EngineError",
+    "EngineRejected",
+    "EngineRequest",
+    "EngineTimeout",
+    "EngineUnavailable",
+    "GeneratorEngine",
+    "Kind",
+    "Pool",
+    "Sink",
+    "as_push_engine",
+    "tokens_in",
+]

@@ -7,7 +7,7 @@ An engine is written in one of three shapes, whichever suits it:
 * a *push* engine: ``def start(self, request, sink, context)`` returns at once and pushes later.
 
 ``actors.engines.adapters.as_push_engine`` turns the first two into the third, which is the only
-shape the service calls. ``tests/engines/contract.py`` holds every engine to the promises below.
+shape the service calls. ``tests/engines/test_contract.py`` holds every engine to these promises.
 
 A **chunk** is an OpenAI chunk object (a ``dict`` in the shape of ``chat.completion.chunk`` or
 ``text_completion``), or ``bytes``: one complete server-sent event (``b"data: ...\\n\\n"``, or a
@@ -102,8 +102,9 @@ class Engine(Protocol):
     def start(self, request: EngineRequest, sink: Sink, context: Context) -> None:
         """Begin to answer and return at once (microseconds; no I/O on the calling thread).
 
-        Ends the sink exactly once, also after cancellation. May raise ``EngineError`` instead
-        if nothing was pushed yet.
+        Ends the sink exactly once, also after cancellation: then with ``fail(Cancelled)``, so
+        that a cut answer never looks complete. May raise ``EngineError`` instead, here on the
+        calling thread, if nothing was pushed yet; the sink is then left alone.
         """
         ...
 
@@ -112,7 +113,10 @@ class GeneratorEngine(Protocol):
     """The simplest shape; runs on a thread of the engine's own bounded executor."""
 
     def generate(self, request: EngineRequest, context: Context) -> Iterator[Chunk]:
-        """Yield chunks; closed (``GeneratorExit``) at the next yield after cancellation."""
+        """Yield chunks; closed (``GeneratorExit``) at the next yield after cancellation.
+
+        Code that waits inside should wait on ``context.token`` to hear of it at once.
+        """
         ...
 
 
@@ -120,7 +124,7 @@ class AsyncGeneratorEngine(Protocol):
     """For asyncio code; runs on one event loop thread shared by all such engines."""
 
     def generate(self, request: EngineRequest, context: Context) -> AsyncIterator[Chunk]:
-        """Yield chunks; its task is cancelled at once on cancellation."""
+        """Yield chunks; its task is cancelled at once on cancellation. Must never block."""
         ...
 
 

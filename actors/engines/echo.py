@@ -1,0 +1,111 @@
+"""A deterministic model that answers with the question: for trying things out, and for tests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any, Final
+
+from actors.engines.contract import Chunk, Context, EngineRequest, Kind, Sink
+from actors.engines.echo_text import Plan, plan
+from actors.engines.generator import GeneratorAdapter
+from actors.supervision.errors import Cancelled
+
+__all__ = ["EchoEngine"]
+
+# Delayed answers hold a thread each while they wait for their next token.
+_MAX_DELAYED: Final = 256
+_MAX_WAITING: Final = 1_024
+
+_OBJECT: Final = {Kind.CHAT: "chat.completion.chunk", Kind.COMPLETIONS: "text_completion"}
+_ID_PREFIX: Final = {Kind.CHAT: "chatcmpl-", Kind.COMPLETIONS: "cmpl-"}
+
+
+class EchoEngine:
+    """Echoes word by word: chat the last user message's text, completions the prompt(s).
+
+    ``delay`` is in seconds a token, waited on the context's token, so that cancellation ends it at
+    once. Honours ``max_tokens`` and ``max_completion_tokens`` (``finish_reason`` ``length``),
+    ``stop``, ``n`` and lists of prompts; the last chunk is the usage. ``now`` gives ``created``.
+    """
+
+    def __init__(self, *, delay: float = 0.0, now: Callable[[], float] = time.time) -> None:
+        if delay < 0:
+            raise ValueError(f"delay is {delay} seconds: give 0 or more")
+        self._delay = delay
+        self._now = now
+        self._serial = count(1)
+        self._delayed = GeneratorAdapter(self, max_running=_MAX_DELAYED, max_waiting=_MAX_WAITING)
+
+    def start(self, request: EngineRequest, sink: Sink, context: Context) -> None:
+        """Push the whole answer at once; with a ``delay``, token by token from another thread."""
+        if self._delay > 0:
+            self._delayed.start(request, sink, context)
+            return
+        # PERF: without a delay there is nothing to wait for. A thread hop would cost more than the
+        # answer (microseconds a chunk, and their number is bounded), so the caller pushes it.
+        for chunk, tokens in self._speak(request, context):
+            if context.token.cancelled:
+                break
+            sink.push(chunk, tokens)
+        if context.token.cancelled:
+            sink.fail(Cancelled("the request was cancelled"))
+        else:
+            sink.finish()
+
+    def generate(self, request: EngineRequest, context: Context) -> Iterator[Chunk]:
+        """The answer's chunks, at the pace of ``delay``. Raises ``EngineRejected``."""
+        for chunk, tokens in self._speak(request, context):
+            if tokens and self._delay > 0 and context.token.wait(self._delay):
+                return
+            yield chunk
+
+    def _speak(self, request: EngineRequest, context: Context) -> Iterator[tuple[Chunk, int]]:
+        """Each chunk with its number of tokens."""
+        answer = plan(request.kind, request.body)
+        head: dict[str, Any] = {
+            "id": f"{_ID_PREFIX[request.kind]}{context.request_id or next(self._serial)}",
+            "object": _OBJECT[request.kind],
+            "created": int(self._now()),
+            "model": request.model,
+        }
+        spoken = _chat_choices(answer) if request.kind is Kind.CHAT else _text_choices(answer)
+        for choice, tokens in spoken:
+            yield {**head, "choices": [choice]}, tokens
+        yield {**head, "choices": [], "usage": _usage(answer)}, 0
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Refuse new delayed answers and wait for the running ones; True if all ended in time."""
+        return self._delayed.close(timeout)
+
+
+def _chat_choices(answer: Plan) -> Iterator[tuple[dict[str, Any], int]]:
+    for index, choice in enumerate(answer.choices):
+        yield _chat(index, {"role": "assistant", "content": ""}), 0
+        for token in choice.tokens:
+            yield _chat(index, {"content": token}), 1
+        yield _chat(index, {}, choice.finish), 0
+
+
+def _chat(index: int, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+    return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
+
+
+def _text_choices(answer: Plan) -> Iterator[tuple[dict[str, Any], int]]:
+    for index, choice in enumerate(answer.choices):
+        for token in choice.tokens:
+            yield _text(index, token), 1
+        yield _text(index, "", choice.finish), 0
+
+
+def _text(index: int, text: str, finish: str | None = None) -> dict[str, Any]:
+    return {"text": text, "index": index, "logprobs": None, "finish_reason": finish}
+
+
+def _usage(answer: Plan) -> dict[str, int]:
+    return {
+        "prompt_tokens": answer.prompt_tokens,
+        "completion_tokens": answer.completion_tokens,
+        "total_tokens": answer.prompt_tokens + answer.completion_tokens,
+    }

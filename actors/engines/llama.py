@@ -1,0 +1,176 @@
+"""Run a GGUF model inside this process: llama.cpp's own server, without its HTTP.
+
+Invariants: one thread of this engine's executor per running answer, never more than llama.cpp has
+slots (so that a request that waits can still be withdrawn); no exception crosses llama.cpp's
+callback; the model is given back only after every call into it has returned.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from actors.engines.contract import Context, EngineRequest, Kind, Sink
+from actors.engines.errors import EngineError, EngineRejected, EngineUnavailable
+from actors.engines.executor import BoundedExecutor
+from actors.engines.llama_answer import UsageSum, error_of, llama_request
+from actors.engines.llama_host import LlamaHost, load_llama
+from actors.engines.tokens import tokens_in_choices
+from actors.supervision.cancellation import CancellationToken
+from actors.supervision.errors import Cancelled
+
+__all__ = ["LlamaEngine"]
+
+_log = logging.getLogger("actors.engines.llama")
+
+# Requests that wait for a slot; at some seconds an answer nobody should wait longer than that.
+_MAX_WAITING: Final = 64
+# Seconds that the interpreter's exit waits for running answers: aborting takes 4-30 ms, but a
+# prompt that is being read can't be aborted. Exiting under it would abort the process (SIGABRT).
+_EXIT_SECONDS: Final = 10.0
+
+
+class LlamaEngine:
+    """Answers with the model in ``model_path``, loaded here and now (seconds).
+
+    ``alias`` is its name in answers, ``n_ctx`` the tokens of context shared out among
+    ``n_parallel`` slots, ``n_threads`` the threads that compute. Cancellation is heard at the next
+    token: llama.cpp can't be interrupted while it reads a prompt. Call :meth:`close` at the end.
+    Raises ``LlamaUnusable``, ``FileNotFoundError``, ``ValueError``, each saying what to do.
+    """
+
+    def __init__(
+        self,
+        model_path: str | Path,
+        alias: str,
+        *,
+        n_ctx: int = 4096,
+        n_parallel: int = 2,
+        n_threads: int = 1,
+        max_waiting: int = _MAX_WAITING,
+    ) -> None:
+        settings = load_llama(
+            model_path, alias, n_ctx=n_ctx, n_parallel=n_parallel, n_threads=n_threads
+        )
+        self._model = _Model(LlamaHost.private(settings), alias, n_parallel, max_waiting)
+        # Also at the interpreter's exit, before its threads are taken away.
+        self._finalizer = weakref.finalize(self, self._model.close, _EXIT_SECONDS)
+
+    def start(self, request: EngineRequest, sink: Sink, context: Context) -> None:
+        """Begin to answer on a thread of this engine. Raises ``EngineBusy`` when full."""
+        self._model.start(request, sink, context, keep=self)
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Break off what runs, give the model back; True if that ended within ``timeout`` s."""
+        return self._model.close(timeout)
+
+
+class _Model:
+    """The engine's inside, apart from it so that the engine's finalizer can close it."""
+
+    def __init__(self, host: LlamaHost, alias: str, n_parallel: int, max_waiting: int) -> None:
+        self._host = host
+        self._alias = alias
+        self._closing = CancellationToken()
+        self._executor = BoundedExecutor("llama", max_running=n_parallel, max_waiting=max_waiting)
+
+    def start(
+        self, request: EngineRequest, sink: Sink, context: Context, *, keep: LlamaEngine
+    ) -> None:
+        """``keep`` lives on until the answer has ended, though everybody else let go of it."""
+        run = partial(self._serve, request, sink, context, keep)
+        self._executor.submit(run, sink.fail, context.token)
+
+    def close(self, timeout: float) -> bool:
+        """See ``LlamaEngine.close``."""
+        self._closing.cancel()
+        if not self._executor.close(timeout):
+            _log.warning("answers still run; the model stays loaded", extra={"timeout": timeout})
+            return False
+        return self._host.drop(timeout)
+
+    def _serve(
+        self,
+        request: EngineRequest,
+        sink: Sink,
+        context: Context,
+        _keep: LlamaEngine,
+    ) -> None:
+        answer = _Answer(sink, int(request.body.get("n") or 1), self._unwanted(context))
+        try:
+            self._generate(llama_request(request, self._alias), request.kind, answer)
+            answer.end()
+        except BaseException as error:  # noqa: BLE001  # whatever failed is the sink's to tell
+            self._fail(error, sink, context)
+        else:
+            sink.finish()
+
+    def _unwanted(self, context: Context) -> Callable[[], bool]:
+        return lambda: context.token.cancelled or self._closing.cancelled
+
+    def _generate(self, body: dict[str, Any], kind: Kind, answer: _Answer) -> None:
+        server = self._host.server
+        handle = server.handle_chat_completions if kind is Kind.CHAT else server.handle_completions
+        try:
+            returned: dict[str, Any] | None = handle(body, answer.hear)
+        except ValueError as error:
+            # llama.cpp's words on the request's shape: "Expected 'messages' to be an array".
+            raise EngineRejected(str(error)) from error
+        except TypeError as error:
+            raise EngineRejected("the request can't be given to the model") from error
+        if returned is not None:
+            answer.hear(returned)
+
+    def _fail(self, error: BaseException, sink: Sink, context: Context) -> None:
+        if context.token.cancelled:
+            error = Cancelled("the request was cancelled")
+        elif self._closing.cancelled:
+            error = EngineUnavailable("the engine was closed")
+        elif isinstance(error, EngineError) and error.status >= 500:
+            _log.error("the model failed", extra={"request_id": context.request_id})
+        sink.fail(error)
+
+
+class _Answer:
+    """One answer as llama.cpp tells it: chunk by chunk, on one thread."""
+
+    def __init__(self, sink: Sink, n: int, unwanted: Callable[[], bool]) -> None:
+        self._sink = sink
+        self._unwanted = unwanted
+        self._usage = UsageSum(n)
+        self._error: BaseException | None = None
+
+    def hear(self, chunk: dict[str, Any] | None) -> bool:
+        """llama.cpp's callback; ``None`` is a sign of life. True makes it stop.
+
+        NOTE: llama.cpp swallows an exception from here and returns as if it were done.
+        """
+        try:
+            if self._error is None and chunk is not None and not self._unwanted():
+                self._push(chunk)
+        except BaseException as error:  # noqa: BLE001  # recorded, and raised by end()
+            self._error = error
+        return self._error is not None or self._unwanted()
+
+    def end(self) -> None:
+        """Push the usage; raise what went wrong on the way."""
+        if self._error is not None:
+            raise self._error
+        if self._unwanted():
+            raise Cancelled("the request was cancelled")
+        usage = self._usage.chunk()
+        if usage is None:
+            raise EngineError("the model ended without a result")
+        self._sink.push(usage, 0)
+
+    def _push(self, chunk: dict[str, Any]) -> None:
+        error = error_of(chunk)
+        if error is not None:
+            raise error
+        rest = self._usage.take(chunk)
+        if rest is not None:
+            self._sink.push(rest, tokens_in_choices(rest))

@@ -1,0 +1,176 @@
+"""Own one llama.cpp server inside this process, through the wheel ``xllamacpp``.
+
+The only module that imports it. Every trap of its life is handled here, each reproduced:
+
+1. Dropping a server right after it was made may hang for ever: one round trip comes first.
+2. It always opens a listener; in-process use gives it a Unix socket in a private folder and a
+   random key, so that nobody else can reach it.
+3. ``model`` in its answers is the file's path unless an alias is set.
+4. It keeps up to 8 GiB of prompts, prints to stderr and serves a web page unless told not to.
+5. Dropping it waits for its HTTP requests in flight for 30 s and more: that is done on a thread
+   of its own, with a deadline.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import secrets
+import shutil
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+__all__ = ["LlamaHost", "LlamaSettings", "LlamaUnusable", "load_llama"]
+
+_log = logging.getLogger("actors.engines.llama")
+
+# sockaddr_un.sun_path on Linux, its final zero included (man 7 unix).
+_SOCKET_PATH_MAX: Final = 108
+
+
+class LlamaUnusable(RuntimeError):
+    """xllamacpp is missing, does not load, or did not start; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaSettings:
+    """How a model is loaded."""
+
+    model_path: Path
+    """A GGUF file."""
+    alias: str
+    """The model's name in its answers."""
+    n_ctx: int = 4096
+    """Tokens of context, shared out among the slots (llama.cpp's rule)."""
+    n_parallel: int = 2
+    """Slots: requests that generate at once."""
+    n_threads: int = 1
+    """Threads that compute. Two or more spin at barriers, and collapse on a busy machine."""
+    embedding: bool = False
+    """Serve mean-pooled embeddings, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    host: str
+    port: int
+    api_key: str | None
+
+
+class LlamaHost:
+    """A loaded model. ``server`` is xllamacpp's; ``None`` once :meth:`drop` was called."""
+
+    def __init__(self, settings: LlamaSettings, listener: _Listener, folder: Path | None) -> None:
+        self._folder = folder
+        module = _import_xllamacpp()
+        try:
+            self.server: Any = module.Server(_params(module, settings, listener))
+            self.address: Final = str(self.server.listening_address)
+            self.server.handle_metrics()
+        except RuntimeError as error:
+            self._remove_folder()
+            raise LlamaUnusable(
+                f"llama.cpp did not start with {settings.model_path.name}: is it a GGUF model, "
+                f"and is {listener.host}:{listener.port} free?"
+            ) from error
+
+    @classmethod
+    def private(cls, settings: LlamaSettings) -> LlamaHost:
+        """Load for use inside this process only. Raises :class:`LlamaUnusable`."""
+        folder = Path(tempfile.mkdtemp(prefix="callboard-llama-"))  # mode 0700
+        path = folder / "e.sock"
+        if len(str(path)) >= _SOCKET_PATH_MAX:
+            folder.rmdir()
+            raise LlamaUnusable(
+                "the temporary folder's path is too long: set TMPDIR to a short one"
+            )
+        return cls(settings, _Listener(str(path), 0, secrets.token_hex()), folder)
+
+    @classmethod
+    def listening(cls, settings: LlamaSettings, host: str, port: int, key: str | None) -> LlamaHost:
+        """Load and serve HTTP on ``host:port`` (0 picks one). Raises :class:`LlamaUnusable`."""
+        return cls(settings, _Listener(host, port, key), None)
+
+    def drop(self, timeout: float) -> bool:
+        """Give the model back; True if that ended within ``timeout`` seconds. Idempotent.
+
+        No call of ``server`` may run any more.
+        """
+        # A box, emptied by the thread: the last reference must go there, not here.
+        box = [self.server]
+        self.server = None
+        dropper = threading.Thread(target=box.clear, name="llama-drop", daemon=True)
+        dropper.start()
+        dropper.join(timeout)
+        self._remove_folder()
+        if dropper.is_alive():
+            _log.warning("llama.cpp did not end in time", extra={"timeout": timeout})
+        return not dropper.is_alive()
+
+    def _remove_folder(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def load_llama(
+    model_path: str | Path,
+    alias: str,
+    *,
+    n_ctx: int = 4096,
+    n_parallel: int = 2,
+    n_threads: int = 1,
+    embedding: bool = False,
+) -> LlamaSettings:
+    """Checked settings. Raises ``FileNotFoundError``, ``ValueError``."""
+    path = Path(model_path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no model file {str(model_path)!r}")
+    if min(n_ctx, n_parallel, n_threads) < 1:
+        raise ValueError(
+            f"n_ctx is {n_ctx}, n_parallel {n_parallel}, n_threads {n_threads}: give 1 or more"
+        )
+    if not alias:
+        raise ValueError("a model needs an alias, the name that clients ask for")
+    return LlamaSettings(path, alias, n_ctx, n_parallel, n_threads, embedding)
+
+
+def _import_xllamacpp() -> Any:
+    try:
+        return importlib.import_module("xllamacpp")
+    except ModuleNotFoundError as error:
+        if error.name != "xllamacpp":
+            raise
+        raise LlamaUnusable(
+            "the llama engine needs xllamacpp: pip install 'callboard[llama]'"
+        ) from error
+    except ImportError as error:
+        raise LlamaUnusable(
+            f"xllamacpp does not load ({error}); it needs the system libraries libgomp1 and "
+            "libstdc++6"
+        ) from error
+
+
+def _params(module: Any, settings: LlamaSettings, listener: _Listener) -> Any:
+    params = module.CommonParams()
+    params.model.path = str(settings.model_path)
+    params.model_alias = {settings.alias}
+    params.n_ctx = settings.n_ctx
+    params.n_parallel = settings.n_parallel
+    params.cpuparams.n_threads = settings.n_threads
+    params.cpuparams_batch.n_threads = settings.n_threads
+    params.hostnames = [listener.host]
+    params.port = listener.port
+    if listener.api_key is not None:
+        params.api_keys = [listener.api_key]
+    params.endpoint_metrics = True  # the round trip of trap 1
+    params.fit_params = False
+    params.cache_ram_mib = 0
+    params.ui = False
+    params.verbosity = -1
+    if settings.embedding:
+        params.embedding = True
+        params.pooling_type = module.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    return params

@@ -1,0 +1,49 @@
+"""How many output tokens a chunk carries: one pure function, used by every adapter.
+
+NOTE: an estimate by design. A chunk is counted as one token per choice that carries output, which
+is what servers send one by one; a multi-byte character may span several tokens in one chunk. The
+exact number is in the usage chunk, where the engine sends one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from actors.engines.contract import Chunk
+from actors.engines.sse_events import EventKind, read_event
+
+__all__ = ["tokens_in", "tokens_in_choices"]
+
+# The fields of a chat delta that are output; "role" alone is not.
+_OUTPUT_FIELDS: Final = ("content", "reasoning_content", "refusal", "tool_calls", "function_call")
+
+
+def tokens_in(chunk: Chunk) -> int:
+    """The output tokens of ``chunk``: one per choice that carries output.
+
+    0 for a role, a finish reason, a usage chunk, a comment and ``[DONE]``. ``bytes`` are one
+    server-sent event. Never raises: what can't be read as a chunk counts 0.
+    """
+    if isinstance(chunk, bytes):
+        event = read_event(chunk)
+        return tokens_in_choices(event.chunk) if event.kind is EventKind.CHUNK else 0
+    return tokens_in_choices(chunk)
+
+
+def tokens_in_choices(chunk: Mapping[str, Any]) -> int:
+    """:func:`tokens_in` of a chunk object."""
+    choices = chunk.get("choices")
+    if not isinstance(choices, list):
+        return 0
+    return sum(map(_carries_output, cast("list[object]", choices)))
+
+
+def _carries_output(choice: object) -> bool:
+    if not isinstance(choice, dict):
+        return False
+    fields = cast("dict[str, Any]", choice)
+    delta = fields.get("delta")
+    if isinstance(delta, dict):
+        return any(cast("dict[str, Any]", delta).get(name) for name in _OUTPUT_FIELDS)
+    return bool(fields.get("text"))

@@ -1,0 +1,1 @@
+"""Tests of the engines; ``fixtures/`` holds the raw traffic of real servers."""

@@ -1,0 +1,123 @@
+"""llama.cpp's dialect, in dicts that the real one said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from actors.engines import EngineError, EngineRejected, EngineUnavailable, Kind
+from actors.engines.llama_answer import UsageSum, error_of, llama_request
+from tests.engines.asking import chat, complete, request
+
+
+def usage(prompt: int, completion: int) -> dict[str, Any]:
+    return {
+        "completion_tokens": completion,
+        "prompt_tokens": prompt,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": 0},
+    }
+
+
+def finish(index: int, **more: Any) -> dict[str, Any]:
+    choice = {"text": "", "index": index, "logprobs": None, "finish_reason": "length"}
+    return {"choices": [choice], "id": "chatcmpl-x", "model": "m", **more}
+
+
+def test_every_request_becomes_a_stream_with_usage_under_the_alias() -> None:
+    asked = chat(stream=False, temperature=0, stream_options={"other": 1})
+    assert llama_request(asked, "alias") == {
+        **asked.body,
+        "model": "alias",
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+def test_the_clients_body_is_left_alone() -> None:
+    asked = chat(stream=False)
+    before = dict(asked.body)
+    llama_request(asked, "alias")
+    assert asked.body == before
+
+
+@pytest.mark.parametrize("part", [{"type": "image_url"}, {"type": "input_audio"}, {}, "text", None])
+def test_content_that_is_no_text_is_refused(part: Any) -> None:
+    messages = [{"role": "user", "content": [{"type": "text", "text": "a"}, part]}]
+    with pytest.raises(EngineRejected, match="text only") as refusal:
+        llama_request(request(Kind.CHAT, {"messages": messages}), "m")
+    assert refusal.value.param == "messages"
+
+
+@pytest.mark.parametrize("messages", ["x", [None], [{"content": None}], [{"content": "a"}], None])
+def test_what_llama_can_judge_itself_is_left_to_it(messages: Any) -> None:
+    body = llama_request(request(Kind.CHAT, {"messages": messages}), "m")
+    assert body["messages"] == messages
+
+
+def test_a_chunk_without_usage_passes_as_it_is() -> None:
+    chunk = finish(0)
+    assert UsageSum(1).take(chunk) is chunk
+
+
+def test_a_usage_chunk_of_its_own_is_taken_whole() -> None:
+    total = UsageSum(1)
+    assert total.take({"choices": [], "usage": usage(42, 8), "id": "i"}) is None
+    assert total.chunk() == {
+        "id": "i",
+        "choices": [],
+        "usage": {"prompt_tokens": 42, "completion_tokens": 8, "total_tokens": 50},
+    }
+
+
+def test_usage_that_rides_on_a_finish_is_taken_off() -> None:
+    total = UsageSum(1)
+    assert total.take(finish(0, usage=usage(5, 6), timings={"x": 1})) == finish(0)
+    last = total.chunk()
+    assert last is not None
+    assert last["choices"] == []
+    assert last["usage"]["total_tokens"] == 11
+
+
+def test_prompts_count_once_and_choices_each() -> None:
+    total = UsageSum(2)
+    for index, prompt in enumerate((2, 2, 5, 5)):
+        total.take(finish(index, usage=usage(prompt, 3)))
+    last = total.chunk()
+    assert last is not None
+    assert last["usage"] == {"prompt_tokens": 7, "completion_tokens": 12, "total_tokens": 19}
+
+
+def test_without_any_usage_there_is_no_usage_chunk() -> None:
+    assert UsageSum(1).chunk() is None
+
+
+ERRORS: list[tuple[dict[str, Any], type[EngineError], int, str]] = [
+    ({"code": 400, "message": "too long", "type": "exceed_context_size_error"},
+     EngineRejected, 400, "too long"),
+    ({"code": 500, "message": "secret", "type": "server_error"},
+     EngineError, 500, "the model failed"),
+    ({"code": 503, "message": "secret", "type": "unavailable_error"},
+     EngineUnavailable, 503, "the model is not ready; try again soon"),
+    ({"code": "x", "message": "secret"}, EngineError, 500, "the model failed"),
+    ({}, EngineError, 500, "the model failed"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("error", "kind", "status", "message"), ERRORS)
+def test_an_error_is_told_by_whose_fault_it_is(
+    error: dict[str, Any], kind: type[EngineError], status: int, message: str
+) -> None:
+    found = error_of({"error": error})
+    assert found is not None
+    assert (type(found), found.status, found.message) == (kind, status, message)
+
+
+@pytest.mark.parametrize("chunk", [finish(0), {"error": None}, {"error": "text"}, {}])
+def test_every_other_chunk_is_no_error(chunk: dict[str, Any]) -> None:
+    assert error_of(chunk) is None
+
+
+def test_completions_are_not_searched_for_messages() -> None:
+    assert llama_request(complete(["a"]), "m")["prompt"] == ["a"]

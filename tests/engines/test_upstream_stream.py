@@ -1,0 +1,137 @@
+"""Relaying an event stream: real captures, and the ways in which real servers break off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.engines import EngineUnavailable
+from actors.engines.sse_frames import MAX_EVENT_BYTES
+from actors.engines.upstream_stream import StreamRelay
+from tests.engines.raw_server import capture
+from tests.engines.recording import RecordingSink
+from tests.engines.subjects import FINISH, USAGE, event, token
+
+DONE = event("[DONE]")
+STREAMS = {
+    "capture_stream.txt": 7,
+    "capture_stream_ping.txt": 3,
+    "capture_completions_stream.txt": 6,
+    "capture_lcp_stream.txt": 7,
+}
+
+
+def body_of(name: str) -> bytes:
+    """The event stream inside a captured chunked answer."""
+    _, _, rest = capture(name).partition(b"\r\n\r\n")
+    body = b""
+    while rest:
+        size, _, rest = rest.partition(b"\r\n")
+        body, rest = body + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
+    return body
+
+
+def relay(*pieces: bytes, raw: bool = True) -> tuple[RecordingSink, StreamRelay]:
+    sink = RecordingSink()
+    stream = StreamRelay(sink, raw=raw)
+    for piece in pieces:
+        stream.feed(piece)
+    stream.end()
+    return sink, stream
+
+
+@pytest.mark.parametrize(("name", "tokens"), STREAMS.items())
+def test_a_real_stream_passes_byte_for_byte_but_for_its_end_marker(name: str, tokens: int) -> None:
+    body = body_of(name)
+    sink, stream = relay(body)
+    assert b"".join(c for c in sink.chunks if isinstance(c, bytes)) + DONE == body
+    assert sum(sink.tokens) == tokens
+    assert stream.done
+
+
+@given(st.data())
+@settings(max_examples=30)
+def test_a_real_stream_may_arrive_in_any_pieces(data: st.DataObject) -> None:
+    body = body_of(data.draw(st.sampled_from(sorted(STREAMS))))
+    at = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=20)))
+    edges = [0, *at, len(body)]
+    pieces = [body[a:b] for a, b in zip(edges, edges[1:], strict=False)]  # noqa: RUF007  # as read
+    assert relay(*pieces)[0].chunks == relay(body)[0].chunks
+
+
+def test_folded_chunks_are_objects_without_comments() -> None:
+    sink, _ = relay(b":\n\n" + event(token("a")) + event(FINISH) + event(USAGE) + DONE, raw=False)
+    assert sink.chunks == [token("a"), FINISH, USAGE]
+    assert sink.tokens == [1, 0, 0]
+
+
+def test_comments_pass_and_are_no_token_and_no_first_chunk() -> None:
+    sink = RecordingSink()
+    stream = StreamRelay(sink, raw=True)
+    assert not stream.feed(b": ping\n\n:\n\n")
+    assert sink.chunks == [b": ping\n\n", b":\n\n"]
+    assert sink.tokens == [0, 0]
+    assert stream.feed(event(token("a")))
+
+
+def test_nothing_passes_after_the_end_marker() -> None:
+    sink, _ = relay(DONE + event(token("a")), event({"error": {}}), b": late\n\n")
+    assert sink.chunks == []
+
+
+def test_a_stream_without_end_marker_is_whole_if_every_choice_was_finished() -> None:
+    sink, stream = relay(event(token("a")) + event(FINISH) + event(USAGE))
+    assert len(sink.chunks) == 3
+    assert not stream.done
+
+
+def test_a_stream_with_end_marker_is_whole_without_a_finish() -> None:
+    assert len(relay(event(token("a")) + DONE)[0].chunks) == 1
+
+
+def other_choice(finish: str | None) -> dict[str, Any]:
+    return {"choices": [{"index": 1, "text": "b", "finish_reason": finish}]}
+
+
+BROKEN_OFF = {
+    "nothing came": b"",
+    "only comments came": b": ping\n\n",
+    "no finish": event(token("a")),
+    "half an event": event(token("a")) + event(FINISH)[:-1],
+    "one of two choices unfinished": event(token("a")) + event(other_choice(None)) + event(FINISH),
+    "only a usage": event(USAGE),
+}
+
+
+@pytest.mark.parametrize("body", BROKEN_OFF.values(), ids=BROKEN_OFF)
+def test_a_stream_cut_short_never_looks_complete(body: bytes) -> None:
+    with pytest.raises(EngineUnavailable, match="broke off"):
+        relay(body)
+
+
+def test_an_error_event_fails_the_answer_without_its_words() -> None:
+    with pytest.raises(EngineUnavailable) as failure:
+        relay(event(token("a")) + event({"error": {"message": "secret"}}) + DONE)
+    assert "secret" not in failure.value.message
+
+
+@pytest.mark.parametrize("data", [b'data: {"oops\n\n', b"data: hello\n\n", b"data: [1]\n\n"])
+def test_what_a_client_could_not_read_fails_the_answer(data: bytes) -> None:
+    with pytest.raises(EngineUnavailable, match="can't be read"):
+        relay(data + DONE)
+
+
+def test_an_endless_event_fails_the_answer() -> None:
+    with pytest.raises(EngineUnavailable, match="can't be read"):
+        relay(b"x" * (MAX_EVENT_BYTES + 1))
+
+
+@pytest.mark.parametrize(
+    "choices", [None, 5, [None], [{"index": []}], [{"delta": 5}], [{"index": {}, "text": []}]]
+)
+def test_strange_choices_pass_as_they_are(choices: Any) -> None:
+    strange = event({"choices": choices})
+    assert relay(strange + DONE)[0].chunks == [strange]
