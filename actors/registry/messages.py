@@ -53,7 +53,7 @@ class HasModel(Question[bool]):
 
 
 @dataclass(frozen=True, slots=True)
-class ListModels(Question[tuple[str, ...]]):
+class ListModels(Question[list[str]]):
     """The names served for ``kind``, in the order they were added."""
 
     kind: Kind
