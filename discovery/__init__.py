@@ -1,1 +1,45 @@
-"""Discovery: what workers announce, turned into messages to the registry."""
+"""Discovery: what workers announce, turned into messages to the registry.
+
+This package's front door leaves etcd out, so that a program without one pays nothing for it:
+``discovery.etcd_watch.EtcdSource`` reads entries from etcd and ``discovery.registration`` writes
+them; both load grpc on import.
+
+Lowest first: ``rules``, ``entry``, ``endpoints``, ``errors``, ``source`` and ``ledger`` are pure;
+``etcd_client`` alone speaks to etcd; ``etcd_watch`` and ``memory`` are sources; ``actor`` applies
+their events to the registry.
+"""
+
+import logging as _logging
+
+from discovery.actor import DiscoveryActor, EngineFactory, discovery_child
+from discovery.endpoints import Endpoint, Endpoints
+from discovery.entry import Entry, Quarantined, decode, encode, key_of, prefix_of
+from discovery.errors import DiscoveryError
+from discovery.memory import MemorySource
+from discovery.source import Deleted, Put, Source, Stale, Synced
+from discovery.status import DiscoveryStatus, StatusBoard
+
+__all__ = [
+    "Deleted",
+    "DiscoveryActor",
+    "DiscoveryError",
+    "DiscoveryStatus",
+    "Endpoint",
+    "Endpoints",
+    "EngineFactory",
+    "Entry",
+    "MemorySource",
+    "Put",
+    "Quarantined",
+    "Source",
+    "Stale",
+    "StatusBoard",
+    "Synced",
+    "decode",
+    "discovery_child",
+    "encode",
+    "key_of",
+    "prefix_of",
+]
+
+_logging.getLogger(__name__).addHandler(_logging.NullHandler())

@@ -1,0 +1,253 @@
+"""The only module that speaks to etcd: python-etcd3's gRPC stubs behind our own types and errors.
+
+Rules of this file: nothing of ``grpc`` or ``etcd3`` is returned or raised; every call has a
+deadline; a client is one channel to one member, thrown away after its first error (the library's
+own client poisons itself for 300 s instead, and its watcher hangs in its error paths, so only the
+stubs are used). Nothing imports this module before an etcd is asked for: grpc costs 0.2 s, 30 MB.
+
+Both libraries come without type information. They are ``Any`` here, and what leaves is not.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from discovery.endpoints import Endpoint
+from discovery.errors import (
+    EtcdCanceled,
+    EtcdCompacted,
+    EtcdError,
+    EtcdPlanned,
+    EtcdUnavailable,
+    LeaseGone,
+)
+from discovery.etcd_failures import translate
+from discovery.etcd_library import check_one_distribution
+from discovery.etcd_options import CHANNEL_OPTIONS, HAS_LEADER, PAGE, RPC_TIMEOUT
+from discovery.etcd_records import Batch, KeyValue, Snapshot, prefix_end
+
+# With gRPC's fork handlers on, a fork anywhere in the process breaks running calls (gRPC #43055).
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+with check_one_distribution():
+    import etcd3.etcdrpc as _untyped_rpc
+    import grpc as _untyped_grpc
+
+__all__ = ["EtcdClient", "WatchStream"]
+
+_rpc: Final[Any] = _untyped_rpc  # Any on purpose: neither library ships types
+_grpc: Final[Any] = _untyped_grpc
+
+T = TypeVar("T")
+Metadata = tuple[tuple[str, str], ...]
+
+
+class EtcdClient:
+    """One channel to one member; every method may be called from any thread.
+
+    ``close`` ends whatever runs on it within milliseconds, also when the member is frozen; the
+    thread that waited there gets ``EtcdUnavailable``.
+    """
+
+    def __init__(self, endpoint: Endpoint, metadata: Metadata = ()) -> None:
+        self._endpoint: Final = endpoint
+        self._metadata: Final = HAS_LEADER + metadata
+        self._channel: Final = _open_channel(endpoint)
+        self._kv: Final = _rpc.KVStub(self._channel)
+        self._leases: Final = _rpc.LeaseStub(self._channel)
+
+    def close(self) -> None:
+        """End every call in progress and the connection; idempotent."""
+        self._channel.close()
+
+    def snapshot(self, prefix: bytes, timeout: float = RPC_TIMEOUT, page: int = PAGE) -> Snapshot:
+        """All keys under ``prefix`` at one revision, read page by page, ``timeout`` each."""
+        entries: dict[bytes, KeyValue] = {}
+        key, end, revision, more = prefix, prefix_end(prefix), 0, True
+        while more:
+            request = _rpc.RangeRequest(key=key, range_end=end, limit=page, revision=revision)
+            answer = self._call(self._kv.Range, request, timeout)
+            revision = revision or int(answer.header.revision)
+            entries.update((pair.key, _key_value(pair)) for pair in answer.kvs)
+            more = bool(answer.more)
+            key = answer.kvs[-1].key + b"\0" if more else key
+        return Snapshot(revision, entries)
+
+    def get(self, key: bytes, timeout: float = RPC_TIMEOUT) -> KeyValue | None:
+        """What stands under ``key``."""
+        answer = self._call(self._kv.Range, _rpc.RangeRequest(key=key), timeout)
+        return _key_value(answer.kvs[0]) if answer.kvs else None
+
+    def put(
+        self, key: bytes, value: bytes, *, lease: int = 0, timeout: float = RPC_TIMEOUT
+    ) -> None:
+        """Set ``key``, under ``lease`` (0 for none). Raises ``LeaseGone`` if that expired."""
+        self._call(self._kv.Put, _rpc.PutRequest(key=key, value=value, lease=lease), timeout)
+
+    def delete(self, key: bytes, timeout: float = RPC_TIMEOUT) -> bool:
+        """Remove ``key``; tell whether it was there."""
+        request = _rpc.DeleteRangeRequest(key=key)
+        return bool(self._call(self._kv.DeleteRange, request, timeout).deleted)
+
+    def grant(self, ttl: int, timeout: float = RPC_TIMEOUT) -> int:
+        """A new lease of at least ``ttl`` seconds; its id."""
+        request = _rpc.LeaseGrantRequest(TTL=ttl)
+        return int(self._call(self._leases.LeaseGrant, request, timeout).ID)
+
+    def keep_alive(self, lease: int, timeout: float = RPC_TIMEOUT) -> int:
+        """Begin the lease's time anew; the seconds it has now. Raises ``LeaseGone``."""
+        requests = iter((_rpc.LeaseKeepAliveRequest(ID=lease),))
+        with _translated(self._endpoint):
+            stream = self._leases.LeaseKeepAlive(requests, timeout=timeout, metadata=self._metadata)
+            answer = next(stream, None)
+            stream.cancel()
+        if answer is None:
+            raise EtcdUnavailable("etcd hung up", str(self._endpoint))
+        if answer.TTL <= 0:  # how etcd says that the lease is gone: no error code
+            raise LeaseGone("the lease expired", f"lease {lease:x}")
+        return int(answer.TTL)
+
+    def revoke(self, lease: int, timeout: float = RPC_TIMEOUT) -> None:
+        """End the lease and with it its keys. Raises ``LeaseGone`` if it had ended before."""
+        self._call(self._leases.LeaseRevoke, _rpc.LeaseRevokeRequest(ID=lease), timeout)
+
+    def watch(
+        self,
+        prefix: bytes,
+        start_revision: int,
+        *,
+        max_age: float,
+        timeout: float = RPC_TIMEOUT,
+    ) -> WatchStream:
+        """Watch ``prefix`` from ``start_revision`` on, for ``max_age`` seconds at most.
+
+        The watch exists when the stream yields its first batch, ``timeout`` seconds after the
+        call at the latest.
+        """
+        create = _rpc.WatchCreateRequest(
+            key=prefix,
+            range_end=prefix_end(prefix),
+            start_revision=start_revision,
+            progress_notify=True,
+        )
+        requests: queue.SimpleQueue[Any] = queue.SimpleQueue()  # Any: an untyped message
+        requests.put(_rpc.WatchRequest(create_request=create))
+        with _translated(self._endpoint):
+            call = _rpc.WatchStub(self._channel).Watch(
+                iter(requests.get, None), metadata=self._metadata
+            )
+        return WatchStream(
+            self._endpoint,
+            call,
+            lambda: requests.put(None),
+            created_within=timeout,
+            max_age=max_age,
+        )
+
+    def _call(self, method: Callable[..., T], request: object, timeout: float) -> T:
+        with _translated(self._endpoint):
+            return method(request, timeout=timeout, metadata=self._metadata)
+
+
+class WatchStream:
+    """The batches of one watch, in order; iterate once, on one thread.
+
+    The first batch is empty: the watch exists from then on. Ends with ``EtcdPlanned`` at its
+    planned age, ``EtcdCompacted``, ``EtcdCanceled``, or ``EtcdUnavailable`` (also after
+    ``EtcdClient.close``), never by just stopping.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        call: Any,
+        hang_up: Callable[[], None],
+        *,
+        created_within: float,
+        max_age: float,
+    ) -> None:
+        self._endpoint: Final = endpoint
+        self._call: Final = call  # an untyped gRPC call
+        self._hang_up: Final = hang_up
+        self._created_within: Final = created_within
+        self._max_age: Final = max_age
+        self._verdict: EtcdError | None = None  # why an alarm ended the watch
+
+    def __iter__(self) -> Iterator[Batch]:
+        # etcd accepts the stream at once and may never create the watch: a deadline of our own.
+        late = EtcdUnavailable("etcd does not answer", f"{self._endpoint} created no watch")
+        alarm = _alarm(self._created_within, partial(self._end, late))
+        created = False
+        try:
+            with _translated(self._endpoint):
+                for answer in self._call:
+                    batch = _batch(answer)
+                    if not created:
+                        created = True
+                        alarm.cancel()
+                        aged = EtcdPlanned("the watch reached its planned age")
+                        alarm = _alarm(self._max_age, partial(self._end, aged))
+                    yield batch
+        except EtcdUnavailable:
+            if self._verdict is not None:
+                raise self._verdict from None
+            raise
+        finally:
+            alarm.cancel()
+            self._call.cancel()
+            self._hang_up()  # ends the iterator of requests, and with it gRPC's sending thread
+        raise EtcdUnavailable("etcd hung up", str(self._endpoint))
+
+    def _end(self, verdict: EtcdError) -> None:
+        # NOTE: not a gRPC deadline: etcd would end the call first, with an error of its own.
+        self._verdict = verdict
+        self._call.cancel()
+
+
+def _alarm(seconds: float, ring: Callable[[], object]) -> threading.Timer:
+    alarm = threading.Timer(seconds, ring)
+    alarm.name = "etcd-watch-alarm"
+    alarm.daemon = True
+    alarm.start()
+    return alarm
+
+
+def _open_channel(endpoint: Endpoint) -> Any:
+    if endpoint.secure:
+        credentials = _grpc.ssl_channel_credentials()
+        return _grpc.secure_channel(endpoint.target, credentials, options=CHANNEL_OPTIONS)
+    return _grpc.insecure_channel(endpoint.target, options=CHANNEL_OPTIONS)
+
+
+@contextmanager
+def _translated(endpoint: Endpoint) -> Generator[None]:
+    """Turn what gRPC raises into our errors."""
+    try:
+        yield
+    except _grpc.RpcError as error:
+        raise translate(error.code().name, error.details() or "", str(endpoint)) from None
+    except ValueError as error:  # "Cannot invoke RPC on closed channel!"
+        raise EtcdUnavailable("the connection was closed", str(error)) from None
+
+
+def _key_value(pair: Any) -> KeyValue:
+    return KeyValue(pair.key, pair.value, pair.create_revision, pair.mod_revision)
+
+
+def _batch(answer: Any) -> Batch:
+    """One message of the watch. A denied watch says created and canceled at once: check first."""
+    if answer.compact_revision:
+        raise EtcdCompacted("the history was compacted", f"up to {answer.compact_revision}")
+    if answer.canceled:
+        raise EtcdCanceled("etcd ended the watch", answer.cancel_reason)
+    changes = tuple(
+        _key_value(event.kv) if event.type == event.PUT else bytes(event.kv.key)
+        for event in answer.events
+    )
+    return Batch(int(answer.header.revision), changes)

@@ -1,0 +1,42 @@
+"""What a conversation with etcd yields, as records of our own: no type of grpc or etcd3. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Batch", "KeyValue", "Snapshot", "prefix_end"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValue:
+    """One key as it stands in etcd; two equal records are the same write."""
+
+    key: bytes
+    value: bytes
+    create_revision: int
+    mod_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All keys under a prefix as they stood together at ``revision``."""
+
+    revision: int
+    entries: dict[bytes, KeyValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one message of a watch told: everything up to ``revision``, changes in order.
+
+    A change is the key's new record, or the bare key if it was deleted.
+    """
+
+    revision: int
+    changes: tuple[KeyValue | bytes, ...]
+
+
+def prefix_end(prefix: bytes) -> bytes:
+    """The first key behind all keys that begin with ``prefix``; ``\\0`` for "to the end"."""
+    stem = prefix.rstrip(b"\xff")
+    return stem[:-1] + bytes((stem[-1] + 1,)) if stem else b"\0"

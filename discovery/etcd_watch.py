@@ -1,0 +1,179 @@
+"""The watch loop: one prefix of etcd as a :class:`~discovery.source.Source`, whatever etcd does.
+
+One round is: connect to the next member, read a snapshot at one revision, deliver how it differs
+from what is known, watch from the next revision on. Any error ends the round; after a jittered
+delay the next begins with a new snapshot, so there is one way to recover and it is used for
+everything (a restart, a compaction, a lost data directory, a frozen member). A watch is also ended
+on purpose every few minutes, because etcd can lose a delete without an error (etcd #18089).
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from actors.supervision.cancellation import CancellationToken
+from discovery.backoff import FullJitter
+from discovery.endpoints import Endpoints
+from discovery.errors import EtcdError, EtcdPlanned
+from discovery.etcd_client import EtcdClient
+from discovery.etcd_records import KeyValue
+from discovery.source import Deleted, Deliver, Put, Stale, Synced
+
+__all__ = ["EtcdSource", "WatchTimes", "difference"]
+
+_log = logging.getLogger("discovery.etcd")
+
+
+@dataclass(frozen=True, slots=True)
+class WatchTimes:
+    """Every duration of the loop, in seconds."""
+
+    rpc: float = 3.0
+    """For one page of the snapshot, and for the watch to be created."""
+    max_age: float = 300.0
+    """After which a healthy watch is ended for a new snapshot …"""
+    age_jitter: float = 0.2
+    """… plus or minus this fraction, so that front-ends don't do it together."""
+    first_delay: float = 0.2
+    """Bound of the delay after a first failure; doubles."""
+    max_delay: float = 5.0
+    """Bound of any delay."""
+    calm: float = 5.0
+    """A watch that held this long counts as recovery: the next delay is short again."""
+
+
+class EtcdSource:
+    """All keys under ``prefix``, from whichever member of ``endpoints`` answers.
+
+    ``connect`` makes a client for one member; the seam for credentials and for tests.
+    """
+
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        prefix: bytes,
+        *,
+        times: WatchTimes | None = None,
+        connect: Callable[..., EtcdClient] = EtcdClient,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._endpoints: Final = endpoints
+        self._prefix: Final = prefix
+        self._times: Final = times or WatchTimes()
+        self._connect: Final = connect
+        self._rng: Final = rng or random.Random()  # noqa: S311  # spreads load, keeps no secret
+
+    @property
+    def name(self) -> str:
+        """``etcd``."""
+        return "etcd"
+
+    def run(self, deliver: Deliver, token: CancellationToken) -> None:
+        """Deliver events until ``token`` is cancelled; see :class:`~discovery.source.Source`."""
+        times = self._times
+        run = _Run(self._prefix, times, deliver, self._rng)
+        backoff = FullJitter(times.first_delay, times.max_delay, self._rng)
+        attempt = 0
+        while not token.cancelled:
+            client = self._connect(self._endpoints.turn(attempt))
+            try:
+                with token.on_cancel(client.close):
+                    run.round(client)
+            except EtcdPlanned:
+                _log.debug("planned new snapshot")
+            except EtcdError as error:
+                attempt += 1
+                if not token.cancelled:
+                    run.lose(error)
+                    if run.was_calm():
+                        backoff.reset()
+                    token.wait(backoff.next())
+            finally:
+                client.close()
+
+
+class _Run:
+    """The state of one run: what it delivered, and whether it is in sync."""
+
+    def __init__(
+        self, prefix: bytes, times: WatchTimes, deliver: Deliver, rng: random.Random
+    ) -> None:
+        self._prefix: Final = prefix
+        self._times: Final = times
+        self._deliver: Final = deliver
+        self._rng: Final = rng
+        self._known: dict[bytes, KeyValue] = {}
+        self._synced_at: float | None = None  # time.monotonic(); None while out of sync
+        self._held = 0.0  # seconds that the last sync lasted
+        self._said: set[str] = set()  # the troubles of this outage that were logged
+
+    def round(self, client: EtcdClient) -> None:
+        """Snapshot, difference, watch; returns only by an exception."""
+        snapshot = client.snapshot(self._prefix, self._times.rpc)
+        for event in difference(self._known, snapshot.entries):
+            self._deliver(event)
+        self._known = snapshot.entries
+        jitter = self._rng.uniform(-self._times.age_jitter, self._times.age_jitter)
+        stream = client.watch(
+            self._prefix,
+            snapshot.revision + 1,
+            max_age=self._times.max_age * (1.0 + jitter),
+            timeout=self._times.rpc,
+        )
+        revision = snapshot.revision
+        for batch in stream:
+            for change in batch.changes:
+                self._apply(change)
+            revision = max(revision, batch.revision)
+            self._regain(revision)
+
+    def lose(self, error: EtcdError) -> None:
+        """Say that etcd is away; in the log once for each kind of trouble."""
+        self._held = 0.0 if self._synced_at is None else time.monotonic() - self._synced_at
+        self._synced_at = None
+        level = logging.DEBUG if error.summary in self._said else logging.WARNING
+        self._said.add(error.summary)
+        _log.log(level, "out of sync with etcd, the last known entries stay: %s", error)
+        self._deliver(Stale(error.summary))
+
+    def was_calm(self) -> bool:
+        """Whether the sync that was just lost had lasted."""
+        return self._held >= self._times.calm
+
+    def _apply(self, change: KeyValue | bytes) -> None:
+        if isinstance(change, KeyValue):
+            self._known[change.key] = change
+            self._deliver(Put(change.key, change.value))
+        elif self._known.pop(change, None) is not None:
+            self._deliver(Deleted(change))
+
+    def _regain(self, revision: int) -> None:
+        if self._synced_at is None:
+            self._synced_at = time.monotonic()
+            self._said.clear()
+            _log.info(
+                "in sync with etcd",
+                extra={"revision": revision, "keys": len(self._known)},
+            )
+        self._deliver(Synced(revision))
+
+
+def difference(
+    known: Mapping[bytes, KeyValue], seen: Mapping[bytes, KeyValue]
+) -> Iterator[Put | Deleted]:
+    """The events that lead from ``known`` to ``seen``, deletions first.
+
+    Compares whole records and not the order of revisions: after etcd lost its data directory they
+    begin anew, under the same cluster id. A key deleted and put again is a ``Put``.
+    """
+    for key in known:
+        if key not in seen:
+            yield Deleted(key)
+    for key, record in seen.items():
+        if known.get(key) != record:
+            yield Put(key, record.value)

@@ -1,0 +1,187 @@
+"""The worker's side: keeps entries announced in etcd under a lease, whatever etcd does.
+
+One lease for all entries. It is kept alive three times within its life; if it is gone (expired,
+revoked, etcd lost its data) a new one is granted and every entry is put again, so a worker that
+lives is announced and one that died is not, one TTL later at the latest. Any trouble is retried
+for ever with a jittered delay, at another member each time.
+
+NOTE: a key that somebody deletes by hand stays deleted while the lease lives: whoever removes a
+worker with ``etcdctl del`` means it. It comes back with the next new lease, which a restart of the
+worker or ``etcdctl lease revoke`` brings about at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from actors.supervision.cancellation import CancellationToken
+from discovery.backoff import FullJitter
+from discovery.endpoints import Endpoints
+from discovery.entry import Entry, encode
+from discovery.errors import EtcdError, LeaseGone
+from discovery.etcd_client import EtcdClient
+
+__all__ = ["DEFAULT_TTL", "Registration", "RegistrationStatus"]
+
+_log = logging.getLogger("discovery.registration")
+
+DEFAULT_TTL: Final = 10
+"""Seconds that an entry outlives its worker."""
+MIN_TTL: Final = 2
+"""Seconds; etcd raises anything below to two."""
+BEATS: Final = 3
+"""Keep-alives within one TTL: two may be lost."""
+MAX_RPC: Final = 3.0
+"""Seconds for one call, or a third of the TTL if that is less."""
+GOODBYE: Final = 1.0
+"""Seconds for revoking the lease at the end; it expires by itself if that fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationStatus:
+    """Whether the entries are announced, and if not, why not."""
+
+    registered: bool = False
+    """Whether all entries were put under a lease that was alive at the last keep-alive."""
+    lease: int | None = None
+    """The lease's id, as etcdctl shows it in hexadecimal."""
+    last_error: str | None = "not started"
+    """One clause that is safe to show; None while registered."""
+
+
+@dataclass(slots=True)
+class _Session:
+    """What one run holds in etcd: a lease, and whether every entry was put under it."""
+
+    lease: int | None = None
+    announced: bool = False
+
+
+class Registration:
+    """Announces ``entries`` below ``root`` while :meth:`run` runs; no two may share a key.
+
+    ``status`` may be read and :meth:`wait_registered` called from any thread. ``connect`` makes a
+    client for one member; the seam for credentials and for tests.
+    """
+
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        entries: Sequence[Entry],
+        *,
+        root: str = "",
+        ttl: int = DEFAULT_TTL,
+        connect: Callable[..., EtcdClient] = EtcdClient,
+        rng: random.Random | None = None,
+    ) -> None:
+        if ttl < MIN_TTL:
+            raise ValueError(f"a lease of {ttl} s is too short: give {MIN_TTL} s or more")
+        self._pairs: Final = dict(encode(entry, root) for entry in entries)
+        if len(self._pairs) != len(entries) or not entries:
+            raise ValueError("give at least one entry, and each its own model, type or instance")
+        self._endpoints: Final = endpoints
+        self._ttl: Final = ttl
+        self._rpc: Final = min(MAX_RPC, ttl / BEATS)
+        self._connect: Final = connect
+        self._rng: Final = rng or random.Random()  # noqa: S311  # spreads load, keeps no secret
+        self._status = RegistrationStatus()
+        self._registered: Final = threading.Event()
+        self._said: set[str] = set()  # the troubles since the last success that were logged
+
+    @property
+    def status(self) -> RegistrationStatus:
+        """The latest record. One attribute load."""
+        return self._status
+
+    def wait_registered(self, timeout: float) -> bool:
+        """Block until the entries are announced or ``timeout`` seconds passed; tell which."""
+        return self._registered.wait(timeout)
+
+    def run(self, token: CancellationToken) -> None:
+        """Keep the entries announced until ``token`` is cancelled, then withdraw them.
+
+        Returns within ``GOODBYE`` and a little after the cancellation, also when etcd is frozen.
+        """
+        session = _Session()
+        backoff = FullJitter(rng=self._rng)
+        attempt = 0
+        try:
+            while not token.cancelled:
+                client = self._connect(self._endpoints.turn(attempt))
+                try:
+                    with token.on_cancel(client.close):
+                        self._keep(client, session, token, backoff)
+                except LeaseGone as error:
+                    session.lease, session.announced = None, False
+                    self._lose(error, token)
+                    token.wait(backoff.next())
+                except EtcdError as error:
+                    attempt += 1
+                    self._lose(error, token)
+                    token.wait(backoff.next())
+                finally:
+                    client.close()
+        finally:
+            self._withdraw(session, attempt)
+
+    def _keep(
+        self,
+        client: EtcdClient,
+        session: _Session,
+        token: CancellationToken,
+        backoff: FullJitter,
+    ) -> None:
+        """Announce if need be, then keep the lease alive; ends with the token or by an error."""
+        while not token.cancelled:
+            if session.lease is None:
+                session.lease = client.grant(self._ttl, self._rpc)
+            else:
+                client.keep_alive(session.lease, self._rpc)
+            if not session.announced:
+                for key, value in self._pairs.items():
+                    client.put(key, value, lease=session.lease, timeout=self._rpc)
+                session.announced = True
+            backoff.reset()
+            self._regain(session.lease)
+            token.wait(self._ttl / BEATS)
+
+    def _withdraw(self, session: _Session, attempt: int) -> None:
+        """Revoke the lease, which removes the keys; once, with a short deadline."""
+        self._registered.clear()
+        self._status = RegistrationStatus(last_error="stopped")
+        if session.lease is None:
+            return
+        client = self._connect(self._endpoints.turn(attempt))
+        try:
+            client.revoke(session.lease, GOODBYE)
+            _log.info("withdrawn from etcd", extra={"entries": len(self._pairs)})
+        except LeaseGone:
+            _log.info("withdrawn from etcd: the lease was gone already")
+        except EtcdError as error:
+            _log.warning("not withdrawn, etcd will after %s s: %s", self._ttl, error)
+        finally:
+            client.close()
+
+    def _regain(self, lease: int) -> None:
+        if not self._status.registered:
+            _log.info(
+                "registered in etcd",
+                extra={"entries": len(self._pairs), "lease": f"{lease:x}", "ttl": self._ttl},
+            )
+        self._said.clear()
+        self._status = RegistrationStatus(registered=True, lease=lease, last_error=None)
+        self._registered.set()
+
+    def _lose(self, error: EtcdError, token: CancellationToken) -> None:
+        if token.cancelled:
+            return
+        level = logging.DEBUG if error.summary in self._said else logging.WARNING
+        self._said.add(error.summary)
+        _log.log(level, "registration in etcd is in doubt, trying again: %s", error)
+        self._status = RegistrationStatus(last_error=error.summary)
+        self._registered.clear()

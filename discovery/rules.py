@@ -1,0 +1,91 @@
+"""The rules that every field of an entry must keep, each with the sentence that refuses it. Pure.
+
+Each check returns nothing or raises ``ValueError`` with a reason that an operator can act on; none
+repeats a password, and none repeats more than ``MAX_SHOWN`` characters of a foreign text.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+from urllib.parse import urlsplit
+
+__all__ = [
+    "MAX_CONCURRENCY",
+    "MAX_NAME",
+    "MAX_URL",
+    "MAX_VALUE_BYTES",
+    "MAX_WEIGHT",
+    "check_name",
+    "check_number",
+    "check_size",
+    "check_url",
+    "shown",
+]
+
+MAX_VALUE_BYTES: Final = 256 * 1024
+"""Bytes of one value; a real entry has a few hundred, etcd's own limit is 1.5 MiB."""
+MAX_NAME: Final = 256
+"""Characters in a model or instance name; they become metric labels."""
+MAX_URL: Final = 2048
+"""Characters in an endpoint's URL."""
+MAX_CONCURRENCY: Final = 1_000_000
+"""Requests in flight to one instance; more is a slip of the pen."""
+MAX_WEIGHT: Final = 1_000_000.0
+"""The heaviest instance's share relative to 1."""
+MAX_SHOWN: Final = 80
+"""Characters of a foreign text that a reason repeats."""
+
+
+def check_name(name: str, what: str) -> None:
+    """A model or instance name, called ``what`` in the reason."""
+    if not name:
+        raise ValueError(f"the {what} is empty")
+    if len(name) > MAX_NAME:
+        raise ValueError(f"the {what} has {len(name)} characters, at most {MAX_NAME} are allowed")
+    if "#" in name or not _is_plain(name):
+        raise ValueError(f"the {what} {shown(name)} holds a blank, a control character or '#'")
+
+
+def check_url(url: str) -> None:
+    """The base URL of an OpenAI-compatible server."""
+    if len(url) > MAX_URL:
+        raise ValueError(f"the URL has {len(url)} characters, at most {MAX_URL} are allowed")
+    # SECURITY: urlsplit drops tabs and line ends silently, the HTTP client might not.
+    if not url.isascii() or not _is_plain(url) or "\\" in url:
+        raise ValueError("the URL holds a blank, a backslash, or a character beyond ASCII")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"the URL can't be read: {str(error)[:MAX_SHOWN]}") from None
+    if "@" in parts.netloc:
+        # SECURITY: the URL is not repeated here: it holds a password.
+        raise ValueError("the URL holds credentials; they don't belong into etcd")
+    if parts.scheme not in {"http", "https"}:
+        raise ValueError(f"the URL's scheme is {shown(parts.scheme)}, not http or https")
+    if not parts.hostname or port == 0:
+        raise ValueError("the URL names no host" if port != 0 else "the URL's port is 0")
+    if parts.query or parts.fragment:
+        raise ValueError("the URL has a query or fragment; give the base URL, as in http://H:P/v1")
+
+
+def check_number(number: float, what: str, most: float) -> None:
+    """A number above 0 and not above ``most``; no boolean, no NaN."""
+    if isinstance(number, bool) or not math.isfinite(number) or not 0 < number <= most:
+        raise ValueError(f"{what} must be above 0 and at most {most:g}")
+
+
+def check_size(value: bytes) -> None:
+    """A whole value as bytes."""
+    if len(value) > MAX_VALUE_BYTES:
+        raise ValueError(f"the value has {len(value)} bytes, at most {MAX_VALUE_BYTES} are allowed")
+
+
+def shown(text: str) -> str:
+    """``text`` quoted and cut to a length that fits a log line."""
+    return repr(text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…")
+
+
+def _is_plain(text: str) -> bool:
+    return text.isprintable() and " " not in text

@@ -1,0 +1,281 @@
+"""One suite for every source: what the protocol promises, kept by memory and by a real etcd."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from actors.supervision.cancellation import CancellationToken
+from discovery.endpoints import Endpoints
+from discovery.etcd_watch import EtcdSource
+from discovery.memory import MemorySource
+from discovery.source import Deleted, Deliver, Event, Put, Source, Stale, Synced
+from tests.discovery.recorder import Recorder
+from tests.support.etcd import EtcdServer, unique_root
+
+STOP: Final = 1.0
+"""Seconds; the promise is 0.1, the rest is for a busy test machine."""
+
+
+class Backend(ABC):
+    """A source with the levers behind it."""
+
+    source: Source
+
+    @abstractmethod
+    def put(self, key: bytes, value: bytes) -> None: ...
+
+    @abstractmethod
+    def delete(self, key: bytes) -> None: ...
+
+    @abstractmethod
+    def interrupt(self) -> None: ...
+
+    @abstractmethod
+    def restore(self) -> None: ...
+
+
+class MemoryBackend(Backend):
+    def __init__(self) -> None:
+        self.memory = MemorySource()
+        self.source = self.memory
+
+    def put(self, key: bytes, value: bytes) -> None:
+        self.memory.put(key, value)
+
+    def delete(self, key: bytes) -> None:
+        self.memory.delete(key)
+
+    def interrupt(self) -> None:
+        self.memory.interrupt("switched off")
+
+    def restore(self) -> None:
+        self.memory.restore()
+
+
+class EtcdBackend(Backend):
+    """Keys get a root of their own; its server may be killed."""
+
+    def __init__(self, server: EtcdServer) -> None:
+        self.server = server
+        self.root = unique_root().encode()
+        self.source = _Unrooted(
+            EtcdSource(Endpoints.parse(server.endpoint), self.root), len(self.root)
+        )
+
+    def put(self, key: bytes, value: bytes) -> None:
+        self.server.put(self.root + key, value)
+
+    def delete(self, key: bytes) -> None:
+        self.server.delete(self.root + key)
+
+    def interrupt(self) -> None:
+        self.server.kill()
+
+    def restore(self) -> None:
+        self.server.restart()
+
+
+class _Unrooted:
+    """Shows a source's keys without their root, so that one suite can compare them."""
+
+    def __init__(self, source: Source, length: int) -> None:
+        self._source = source
+        self._length = length
+        self.name = source.name
+
+    def run(self, deliver: Deliver, token: CancellationToken) -> None:
+        self._source.run(lambda event: deliver(self._cut(event)), token)
+
+    def _cut(self, event: Event) -> Event:
+        if isinstance(event, Put):
+            return Put(event.key[self._length :], event.value)
+        if isinstance(event, Deleted):
+            return Deleted(event.key[self._length :])
+        return event
+
+
+@pytest.fixture(scope="module")
+def mortal_server() -> Iterator[EtcdServer]:
+    with EtcdServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["memory", "etcd"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    if request.param == "memory":
+        return MemoryBackend()
+    server: EtcdServer = request.getfixturevalue("mortal_server")
+    return EtcdBackend(server)
+
+
+def test_an_empty_source_is_synced_at_once(backend: Backend) -> None:
+    with Recorder(backend.source) as run:
+        run.until_synced()
+    assert [type(event) for event in run.events] == [Synced]
+
+
+def test_the_whole_content_comes_before_the_first_synced(backend: Backend) -> None:
+    for number in range(5):
+        backend.put(b"k%d" % number, b"v%d" % number)
+    backend.delete(b"k3")
+    with Recorder(backend.source) as run:
+        run.until_synced()
+        first = next(index for index, event in enumerate(run.events) if isinstance(event, Synced))
+        puts = run.events[:first]
+    assert sorted(puts, key=repr) == [Put(b"k%d" % n, b"v%d" % n) for n in (0, 1, 2, 4)]
+
+
+def test_later_changes_come_in_their_order(backend: Backend) -> None:
+    with Recorder(backend.source) as run:
+        run.until_synced()
+        for number in range(5):
+            backend.put(b"k", b"v%d" % number)
+        backend.delete(b"k")
+        backend.put(b"other", b"x")
+        run.until_content({b"other": b"x"})
+    changes = [event for event in run.events if isinstance(event, Put | Deleted)]
+    assert changes == [
+        *(Put(b"k", b"v%d" % number) for number in range(5)),
+        Deleted(b"k"),
+        Put(b"other", b"x"),
+    ]
+
+
+def test_each_change_is_followed_by_a_synced_that_is_newer(backend: Backend) -> None:
+    with Recorder(backend.source) as run:
+        run.until_synced()
+        backend.put(b"a", b"1")
+        run.until_content({b"a": b"1"})
+        backend.put(b"b", b"2")
+        run.until_content({b"a": b"1", b"b": b"2"})
+    revisions = [event.revision for event in run.events if isinstance(event, Synced)]
+    assert len(revisions) >= 3
+    assert revisions == sorted(revisions)
+    assert revisions[-1] > revisions[0]
+
+
+def test_any_bytes_pass_unchanged(backend: Backend) -> None:
+    keys = {b"\xff\xfe": b"\x00", b"a/b#c": b"", "ü".encode(): b"\xc3\x28" * 1000}
+    with Recorder(backend.source) as run:
+        run.until_synced()
+        for key, value in keys.items():
+            backend.put(key, value)
+        run.until_content(keys)
+
+
+def test_deleting_an_unknown_key_is_silent(backend: Backend) -> None:
+    with Recorder(backend.source) as run:
+        run.until_synced()
+        backend.delete(b"never")
+        backend.put(b"k", b"v")
+        run.until_content({b"k": b"v"})
+    assert not any(isinstance(event, Deleted) for event in run.events)
+
+
+def test_an_outage_is_stale_and_deletes_nothing(backend: Backend) -> None:
+    backend.put(b"k", b"v")
+    with Recorder(backend.source) as run:
+        run.until_content({b"k": b"v"})
+        backend.interrupt()
+        run.until_stale()
+        assert run.content == {b"k": b"v"}
+        backend.restore()
+        run.until_content({b"k": b"v"})
+    stale = [event for event in run.events if isinstance(event, Stale)]
+    assert all(event.reason for event in stale)
+    assert [event for event in run.events if isinstance(event, Put)] == [Put(b"k", b"v")]
+
+
+def test_changes_go_on_after_an_outage(backend: Backend) -> None:
+    backend.put(b"k", b"v")
+    with Recorder(backend.source) as run:
+        run.until_synced()
+        backend.interrupt()
+        run.until_stale()
+        backend.restore()
+        backend.put(b"k", b"w")
+        backend.put(b"new", b"x")
+        run.until_content({b"k": b"w", b"new": b"x"})
+        backend.delete(b"k")
+        run.until_content({b"new": b"x"})
+
+
+def test_a_source_that_is_away_at_first_is_stale_and_syncs_when_it_comes(backend: Backend) -> None:
+    backend.put(b"k", b"v")
+    backend.interrupt()
+    with Recorder(backend.source) as run:
+        run.until_stale()
+        assert run.content == {}
+        backend.restore()
+        run.until_content({b"k": b"v"})
+
+
+def test_a_run_stops_at_once_while_in_sync(backend: Backend) -> None:
+    with Recorder(backend.source) as run:
+        run.until_synced()
+        assert run.stop() < STOP
+    assert run.error is None
+
+
+def test_a_run_stops_at_once_during_an_outage(backend: Backend) -> None:
+    backend.interrupt()
+    try:
+        with Recorder(backend.source) as run:
+            run.until_stale()
+            assert run.stop() < STOP
+        assert run.error is None
+    finally:
+        backend.restore()
+
+
+def test_a_run_with_a_cancelled_token_returns_and_delivers_nothing(backend: Backend) -> None:
+    run = Recorder(backend.source)
+    run.token.cancel()
+    with run:
+        run.until(lambda: not run.running, "ended")
+    assert run.events == []
+
+
+def test_nothing_is_delivered_after_a_stop(backend: Backend) -> None:
+    with Recorder(backend.source) as run:
+        run.until_synced()
+        run.stop()
+        seen = len(run.events)
+        backend.put(b"late", b"x")
+    with Recorder(backend.source) as other:
+        other.until_content({b"late": b"x"})
+    assert len(run.events) == seen
+
+
+def test_events_come_from_the_thread_that_runs(backend: Backend) -> None:
+    with Recorder(backend.source) as run:
+        run.until_synced()
+        backend.put(b"k", b"v")
+        run.until_content({b"k": b"v"})
+        assert len(run.threads) == 1
+
+
+def test_two_runs_may_overlap_and_each_hears_everything(backend: Backend) -> None:
+    backend.put(b"k", b"v")
+    with Recorder(backend.source) as first, Recorder(backend.source) as second:
+        first.until_synced()
+        second.until_synced()
+        backend.put(b"l", b"w")
+        for run in (first, second):
+            run.until_content({b"k": b"v", b"l": b"w"})
+
+
+def test_what_deliver_raises_ends_the_run_and_reaches_the_caller(backend: Backend) -> None:
+    class Poison(Exception):
+        pass
+
+    def deliver(_event: Event) -> None:
+        raise Poison
+
+    run = Recorder(backend.source)
+    with pytest.raises(Poison):
+        backend.source.run(deliver, run.token)

