@@ -1,0 +1,109 @@
+"""The service's settings: one frozen record that is valid, or was never made.
+
+Every default stands here once, with its unit and its reason; the builder and the command line only
+repeat the names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+__all__ = ["ConfigError", "HttpServiceConfig"]
+
+MIB: Final = 1024 * 1024
+
+MAX_PORT: Final = 65_535
+MAX_THREADS: Final = 4096
+"""A worker thread costs 16 KB resident and 8 MB of address space; more than this is a mistake."""
+
+_METRIC_PREFIX: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+class ConfigError(ValueError):
+    """A setting has a value it can't have; the message names setting, value and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpServiceConfig:
+    """What an :class:`~http_service.HttpService` is built from (the seed's section 2.2).
+
+    ``port`` and ``host``: where to listen; port 0 lets the system pick one.
+    ``enable_chat_endpoints``, ``enable_cmpl_endpoints``: a disabled endpoint is not routed at all.
+    ``metrics_prefix``: what every metric's name begins with.
+    ``body_limit``: bytes; a request body of exactly this size is still accepted (Dynamo's default).
+    ``drain_timeout``: seconds that requests in flight get to finish once the service stops.
+    ``threads``: Waitress workers; today each unfinished answer holds one.
+    ``ask_timeout``: seconds to wait for the registry, a restart of its actor included.
+    ``engine_timeout``: the longest silence of an engine that is accepted, in seconds, before the
+    first token and between two.
+    ``idle_timeout``: seconds after which an idle keep-alive connection is closed.
+    ``connection_limit``: open connections beyond which new ones wait in the listen queue.
+
+    Raises :class:`ConfigError` when a value is not allowed.
+    """
+
+    port: int = 8787
+    host: str = "0.0.0.0"
+    enable_chat_endpoints: bool = True
+    enable_cmpl_endpoints: bool = True
+    metrics_prefix: str = "callboard_frontend"
+    body_limit: int = 45 * MIB
+    # Below the 30 s that Kubernetes grants by default between SIGTERM and SIGKILL.
+    drain_timeout: float = 25.0
+    threads: int = 64
+    ask_timeout: float = 5.0
+    # A long prompt on a slow machine is minutes of silence before the first token.
+    engine_timeout: float = 600.0
+    # Above the 60 s at which common load balancers drop idle connections: they close first, so no
+    # request of theirs meets a connection that we are just closing.
+    idle_timeout: int = 75
+    connection_limit: int = 10_000
+
+    def __post_init__(self) -> None:
+        for name, (allowed, holds) in _RULES.items():
+            value = getattr(self, name)
+            if not holds(value):
+                raise ConfigError(f"{name} is {value!r}, but must be {allowed}")
+
+
+def _is_int(low: int, high: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and low <= value <= high
+
+
+def _is_seconds(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value < float("inf")
+
+
+def _is_seconds_or_none_at_all(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < float("inf")
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_host(value: Any) -> bool:
+    return isinstance(value, str) and bool(value) and not re.search(r"[\s/]", value)
+
+
+def _is_prefix(value: Any) -> bool:
+    return isinstance(value, str) and _METRIC_PREFIX.fullmatch(value) is not None
+
+
+_RULES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
+    "port": (f"a whole number from 0 to {MAX_PORT}", _is_int(0, MAX_PORT)),
+    "host": ("a host name or an IP address", _is_host),
+    "enable_chat_endpoints": ("True or False", _is_bool),
+    "enable_cmpl_endpoints": ("True or False", _is_bool),
+    "metrics_prefix": ("letters, digits and _, not beginning with a digit", _is_prefix),
+    "body_limit": ("a number of bytes, 1 or more", _is_int(1, 1 << 40)),
+    "drain_timeout": ("a number of seconds, 0 or more", _is_seconds_or_none_at_all),
+    "threads": (f"a whole number from 1 to {MAX_THREADS}", _is_int(1, MAX_THREADS)),
+    "ask_timeout": ("a number of seconds above 0", _is_seconds),
+    "engine_timeout": ("a number of seconds above 0", _is_seconds),
+    "idle_timeout": ("a whole number of seconds, 1 or more", _is_int(1, 86_400)),
+    "connection_limit": ("a whole number, 1 or more", _is_int(1, 1_000_000)),
+}

@@ -1,0 +1,219 @@
+"""Every failure a client can see, as data: one table from error to answer, one serialiser.
+
+OpenAI's shape, ``{"error": {"message", "type", "param", "code"}}``, everywhere: SDKs read nothing
+else. An exception that the table does not know becomes a 500 with a fixed text; its own words go to
+the log and never to a client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, TypeAlias, cast
+
+import falcon
+import orjson
+import pykka
+
+from actors.engines.errors import EngineError
+from actors.registry.errors import ModelAlreadyExists, ModelNotFound
+from actors.supervision.errors import ActorCrashed, Cancelled, NotDelivered
+from http_service.error_types import ErrorType, error_type_of_status
+from http_service.validation import InvalidValue, MalformedRequest, UnsupportedMediaType
+
+__all__ = [
+    "BodyTooLarge",
+    "ClientGone",
+    "Draining",
+    "ErrorReply",
+    "body_of",
+    "reply_for",
+    "reply_for_status",
+]
+
+RETRY_AFTER: Final = 1
+"""Seconds a client is asked to wait where the error itself names no time: restarts take less."""
+
+NAME_LIMIT: Final = 200
+"""Characters of a model's name that an error repeats: names come from strangers."""
+
+INTERNAL: Final = "The server had an error while processing your request."
+
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+
+
+class Draining(Exception):
+    """The service is shutting down and takes, or finishes, no more work."""
+
+
+class BodyTooLarge(Exception):
+    """A request body exceeds the limit of ``limit`` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the request body exceeds the limit of {limit} bytes")
+        self.limit = limit
+
+
+class ClientGone(Exception):
+    """The client left before its answer was ready: nobody reads what is answered now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReply:
+    """One error as the client gets it, and as the metrics count it.
+
+    ``code`` is what programs switch on, ``param`` the request field at fault; ``retry_after`` is in
+    seconds; ``headers`` are further response headers.
+    """
+
+    status: int
+    message: str
+    type: str
+    code: str | None
+    error_type: ErrorType
+    param: str | None = None
+    retry_after: int | None = None
+    headers: Headers = ()
+
+    def body(self) -> bytes:
+        """The JSON document of this error, in OpenAI's shape."""
+        return orjson.dumps(body_of(self.message, self.type, self.param, self.code))
+
+
+def body_of(message: str, type_: str, param: str | None, code: str | None) -> dict[str, object]:
+    """OpenAI's error object."""
+    return {"error": {"message": message, "type": type_, "param": param, "code": code}}
+
+
+def reply_for(error: BaseException) -> ErrorReply:
+    """The answer to ``error``, by the most special class of it in the table; pure."""
+    for cls in type(error).__mro__:
+        rule = _RULES.get(cls)
+        if rule is not None:
+            return rule(error)
+    return reply_for_status(500, INTERNAL)
+
+
+def reply_for_status(
+    status: int,
+    message: str,
+    *,
+    code: str | None = None,
+    param: str | None = None,
+    retry_after: int | None = None,
+    headers: Headers = (),
+) -> ErrorReply:
+    """The answer with ``status``; type, code and metric label follow from it unless given."""
+    if retry_after is None and status in (429, 503):
+        retry_after = RETRY_AFTER
+    return ErrorReply(
+        status=status,
+        message=message,
+        type=_TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error"),
+        code=code if code is not None else _CODES.get(status),
+        error_type=error_type_of_status(status),
+        param=param,
+        retry_after=retry_after,
+        headers=headers,
+    )
+
+
+_TYPES: Final[Mapping[int, str]] = {
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+}
+
+_CODES: Final[Mapping[int, str]] = {
+    400: "invalid_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "request_too_large",
+    415: "unsupported_media_type",
+    429: "overloaded",
+    431: "headers_too_large",
+    499: "cancelled",
+    500: "internal_error",
+    501: "not_implemented",
+    502: "upstream_unavailable",
+    503: "service_unavailable",
+    504: "upstream_timeout",
+}
+
+
+def _malformed(error: MalformedRequest) -> ErrorReply:
+    return reply_for_status(400, error.message, param=error.param)
+
+
+def _invalid(error: InvalidValue) -> ErrorReply:
+    return reply_for_status(400, error.message, code="invalid_value", param=error.param)
+
+
+def _media_type(error: UnsupportedMediaType) -> ErrorReply:
+    return reply_for_status(415, error.message)
+
+
+def _too_large(error: BodyTooLarge) -> ErrorReply:
+    return reply_for_status(413, f"The request body exceeds the limit of {error.limit} bytes.")
+
+
+def _model_not_found(error: ModelNotFound) -> ErrorReply:
+    name = error.model if len(error.model) <= NAME_LIMIT else error.model[:NAME_LIMIT] + "…"
+    message = f"The model `{name}` does not exist or you do not have access to it."
+    return reply_for_status(404, message, code="model_not_found", param="model")
+
+
+def _model_exists(error: ModelAlreadyExists) -> ErrorReply:
+    return reply_for_status(409, f"The model `{error.model}` exists already.", code="model_exists")
+
+
+def _registry_away(_error: BaseException) -> ErrorReply:
+    return reply_for_status(503, "The model registry is restarting. Please retry shortly.")
+
+
+def _draining(_error: Draining) -> ErrorReply:
+    message = "The service is shutting down. Please retry; another instance may answer."
+    return reply_for_status(503, message, code="shutting_down")
+
+
+def _cancelled(_error: BaseException) -> ErrorReply:
+    return reply_for_status(499, "The request was cancelled.")
+
+
+def _engine(error: EngineError) -> ErrorReply:
+    return reply_for_status(
+        error.status,
+        error.message,
+        code=error.code,
+        param=error.param,
+        retry_after=error.retry_after,
+    )
+
+
+def _falcon(error: falcon.HTTPError) -> ErrorReply:
+    headers = cast("dict[str, str]", dict(error.headers or {}))
+    detail = error.description or error.title or "The request can't be answered."
+    return reply_for_status(error.status_code, detail, headers=tuple(headers.items()))
+
+
+_RULES: Final[Mapping[type, Callable[..., ErrorReply]]] = MappingProxyType(
+    {
+        MalformedRequest: _malformed,
+        InvalidValue: _invalid,
+        UnsupportedMediaType: _media_type,
+        BodyTooLarge: _too_large,
+        ModelNotFound: _model_not_found,
+        ModelAlreadyExists: _model_exists,
+        pykka.Timeout: _registry_away,
+        pykka.ActorDeadError: _registry_away,
+        ActorCrashed: _registry_away,
+        NotDelivered: _registry_away,
+        Draining: _draining,
+        Cancelled: _cancelled,
+        ClientGone: _cancelled,
+        EngineError: _engine,
+        falcon.HTTPError: _falcon,
+    }
+)

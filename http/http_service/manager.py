@@ -1,0 +1,102 @@
+"""The seed's ``ModelManager`` (section 4): add, remove and list models, by messages."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from actors.engines.adapters import as_push_engine
+from actors.engines.contract import AnyEngine, Kind
+from actors.registry.messages import AddModel, ListModels, RemoveModel
+from actors.registry.registry import RegistryActor
+from actors.supervision import Address, Child, Supervisor, Tree
+from http_service.config import HttpServiceConfig
+from http_service.metrics import Metrics
+from http_service.restarts import INTENSITY, PERIOD
+from http_service.state import DeploymentState
+
+__all__ = ["ModelManager"]
+
+STOP_TIMEOUT = 5.0
+"""Seconds to wait for a registry of one's own at the end: it only ever computes."""
+
+
+class ModelManager:
+    """Manages the models of a registry actor; a face of its ``Address``, usable from any thread.
+
+    Without ``registry`` it starts one of its own, supervised by a tree of one child, and
+    :meth:`close` stops it. ``metrics`` and ``ask_timeout`` default to those of a default
+    configuration.
+    """
+
+    def __init__(
+        self,
+        registry: Address | None = None,
+        *,
+        metrics: Metrics | None = None,
+        ask_timeout: float | None = None,
+    ) -> None:
+        self._tree: Tree | None = None
+        if registry is None:
+            child = Child("registry", RegistryActor.start, hand_over=True)
+            self._tree = Supervisor.start(child, name="models", intensity=INTENSITY, period=PERIOD)
+            registry = self._tree.address("registry")
+        self._registry = registry
+        self._timeout = HttpServiceConfig().ask_timeout if ask_timeout is None else ask_timeout
+        self._state = DeploymentState(registry, metrics or Metrics(), self._timeout)
+
+    def has_model_any(self, model: str) -> bool:
+        """Whether any kind of engine serves ``model``."""
+        return self._state.has_model_any(model)
+
+    def list_chat_completions_models(self) -> list[str]:
+        """The models that answer conversations, in the order they were added."""
+        return self._registry.ask(ListModels(Kind.CHAT), timeout=self._timeout)
+
+    def list_completions_models(self) -> list[str]:
+        """The models that continue texts, in the order they were added."""
+        return self._registry.ask(ListModels(Kind.COMPLETIONS), timeout=self._timeout)
+
+    def add_chat_completions_model(self, model: str, engine: AnyEngine) -> None:
+        """Answer conversations with ``engine``, in any of its three shapes.
+
+        Raises ``ModelAlreadyExists``: the engine that is there stays.
+        """
+        self._add(Kind.CHAT, model, engine)
+
+    def add_completions_model(self, model: str, engine: AnyEngine) -> None:
+        """Continue texts with ``engine``; as :meth:`add_chat_completions_model`."""
+        self._add(Kind.COMPLETIONS, model, engine)
+
+    def remove_chat_completions_model(self, model: str) -> None:
+        """Answer conversations for ``model`` no more. Raises ``ModelNotFound``."""
+        self._remove(Kind.CHAT, model)
+
+    def remove_completions_model(self, model: str) -> None:
+        """Continue texts for ``model`` no more. Raises ``ModelNotFound``."""
+        self._remove(Kind.COMPLETIONS, model)
+
+    def metrics(self) -> Metrics:
+        """The metrics of whatever serves these models."""
+        return self._state.metrics
+
+    def state(self) -> DeploymentState:
+        """The state that the routes work on."""
+        return self._state
+
+    def close(self) -> None:
+        """Stop the registry if it is this manager's own. Idempotent."""
+        tree, self._tree = self._tree, None
+        if tree is not None:
+            tree.stop(timeout=STOP_TIMEOUT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def _add(self, kind: Kind, model: str, engine: AnyEngine) -> None:
+        self._registry.ask(AddModel(kind, model, as_push_engine(engine)), timeout=self._timeout)
+
+    def _remove(self, kind: Kind, model: str) -> None:
+        self._registry.ask(RemoveModel(kind, model), timeout=self._timeout)

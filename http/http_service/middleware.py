@@ -1,0 +1,89 @@
+"""What happens to every request, whatever its route: an id, one log line, errors in one shape."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any, Final
+
+import falcon
+
+from http_service.access_log import AccessRecord, log_request
+from http_service.call import Call
+from http_service.errors import ErrorReply, reply_for
+from http_service.request_id import HEADER, request_id_from
+
+__all__ = ["RequestScope", "answer_error"]
+
+MESSAGE_LIMIT: Final = 200
+"""Characters of a request's own path that an error repeats."""
+
+_log: Final = logging.getLogger("http_service.requests")
+
+
+class RequestScope:
+    """Falcon middleware: gives each request its id, and tells the log how it ended."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Take the client's id or make one, and echo it."""
+        req.context.started = time.monotonic()
+        req.context.request_id = request_id_from(req.get_header(HEADER))
+        resp.set_header(HEADER, req.context.request_id)
+
+    def process_response(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        resource: object,
+        req_succeeded: bool,  # noqa: FBT001  # Falcon's signature
+    ) -> None:
+        """Log the request, unless its answer is a stream that only begins now."""
+        del resource, req_succeeded
+        call: Call | None = req.context.get("call")
+        if call is not None and resp.stream is not None:
+            return
+        record = AccessRecord(
+            request_id=req.context.request_id,
+            method=req.method,
+            path=req.path,
+            status=resp.status_code,
+            elapsed_ms=round((time.monotonic() - req.context.started) * 1000, 3),
+            **(call.summary() if call is not None else {}),
+        )
+        log_request(record)
+
+
+def answer_error(
+    req: falcon.Request,
+    resp: falcon.Response,
+    error: Exception,
+    params: dict[str, Any],
+) -> None:
+    """Falcon's error handler for everything: the one table decides (``errors.reply_for``)."""
+    del params
+    reply = reply_for(error)
+    if reply.status == 500:
+        # The exception's own words stay here; the client gets a fixed text.
+        _log.error(
+            "a request failed unexpectedly",
+            exc_info=error,
+            extra={"request_id": req.context.get("request_id"), "path": req.path},
+        )
+    if isinstance(error, falcon.HTTPError) and error.description is None:
+        told = f"{HTTPStatus(reply.status).phrase}: {req.method} {req.path}"[:MESSAGE_LIMIT]
+        reply = replace(reply, message=told)
+    write_error(resp, reply)
+
+
+def write_error(resp: falcon.Response, reply: ErrorReply) -> None:
+    """Make ``resp`` tell ``reply``."""
+    resp.status = reply.status
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = reply.body()
+    resp.stream = None
+    for name, value in reply.headers:
+        resp.set_header(name, value)
+    if reply.retry_after is not None:
+        resp.set_header("retry-after", str(reply.retry_after))

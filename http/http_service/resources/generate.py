@@ -1,0 +1,171 @@
+"""The path of every generating request: check, count, find the engine, let it answer.
+
+Order of the checks as in Dynamo's frontend: draining, content type, size, JSON, shape (none of
+these is counted); then the request is counted; then values, then the model.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import falcon
+
+from actors.engines.contract import Engine, EngineRequest, Kind, Sink
+from actors.registry.errors import ModelNotFound
+from http_service.call import Call
+from http_service.disconnect import when_client_leaves
+from http_service.errors import BodyTooLarge, ClientGone, Draining
+from http_service.folding import Fold
+from http_service.metrics import UNKNOWN_MODEL
+from http_service.resources.services import Services
+from http_service.server.body import StreamBody
+from http_service.server.stream import ResponseStream
+from http_service.server.unary import UnaryAnswer
+from http_service.validation import (
+    InvalidValue,
+    ValidRequest,
+    check_content_type,
+    parse_json,
+    validate,
+)
+
+__all__ = ["Endpoint", "GenerateResource"]
+
+EVENT_STREAM: Final = "text/event-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What tells one generating endpoint from another.
+
+    ``label`` is its name in the metrics, ``id_prefix`` begins the ids of its folded answers.
+    """
+
+    kind: Kind
+    label: str
+    id_prefix: str
+
+
+class GenerateResource:
+    """``POST`` on a generating endpoint, unary and streamed."""
+
+    def __init__(self, endpoint: Endpoint, services: Services) -> None:
+        self._endpoint = endpoint
+        self._services = services
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer with a completion, or with a stream of its chunks."""
+        if self._services.lifecycle.draining:
+            raise Draining
+        raw = self._read(req)
+        body = parse_json(raw)
+        checked = self._validate(body)
+        engine = self._find_engine(body)
+        call = self._open(req, body, known=engine is not None)
+        try:
+            valid = _sound(checked)
+            request = EngineRequest(self._endpoint.kind, valid.model, valid.stream, body, raw)
+            exchange = _Exchange(req, resp, call, _found(engine, valid.model), request)
+            if valid.stream:
+                self._stream(exchange, include_usage=valid.include_usage)
+            else:
+                self._unary(exchange)
+        except BaseException as error:
+            call.mark(error)
+            call.end()
+            raise
+
+    def _read(self, req: falcon.Request) -> bytes:
+        limit = self._services.config.body_limit
+        check_content_type(req.content_type)
+        if (req.content_length or 0) > limit:
+            raise BodyTooLarge(limit)
+        raw: bytes = req.bounded_stream.read()
+        return raw
+
+    def _validate(self, body: dict[str, Any]) -> ValidRequest | InvalidValue:
+        """A wrong shape is raised, uncounted; a wrong value waits until the request is counted."""
+        try:
+            return validate(self._endpoint.kind, body)
+        except InvalidValue as problem:
+            return problem
+
+    def _find_engine(self, body: dict[str, Any]) -> Engine | None:
+        model = body.get("model")
+        if not isinstance(model, str):
+            return None
+        try:
+            return self._services.state.get_engine(self._endpoint.kind, model)
+        except ModelNotFound:
+            return None
+
+    def _open(self, req: falcon.Request, body: dict[str, Any], *, known: bool) -> Call:
+        model = str(body.get("model"))
+        guard = self._services.metrics.guard(
+            model if known else UNKNOWN_MODEL,
+            self._endpoint.label,
+            "stream" if body.get("stream") is True else "unary",
+        )
+        call = Call(guard, self._services.inflight, model, req.context.request_id)
+        req.context.call = call
+        return call
+
+    def _unary(self, exchange: _Exchange) -> None:
+        call = exchange.call
+        fold = Fold(
+            self._endpoint.kind,
+            id=self._endpoint.id_prefix + call.context.request_id,
+            created=int(time.time()),
+            model=exchange.request.model,
+        )
+        answer = UnaryAnswer(call.guard, fold)
+        exchange.start(answer)
+        body = answer.wait(self._services.config.engine_timeout)
+        exchange.resp.content_type = falcon.MEDIA_JSON
+        exchange.resp.data = body
+        call.guard.mark_ok()
+        call.end()
+
+    def _stream(self, exchange: _Exchange, *, include_usage: bool) -> None:
+        call, resp = exchange.call, exchange.resp
+        silence = self._services.config.engine_timeout
+        stream = ResponseStream(call.guard, include_usage=include_usage)
+        exchange.start(stream)
+        error = stream.wait_until_begun(silence)
+        if error is not None:
+            raise error
+        resp.content_type = EVENT_STREAM
+        resp.set_header("cache-control", "no-cache")
+        # Reverse proxies would otherwise collect a stream before they pass it on.
+        resp.set_header("x-accel-buffering", "no")
+        resp.stream = StreamBody(stream, call, silence, exchange.req.path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """One checked request together with all that answers it."""
+
+    req: falcon.Request
+    resp: falcon.Response
+    call: Call
+    engine: Engine
+    request: EngineRequest
+
+    def start(self, sink: Sink) -> None:
+        """Have the engine answer into ``sink``, and cut the call if the client leaves."""
+        self.call.start(self.engine, self.request, sink)
+        when_client_leaves(self.req.env, lambda: self.call.cut(ClientGone()))
+
+
+def _sound(checked: ValidRequest | InvalidValue) -> ValidRequest:
+    if isinstance(checked, InvalidValue):
+        raise checked
+    return checked
+
+
+def _found(engine: Engine | None, model: str) -> Engine:
+    if engine is None:
+        raise ModelNotFound(model)
+    return engine

@@ -1,0 +1,38 @@
+"""What a route is: one row of the route table in ``routes``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+__all__ = ["EVENTS", "JSON", "TEXT", "Route"]
+
+JSON: Final = "application/json"
+EVENTS: Final = "text/event-stream"
+TEXT: Final = "text/plain"
+_OK: Final = MappingProxyType({200: "OK"})
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path, who answers on it, and what the OpenAPI document says of it.
+
+    ``path`` is in Falcon's syntax (``{model:path}`` spans slashes). ``resource`` makes the Falcon
+    resource from ``Services``. ``answers`` maps each status that is this route's own to its
+    meaning; ``content`` are the media types of its success; ``body`` is the schema of the request's
+    body. ``enabled`` names the setting that switches the route, "" where it is always there.
+    """
+
+    path: str
+    method: str
+    name: str
+    summary: str
+    resource: Callable[[Any], object]
+    answers: Mapping[int, str] = field(default_factory=lambda: _OK)
+    content: tuple[str, ...] = (JSON,)
+    body: type[msgspec.Struct] | None = None
+    enabled: str = ""

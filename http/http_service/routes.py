@@ -1,0 +1,78 @@
+"""The one route table: the application and its OpenAPI document are both made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from http_service.config import HttpServiceConfig
+from http_service.resources.chat import chat_completions
+from http_service.resources.completions import completions
+from http_service.resources.documents import OpenApiResource
+from http_service.resources.metrics import MetricsResource
+from http_service.resources.models import ModelResource, ModelsResource
+from http_service.resources.probes import HealthResource, LiveResource, ReadyResource
+from http_service.route import EVENTS, JSON, TEXT, Route
+from http_service.schemas import ChatRequest, CompletionRequest
+
+__all__ = ["ROUTES", "enabled_routes"]
+
+_GENERATE: Final[Mapping[int, str]] = {
+    200: "The completion, or with stream: true its chunks as server-sent events",
+    400: "The request is malformed; param names the field",
+    404: "The model is not served here",
+    413: "The body exceeds the limit",
+    415: "The body is not declared as JSON",
+    429: "The engine is full; retry after the time in Retry-After",
+    500: "The engine failed",
+    502: "The engine can't be reached, or broke off",
+    503: "The service is draining or restarting; retry after the time in Retry-After",
+    504: "The engine did not answer in time",
+}
+_PROBE: Final[Mapping[int, str]] = {200: "Ready", 503: "Not ready; the document says why"}
+
+ROUTES: Final[tuple[Route, ...]] = (
+    Route(
+        "/v1/chat/completions",
+        "POST",
+        "createChatCompletion",
+        "Answer a conversation",
+        chat_completions,
+        _GENERATE,
+        (JSON, EVENTS),
+        ChatRequest,
+        enabled="enable_chat_endpoints",
+    ),
+    Route(
+        "/v1/completions",
+        "POST",
+        "createCompletion",
+        "Continue a text",
+        completions,
+        _GENERATE,
+        (JSON, EVENTS),
+        CompletionRequest,
+        enabled="enable_cmpl_endpoints",
+    ),
+    Route("/v1/models", "GET", "listModels", "List the models served now", ModelsResource),
+    Route(
+        "/v1/models/{model:path}",
+        "GET",
+        "retrieveModel",
+        "Describe one model; its id may contain slashes",
+        ModelResource,
+        {200: "The model", 404: "The model is not served here"},
+    ),
+    Route("/live", "GET", "live", "Whether the process answers at all", LiveResource),
+    Route("/ready", "GET", "ready", "Whether to send requests here", ReadyResource, _PROBE),
+    Route("/health", "GET", "health", "How every part of the service is", HealthResource, _PROBE),
+    Route("/metrics", "GET", "metrics", "Prometheus metrics", MetricsResource, content=(TEXT,)),
+    Route("/openapi.json", "GET", "openapi", "This document", OpenApiResource),
+)
+
+
+def enabled_routes(config: HttpServiceConfig) -> Iterator[Route]:
+    """The routes that ``config`` leaves in place."""
+    for route in ROUTES:
+        if not route.enabled or getattr(config, route.enabled):
+            yield route

@@ -1,0 +1,105 @@
+"""How the server ends: a literal table of what happens to a connection, and when.
+
+Order: take what the kernel accepted already, close the listening socket, close idle connections
+after a short grace, let the rest finish until the deadline, then tell every request still running
+that the service is going, and close what is left.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Final, Protocol
+
+from http_service.errors import Draining
+from http_service.inflight import InflightRequests
+
+__all__ = ["CUT_GRACE", "Drain", "Verdict", "verdict"]
+
+_log: Final = logging.getLogger("http_service.drain")
+
+IDLE_GRACE: Final = 0.2
+"""Seconds before an idle connection is closed: its next request may be on the wire already."""
+
+CUT_GRACE: Final = 1.0
+"""Seconds after the deadline in which a request that was cut may still write its error."""
+
+
+class Verdict(Enum):
+    """What a drain does with one connection now."""
+
+    KEEP = auto()
+    CLOSE = auto()
+    """Close it once it is flushed: nothing is lost."""
+    ABORT = auto()
+    """Close it whatever is unsent: its time is over."""
+
+
+class Connection(Protocol):
+    """What a drain sees of a connection."""
+
+    will_close: bool
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being received, answered or sent."""
+        ...
+
+    def cancel(self) -> None:
+        """Drop its requests, and close it at the next chance."""
+        ...
+
+
+def verdict(*, idle: bool, since: float, timeout: float) -> Verdict:
+    """What to do with a connection ``since`` seconds after the drain began; pure."""
+    if since > timeout + CUT_GRACE:
+        return Verdict.ABORT
+    if idle and since > IDLE_GRACE:
+        return Verdict.CLOSE
+    return Verdict.KEEP
+
+
+class Drain:
+    """One drain of a server's connections, advanced by the loop that owns them.
+
+    ``timeout`` is in seconds; ``clock`` is injected by tests.
+    """
+
+    def __init__(
+        self,
+        inflight: InflightRequests,
+        timeout: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._inflight = inflight
+        self._timeout = timeout
+        self._clock = clock
+        self._began = clock()
+        self._cut = False
+        self.finished = False
+
+    def step(self, connections: list[Connection]) -> None:
+        """Judge every open connection; finished once nothing is open and nothing runs."""
+        since = self._clock() - self._began
+        if since > self._timeout and not self._cut:
+            self._cut = True
+            self._cut_running()
+        for connection in connections:
+            judged = verdict(idle=connection.idle, since=since, timeout=self._timeout)
+            if judged is Verdict.CLOSE:
+                connection.will_close = True
+            elif judged is Verdict.ABORT:
+                connection.cancel()
+        over = since > self._timeout + 2 * CUT_GRACE
+        self.finished = over or not (connections or self._inflight)
+
+    def _cut_running(self) -> None:
+        cut = self._inflight.cut_all(Draining())
+        if cut:
+            _log.warning(
+                "the drain deadline cut %d requests",
+                len(cut),
+                extra={"requests": [f"{each.request_id} ({each.model})" for each in cut]},
+            )

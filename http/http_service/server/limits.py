@@ -1,0 +1,60 @@
+"""What one client may cost: every limit that Waitress is run with, each with its reason."""
+
+from __future__ import annotations
+
+import resource
+from typing import Any, Final
+
+from http_service.config import HttpServiceConfig
+
+__all__ = ["LINGER_SECONDS", "waitress_settings"]
+
+KIB: Final = 1024
+
+HEADER_LIMIT: Final = 32 * KIB
+"""Bytes of request line and headers; browsers and SDKs send below 8 KiB."""
+
+UNSENT_LIMIT: Final = 1024 * KIB
+"""Bytes of an answer that a slow reader may leave unread before its producer has to wait."""
+
+CLEANUP_INTERVAL: Final = 5
+"""Seconds between two looks for connections that have been idle, or lingering, for too long."""
+
+RESERVED_FILES: Final = 64
+"""File descriptors kept for everything that is no client: upstreams, logs, etcd."""
+
+LINGER_SECONDS: Final = 5.0
+"""How long a refused upload is read and dropped, so that the client can read the refusal: closing
+at once would make the kernel reset the connection and discard our answer (RFC 9112, 9.6)."""
+
+
+def waitress_settings(config: HttpServiceConfig) -> dict[str, Any]:
+    """Waitress' adjustments for ``config``."""
+    return {
+        "threads": config.threads,
+        "connection_limit": min(config.connection_limit, _file_limit() - RESERVED_FILES),
+        "channel_timeout": config.idle_timeout,
+        "cleanup_interval": CLEANUP_INTERVAL,
+        "max_request_header_size": HEADER_LIMIT,
+        # Waitress refuses what *reaches* its limit; ours is the largest size that is accepted.
+        "max_request_body_size": config.body_limit + 1,
+        # SECURITY: never a temporary file: many large uploads must not fill a disk.
+        "inbuf_overflow": 2 * config.body_limit + 1,
+        "outbuf_high_watermark": UNSENT_LIMIT,
+        "outbuf_overflow": 64 * UNSENT_LIMIT,
+        # select() can't see a file descriptor from 1024 on.
+        "asyncore_use_poll": True,
+        # One request of look-ahead keeps a busy connection readable, which is how the loop learns
+        # at once that a client has left while its engine is still silent.
+        "channel_request_lookahead": 1,
+        # SECURITY: no product name, no tracebacks, no trust in forwarded headers.
+        "ident": None,
+        "expose_tracebacks": False,
+        "clear_untrusted_proxy_headers": True,
+        "log_socket_errors": False,
+    }
+
+
+def _file_limit() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(soft, 2 * RESERVED_FILES) if soft != resource.RLIM_INFINITY else 1 << 20

@@ -1,0 +1,231 @@
+"""The seed's ``HttpService`` (section 2): configuration, models, routes and server as one thing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Final, Self
+
+from actors.supervision import CancellationToken, Child, Exit, Supervisor
+from http_service.app import WsgiApp, build_app
+from http_service.builder import HttpServiceConfigBuilder
+from http_service.components import Component
+from http_service.config import ConfigError, HttpServiceConfig
+from http_service.inflight import InflightRequests
+from http_service.lifecycle import Lifecycle
+from http_service.manager import ModelManager
+from http_service.metrics import Metrics
+from http_service.resources.services import Services
+from http_service.restarts import INTENSITY, PERIOD
+from http_service.routes import enabled_routes
+from http_service.server.http_server import HttpServer, shutdown_time
+from http_service.server.listener import Listener
+
+__all__ = ["HttpService", "ServiceCrashed", "ServiceHandle"]
+
+CHILD: Final = "http"
+"""The server's id in whatever tree it is part of."""
+
+
+class ServiceCrashed(Exception):
+    """The server failed so often that its supervisor gave up."""
+
+
+class HttpService:
+    """Serves the models of ``manager`` over HTTP: alone, or as a child of a bigger tree.
+
+    Alone: :meth:`run` and :meth:`spawn`. In a tree: :meth:`child`. As a plain WSGI application
+    under another server: :attr:`app`. Without ``manager`` it makes one of its own, with metrics
+    under ``config.metrics_prefix``, and :meth:`close` closes it. ``components`` are what readiness
+    depends on.
+    """
+
+    def __init__(
+        self,
+        config: HttpServiceConfig | None = None,
+        manager: ModelManager | None = None,
+        components: Sequence[Component] = (),
+    ) -> None:
+        self.config: Final = config or HttpServiceConfig()
+        self._own_manager = manager is None
+        self._manager = manager or ModelManager(
+            metrics=Metrics(self.config.metrics_prefix), ask_timeout=self.config.ask_timeout
+        )
+        self._check_prefix()
+        self._lifecycle = Lifecycle()
+        self._inflight = InflightRequests()
+        self._listener: Listener | None = None
+        self.app: Final[WsgiApp] = build_app(
+            Services(
+                config=self.config,
+                state=self._manager.state(),
+                components=tuple(components),
+                routes=tuple(enabled_routes(self.config)),
+                lifecycle=self._lifecycle,
+                inflight=self._inflight,
+            )
+        )
+
+    @classmethod
+    def builder(cls) -> HttpServiceConfigBuilder[Self]:
+        """Collect settings by chained calls; ``.build()`` makes the service."""
+        return HttpServiceConfigBuilder(cls)
+
+    def model_manager(self) -> ModelManager:
+        """Where models are added and removed, before and while the service runs."""
+        return self._manager
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port actually listened on. Raises ``RuntimeError`` before :meth:`bind`."""
+        if self._listener is None:
+            raise RuntimeError("the service is not bound: call bind(), spawn() or child() first")
+        return self._listener.host, self._listener.port
+
+    @property
+    def url(self) -> str:
+        """Where it listens, as in ``http://127.0.0.1:8787``. Raises as :attr:`address`."""
+        host, port = self.address
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def bind(self) -> tuple[str, int]:
+        """Open the listening socket, unless it is open; return its host and port.
+
+        From here on clients can connect; they are answered once the server runs. Raises
+        :class:`~http_service.server.listener.BindFailed`.
+        """
+        if self._listener is None:
+            self._listener = Listener(self.config.host, self.config.port)
+        return self.address
+
+    def child(self, token: CancellationToken | None = None) -> Child:
+        """The server as a supervised child, bound already. Raises ``BindFailed``.
+
+        Cancelling ``token`` turns readiness to 503; stopping the child after that drains and closes
+        the listening socket. Without it, stopping the child is taken for a restart: the socket
+        stays open until :meth:`close`.
+        """
+        self.bind()
+        assert self._listener is not None  # noqa: S101  # bind() has just made it
+        self._lifecycle.follow(token or CancellationToken())
+        start = partial(
+            HttpServer.start,
+            self.app,
+            self._listener,
+            self.config,
+            self._lifecycle,
+            self._inflight,
+        )
+        return Child(CHILD, start, shutdown=shutdown_time(self.config))
+
+    def run(self, cancel_token: CancellationToken) -> None:
+        """Serve until ``cancel_token`` is cancelled, then drain; returns when all is answered.
+
+        Raises ``BindFailed`` or :class:`ServiceCrashed`, and cancels the token then.
+        """
+        with cancel_token.guard() as guard:
+            child = self.child(cancel_token)
+            try:
+                self._supervise(child, cancel_token)
+            finally:
+                self._unbind()
+            guard.disarm()
+
+    def spawn(self, cancel_token: CancellationToken) -> ServiceHandle:
+        """:meth:`run` on a thread of its own; the address is known when this returns.
+
+        A failure, of binding too, is raised by the handle's ``join``.
+        """
+        handle = ServiceHandle()
+        try:
+            self.bind()
+        except Exception as error:  # noqa: BLE001  # join() raises it
+            cancel_token.cancel()
+            handle.fail(error)
+        else:
+            handle.start(partial(self.run, cancel_token))
+        return handle
+
+    def close(self) -> None:
+        """Let go of the socket, and of the models if they are this service's own. Idempotent."""
+        self._unbind()
+        if self._own_manager:
+            self._manager.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def _supervise(self, child: Child, cancel_token: CancellationToken) -> None:
+        ended = threading.Event()
+        exits: list[Exit] = []
+
+        def note(exit_: Exit) -> None:
+            exits.append(exit_)
+            ended.set()
+
+        tree = Supervisor.start(child, name="http-service", intensity=INTENSITY, period=PERIOD)
+        tree.on_exit(note)
+        with cancel_token.on_cancel(ended.set):
+            ended.wait()
+        gave_up = bool(exits)
+        tree.stop(timeout=shutdown_time(self.config) + 1.0)
+        if gave_up:
+            raise ServiceCrashed(f"the HTTP server failed too often: {exits[0]}")
+
+    def _check_prefix(self) -> None:
+        wanted, found = self.config.metrics_prefix, self._manager.metrics().prefix
+        if wanted != found:
+            raise ConfigError(
+                f"metrics_prefix is {wanted!r}, but the manager's metrics begin with {found!r}: "
+                f"give it metrics=Metrics({wanted!r})"
+            )
+
+    def _unbind(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
+
+
+class ServiceHandle:
+    """A spawned service; made by :meth:`HttpService.spawn`."""
+
+    def __init__(self) -> None:
+        self._outcome: Future[None] = Future()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the service has ended, at most ``timeout`` seconds (``TimeoutError``).
+
+        Raises what :meth:`HttpService.run` raised.
+        """
+        try:
+            self._outcome.result(timeout)
+        except TimeoutError:
+            if self._outcome.done():
+                raise
+            raise TimeoutError(f"the service still runs after {timeout} seconds") from None
+
+    @property
+    def running(self) -> bool:
+        """Whether the service has not ended yet."""
+        return not self._outcome.done()
+
+    def fail(self, error: BaseException) -> None:
+        """The service ended before it began."""
+        self._outcome.set_exception(error)
+
+    def start(self, run: partial[None]) -> None:
+        """Run it on a daemon thread."""
+        threading.Thread(target=self._run, args=(run,), name="http-service", daemon=True).start()
+
+    def _run(self, run: partial[None]) -> None:
+        try:
+            run()
+        except BaseException as error:  # noqa: BLE001  # join() raises it
+            self._outcome.set_exception(error)
+        else:
+            self._outcome.set_result(None)

@@ -1,0 +1,87 @@
+"""Server-sent events: how a chunk looks on the wire, and which chunks a client gets at all.
+
+Pure functions on one chunk. Format: WHATWG HTML, section 9.2; ``[DONE]`` and the error event as
+OpenAI's clients read them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, cast
+
+import orjson
+
+from actors.engines.contract import Chunk
+from actors.engines.sse_events import read_event
+from http_service.errors import ErrorReply
+
+__all__ = ["DONE", "Frame", "encode", "error_event", "usage_of_answer"]
+
+DONE: Final = b"data: [DONE]\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One chunk, ready for the socket.
+
+    ``data`` is empty where the client gets nothing of it. ``comment`` tells a keep-alive from an
+    answer. ``completion_tokens`` is the engine's own count, where the chunk carries one.
+    """
+
+    data: bytes
+    comment: bool = False
+    completion_tokens: int | None = None
+
+
+def encode(chunk: Chunk, *, include_usage: bool) -> Frame:
+    """``chunk`` as an event. The usage chunk (no choices) passes only if the client asked for it.
+
+    ``bytes`` pass as they are, and are looked into only where they mention usage.
+    """
+    if isinstance(chunk, bytes):
+        return _encode_event(chunk, include_usage=include_usage)
+    completion_tokens = None
+    usage = chunk.get("usage")
+    if usage is not None:
+        completion_tokens = _completion_tokens(usage)
+        if not include_usage and not chunk.get("choices"):
+            return Frame(b"", completion_tokens=completion_tokens)
+    return Frame(b"data: " + orjson.dumps(chunk) + b"\n\n", completion_tokens=completion_tokens)
+
+
+def error_event(reply: ErrorReply) -> bytes:
+    """The one event that tells of a failure after the first byte; ``[DONE]`` comes after it."""
+    return b"data: " + reply.body() + b"\n\n"
+
+
+def usage_of_answer(body: bytes) -> int | None:
+    """The completion tokens that a whole unary answer claims, ``None`` where it claims none."""
+    if b'"usage"' not in body:
+        return None
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(answer, dict):
+        return None
+    return _completion_tokens(cast("dict[str, object]", answer).get("usage"))
+
+
+def _encode_event(event: bytes, *, include_usage: bool) -> Frame:
+    if event.startswith(b":"):
+        return Frame(event, comment=True)
+    # PERF: a relay's tokens are never decoded; the `"usage":null` of some servers is no reason to.
+    if b'"usage":{' not in event and b'"usage": {' not in event:
+        return Frame(event)
+    chunk = read_event(event).chunk
+    completion_tokens = _completion_tokens(chunk.get("usage"))
+    if completion_tokens is not None and not include_usage and not chunk.get("choices"):
+        return Frame(b"", completion_tokens=completion_tokens)
+    return Frame(event, completion_tokens=completion_tokens)
+
+
+def _completion_tokens(usage: object) -> int | None:
+    if not isinstance(usage, dict):
+        return None
+    count = cast("dict[str, object]", usage).get("completion_tokens")
+    return count if type(count) is int else None

@@ -1,0 +1,65 @@
+"""The seed's ``DeploymentState`` (section 3): what all requests share, as a face of the registry.
+
+It holds no engine itself: both engine maps belong to the registry actor, and every question is a
+message to it, so that no request ever sees a half-applied change.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actors.engines.contract import Engine, Kind
+from actors.registry.messages import GetEngine, HasModel, ReadRegistry, RegistryState
+from actors.registry.model_engines import ModelEngines
+from actors.supervision.address import Address
+from http_service.metrics import Metrics
+
+__all__ = ["DeploymentState"]
+
+
+class DeploymentState:
+    """Both engine maps, asked from ``registry``, and the metrics. Any thread.
+
+    ``timeout`` is in seconds and covers a restart of the registry. Where a method says nothing
+    else, it raises ``Timeout`` or ``NotDelivered`` if the registry does not answer.
+    """
+
+    def __init__(self, registry: Address, metrics: Metrics, timeout: float) -> None:
+        self.metrics: Final = metrics
+        self._registry = registry
+        self._timeout = timeout
+
+    @property
+    def chat_completion_engines(self) -> ModelEngines:
+        """The engines that answer conversations; a copy of one moment."""
+        return self.snapshot().chat
+
+    @property
+    def completion_engines(self) -> ModelEngines:
+        """The engines that continue texts; a copy of one moment."""
+        return self.snapshot().completions
+
+    def get_chat_completions_engine(self, model: str) -> Engine:
+        """The engine that answers conversations for ``model``. Raises ``ModelNotFound``."""
+        return self.get_engine(Kind.CHAT, model)
+
+    def get_completions_engine(self, model: str) -> Engine:
+        """The engine that continues texts for ``model``. Raises ``ModelNotFound``."""
+        return self.get_engine(Kind.COMPLETIONS, model)
+
+    def get_engine(self, kind: Kind, model: str) -> Engine:
+        """The engine of ``kind`` for ``model``. Raises ``ModelNotFound``."""
+        return self._registry.ask(GetEngine(kind, model), timeout=self._timeout)
+
+    def has_model_any(self, model: str) -> bool:
+        """Whether any kind of engine serves ``model``."""
+        return self._registry.ask(HasModel(model), timeout=self._timeout)
+
+    def list_models(self) -> list[str]:
+        """Every model once: chat models first, each kind in the order of adding."""
+        state = self.snapshot()
+        return [*dict.fromkeys([*state.chat.list(), *state.completions.list()])]
+
+    def snapshot(self) -> RegistryState:
+        """Both maps at one moment."""
+        return self._registry.ask(ReadRegistry(), timeout=self._timeout)

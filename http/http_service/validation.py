@@ -1,0 +1,192 @@
+"""From a request's bytes to a valid body, or to one error that names the field.
+
+Pure functions, in the order of Dynamo's checks (reference: its frontend, "Order of checks"). Errors
+come in a contrasting pair, because only the second kind is counted in ``requests_total``:
+
+* :class:`MalformedRequest`: not what the endpoint reads at all (syntax, wrong type, field missing);
+* :class:`InvalidValue`: readable, but a field has a value that it can't have.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import msgspec
+import orjson
+
+from actors.engines.contract import Kind
+from http_service.schemas import ChatRequest, CompletionRequest
+
+__all__ = [
+    "InvalidValue",
+    "MalformedRequest",
+    "RequestError",
+    "UnsupportedMediaType",
+    "ValidRequest",
+    "check_content_type",
+    "parse_json",
+    "validate",
+]
+
+MAX_DEPTH: Final = 200
+"""Levels of nesting in a body. Beyond 254 no JSON writer of ours could pass it on."""
+
+SCHEMAS: Final[Mapping[Kind, type[ChatRequest | CompletionRequest]]] = {
+    Kind.CHAT: ChatRequest,
+    Kind.COMPLETIONS: CompletionRequest,
+}
+"""The body that each generating endpoint reads."""
+
+_JSON_TYPE: Final = re.compile(r"\s*application/(?:json|[^;\s]+\+json)\s*(?:;|$)", re.IGNORECASE)
+_WHERE: Final = re.compile(r" - at `\$\.?(?P<path>.*)`$")
+_MISSING: Final = re.compile(r"^Object missing required field `(?P<field>[^`]+)`")
+
+
+class RequestError(Exception):
+    """The base of the client's mistakes; ``param`` is the field at fault, where there is one."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+
+class UnsupportedMediaType(RequestError):
+    """The body is not declared as JSON."""
+
+
+class MalformedRequest(RequestError):
+    """The body is not a JSON object of the endpoint's shape."""
+
+
+class InvalidValue(RequestError):
+    """A field has the right type and a value that is not allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValidRequest:
+    """What the service itself needs to know of a body that passed every check."""
+
+    model: str
+    stream: bool
+    include_usage: bool
+
+
+def check_content_type(content_type: str | None) -> None:
+    """Raise :class:`UnsupportedMediaType` unless it is ``application/json`` or ``…+json``."""
+    if content_type is None or _JSON_TYPE.match(content_type) is None:
+        raise UnsupportedMediaType("Expected a request with Content-Type application/json")
+
+
+def parse_json(raw: bytes) -> dict[str, Any]:
+    """The JSON object in ``raw``. Raises :class:`MalformedRequest`, never anything else."""
+    try:
+        body: object = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise MalformedRequest(f"The body is not valid JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise MalformedRequest(f"The body must be a JSON object, not {_JSON_NAMES[type(body)]}")
+    members = cast("dict[str, Any]", body)
+    # PERF: counting brackets is a memchr; only a body that could be too deep is walked.
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _deeper_than(members, MAX_DEPTH):
+        raise MalformedRequest(f"The body is nested more than {MAX_DEPTH} levels deep")
+    return members
+
+
+def validate(kind: Kind, body: dict[str, Any]) -> ValidRequest:
+    """Check every typed field of ``body`` for the endpoint of ``kind``.
+
+    Raises :class:`MalformedRequest` or :class:`InvalidValue` for the first field at fault, with its
+    path in ``param`` (``messages[0].role``). Fields that the schema does not name pass.
+    """
+    try:
+        request = msgspec.convert(body, SCHEMAS[kind])
+    except msgspec.ValidationError as error:
+        raise _explained(str(error)) from None
+    for problem in _problems(request):
+        raise problem
+    options = request.stream_options
+    return ValidRequest(
+        model=request.model,
+        stream=request.stream is True,
+        include_usage=options is not None and options.include_usage is True,
+    )
+
+
+def _problems(request: ChatRequest | CompletionRequest) -> Iterator[RequestError]:
+    """What the schema can't say."""
+    if request.stream_options is not None and request.stream is not True:
+        yield InvalidValue("stream_options is only allowed when stream is true", "stream_options")
+    if isinstance(request, CompletionRequest) and isinstance(request.prompt, list):
+        yield from _prompt_problems(request.prompt)
+
+
+def _prompt_problems(prompt: list[object]) -> Iterator[RequestError]:
+    if type(prompt[0]) not in (str, int, list):
+        yield MalformedRequest(
+            "prompt must be text, a list of texts, a list of token ids, or a list of such lists",
+            "prompt[0]",
+        )
+    for index, item in enumerate(prompt):
+        if type(item) is not type(prompt[0]):
+            yield MalformedRequest("prompt must not mix texts and token ids", f"prompt[{index}]")
+        if isinstance(item, list) and not _are_tokens(cast("list[object]", item)):
+            yield MalformedRequest("token ids must be whole numbers", f"prompt[{index}]")
+        if item in ("", []):
+            yield InvalidValue("prompt must not be empty", f"prompt[{index}]")
+
+
+def _are_tokens(items: list[object]) -> bool:
+    return all(type(item) is int for item in items)
+
+
+def _explained(text: str) -> RequestError:
+    """msgspec's message as an error of ours: path to ``param``, kind by what was wrong.
+
+    msgspec says ``Expected `int` >= 1 - at `$.n```; a wrong type reads ``Expected `int`, got …``.
+    """
+    where = _WHERE.search(text)
+    path = where["path"] if where else ""
+    problem = text[: where.start()] if where else text
+    missing = _MISSING.match(problem)
+    if missing:
+        param = f"{path}.{missing['field']}" if path else missing["field"]
+        return MalformedRequest(f"Missing required field: {param}", param)
+    message = f"Invalid value for {path}: {problem[0].lower()}{problem[1:]}"
+    return (MalformedRequest if ", got `" in problem else InvalidValue)(message, path)
+
+
+def _deeper_than(value: object, limit: int) -> bool:
+    """Whether ``value`` nests more than ``limit`` containers. Iterative: it must not recurse."""
+    level = [value]
+    for _ in range(limit):
+        level = [child for each in level for child in _containers_in(each)]
+        if not level:
+            return False
+    return True
+
+
+def _containers_in(value: object) -> Iterator[object]:
+    children: Iterable[object] = ()
+    if isinstance(value, dict):
+        children = cast("dict[str, object]", value).values()
+    elif isinstance(value, list):
+        children = cast("list[object]", value)
+    return (child for child in children if _is_container(child))
+
+
+def _is_container(value: object) -> bool:
+    return isinstance(value, dict | list)
+
+
+_JSON_NAMES: Final[Mapping[type, str]] = {
+    list: "an array",
+    str: "a string",
+    int: "a number",
+    float: "a number",
+    bool: "a boolean",
+    type(None): "null",
+}

@@ -1,0 +1,148 @@
+"""A client that leaves: its engine is told at once, and nothing is left behind."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+import pytest
+
+from actors.engines.contract import Kind
+from actors.engines.echo import EchoEngine
+from http_service.disconnect import KEY, when_client_leaves
+from http_service.metrics import Metrics
+from tests.http_service.engines import DEADLINE, ManualEngine, token_chunk
+from tests.http_service.serving import CHAT, RawClient, Running, eventually, post_bytes
+
+PATH = "/v1/chat/completions"
+PROMPT = 1.0
+"""Seconds within which a silent engine must hear that its client has left."""
+
+
+@pytest.fixture
+def engine(live: Running) -> ManualEngine:
+    made = ManualEngine()
+    live.service.model_manager().add_chat_completions_model("manual", made)
+    return made
+
+
+def count(metrics: Metrics, request_type: str, error_type: str) -> float | None:
+    """The request counter of the manual model."""
+    labels = {
+        "model": "manual",
+        "endpoint": "chat_completions",
+        "request_type": request_type,
+        "status": "error" if error_type else "success",
+        "error_type": error_type,
+    }
+    return metrics.registry.get_sample_value("callboard_frontend_requests_total", labels)
+
+
+def inflight(metrics: Metrics) -> float | None:
+    """The gauge of the manual model."""
+    name = "callboard_frontend_inflight_requests"
+    return metrics.registry.get_sample_value(name, {"model": "manual"})
+
+
+@pytest.mark.parametrize(
+    ("stream", "pushed"),
+    [(False, 0), (True, 0), (True, 1)],
+    ids=["unary", "before the first token", "in mid-stream"],
+)
+def test_a_silent_engine_is_cancelled_as_soon_as_its_client_leaves(
+    live: Running, engine: ManualEngine, stream: bool, pushed: int
+) -> None:
+    metrics = live.service.model_manager().metrics()
+    request_type = "stream" if stream else "unary"
+    with RawClient(live.address) as raw:
+        raw.send(post_bytes(PATH, {**CHAT, "model": "manual", "stream": stream}))
+        sink = engine.wait_started()
+        for _ in range(pushed):
+            sink.push(token_chunk(Kind.CHAT, "one"))
+            raw.read_until(b"one")
+        assert inflight(metrics) == 1
+        assert not engine.cancelled.is_set()
+
+    left = time.monotonic()
+    assert engine.cancelled.wait(DEADLINE)
+    assert time.monotonic() - left < PROMPT
+
+    eventually(lambda: inflight(metrics) == 0, "the gauge returns to 0")
+    eventually(lambda: count(metrics, request_type, "cancelled") == 1, "counted as cancelled")
+    assert count(metrics, request_type, "") is None
+
+
+def test_a_client_that_reads_to_the_end_cancels_nothing_before_it(
+    live: Running, engine: ManualEngine
+) -> None:
+    metrics = live.service.model_manager().metrics()
+    with RawClient(live.address) as raw:
+        raw.send(post_bytes(PATH, {**CHAT, "model": "manual", "stream": True}))
+        sink = engine.wait_started()
+        sink.push(token_chunk(Kind.CHAT, "one"))
+        sink.finish()
+        raw.read_until(b"[DONE]")
+
+    eventually(lambda: count(metrics, "stream", "") == 1, "counted as a success")
+    assert inflight(metrics) == 0
+    assert count(metrics, "stream", "cancelled") is None
+    assert not engine.cancelled.is_set(), "a success cancels nothing"
+
+
+def test_a_request_pipelined_behind_a_lost_one_leaves_nothing_behind(
+    live: Running, engine: ManualEngine
+) -> None:
+    with RawClient(live.address) as raw:
+        request = post_bytes(PATH, {**CHAT, "model": "manual"})
+        raw.send(request + request)
+        first = engine.wait_started()
+        first.push(token_chunk(Kind.CHAT, "one"))
+        first.finish()
+        engine.wait_started()
+
+    metrics = live.service.model_manager().metrics()
+    eventually(lambda: inflight(metrics) == 0, "the gauge returns to 0")
+    assert count(metrics, "unary", "") == 1
+    assert count(metrics, "unary", "cancelled") == 1
+
+
+def test_many_clients_that_leave_at_random_are_each_counted_once(live: Running) -> None:
+    clients, chance = 30, random.Random(7)
+    live.service.model_manager().add_chat_completions_model("manual", EchoEngine(delay=0.005))
+    metrics = live.service.model_manager().metrics()
+    body = {
+        "model": "manual",
+        "stream": True,
+        "messages": [{"role": "user", "content": "word " * 20}],
+    }
+    for _ in range(clients):
+        with RawClient(live.address) as raw:
+            raw.send(post_bytes(PATH, body))
+            for _ in range(chance.randrange(1, 6)):
+                raw.read_until(b"\n\n")
+
+    def counted() -> float:
+        return sum(count(metrics, "stream", each) or 0 for each in ("", "cancelled"))
+
+    eventually(lambda: counted() == clients, "every request is counted")
+    assert inflight(metrics) == 0
+
+
+def test_under_a_server_that_cannot_tell_nothing_is_registered() -> None:
+    called: list[int] = []
+
+    when_client_leaves({}, lambda: called.append(1))
+
+    assert not called
+
+
+def test_a_server_that_can_tell_gets_the_callback() -> None:
+    called: list[int] = []
+
+    def gone_already(callback: Callable[[], None]) -> None:
+        callback()
+
+    when_client_leaves({KEY: gone_already}, lambda: called.append(1))
+
+    assert called == [1]

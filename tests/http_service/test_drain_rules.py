@@ -1,0 +1,106 @@
+"""The rules of a drain, on a clock of our own and without sockets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from http_service.errors import Draining
+from http_service.inflight import InflightRequests, Running
+from http_service.server.drain import CUT_GRACE, IDLE_GRACE, Drain, Verdict, verdict
+
+
+@pytest.mark.parametrize(
+    ("idle", "since", "expected"),
+    [
+        (True, 0.0, Verdict.KEEP),
+        (True, IDLE_GRACE, Verdict.KEEP),
+        (True, IDLE_GRACE + 0.01, Verdict.CLOSE),
+        (False, IDLE_GRACE + 0.01, Verdict.KEEP),
+        (False, 10.0, Verdict.KEEP),
+        (False, 10.0 + CUT_GRACE, Verdict.KEEP),
+        (False, 10.01 + CUT_GRACE, Verdict.ABORT),
+        (True, 10.01 + CUT_GRACE, Verdict.ABORT),
+    ],
+)
+def test_the_table_of_verdicts(idle: bool, since: float, expected: Verdict) -> None:
+    assert verdict(idle=idle, since=since, timeout=10.0) is expected
+
+
+@given(idle=st.booleans(), timeout=st.floats(0, 100), since=st.floats(0, 200))
+def test_a_busy_connection_is_never_closed_before_its_time(
+    idle: bool, timeout: float, since: float
+) -> None:
+    judged = verdict(idle=idle, since=since, timeout=timeout)
+
+    if since <= timeout + CUT_GRACE:
+        assert judged is not Verdict.ABORT
+        assert idle or judged is Verdict.KEEP
+
+
+@dataclass
+class FakeConnection:
+    """A connection that remembers what was done to it."""
+
+    idle: bool
+    will_close: bool = False
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        """Be aborted."""
+        self.cancelled = True
+
+
+class Clock:
+    """A clock that stands still until it is told."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_drain_goes_from_grace_over_deadline_to_abort() -> None:
+    clock, inflight, told = Clock(), InflightRequests(), list[BaseException]()
+    inflight.add(Running("id", "m", told.append))
+    drain = Drain(inflight, 5.0, clock)
+    idle, busy = FakeConnection(idle=True), FakeConnection(idle=False)
+
+    drain.step([idle, busy])
+    assert not idle.will_close
+
+    clock.now = 0.3
+    drain.step([idle, busy])
+    assert idle.will_close
+    assert not busy.will_close
+
+    clock.now = 5.1
+    drain.step([busy])
+    assert [type(each) for each in told] == [Draining]
+    assert not busy.cancelled
+
+    clock.now = 5.5
+    drain.step([busy])
+    assert len(told) == 1, "told once"
+
+    clock.now = 6.1
+    drain.step([busy])
+    assert busy.cancelled
+    assert not drain.finished
+
+
+def test_a_drain_is_finished_when_nothing_is_open_or_its_time_is_over() -> None:
+    clock = Clock()
+    drain = Drain(InflightRequests(), 5.0, clock)
+    drain.step([FakeConnection(idle=False)])
+    assert not drain.finished
+    drain.step([])
+    assert drain.finished
+
+    stuck = Drain(InflightRequests(), 5.0, clock)
+    clock.now = 7.1
+    stuck.step([FakeConnection(idle=False)])
+    assert stuck.finished

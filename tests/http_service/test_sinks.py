@@ -1,0 +1,328 @@
+"""What an engine pushes into: a stream, or one folded answer. One contract for both, then each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import pytest
+
+from actors.engines.contract import Kind
+from actors.engines.errors import EngineBusy, EngineTimeout, EngineUnavailable
+from http_service.folding import Fold
+from http_service.metrics import InflightGuard, Metrics
+from http_service.server.stream import ResponseStream
+from http_service.server.unary import UnaryAnswer
+from tests.http_service.engines import DEADLINE, token_chunk
+from tests.http_service.serving import events
+
+AnySink: TypeAlias = ResponseStream | UnaryAnswer
+
+HELLO = token_chunk(Kind.CHAT, "hello")
+ROLE: dict[str, Any] = {"id": "x", "choices": [{"index": 0, "delta": {"role": "assistant"}}]}
+USAGE: dict[str, Any] = {"choices": [], "usage": {"completion_tokens": 9}}
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics("p")
+
+
+@pytest.fixture
+def guard(metrics: Metrics) -> InflightGuard:
+    return metrics.guard("m", "chat_completions", "stream")
+
+
+def stream(guard: InflightGuard) -> ResponseStream:
+    """A stream whose client did not ask for usage."""
+    return ResponseStream(guard, include_usage=False)
+
+
+def unary(guard: InflightGuard) -> UnaryAnswer:
+    """A folded answer."""
+    return UnaryAnswer(guard, Fold(Kind.CHAT, id="x", created=1, model="m"))
+
+
+def outcome(sink: AnySink) -> bytes | BaseException:
+    """What the client's side gets in the end."""
+    if isinstance(sink, UnaryAnswer):
+        try:
+            return sink.wait(DEADLINE)
+        except Exception as error:  # noqa: BLE001  # the outcome under test
+            return error
+    failure = sink.wait_until_begun(DEADLINE)
+    if failure is not None:
+        return failure
+    parts = b""
+    while data := sink.take(DEADLINE):
+        parts += data
+    return parts
+
+
+both = pytest.mark.parametrize("make", [stream, unary])
+
+
+@both
+def test_chunks_and_an_end_make_an_answer(
+    make: Callable[[InflightGuard], AnySink], guard: InflightGuard
+) -> None:
+    sink = make(guard)
+    sink.push(HELLO)
+    sink.finish()
+
+    told = outcome(sink)
+
+    assert isinstance(told, bytes)
+    assert b"hello" in told
+
+
+@both
+def test_a_failure_before_any_chunk_is_an_error_and_no_bytes(
+    make: Callable[[InflightGuard], AnySink], guard: InflightGuard
+) -> None:
+    sink, error = make(guard), EngineBusy("full")
+    sink.fail(error)
+
+    assert outcome(sink) is error
+
+
+@both
+def test_the_first_end_counts_and_what_comes_later_is_ignored(
+    make: Callable[[InflightGuard], AnySink], guard: InflightGuard
+) -> None:
+    sink = make(guard)
+    sink.push(HELLO)
+    sink.finish()
+    sink.push(token_chunk(Kind.CHAT, "late"))
+    sink.fail(RuntimeError("late"))
+    sink.answer(b"late")
+    sink.finish()
+
+    told = outcome(sink)
+
+    assert isinstance(told, bytes)
+    assert b"late" not in told
+
+
+@both
+def test_a_silent_engine_times_out(
+    make: Callable[[InflightGuard], AnySink], guard: InflightGuard
+) -> None:
+    sink = make(guard)
+
+    if isinstance(sink, UnaryAnswer):
+        with pytest.raises(EngineTimeout):
+            sink.wait(0.01)
+    else:
+        assert isinstance(sink.wait_until_begun(0.01), EngineTimeout)
+
+
+@both
+def test_tokens_and_usage_are_counted(
+    make: Callable[[InflightGuard], AnySink], guard: InflightGuard
+) -> None:
+    sink = make(guard)
+    sink.push(ROLE, 0)
+    sink.push(HELLO, 2)
+    sink.push(USAGE, 0)
+    sink.finish()
+    outcome(sink)
+
+    assert guard.tokens == 9
+
+
+@both
+def test_the_answer_may_come_from_another_thread(
+    make: Callable[[InflightGuard], AnySink], guard: InflightGuard
+) -> None:
+    sink = make(guard)
+
+    def produce() -> None:
+        for number in range(100):
+            sink.push(token_chunk(Kind.CHAT, f"{number} "))
+        sink.finish()
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    told = outcome(sink)
+    thread.join(DEADLINE)
+
+    assert isinstance(told, bytes)
+    if isinstance(sink, ResponseStream):
+        texts = [each["choices"][0]["delta"]["content"] for each in events(told)[:-1]]
+        assert "".join(texts) == "".join(f"{number} " for number in range(100))
+    else:
+        assert "".join(f"{number} " for number in range(100)).encode() in told
+
+
+# The stream alone.
+
+
+def test_a_stream_ends_with_done(guard: InflightGuard) -> None:
+    sink = stream(guard)
+    sink.push(HELLO)
+    sink.finish()
+
+    assert sink.wait_until_begun(DEADLINE) is None
+    assert events(sink.take(DEADLINE)) == [HELLO, "[DONE]"]
+    assert sink.take(DEADLINE) == b""
+    assert sink.error is None
+
+
+def test_events_that_are_ready_are_taken_together(guard: InflightGuard) -> None:
+    sink = stream(guard)
+    for _ in range(5):
+        sink.push(HELLO)
+
+    assert len(events(sink.take(DEADLINE))) == 5
+
+
+@pytest.mark.parametrize(
+    "prelude",
+    [
+        [(b": ping\n\n", 0)] * 5,
+        [(ROLE, 0)],
+        [(b": ping\n\n", 0), (ROLE, 0), (b": ping\n\n", 0)],
+        [(USAGE, 0)],
+    ],
+    ids=["comments", "role", "both", "usage nobody asked for"],
+)
+def test_what_comes_before_the_first_token_does_not_begin_the_answer(
+    prelude: list[tuple[Any, int]], guard: InflightGuard
+) -> None:
+    sink, error = stream(guard), EngineUnavailable("gone")
+    for chunk, tokens in prelude:
+        sink.push(chunk, tokens)
+    sink.fail(error)
+
+    assert sink.wait_until_begun(DEADLINE) is error
+
+
+def test_what_was_held_back_is_sent_with_the_first_token(guard: InflightGuard) -> None:
+    sink = stream(guard)
+    sink.push(b": ping\n\n", 0)
+    sink.push(ROLE, 0)
+    sink.push(HELLO)
+
+    assert sink.wait_until_begun(DEADLINE) is None
+    data = sink.take(DEADLINE)
+    assert data.startswith(b": ping\n\n")
+    assert events(data) == [ROLE, HELLO]
+
+
+def test_a_second_event_begins_the_answer_even_without_tokens(guard: InflightGuard) -> None:
+    sink = stream(guard)
+    sink.push(ROLE, 0)
+    sink.push(ROLE, 0)
+
+    assert sink.wait_until_begun(DEADLINE) is None
+
+
+def test_an_empty_answer_is_an_answer(guard: InflightGuard) -> None:
+    sink = stream(guard)
+    sink.finish()
+
+    assert sink.wait_until_begun(DEADLINE) is None
+    assert events(sink.take(DEADLINE)) == ["[DONE]"]
+
+
+def test_a_failure_after_the_first_token_is_one_event_and_done(guard: InflightGuard) -> None:
+    sink, error = stream(guard), RuntimeError("/srv/secret")
+    sink.push(HELLO)
+    assert sink.wait_until_begun(DEADLINE) is None
+    sink.fail(error)
+
+    data = sink.take(DEADLINE)
+    told = events(data)
+    assert [told[0], told[2]] == [HELLO, "[DONE]"]
+    assert told[1]["error"]["code"] == "internal_error"
+    assert b"secret" not in data
+    assert sink.take(DEADLINE) == b""
+    assert sink.error is error
+
+
+def test_a_silence_in_the_middle_ends_the_stream_with_an_error(guard: InflightGuard) -> None:
+    sink = stream(guard)
+    sink.push(HELLO)
+    assert events(sink.take(DEADLINE)) == [HELLO]
+
+    told = events(sink.take(0.01))
+
+    assert told[0]["error"]["code"] == "upstream_timeout"
+    assert told[1] == "[DONE]"
+    assert isinstance(sink.error, EngineTimeout)
+
+
+def test_usage_is_sent_to_who_asked_for_it(guard: InflightGuard) -> None:
+    sink = ResponseStream(guard, include_usage=True)
+    sink.push(HELLO)
+    sink.push(USAGE, 0)
+    sink.finish()
+
+    assert events(sink.take(DEADLINE)) == [HELLO, USAGE, "[DONE]"]
+
+
+def test_a_whole_answer_is_no_stream(guard: InflightGuard) -> None:
+    sink = stream(guard)
+    sink.answer(b"{}")
+
+    assert isinstance(sink.wait_until_begun(DEADLINE), EngineUnavailable)
+
+
+def test_an_abandoned_stream_takes_nothing_more(guard: InflightGuard) -> None:
+    sink = stream(guard)
+    sink.push(HELLO)
+    sink.abandon()
+    sink.push(HELLO)
+    sink.finish()
+
+    assert sink.take(DEADLINE) == b""
+    assert guard.tokens == 1
+
+
+# The unary answer alone.
+
+
+def test_a_ready_answer_passes_byte_for_byte_and_its_usage_counts(guard: InflightGuard) -> None:
+    body = b'{"choices":  [],\n "usage": {"completion_tokens": 6}}'
+    sink = unary(guard)
+    sink.answer(body)
+
+    assert sink.wait(DEADLINE) == body
+    assert guard.tokens == 6
+
+
+def test_a_malformed_chunk_fails_the_answer_and_not_its_producer(guard: InflightGuard) -> None:
+    sink = unary(guard)
+    sink.push({"choices": [17]})
+
+    assert isinstance(outcome(sink), AttributeError)
+
+
+def test_an_end_without_an_answer_is_the_engines_failure(guard: InflightGuard) -> None:
+    sink = unary(guard)
+    sink.finish()
+
+    assert isinstance(outcome(sink), EngineUnavailable)
+
+
+def test_each_chunk_of_a_unary_answer_restarts_the_patience(guard: InflightGuard) -> None:
+    sink, told = unary(guard), threading.Event()
+    failure: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            sink.wait(0.5)
+        except EngineTimeout as error:
+            failure.append(error)
+        told.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    for _ in range(40):
+        assert not told.wait(0.02)
+        sink.push(HELLO)
+    sink.finish()
+
+    assert told.wait(DEADLINE)
+    assert not failure
