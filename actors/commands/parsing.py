@@ -1,0 +1,142 @@
+"""Turns arguments and environment into a command's settings, or into one helpful sentence.
+
+Only this module knows argparse and the environment. A bad option, a bad variable or an unknown name
+ends with :class:`UsageError`, which ``actors.main`` prints before it exits with 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, TypeVar
+
+from actors.checks import suggestion
+from actors.settings import Setting
+
+__all__ = ["ENVIRONMENT_PREFIX", "UsageError", "parse_settings", "usage"]
+
+ENVIRONMENT_PREFIX: Final = "CALLBOARD_"
+
+S = TypeVar("S")
+
+
+class UsageError(Exception):
+    """The command line or the environment is wrong; the text says what and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """A setting with the names under which the user knows it."""
+
+    field: str
+    flag: str
+    variable: str
+    default: Any
+    setting: Setting
+
+
+def parse_settings(
+    settings: type[S],
+    command: str,
+    description: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+) -> S:
+    """The settings of one command: options win over variables, variables over defaults.
+
+    Raises :class:`UsageError`; prints the help and exits with 0 on ``--help``.
+    """
+    options = _options(settings)
+    parser = _parser(options, command, description)
+    given = vars(parser.parse_args(arguments))
+    values = {
+        option.field: _value(option, given[option.field], environment.get(option.variable))
+        for option in options
+    }
+    return settings(**values)
+
+
+def usage(settings: type[Any], command: str, description: str) -> str:
+    """The help text of one command, as ``--help`` prints it."""
+    return _parser(_options(settings), command, description).format_help()
+
+
+def _options(settings: type[Any]) -> list[_Option]:
+    return [
+        _Option(
+            field=each.name,
+            flag="--" + each.name.replace("_", "-"),
+            variable=ENVIRONMENT_PREFIX + each.name.upper(),
+            default=each.default,
+            setting=each.metadata["setting"],
+        )
+        for each in dataclasses.fields(settings)
+    ]
+
+
+def _value(option: _Option, given: list[str] | None, variable: str | None) -> Any:
+    """Check the texts that were given for ``option``, or take its default."""
+    if given is not None:
+        return _checked(option, given, option.flag)
+    if variable:
+        return _checked(option, [variable], option.variable)
+    return option.default
+
+
+def _checked(option: _Option, texts: list[str], source: str) -> Any:
+    parse = option.setting.parse
+    try:
+        if option.setting.repeatable:
+            return tuple(parse(part) for text in texts for part in text.split(",") if part)
+        return parse(texts[-1])
+    except ValueError as error:
+        raise UsageError(f"{source}: {error}") from None
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of exiting, and suggests the option that was meant."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(self._with_suggestion(message))
+
+    def _with_suggestion(self, message: str) -> str:
+        if not message.startswith("unrecognized arguments: "):
+            return message
+        word = message.removeprefix("unrecognized arguments: ").split()[0].split("=")[0]
+        known = [flag for action in self._actions for flag in action.option_strings]
+        hint = suggestion(word, known) or f"; '{self.prog} --help' lists the options"
+        return f"unknown option {word!r}{hint}"
+
+
+def _parser(options: list[_Option], command: str, description: str) -> _Parser:
+    parser = _Parser(
+        prog=f"python -m actors.main {command}",
+        description=textwrap.dedent(description).strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        epilog=(
+            "Each option can be given as an environment variable, named in brackets; "
+            "the option wins."
+        ),
+    )
+    for option in options:
+        parser.add_argument(
+            option.flag,
+            dest=option.field,
+            metavar=option.setting.metavar,
+            action="append",
+            help=_help(option),
+        )
+    return parser
+
+
+def _help(option: _Option) -> str:
+    shown = option.default
+    if isinstance(shown, tuple):
+        shown = ",".join(str(part) for part in shown)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]  # a default is Any by nature
+    default = f"; default {shown}" if shown not in ("", None) else ""
+    text = f"{option.setting.help}{default} [{option.variable}]"
+    return text.replace("%", "%%")

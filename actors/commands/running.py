@@ -1,0 +1,84 @@
+"""Runs a started tree until a signal, a cancelled token or its own end; answers the exit code.
+
+SIGTERM and SIGINT cancel the root token, once; a second signal exits with 1 at once, whatever is
+still in flight. Handlers take no lock: they ring a bell, a thread of its own cancels.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Final, Protocol
+
+from actors.supervision.cancellation import CancellationToken
+from actors.supervision.errors import StartFailed
+
+__all__ = ["CannotStart", "Running", "run_until_cancelled"]
+
+_log = logging.getLogger("actors.main")
+
+OK: Final = 0
+FAILED: Final = 1
+
+
+class CannotStart(Exception):
+    """A command can't begin; the text is one sentence that names the thing and the next step."""
+
+
+class Running(Protocol):
+    """A tree that was started."""
+
+    def announce(self) -> None:
+        """Tell the user, on stdout, that it is ready and how to use it."""
+        ...
+
+    def stop(self) -> str | None:
+        """Shut down within its own deadlines; answer why it failed, ``None`` if it did not."""
+        ...
+
+
+def run_until_cancelled(start: Callable[[CancellationToken], Running]) -> int:
+    """Start, announce, wait for the token, stop. Blocks; call it on the main thread.
+
+    Answers 0 after a clean shutdown, 1 if the tree could not start or gave up.
+    """
+    token = CancellationToken()
+    _cancel_on_signals(token)
+    try:
+        running = start(token)
+    except (CannotStart, StartFailed) as error:
+        print(f"callboard: {_sentence(error)}", file=sys.stderr)
+        return FAILED
+    if not token.cancelled:
+        running.announce()
+    token.wait()
+    failure = running.stop()
+    if failure is None:
+        return OK
+    _log.error("gave up", extra={"reason": failure})
+    print(f"callboard: {failure}", file=sys.stderr)
+    return FAILED
+
+
+def _sentence(error: Exception) -> str:
+    """The cause that the user can act on: the innermost one of a failed start."""
+    return str(error.__cause__ or error) if isinstance(error, StartFailed) else str(error)
+
+
+def _cancel_on_signals(token: CancellationToken) -> None:
+    ring = token.signal_safe_cancel()
+    seen = 0
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        nonlocal seen
+        seen += 1
+        if seen > 1:
+            os._exit(FAILED)
+        ring()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)

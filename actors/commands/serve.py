@@ -1,0 +1,65 @@
+"""``serve``: the front-end itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from actors.commands.parsing import parse_settings
+from actors.commands.running import CannotStart, run_until_cancelled
+from actors.logs import configure_logging
+from actors.service import Service
+from actors.settings import ServeSettings
+from actors.supervision import CancellationToken, Child
+from http_service import BindFailed
+
+__all__ = ["DESCRIPTION", "run", "start_service"]
+
+DESCRIPTION: Final = """
+Serve models over OpenAI's API: POST /v1/chat/completions and /v1/completions, GET /v1/models.
+
+Give --etcd and every model that a worker announces there is served within milliseconds, and leaves
+when its worker does. With neither --etcd nor --engine the echo model is served, to try things.
+Probes: /live, /ready, /health. Metrics: /metrics. The API as a document: /openapi.json.
+
+SIGTERM drains: new requests are refused, those in flight finish; a second SIGTERM exits at once.
+"""
+
+_HINT: Final = """\
+Serving only the echo model. To serve a real one, start etcd, add --etcd http://127.0.0.1:2379 here,
+and announce a model:  python -m actors.main worker --model NAME --url http://HOST:PORT/v1
+('python -m actors.main demo' does all of that with a small model.)"""
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Serve until told to stop; answer the exit code. Raises ``UsageError``."""
+    settings = parse_settings(ServeSettings, "serve", DESCRIPTION, arguments, environment)
+    configure_logging(settings.log_format)
+    return run_until_cancelled(lambda token: _Serving(start_service(settings, token), settings))
+
+
+def start_service(
+    settings: ServeSettings, token: CancellationToken, before: Sequence[Child] = ()
+) -> Service:
+    """:meth:`Service.start`; a port that is taken becomes :class:`CannotStart`."""
+    try:
+        return Service.start(settings, token, before)
+    except BindFailed as error:
+        raise CannotStart(str(error)) from error
+
+
+class _Serving:
+    """The service as a command: says where it listens."""
+
+    def __init__(self, service: Service, settings: ServeSettings) -> None:
+        self._service = service
+        self._only_echo = not settings.etcd and not settings.engine
+
+    def announce(self) -> None:
+        if self._only_echo:
+            print(_HINT, file=sys.stderr)
+        print(f"listening on {self._service.url}", flush=True)
+
+    def stop(self) -> str | None:
+        return self._service.stop()

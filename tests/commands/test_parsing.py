@@ -1,0 +1,120 @@
+"""From arguments and environment to settings: precedence, names, and errors that help."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from actors.commands.parsing import UsageError, parse_settings, usage
+from actors.settings import DemoSettings, ServeSettings, Setting, WorkerSettings
+
+
+def serve(*arguments: str, environment: Mapping[str, str] | None = None) -> ServeSettings:
+    return parse_settings(ServeSettings, "serve", "Serve.", arguments, environment or {})
+
+
+def refusal(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
+    with pytest.raises(UsageError) as raised:
+        serve(*arguments, environment=environment)
+    return str(raised.value)
+
+
+def test_without_arguments_every_setting_has_its_default() -> None:
+    assert serve() == ServeSettings()
+    assert serve().port == 8787
+    assert serve().host == "0.0.0.0"
+
+
+def test_an_option_is_checked_and_converted() -> None:
+    assert serve("--port", "0", "--drain-timeout", "2.5").drain_timeout == 2.5
+
+
+def test_a_variable_stands_in_for_an_option() -> None:
+    assert serve(environment={"CALLBOARD_PORT": "9000"}).port == 9000
+
+
+def test_the_option_wins_over_the_variable() -> None:
+    assert serve("--port", "1", environment={"CALLBOARD_PORT": "9000"}).port == 1
+
+
+def test_an_empty_variable_counts_as_unset() -> None:
+    assert serve(environment={"CALLBOARD_PORT": ""}).port == 8787
+
+
+def test_a_repeatable_option_takes_a_comma_list_and_repetition_alike() -> None:
+    both = serve("--etcd", "http://a:1,http://b:2", "--etcd", "c:3").etcd
+    assert both == ("http://a:1", "http://b:2", "http://c:3")
+
+
+def test_a_variable_may_hold_a_comma_list_too() -> None:
+    assert serve(environment={"CALLBOARD_ENGINE": "echo,echo=two"}).engine == (
+        "echo=echo",
+        "echo=two",
+    )
+
+
+def test_of_an_option_given_twice_the_last_one_counts() -> None:
+    assert serve("--port", "1", "--port", "2").port == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--port", "x"], "--port: 'x' is not a port"),
+        (["--prot", "1"], "unknown option '--prot'; did you mean '--port'?"),
+        (["--etdc=http://a:1"], "unknown option '--etdc'; did you mean '--etcd'?"),
+        (["--zzz"], "unknown option '--zzz'; 'python -m actors.main serve --help' lists"),
+        (["extra"], "unknown option 'extra'"),
+        (["--port"], "--port: expected one argument"),
+        (["--log-format", "jason"], "--log-format: 'jason' is not one of text, json"),
+    ],
+)
+def test_a_bad_option_is_named_with_what_was_probably_meant(
+    arguments: Sequence[str], said: str
+) -> None:
+    assert said in refusal(arguments)
+
+
+def test_an_option_can_not_be_abbreviated() -> None:
+    assert "unknown option '--por'" in refusal(["--por", "1"])
+
+
+def test_a_bad_variable_is_named_by_its_own_name() -> None:
+    assert refusal([], {"CALLBOARD_PORT": "x"}).startswith("CALLBOARD_PORT: 'x' is not a port")
+
+
+ALL_SETTINGS = [ServeSettings, WorkerSettings, DemoSettings]
+
+
+@pytest.mark.parametrize("settings", ALL_SETTINGS)
+def test_help_names_every_option_its_variable_and_its_default(settings: type) -> None:
+    text = " ".join(usage(settings, "x", "What it does.").split())
+    for field in dataclasses.fields(settings):
+        assert "--" + field.name.replace("_", "-") in text
+        assert f"[CALLBOARD_{field.name.upper()}]" in text
+        if isinstance(field.default, (int, float)):
+            assert f"default {field.default}" in text
+    assert "What it does." in text
+
+
+@pytest.mark.parametrize("settings", ALL_SETTINGS)
+def test_every_default_passes_its_own_check(settings: type) -> None:
+    for field in dataclasses.fields(settings):
+        setting: Setting = field.metadata["setting"]
+        default: Any = field.default
+        values: list[Any] = [*default] if setting.repeatable else [default]
+        for value in values:
+            if value != "":
+                text = f"{value:g}" if isinstance(value, float) else str(value)
+                assert setting.parse(text) == value
+
+
+@pytest.mark.parametrize("settings", ALL_SETTINGS)
+def test_every_help_text_is_a_phrase_without_a_full_stop(settings: type) -> None:
+    for field in dataclasses.fields(settings):
+        setting: Setting = field.metadata["setting"]
+        assert setting.help[0].islower() or setting.help.startswith("with --")
+        assert not setting.help.endswith(".")

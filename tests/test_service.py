@@ -1,0 +1,154 @@
+"""The composed service in this process: each part is killed, and the tree as a whole."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from actors.service import Service
+from actors.settings import ServeSettings
+from actors.supervision import Address, CancellationToken, ChildEnded
+from http_service import BindFailed
+from http_service.restarts import INTENSITY
+from tests.support.chat import chat, get_json, get_models
+from tests.support.waiting import eventually
+
+DEADLINE = 20.0  # seconds; far above any of these, so that a hang fails the test
+
+
+@pytest.fixture
+def token() -> CancellationToken:
+    return CancellationToken()
+
+
+@pytest.fixture
+def service(token: CancellationToken) -> Iterator[Service]:
+    settings = ServeSettings(host="127.0.0.1", port=0, drain_timeout=5.0)
+    running = Service.start(settings, token)
+    yield running
+    token.cancel()
+    running.stop()
+
+
+def test_with_nothing_asked_for_it_serves_the_echo_model(service: Service) -> None:
+    assert get_models(service.url) == ["echo"]
+    assert chat(service.url, "echo", "hello")[1]["choices"][0]["message"]["content"] == "hello"
+
+
+def test_engines_that_were_asked_for_stand_in_for_the_default(token: CancellationToken) -> None:
+    settings = ServeSettings(host="127.0.0.1", port=0, engine=("echo=a", "echo=b"))
+    service = Service.start(settings, token)
+    try:
+        assert get_models(service.url) == ["a", "b"]
+    finally:
+        service.stop()
+
+
+def test_the_tree_is_the_one_of_the_design(service: Service) -> None:
+    assert [child.path for child in service.tree.children()] == ["registry", "serving"]
+    assert [child.path for child in service.tree.children("serving")] == ["serving/http"]
+
+
+def test_a_crashed_http_server_comes_back_on_the_same_port(service: Service) -> None:
+    http = service.tree.address("serving/http")
+    epoch = http.epoch
+    service.tree.stop_child("serving/http")
+    service.tree.restart_child("serving/http")
+    assert http.epoch == epoch + 1
+    assert chat(service.url, "echo")[0] == 200
+
+
+def test_cancelling_the_token_turns_readiness_before_anything_is_stopped(
+    service: Service, token: CancellationToken
+) -> None:
+    assert get_json(f"{service.url}/ready")[0] == 200
+    token.cancel()
+    assert get_json(f"{service.url}/ready")[0] == 503
+    assert get_json(f"{service.url}/live")[0] == 200
+    assert chat(service.url, "echo")[0] == 503
+
+
+def test_after_a_stop_nobody_listens(service: Service, token: CancellationToken) -> None:
+    url = service.url
+    token.cancel()
+    assert service.stop() is None
+    with pytest.raises(OSError, match="refused"):
+        get_models(url)
+
+
+def test_a_part_that_can_not_live_ends_the_service_with_the_reason(
+    service: Service, token: CancellationToken
+) -> None:
+    registry = service.tree.address("registry")
+    for epoch in range(1, INTENSITY + 2):
+        eventually(partial(_has_epoch, registry, epoch), DEADLINE, "the next incarnation")
+        registry.tell("poison")
+    assert token.wait(DEADLINE)
+    reason = service.stop()
+    assert reason is not None
+    assert "gave up" in reason
+    assert "restarts within 10 seconds" in reason
+
+
+def _has_epoch(address: Address, epoch: int) -> bool:
+    return address.epoch == epoch
+
+
+def test_a_taken_port_is_named_and_nothing_is_left_running(token: CancellationToken) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(BindFailed, match=f"port {port} on 127.0.0.1 is in use"):
+            Service.start(ServeSettings(host="127.0.0.1", port=port), token)
+    service = Service.start(ServeSettings(host="127.0.0.1", port=port), token)
+    try:
+        assert service.url == f"http://127.0.0.1:{port}"
+    finally:
+        service.stop()
+
+
+def test_with_etcd_away_it_serves_and_says_that_it_is_not_ready(token: CancellationToken) -> None:
+    nobody = "http://127.0.0.1:1"
+    service = Service.start(ServeSettings(host="127.0.0.1", port=0, etcd=(nobody,)), token)
+    try:
+        paths = [child.path for child in service.tree.children()]
+        assert paths == ["registry", "discovery", "serving"]
+        status, body = get_json(f"{service.url}/ready")
+        assert status == 503
+        assert "etcd" in body["reason"]
+        assert get_models(service.url) == []
+        health = get_json(f"{service.url}/health")[1]
+        assert health["components"]["discovery"]["synced_once"] is False
+    finally:
+        service.stop()
+
+
+def test_the_stop_goes_bottom_to_top(token: CancellationToken) -> None:
+    settings = ServeSettings(host="127.0.0.1", port=0, etcd=("http://127.0.0.1:1",))
+    service = Service.start(settings, token)
+    ended: list[str] = []
+    service.tree.on_event(
+        lambda event: ended.append(event.path) if isinstance(event, ChildEnded) else None
+    )
+    token.cancel()
+    assert service.stop() is None
+    assert ended == ["serving/http", "serving", "discovery", "registry"]
+
+
+def test_a_killed_discovery_comes_back_and_takes_no_model_with_it(
+    token: CancellationToken,
+) -> None:
+    settings = ServeSettings(
+        host="127.0.0.1", port=0, etcd=("http://127.0.0.1:1",), engine=("echo=echo",)
+    )
+    service = Service.start(settings, token)
+    try:
+        discovery = service.tree.address("discovery")
+        epoch = discovery.epoch
+        discovery.tell("poison")
+        eventually(lambda: discovery.epoch == epoch + 1, DEADLINE, "discovery is back")
+        assert chat(service.url, "echo")[0] == 200
+    finally:
+        service.stop()
