@@ -1,0 +1,53 @@
+"""Writes ``docs/reference/command-line.md`` from the commands' own help.
+
+Run ``python -m tests.docs.command_line`` after changing an option; a test holds page and help
+together.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+
+from actors.commands.parsing import usage
+from actors.settings import DemoSettings, ServeSettings, WorkerSettings
+from tests.docs.blocks import ROOT
+
+__all__ = ["PAGE", "page"]
+
+PAGE = ROOT / "docs" / "reference" / "command-line.md"
+COMMANDS = {"serve": ServeSettings, "worker": WorkerSettings, "demo": DemoSettings}
+
+INTRODUCTION = """\
+# The command line
+
+`python -m actors.main [COMMAND] [OPTIONS]`; without a command, `serve` is meant. An option wins
+over its environment variable (in brackets), the variable over the default.
+
+| exit code | when |
+|---|---|
+| 0 | it was told to stop, and drained |
+| 1 | it could not start, gave up, or was signalled twice; one sentence on stderr says why |
+| 2 | the command line or a variable is wrong; the sentence suggests what was meant |
+
+stdout carries one line, `listening on http://HOST:PORT`, printed when it is ready; logs go to
+stderr.
+"""
+
+
+def page() -> str:
+    """The whole page, as it must stand in the repository."""
+    os.environ["COLUMNS"] = "100"  # argparse wraps to the terminal
+    parts = [INTRODUCTION]
+    for command, settings in COMMANDS.items():
+        module = importlib.import_module(f"actors.commands.{command}")
+        text = usage(settings, command, module.DESCRIPTION)
+        # NOTE: argparse lays out the usage lines differently from one Python to the next.
+        text = re.sub(r"^usage:.*?\n\n", "", text, flags=re.DOTALL)
+        parts.append(f"## {command}\n\n```text\n{text}```\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
