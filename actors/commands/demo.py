@@ -94,12 +94,14 @@ class _Demo:
         self._service = start_service(serve, token, before=[etcd, _worker_child(url)])
 
     def announce(self) -> None:
+        """Wait for the model, then say how to try it."""
         print("loading the model …", file=sys.stderr, flush=True)
         if self._model_came():
             ready = _READY.format(url=self._service.url, model=BUNDLED_ALIAS, question=QUESTION)
             print(ready, flush=True)
 
     def stop(self) -> str | None:
+        """Stop the tree, its last child first."""
         return self._service.stop()
 
     def _model_came(self) -> bool:

@@ -100,6 +100,7 @@ class _Parser(argparse.ArgumentParser):
     """Raises instead of exiting, and suggests the option that was meant."""
 
     def error(self, message: str) -> NoReturn:
+        """What argparse calls on a wrong option: raises :class:`UsageError`."""
         raise UsageError(self._with_suggestion(message))
 
     def _with_suggestion(self, message: str) -> str:

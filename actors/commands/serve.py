@@ -57,9 +57,11 @@ class _Serving:
         self._only_echo = not settings.etcd and not settings.engine
 
     def announce(self) -> None:
+        """Say where it listens; with nothing but echo, how to serve a real model."""
         if self._only_echo:
             print(_HINT, file=sys.stderr)
         print(f"listening on {self._service.url}", flush=True)
 
     def stop(self) -> str | None:
+        """Stop the tree, its last child first."""
         return self._service.stop()

@@ -123,6 +123,7 @@ class _Worker:
         self._tree.start_child(registration_child(self._registration))
 
     def announce(self) -> None:
+        """Wait until the entries stand in etcd, then say so."""
         while not self._registration.wait_registered(LOOK_AGAIN):
             if self._token.cancelled:
                 return
@@ -130,6 +131,7 @@ class _Worker:
         print(f"announced {self._settings.model} ({kinds}) at {self._url}", flush=True)
 
     def stop(self) -> str | None:
+        """Stop the tree, its last child first."""
         self._tree.stop(timeout=STOP_DEADLINE)
         return self._gave_up
 
