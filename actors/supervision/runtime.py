@@ -2,7 +2,7 @@
 
 All of it is here, and none of it on the actor's own class: a subclass that calls a method ``_run``
 or ``_handle`` must not take the place of ours. What differs from Pykka's loop, each a defect of its
-way to fail (``docs/why``):
+way to fail (``docs/why/pykka.md``):
 
 1. The end is announced from the outermost frame of the thread, so no death goes unseen.
 2. ``SystemExit``, ``KeyboardInterrupt`` and ``MemoryError`` in a handler end this actor only.
