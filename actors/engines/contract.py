@@ -10,15 +10,15 @@ An engine is written in one of three shapes, whichever suits it:
 shape the service calls. ``tests/engines/test_contract.py`` holds every engine to these promises.
 
 A **chunk** is an OpenAI chunk object (a ``dict`` in the shape of ``chat.completion.chunk`` or
-``text_completion``), or ``bytes``: one complete server-sent event (``b"data: ...\\n\\n"``, or a
-comment) that is passed to the client as it is. An engine never pushes ``[DONE]``; the service ends
-the stream. An engine that knows the usage pushes it in a last chunk (``choices`` empty, ``usage``
+``text_completion``), or ``bytes``: one or more complete server-sent events (``b"data: ...\\n\\n"``,
+or comments) that are passed to the client as they are. An engine never pushes ``[DONE]``; the
+service ends the stream. An engine that knows the usage pushes it in a last chunk (``choices`` empty, ``usage``
 set) whether or not the client asked: the service drops it where it was not asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -80,6 +80,14 @@ class Sink(Protocol):
 
     def push(self, chunk: Chunk, tokens: int = 1) -> None:
         """Deliver one chunk that carries ``tokens`` output tokens (0 for role, usage, comments)."""
+        ...
+
+    def has_room(self, when_room: Callable[[], object]) -> bool:
+        """Whether the client keeps up. If not, stop pushing until ``when_room()`` is called.
+
+        That happens once, from any thread, when there is room again or the request has ended; it
+        must be quick. An engine that goes on pushing all the same is cut off past a bound.
+        """
         ...
 
     def answer(self, body: bytes) -> None:

@@ -31,6 +31,9 @@ class RecordingSink:
             self.tokens.append(tokens)
             self._changed.notify_all()
 
+    def has_room(self, when_room: Callable[[], object]) -> bool:
+        return True
+
     def answer(self, body: bytes) -> None:
         self.body = body
         self._end("answer")

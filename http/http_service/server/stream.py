@@ -8,6 +8,7 @@ takes, ready bytes, so that who writes them can change without an engine noticin
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from actors.engines.contract import Chunk
@@ -62,6 +63,11 @@ class ResponseStream:
                 self._held_back = True
             if self._begun:
                 self._changed.notify()
+
+    def has_room(self, when_room: Callable[[], object]) -> bool:
+        """Always: what is pushed waits in memory."""
+        del when_room
+        return True
 
     def answer(self, body: bytes) -> None:
         """A whole answer where a stream was asked for is the engine's mistake: it fails."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from actors.engines.contract import Chunk
 from actors.engines.errors import EngineTimeout
@@ -45,6 +46,11 @@ class UnaryAnswer:
                 return
         if tokens > 0:
             self._guard.saw_tokens(tokens)
+
+    def has_room(self, when_room: Callable[[], object]) -> bool:
+        """Always: what is pushed waits in memory."""
+        del when_room
+        return True
 
     def answer(self, body: bytes) -> None:
         """The engine's own answer, passed on byte for byte."""

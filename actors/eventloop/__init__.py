@@ -1,0 +1,22 @@
+"""One thread that waits for every socket: watches, timers, and calls from other threads.
+
+Knows nothing of actors, models or HTTP servers. ``http_service`` has Waitress' connections and all
+its streams on it, ``actors.engines.upstream`` the connections to upstreams.
+"""
+
+from actors.eventloop.loop import EventLoop, Handler, LoopStopped, Watch, shared_loop
+from actors.eventloop.poller import GONE, READ, WRITE
+from actors.eventloop.timers import Deadline, Timer
+
+__all__ = [
+    "GONE",
+    "READ",
+    "WRITE",
+    "Deadline",
+    "EventLoop",
+    "Handler",
+    "LoopStopped",
+    "Timer",
+    "Watch",
+    "shared_loop",
+]

@@ -1,0 +1,325 @@
+"""The loop: one thread that waits for every socket and calls whoever watches it.
+
+Rules of this file, each tested under its name:
+
+1. *One at a time*: handlers, timers and calls run on the loop's thread, one after the other.
+2. *A failure stays where it happens*: a handler that raises loses its own watch and is told
+   (:meth:`Handler.failed`); a timer or call that raises is logged. The loop goes on.
+3. *The loop outlives its thread*: watches, timers and calls belong to the :class:`EventLoop`, not
+   to the thread inside :meth:`EventLoop.run`. Whoever calls ``run`` next takes them over, even from
+   a thread that hangs in a handler; that one leaves as soon as its handler returns.
+4. *One wake-up*: any number of calls from other threads cost one system call until the loop wakes.
+
+An event of a descriptor that was closed and opened anew within one batch is dropped: it was meant
+for the old one.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from actors.eventloop.bell import Bell
+from actors.eventloop.poller import READ, Poller, best_poller
+from actors.eventloop.timers import Deadline, Timer, Timers
+
+__all__ = ["EventLoop", "Handler", "LoopStopped", "Watch", "shared_loop"]
+
+_log: Final = logging.getLogger("actors.eventloop")
+
+TICK: Final = 60.0
+"""Seconds that a loop without timers sleeps at most; everything wakes it."""
+
+TAKE_OVER: Final = 1.0
+"""Seconds that a new runner gives the last one to leave, before it is taken for hung."""
+
+THREAD_NAME: Final = "event-loop"
+
+
+class LoopStopped(Exception):
+    """The loop was closed: nothing that is watched will ever happen."""
+
+
+class Handler(Protocol):
+    """Who is told of a watched descriptor; both are called on the loop's thread."""
+
+    def ready(self, events: int) -> None:
+        """Some of ``READ``, ``WRITE``, ``GONE`` happened. Must not block."""
+        ...
+
+    def failed(self, error: BaseException) -> None:
+        """:meth:`ready` raised ``error``, or the loop was closed; the watch is gone."""
+        ...
+
+
+class Watch:
+    """One watched descriptor; close the watch before the descriptor. The loop's thread only."""
+
+    __slots__ = ("_loop", "batch", "fd", "handler", "interest")
+
+    def __init__(self, loop: EventLoop, fd: int, handler: Handler, interest: int) -> None:
+        self._loop = loop
+        self.fd = fd
+        self.handler = handler
+        self.interest = interest
+        self.batch = 0
+
+    def want(self, interest: int) -> None:
+        """Be told of ``interest`` (``READ | WRITE``, or 0) from now on, and always of ``GONE``."""
+        if interest != self.interest:
+            self.interest = interest
+            self._loop.change(self)
+
+    def close(self) -> None:
+        """Be told no more. Idempotent."""
+        self._loop.forget(self)
+
+
+class EventLoop:
+    """Waits for sockets, timers and calls, on the thread that is inside :meth:`run`.
+
+    :meth:`call` may be used from any thread; if nobody runs the loop then, it starts a daemon
+    thread of its own (``autostart``). Everything else belongs to the loop's thread.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        poller: Callable[[], Poller] = best_poller,
+        *,
+        autostart: bool = True,
+    ) -> None:
+        self.clock: Final = clock
+        self.busy_since: float | None = None
+        """When the loop began with what it does now; ``None`` while it waits. Any thread."""
+        self._make_poller = poller
+        self._autostart = autostart
+        self._poller: Poller | None = None
+        self._bell = Bell()
+        self._watches: dict[int, Watch] = {}
+        self._timers = Timers()
+        self._calls: deque[Callable[[], object]] = deque()
+        self._sleeping = False
+        self._batch = 0
+        self._running = False
+        self._thread: int | None = None
+        self._runner = 0
+        self._claim = threading.Lock()
+        self._turn = threading.Lock()
+
+    # From any thread.
+
+    def call(self, callback: Callable[[], object]) -> None:
+        """Have ``callback()`` run soon on the loop's thread, in the order of the calls."""
+        self._calls.append(callback)
+        # NOTE: append first, then look: the loop says that it sleeps, then looks for calls.
+        if self._sleeping:
+            self._sleeping = False
+            self._bell.ring()
+        elif not self._running and self._autostart:
+            self._start_thread()
+
+    @property
+    def on_loop(self) -> bool:
+        """Whether the calling thread is the one that runs the loop."""
+        return self._thread == threading.get_ident()
+
+    @property
+    def running(self) -> bool:
+        """Whether some thread runs the loop."""
+        return self._running
+
+    def stop(self) -> None:
+        """Have :meth:`run` return soon; what is watched and waits stays for the next run."""
+        with self._claim:
+            self._runner += 1
+            self._running = False
+        self._bell.ring()
+
+    # On the loop's thread.
+
+    def watch(self, fd: int, handler: Handler, interest: int) -> Watch:
+        """Tell ``handler`` of ``interest`` on ``fd``. Raises ``OSError`` if it is not open."""
+        if fd in self._watches:
+            raise FileExistsError(f"file descriptor {fd} is watched already")
+        watch = Watch(self, fd, handler, interest)
+        watch.batch = self._batch
+        if self._poller is not None:
+            self._poller.add(fd, interest)
+        self._watches[fd] = watch
+        return watch
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """Have ``callback()`` called ``seconds`` from now."""
+        return self._timers.add(self.clock() + seconds, callback)
+
+    def deadline(self, seconds: float, expired: Callable[[], object]) -> Deadline:
+        """Have ``expired()`` called ``seconds`` from now, unless it is put off until then."""
+        return Deadline(self._timers, self.clock, seconds, expired)
+
+    def change(self, watch: Watch) -> None:
+        """Bring the poller in step with ``watch``; called by the watch itself."""
+        if self._watches.get(watch.fd) is watch and self._poller is not None:
+            self._poller.change(watch.fd, watch.interest)
+
+    def forget(self, watch: Watch) -> None:
+        """Drop ``watch``; called by the watch itself."""
+        if self._watches.get(watch.fd) is watch:
+            del self._watches[watch.fd]
+            if self._poller is not None:
+                self._poller.remove(watch.fd)
+
+    # Running it.
+
+    def run(self) -> None:
+        """Run the loop on this thread until :meth:`stop`, or until another thread runs it.
+
+        Raises what broke the loop itself; a later run goes on where it ended.
+        """
+        with self._claim:
+            self._runner += 1
+            mine = self._runner
+            self._running = True
+        self._bell.ring()
+        turn = self._turn
+        if not turn.acquire(timeout=TAKE_OVER):
+            turn = self._replace_turn()
+        try:
+            self._run(mine)
+        finally:
+            turn.release()
+
+    def step(self, timeout: float) -> None:
+        """One round: wait at most ``timeout`` seconds, then handle all that is ready.
+
+        For a caller that drives the loop itself, as a test does; needs no :meth:`run`.
+        """
+        self._thread = threading.get_ident()
+        self._round(self._poller or self._open_poller(), timeout)
+
+    def close(self) -> None:
+        """End for good: every watch fails with :class:`LoopStopped`. Not while it runs."""
+        self.stop()
+        watches, self._watches = [*self._watches.values()], {}
+        for watch in watches:
+            _tell_failed(watch, LoopStopped("the event loop was closed"))
+        if self._poller is not None:
+            self._close_poller(self._poller)
+        self._bell.close()
+
+    def _run(self, mine: int) -> None:
+        own = self._thread = threading.get_ident()
+        poller = self._open_poller()
+        try:
+            while self._runner == mine:
+                self._round(poller, TICK)
+        finally:
+            with self._claim:
+                if self._runner == mine:  # broken: nobody stopped it or took over
+                    self._running = False
+            if self._thread == own:
+                self._thread = self.busy_since = None
+            self._close_poller(poller)
+
+    def _round(self, poller: Poller, longest: float) -> None:
+        next_at = self._timers.next_at()
+        if next_at is not None:
+            longest = min(longest, max(next_at - self.clock(), 0.0))
+        self.busy_since = None
+        self._sleeping = True
+        events = poller.poll(0.0 if self._calls else longest)
+        self._sleeping = False
+        now = self.busy_since = self.clock()
+        self._batch += 1
+        # NOTE: whoever opened another poller has taken over while a handler hung here: leave the
+        # rest to them.
+        for fd, happened in events:
+            if self._poller is not poller:
+                return
+            self._dispatch(fd, happened)
+        for _ in range(len(self._timers)):
+            callback = self._timers.pop_due(now) if self._poller is poller else None
+            if callback is None:
+                break
+            _guarded(callback)
+        for _ in range(len(self._calls)):
+            if self._poller is not poller:
+                return
+            _guarded(self._calls.popleft())
+
+    def _dispatch(self, fd: int, happened: int) -> None:
+        watch = self._watches.get(fd)
+        if watch is None:
+            if fd == self._bell.fd:
+                self._bell.hush()
+            return
+        if watch.batch == self._batch:
+            return
+        try:
+            watch.handler.ready(happened)
+        except Exception as error:  # noqa: BLE001  # told to the handler: rule 2
+            self.forget(watch)
+            _tell_failed(watch, error)
+
+    def _open_poller(self) -> Poller:
+        poller = self._poller = self._make_poller()
+        poller.add(self._bell.fd, READ)
+        for watch in [*self._watches.values()]:
+            try:
+                poller.add(watch.fd, watch.interest)
+            except OSError as error:
+                del self._watches[watch.fd]
+                _tell_failed(watch, error)
+        return poller
+
+    def _close_poller(self, poller: Poller) -> None:
+        if self._poller is poller:
+            self._poller = None
+        poller.close()
+
+    def _replace_turn(self) -> threading.Lock:
+        """The last runner hangs: leave its lock to it, and go on under a new one."""
+        _log.error("the event loop hangs in a handler; another thread takes over")
+        turn = self._turn = threading.Lock()
+        turn.acquire()
+        return turn
+
+    def _start_thread(self) -> None:
+        with self._claim:
+            if self._running:
+                return
+            self._running = True
+        try:
+            threading.Thread(target=self.run, name=THREAD_NAME, daemon=True).start()
+        except RuntimeError:  # no thread to be had: the next call tries again
+            self._running = False
+            raise
+
+
+def _tell_failed(watch: Watch, error: BaseException) -> None:
+    if not isinstance(error, LoopStopped):
+        _log.error("a handler failed", exc_info=error, extra={"handler": repr(watch.handler)})
+    _guarded(lambda: watch.handler.failed(error))
+
+
+def _guarded(callback: Callable[[], object]) -> None:
+    try:
+        callback()
+    except Exception:  # noqa: BLE001  # rule 2
+        _log.exception("a call on the event loop failed")
+
+
+_shared_lock: Final = threading.Lock()
+_shared: list[EventLoop] = []
+
+
+def shared_loop() -> EventLoop:
+    """The loop of this process: all who name no other share one thread."""
+    with _shared_lock:
+        if not _shared:
+            _shared.append(EventLoop())
+        return _shared[0]

@@ -1,0 +1,168 @@
+"""Which sockets are ready: epoll where there is one, else the standard library's best selector.
+
+Both tell the same: ``READ``, ``WRITE`` and ``GONE``, the last also of a peer whose bytes nobody
+wants to read now. ``GONE`` is watched for always, as epoll does.
+"""
+
+from __future__ import annotations
+
+import select
+import selectors
+import socket
+from typing import Final, Protocol
+
+__all__ = ["GONE", "READ", "WRITE", "Poller", "SelectorPoller", "best_poller"]
+
+READ: Final = 0x001
+WRITE: Final = 0x004
+GONE: Final = 0x2018
+"""The peer hung up or sent its last byte: EPOLLRDHUP, EPOLLHUP, EPOLLERR. The values are epoll's,
+so that there nothing is translated."""
+
+_RDHUP: Final = 0x2000
+_MOST_EVENTS: Final = 512
+"""Events taken at once: enough for a busy loop, and timers are still looked at in between."""
+
+
+class Poller(Protocol):
+    """A set of watched file descriptors; used by one thread."""
+
+    def add(self, fd: int, interest: int) -> None:
+        """Watch ``fd``. Raises ``OSError`` if it is not open, ``FileExistsError`` if watched."""
+        ...
+
+    def change(self, fd: int, interest: int) -> None:
+        """Watch ``fd`` for something else."""
+        ...
+
+    def remove(self, fd: int) -> None:
+        """Watch ``fd`` no more; nothing if it is closed already."""
+        ...
+
+    def poll(self, timeout: float) -> list[tuple[int, int]]:
+        """Wait at most ``timeout`` seconds; what is ready, as (fd, events)."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the kernel's resources. Idempotent."""
+        ...
+
+
+class EpollPoller:
+    """epoll (Linux): O(ready), whatever is watched."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+
+    def add(self, fd: int, interest: int) -> None:
+        """See :class:`Poller`."""
+        self._epoll.register(fd, interest | _RDHUP)
+
+    def change(self, fd: int, interest: int) -> None:
+        """See :class:`Poller`."""
+        self._epoll.modify(fd, interest | _RDHUP)
+
+    def remove(self, fd: int) -> None:
+        """See :class:`Poller`."""
+        try:
+            self._epoll.unregister(fd)
+        except (OSError, ValueError):
+            return  # closed before it was removed; the kernel forgot it then
+
+    def poll(self, timeout: float) -> list[tuple[int, int]]:
+        """See :class:`Poller`."""
+        return self._epoll.poll(timeout, _MOST_EVENTS)
+
+    def close(self) -> None:
+        """See :class:`Poller`."""
+        self._epoll.close()
+
+
+class SelectorPoller:
+    """Any selector of the standard library.
+
+    Where the peer's leaving is wanted but not its bytes, a readable socket is peeked at: an end of
+    file is ``GONE``. If there are bytes, the leaving can't be seen behind them; the socket is then
+    left alone until its interest changes.
+    """
+
+    def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
+        self._selector = selector or selectors.DefaultSelector()
+        self._interest: dict[int, int] = {}
+        self._blind: set[int] = set()
+
+    def add(self, fd: int, interest: int) -> None:
+        """See :class:`Poller`."""
+        if fd in self._interest:
+            raise FileExistsError(f"file descriptor {fd} is watched already")
+        self._interest[fd] = interest
+        self._select(fd)
+
+    def change(self, fd: int, interest: int) -> None:
+        """See :class:`Poller`."""
+        self._interest[fd] = interest
+        self._blind.discard(fd)
+        self._select(fd)
+
+    def remove(self, fd: int) -> None:
+        """See :class:`Poller`."""
+        if self._interest.pop(fd, None) is not None:
+            self._blind.discard(fd)
+            if fd in self._selector.get_map():
+                self._selector.unregister(fd)
+
+    def poll(self, timeout: float) -> list[tuple[int, int]]:
+        """See :class:`Poller`."""
+        ready: list[tuple[int, int]] = []
+        for key, events in self._selector.select(timeout):
+            told = self._told(key.fd, events)
+            if told:
+                ready.append((key.fd, told))
+        return ready
+
+    def close(self) -> None:
+        """See :class:`Poller`."""
+        self._selector.close()
+
+    def _told(self, fd: int, events: int) -> int:
+        told = WRITE if events & selectors.EVENT_WRITE else 0
+        if events & selectors.EVENT_READ:
+            if self._interest[fd] & READ:
+                told |= READ
+            elif _at_end(fd):
+                told |= GONE
+            else:
+                self._blind.add(fd)
+                self._select(fd)
+        return told
+
+    def _select(self, fd: int) -> None:
+        """Bring the selector in step with what is wanted of ``fd``."""
+        events = 0 if fd in self._blind else selectors.EVENT_READ
+        if self._interest[fd] & WRITE:
+            events |= selectors.EVENT_WRITE
+        known = fd in self._selector.get_map()
+        if not events:
+            self._selector.unregister(fd)
+        elif known:
+            self._selector.modify(fd, events)
+        else:
+            self._selector.register(fd, events)
+
+
+def best_poller() -> Poller:
+    """The fastest poller of this system."""
+    return EpollPoller() if hasattr(select, "epoll") else SelectorPoller()
+
+
+def _at_end(fd: int) -> bool:
+    """Whether the peer of socket ``fd`` has sent its last byte, and nothing is left to read."""
+    with socket.socket(fileno=fd) as borrowed:
+        try:
+            return borrowed.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            return True
+        finally:
+            borrowed.detach()
