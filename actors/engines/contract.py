@@ -12,8 +12,9 @@ shape the service calls. ``tests/engines/test_contract.py`` holds every engine t
 A **chunk** is an OpenAI chunk object (a ``dict`` in the shape of ``chat.completion.chunk`` or
 ``text_completion``), or ``bytes``: one or more complete server-sent events (``b"data: ...\\n\\n"``,
 or comments) that are passed to the client as they are. An engine never pushes ``[DONE]``; the
-service ends the stream. An engine that knows the usage pushes it in a last chunk (``choices`` empty, ``usage``
-set) whether or not the client asked: the service drops it where it was not asked for.
+service ends the stream. An engine that knows the usage pushes it in a last chunk (``choices``
+empty, ``usage`` set) whether or not the client asked: the service drops it where it was not asked
+for.
 """
 
 from __future__ import annotations
