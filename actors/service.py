@@ -6,6 +6,7 @@
     ├─ registry             RegistryActor, state handed to the next incarnation
     ├─ discovery            DiscoveryActor on etcd, only with ``--etcd``
     └─ serving              rest_for_one
+        ├─ eventloop        LoopKeeper: one thread for every connection, stream and upstream
         └─ http             HttpServer; its shutdown is the drain
 
 Start order is top to bottom, stop order bottom to top: HTTP drains first; discovery outlives the
@@ -90,6 +91,7 @@ class Service:
         tree.start_child(
             Supervisor.child(
                 "serving",
+                http.loop_child(),
                 http.child(token),
                 strategy=Strategy.REST_FOR_ONE,
                 intensity=INTENSITY,

@@ -49,7 +49,10 @@ def test_engines_that_were_asked_for_stand_in_for_the_default(token: Cancellatio
 
 def test_the_tree_is_the_one_of_the_design(service: Service) -> None:
     assert [child.path for child in service.tree.children()] == ["registry", "serving"]
-    assert [child.path for child in service.tree.children("serving")] == ["serving/http"]
+    assert [child.path for child in service.tree.children("serving")] == [
+        "serving/eventloop",
+        "serving/http",
+    ]
 
 
 def test_a_crashed_http_server_comes_back_on_the_same_port(service: Service) -> None:
@@ -134,7 +137,7 @@ def test_the_stop_goes_bottom_to_top(token: CancellationToken) -> None:
     )
     token.cancel()
     assert service.stop() is None
-    assert ended == ["serving/http", "serving", "discovery", "registry"]
+    assert ended == ["serving/http", "serving/eventloop", "serving", "discovery", "registry"]
 
 
 def test_a_killed_discovery_comes_back_and_takes_no_model_with_it(

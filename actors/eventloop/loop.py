@@ -21,6 +21,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 from actors.eventloop.bell import Bell
@@ -110,6 +111,7 @@ class EventLoop:
         self._runner = 0
         self._claim = threading.Lock()
         self._turn = threading.Lock()
+        self._crash_listeners: dict[object, Callable[[BaseException], object]] = {}
 
     # From any thread.
 
@@ -121,7 +123,28 @@ class EventLoop:
             self._sleeping = False
             self._bell.ring()
         elif not self._running and self._autostart:
-            self._start_thread()
+            self.ensure_running()
+
+    def ensure_running(self) -> None:
+        """Have a daemon thread of the loop's own run it, unless some thread does."""
+        with self._claim:
+            if self._running:
+                return
+            self._running = True
+        try:
+            threading.Thread(target=self._run_or_tell, name=THREAD_NAME, daemon=True).start()
+        except RuntimeError:  # no thread to be had: the next call tries again
+            self._running = False
+            raise
+
+    def on_crash(self, listener: Callable[[BaseException], object]) -> Callable[[], None]:
+        """Call ``listener(error)`` when the loop's own thread dies of ``error``.
+
+        It is called on that thread, at its end. The answer takes it back; idempotent.
+        """
+        key = object()
+        self._crash_listeners[key] = listener
+        return lambda: self._crash_listeners.pop(key, None) and None
 
     @property
     def on_loop(self) -> bool:
@@ -288,16 +311,15 @@ class EventLoop:
         turn.acquire()
         return turn
 
-    def _start_thread(self) -> None:
-        with self._claim:
-            if self._running:
-                return
-            self._running = True
+    def _run_or_tell(self) -> None:
         try:
-            threading.Thread(target=self.run, name=THREAD_NAME, daemon=True).start()
-        except RuntimeError:  # no thread to be had: the next call tries again
-            self._running = False
-            raise
+            self.run()
+        except BaseException as error:
+            listeners = [*self._crash_listeners.values()]
+            if not listeners:
+                raise  # to threading's own hook
+            for listener in listeners:
+                _guarded(partial(listener, error))
 
 
 def _tell_failed(watch: Watch, error: BaseException) -> None:

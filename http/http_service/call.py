@@ -1,7 +1,7 @@
 """One generating request, from the moment it is counted to its line in the log.
 
-Invariant: whatever happens to the request, :meth:`Call.end` runs once: the guard is closed, the
-request leaves the in-flight set, and an engine that may still work is told to stop.
+Invariant: whatever happens to the request, :meth:`Call.end` takes effect once: the guard is
+closed, the request leaves the in-flight set, and an engine that may still work is told to stop.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from actors.engines.contract import Context, Engine, EngineRequest, Sink
 from actors.supervision.cancellation import CancellationToken
+from http_service.access_log import AccessRecord, log_request
 from http_service.error_types import ErrorType
 from http_service.errors import reply_for
 from http_service.inflight import InflightRequests, Running
@@ -25,13 +26,19 @@ _log: Final = logging.getLogger("http_service.calls")
 class Call:
     """Ties one request's engine, sink, cancellation and bookkeeping together.
 
-    ``model`` is the name the client gave, also where no such model exists.
+    ``model`` is the name the client gave, also where no such model exists; ``path`` is for the log.
     """
 
     def __init__(
-        self, guard: InflightGuard, inflight: InflightRequests, model: str, request_id: str
+        self,
+        guard: InflightGuard,
+        inflight: InflightRequests,
+        model: str,
+        request_id: str,
+        path: str,
     ) -> None:
         self.guard = guard
+        self.path = path
         self.context = Context(request_id=request_id, token=CancellationToken())
         self._inflight = inflight
         self._running = Running(request_id, model, self.cut)
@@ -75,6 +82,21 @@ class Call:
         if self.guard.error_type is not ErrorType.NONE:
             self.context.token.cancel()
         return True
+
+    def conclude(self, status: int) -> None:
+        """:meth:`end`, and log the request as answered with ``status``. Idempotent."""
+        if not self.end():
+            return
+        log_request(
+            AccessRecord(
+                request_id=self.context.request_id,
+                method="POST",
+                path=self.path,
+                status=status,
+                elapsed_ms=round(self.guard.elapsed * 1000, 3),
+                **self.summary(),
+            )
+        )
 
     def summary(self) -> Mapping[str, Any]:
         """The call's part of its log line."""

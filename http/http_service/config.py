@@ -35,7 +35,7 @@ class HttpServiceConfig:
     ``metrics_prefix``: what every metric's name begins with.
     ``body_limit``: bytes; a request body of exactly this size is still accepted (Dynamo's default).
     ``drain_timeout``: seconds that requests in flight get to finish once the service stops.
-    ``threads``: Waitress workers; today each unfinished answer holds one.
+    ``threads``: Waitress workers; they serve only what may have to wait, and hold no stream.
     ``ask_timeout``: seconds to wait for the registry, a restart of its actor included.
     ``engine_timeout``: the longest silence of an engine that is accepted, in seconds, before the
     first token and between two.
@@ -53,7 +53,7 @@ class HttpServiceConfig:
     body_limit: int = 45 * MIB
     # Below the 30 s that Kubernetes grants by default between SIGTERM and SIGKILL.
     drain_timeout: float = 25.0
-    threads: int = 64
+    threads: int = 4
     ask_timeout: float = 5.0
     # A long prompt on a slow machine is minutes of silence before the first token.
     engine_timeout: float = 600.0

@@ -11,13 +11,11 @@ class Lifecycle:
     """Says whether the service takes new work.
 
     Draining begins as soon as the service's token is cancelled, so that readiness turns before
-    anything is closed, and never goes back. ``pausing`` is a stop that is not the end: the server's
-    actor is being restarted by its supervisor.
+    anything is closed, and never goes back.
     """
 
     def __init__(self) -> None:
         self._token = CancellationToken()
-        self.pausing = False
 
     def follow(self, token: CancellationToken) -> None:
         """Drain when ``token`` is cancelled."""
@@ -30,5 +28,5 @@ class Lifecycle:
 
     @property
     def draining(self) -> bool:
-        """Whether new work is refused. Two attribute loads."""
-        return self._token.cancelled or self.pausing
+        """Whether new work is refused."""
+        return self._token.cancelled

@@ -15,7 +15,7 @@ from http_service.call import Call
 from http_service.errors import ErrorReply, reply_for
 from http_service.request_id import HEADER, request_id_from
 
-__all__ = ["RequestScope", "answer_error"]
+__all__ = ["RequestScope", "answer_error", "log_failure"]
 
 MESSAGE_LIMIT: Final = 200
 """Characters of a request's own path that an error repeats."""
@@ -65,16 +65,20 @@ def answer_error(
     del params
     reply = reply_for(error)
     if reply.status == 500:
-        # The exception's own words stay here; the client gets a fixed text.
-        _log.error(
-            "a request failed unexpectedly",
-            exc_info=error,
-            extra={"request_id": req.context.get("request_id"), "path": req.path},
-        )
+        log_failure(error, req.context.get("request_id"), req.path)
     if isinstance(error, falcon.HTTPError) and error.description is None:
         told = f"{HTTPStatus(reply.status).phrase}: {req.method} {req.path}"[:MESSAGE_LIMIT]
         reply = replace(reply, message=told)
     write_error(resp, reply)
+
+
+def log_failure(error: BaseException, request_id: str | None, path: str) -> None:
+    """Log in full what no rule foresaw: its own words stay here, the client gets a fixed text."""
+    _log.error(
+        "a request failed unexpectedly",
+        exc_info=error,
+        extra={"request_id": request_id, "path": path},
+    )
 
 
 def write_error(resp: falcon.Response, reply: ErrorReply) -> None:

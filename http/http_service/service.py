@@ -8,7 +8,8 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Final, Self
 
-from actors.supervision import CancellationToken, Child, Exit, Supervisor
+from actors.eventloop import EventLoop, shared_loop
+from actors.supervision import CancellationToken, Child, Exit, Strategy, Supervisor
 from http_service.app import WsgiApp, build_app
 from http_service.builder import HttpServiceConfigBuilder
 from http_service.components import Component
@@ -20,13 +21,17 @@ from http_service.metrics import Metrics
 from http_service.resources.services import Services
 from http_service.restarts import INTENSITY, PERIOD
 from http_service.routes import enabled_routes
-from http_service.server.http_server import HttpServer, shutdown_time
+from http_service.server.http_server import HttpServer, LoopKeeper, shutdown_time
 from http_service.server.listener import Listener
+from http_service.server.serving import Serving
 
 __all__ = ["HttpService", "ServiceCrashed", "ServiceHandle"]
 
 CHILD: Final = "http"
 """The server's id in whatever tree it is part of."""
+
+LOOP_CHILD: Final = "eventloop"
+"""The id of the event loop's keeper."""
 
 
 class ServiceCrashed(Exception):
@@ -39,7 +44,8 @@ class HttpService:
     Alone: :meth:`run` and :meth:`spawn`. In a tree: :meth:`child`. As a plain WSGI application
     under another server: :attr:`app`. Without ``manager`` it makes one of its own, with metrics
     under ``config.metrics_prefix``, and :meth:`close` closes it. ``components`` are what readiness
-    depends on.
+    depends on. ``loop`` is the event loop that has all connections; the process's own by default,
+    which upstream engines use, too.
     """
 
     def __init__(
@@ -47,6 +53,7 @@ class HttpService:
         config: HttpServiceConfig | None = None,
         manager: ModelManager | None = None,
         components: Sequence[Component] = (),
+        loop: EventLoop | None = None,
     ) -> None:
         self.config: Final = config or HttpServiceConfig()
         self._own_manager = manager is None
@@ -56,7 +63,8 @@ class HttpService:
         self._check_prefix()
         self._lifecycle = Lifecycle()
         self._inflight = InflightRequests()
-        self._listener: Listener | None = None
+        self._loop = loop or shared_loop()
+        self._serving: Serving | None = None
         self.app: Final[WsgiApp] = build_app(
             Services(
                 config=self.config,
@@ -80,9 +88,9 @@ class HttpService:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port actually listened on. Raises ``RuntimeError`` before :meth:`bind`."""
-        if self._listener is None:
+        if self._serving is None:
             raise RuntimeError("the service is not bound: call bind(), spawn() or child() first")
-        return self._listener.host, self._listener.port
+        return self._serving.listener.host, self._serving.listener.port
 
     @property
     def url(self) -> str:
@@ -96,29 +104,27 @@ class HttpService:
         From here on clients can connect; they are answered once the server runs. Raises
         :class:`~http_service.server.listener.BindFailed`.
         """
-        if self._listener is None:
-            self._listener = Listener(self.config.host, self.config.port)
+        if self._serving is None:
+            listener = Listener(self.config.host, self.config.port)
+            self._serving = Serving(self.app, listener, self.config, self._inflight, self._loop)
         return self.address
 
     def child(self, token: CancellationToken | None = None) -> Child:
         """The server as a supervised child, bound already. Raises ``BindFailed``.
 
         Cancelling ``token`` turns readiness to 503; stopping the child after that drains and closes
-        the listening socket. Without it, stopping the child is taken for a restart: the socket
-        stays open until :meth:`close`.
+        the listening socket. Without it, stopping the child is taken for a restart: connections
+        stay open, and new ones wait, until :meth:`close`.
         """
         self.bind()
-        assert self._listener is not None  # noqa: S101  # bind() has just made it
+        assert self._serving is not None  # noqa: S101  # bind() has just made it
         self._lifecycle.follow(token or CancellationToken())
-        start = partial(
-            HttpServer.start,
-            self.app,
-            self._listener,
-            self.config,
-            self._lifecycle,
-            self._inflight,
-        )
+        start = partial(HttpServer.start, self._serving, self._lifecycle)
         return Child(CHILD, start, shutdown=shutdown_time(self.config))
+
+    def loop_child(self) -> Child:
+        """The keeper of the event loop as a supervised child; goes before :meth:`child`."""
+        return Child(LOOP_CHILD, partial(LoopKeeper.start, self._loop))
 
     def run(self, cancel_token: CancellationToken) -> None:
         """Serve until ``cancel_token`` is cancelled, then drain; returns when all is answered.
@@ -128,7 +134,7 @@ class HttpService:
         with cancel_token.guard() as guard:
             child = self.child(cancel_token)
             try:
-                self._supervise(child, cancel_token)
+                self._supervise([self.loop_child(), child], cancel_token)
             finally:
                 self._unbind()
             guard.disarm()
@@ -160,7 +166,7 @@ class HttpService:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    def _supervise(self, child: Child, cancel_token: CancellationToken) -> None:
+    def _supervise(self, children: Sequence[Child], cancel_token: CancellationToken) -> None:
         ended = threading.Event()
         exits: list[Exit] = []
 
@@ -168,7 +174,13 @@ class HttpService:
             exits.append(exit_)
             ended.set()
 
-        tree = Supervisor.start(child, name="http-service", intensity=INTENSITY, period=PERIOD)
+        tree = Supervisor.start(
+            *children,
+            name="http-service",
+            strategy=Strategy.REST_FOR_ONE,
+            intensity=INTENSITY,
+            period=PERIOD,
+        )
         tree.on_exit(note)
         with cancel_token.on_cancel(ended.set):
             ended.wait()
@@ -186,9 +198,9 @@ class HttpService:
             )
 
     def _unbind(self) -> None:
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.close()
+        serving, self._serving = self._serving, None
+        if serving is not None:
+            serving.close()
 
 
 class ServiceHandle:

@@ -6,15 +6,21 @@ message to it, so that no request ever sees a half-applied change.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
+
+import pykka
 
 from actors.engines.contract import Engine, Kind
 from actors.registry.messages import GetEngine, HasModel, ReadRegistry, RegistryState
 from actors.registry.model_engines import ModelEngines
-from actors.supervision.address import Address
+from actors.supervision.address import Address, Question
+from actors.supervision.errors import NotDelivered
+from http_service.inline import NeedsWorker, may_block
 from http_service.metrics import Metrics
 
 __all__ = ["DeploymentState"]
+
+R = TypeVar("R")
 
 
 class DeploymentState:
@@ -49,11 +55,11 @@ class DeploymentState:
 
     def get_engine(self, kind: Kind, model: str) -> Engine:
         """The engine of ``kind`` for ``model``. Raises ``ModelNotFound``."""
-        return self._registry.ask(GetEngine(kind, model), timeout=self._timeout)
+        return self._ask(GetEngine(kind, model))
 
     def has_model_any(self, model: str) -> bool:
         """Whether any kind of engine serves ``model``."""
-        return self._registry.ask(HasModel(model), timeout=self._timeout)
+        return self._ask(HasModel(model))
 
     def list_models(self) -> list[str]:
         """Every model once: chat models first, each kind in the order of adding."""
@@ -62,4 +68,13 @@ class DeploymentState:
 
     def snapshot(self) -> RegistryState:
         """Both maps at one moment."""
-        return self._registry.ask(ReadRegistry(), timeout=self._timeout)
+        return self._ask(ReadRegistry())
+
+    def _ask(self, question: Question[R]) -> R:
+        """Ask the registry; where the caller may not wait for it, only if it answers at once."""
+        if may_block():
+            return self._registry.ask(question, timeout=self._timeout)
+        try:
+            return self._registry.ask(question, timeout=0)
+        except (pykka.Timeout, NotDelivered) as error:
+            raise NeedsWorker from error

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
 
 import pytest
 
 from actors.engines.contract import Kind
 from actors.engines.echo import EchoEngine
-from http_service.disconnect import KEY, when_client_leaves
 from http_service.metrics import Metrics
 from tests.http_service.engines import DEADLINE, ManualEngine, token_chunk
 from tests.http_service.serving import CHAT, RawClient, Running, eventually, post_bytes
@@ -127,22 +125,3 @@ def test_many_clients_that_leave_at_random_are_each_counted_once(live: Running) 
 
     eventually(lambda: counted() == clients, "every request is counted")
     assert inflight(metrics) == 0
-
-
-def test_under_a_server_that_cannot_tell_nothing_is_registered() -> None:
-    called: list[int] = []
-
-    when_client_leaves({}, lambda: called.append(1))
-
-    assert not called
-
-
-def test_a_server_that_can_tell_gets_the_callback() -> None:
-    called: list[int] = []
-
-    def gone_already(callback: Callable[[], None]) -> None:
-        callback()
-
-    when_client_leaves({KEY: gone_already}, lambda: called.append(1))
-
-    assert called == [1]

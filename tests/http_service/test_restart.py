@@ -9,14 +9,16 @@ from dataclasses import replace
 
 import pytest
 
+from actors.engines.contract import Kind
+from actors.eventloop import EventLoop
 from actors.supervision import Address, Supervisor, Tree
 from actors.supervision.cancellation import CancellationToken
 from http_service import HttpService
-from http_service.server.http_server import LoopEnded
-from http_service.server.io_loop import LOOP_NAME
+from http_service.server.http_server import Broken
 from http_service.server.waitress_server import WaitressServer
-from tests.http_service.engines import DEADLINE
-from tests.http_service.serving import CHAT, Client, RawClient, eventually
+from tests.http_service.conftest import LOCAL
+from tests.http_service.engines import DEADLINE, ManualEngine, token_chunk
+from tests.http_service.serving import CHAT, Client, RawClient, eventually, post_bytes, running
 
 PATH = "/v1/chat/completions"
 
@@ -34,13 +36,11 @@ def grown(service: HttpService) -> Iterator[Tree]:
 def crash(address: Address) -> None:
     """Kill the server and wait for its next incarnation."""
     before = address.epoch
-    address.tell(LoopEnded(RuntimeError("a poison event")))
+    address.tell(Broken(RuntimeError("a poison event")))
     eventually(lambda: address.epoch > before, "a new incarnation")
 
 
-def test_a_crashed_loop_crashes_the_actor_which_is_restarted(
-    service: HttpService, grown: Tree
-) -> None:
+def test_a_crashed_server_is_restarted(service: HttpService, grown: Tree) -> None:
     client = Client(service.address)
     assert client.post(PATH, CHAT).status == 200
     client.close()
@@ -114,22 +114,60 @@ def test_a_failure_to_accept_crashes_the_server_and_the_next_one_serves(
     client.close()
 
 
-def test_a_crashed_server_leaves_no_loop_behind(service: HttpService, grown: Tree) -> None:
+def test_a_crash_of_the_server_leaves_its_connections_open(
+    service: HttpService, grown: Tree
+) -> None:
     with RawClient(service.address) as raw:
         raw.send(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
         raw.read_answer()
         crash(grown.address("http"))
 
-        assert raw.read_to_end() == b"", "its connections are closed"
+        raw.send(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert raw.read_answer().status == 200
 
-    eventually(lambda: loops() == 1, "one loop is left")
+
+def test_a_stream_goes_on_while_the_server_crashes_and_restarts(
+    service: HttpService, grown: Tree
+) -> None:
+    engine = ManualEngine()
+    service.model_manager().add_chat_completions_model("manual", engine)
+    with RawClient(service.address) as raw:
+        raw.send(post_bytes(PATH, {**CHAT, "model": "manual", "stream": True}))
+        sink = engine.wait_started()
+        sink.push(token_chunk(Kind.CHAT, "before"))
+        raw.read_until(b"before")
+        crash(grown.address("http"))
+        sink.push(token_chunk(Kind.CHAT, "after"))
+        raw.read_until(b"after")
+        sink.finish()
+        raw.read_until(b"0\r\n\r\n")
 
 
-def test_an_abandoned_server_leaves_no_loop_behind(service: HttpService) -> None:
+def test_a_stream_goes_on_when_the_event_loops_thread_dies(own_loop: EventLoop) -> None:
+    engine = ManualEngine()
+    with HttpService(LOCAL, loop=own_loop) as service, running(service) as live:
+        service.model_manager().add_chat_completions_model("manual", engine)
+        with RawClient(live.address) as raw:
+            raw.send(post_bytes(PATH, {**CHAT, "model": "manual", "stream": True}))
+            sink = engine.wait_started()
+            sink.push(token_chunk(Kind.CHAT, "before"))
+            raw.read_until(b"before")
+            died = threading.Event()
+            own_loop.on_crash(lambda _error: died.set())
+
+            own_loop.call(die)
+            assert died.wait(DEADLINE)
+
+            sink.push(token_chunk(Kind.CHAT, "after"))
+            raw.read_until(b"after")
+            sink.finish()
+            raw.read_until(b"0\r\n\r\n")
+
+
+def test_an_abandoned_server_serves_again_after_a_restart(service: HttpService) -> None:
     brutal = replace(service.child(CancellationToken()), shutdown=0)
     tree = Supervisor.start(brutal)
     tree.stop_child("http")
-    eventually(lambda: loops() == 0, "its loop has ended")
     tree.restart_child("http")
 
     client = Client(service.address)
@@ -138,6 +176,15 @@ def test_an_abandoned_server_leaves_no_loop_behind(service: HttpService) -> None
     tree.stop(timeout=DEADLINE)
 
 
-def loops() -> int:
-    """How many I/O loops are running."""
-    return sum(thread.name == LOOP_NAME for thread in threading.enumerate())
+@pytest.fixture
+def own_loop() -> Iterator[EventLoop]:
+    """An event loop that may be broken."""
+    loop = EventLoop()
+    yield loop
+    loop.stop()
+    eventually(lambda: not loop.running, "the loop has ended")
+
+
+def die() -> None:
+    """End the thread that calls it."""
+    raise SystemExit("the loop's thread is killed")

@@ -14,6 +14,7 @@ from http_service.folding import Fold
 from http_service.metrics import InflightGuard, Metrics
 from http_service.server.stream import ResponseStream
 from http_service.server.unary import UnaryAnswer
+from http_service.server.waiting import AnswerWait
 from tests.http_service.engines import DEADLINE, token_chunk
 from tests.http_service.serving import events
 
@@ -44,18 +45,14 @@ def unary(guard: InflightGuard) -> UnaryAnswer:
     return UnaryAnswer(guard, Fold(Kind.CHAT, id="x", created=1, model="m"))
 
 
-def outcome(sink: AnySink) -> bytes | BaseException:
+def outcome(sink: AnySink, silence: float = DEADLINE) -> bytes | BaseException:
     """What the client's side gets in the end."""
-    if isinstance(sink, UnaryAnswer):
-        try:
-            return sink.wait(DEADLINE)
-        except Exception as error:  # noqa: BLE001  # the outcome under test
-            return error
-    failure = sink.wait_until_begun(DEADLINE)
+    wait = AnswerWait(sink, silence)
+    failure = wait.until_begun()
     if failure is not None:
         return failure
     parts = b""
-    while data := sink.take(DEADLINE):
+    while data := wait.take():
         parts += data
     return parts
 
@@ -111,11 +108,8 @@ def test_a_silent_engine_times_out(
 ) -> None:
     sink = make(guard)
 
-    if isinstance(sink, UnaryAnswer):
-        with pytest.raises(EngineTimeout):
-            sink.wait(0.01)
-    else:
-        assert isinstance(sink.wait_until_begun(0.01), EngineTimeout)
+    assert isinstance(outcome(sink, silence=0.01), EngineTimeout)
+    assert isinstance(sink.error, EngineTimeout)
 
 
 @both
@@ -164,9 +158,10 @@ def test_a_stream_ends_with_done(guard: InflightGuard) -> None:
     sink.push(HELLO)
     sink.finish()
 
-    assert sink.wait_until_begun(DEADLINE) is None
-    assert events(sink.take(DEADLINE)) == [HELLO, "[DONE]"]
-    assert sink.take(DEADLINE) == b""
+    assert sink.begun
+    assert sink.ended
+    assert events(sink.take()) == [HELLO, "[DONE]"]
+    assert sink.take() == b""
     assert sink.error is None
 
 
@@ -175,7 +170,7 @@ def test_events_that_are_ready_are_taken_together(guard: InflightGuard) -> None:
     for _ in range(5):
         sink.push(HELLO)
 
-    assert len(events(sink.take(DEADLINE))) == 5
+    assert len(events(sink.take())) == 5
 
 
 @pytest.mark.parametrize(
@@ -196,7 +191,8 @@ def test_what_comes_before_the_first_token_does_not_begin_the_answer(
         sink.push(chunk, tokens)
     sink.fail(error)
 
-    assert sink.wait_until_begun(DEADLINE) is error
+    assert not sink.begun
+    assert outcome(sink) is error
 
 
 def test_what_was_held_back_is_sent_with_the_first_token(guard: InflightGuard) -> None:
@@ -205,8 +201,8 @@ def test_what_was_held_back_is_sent_with_the_first_token(guard: InflightGuard) -
     sink.push(ROLE, 0)
     sink.push(HELLO)
 
-    assert sink.wait_until_begun(DEADLINE) is None
-    data = sink.take(DEADLINE)
+    assert sink.begun
+    data = sink.take()
     assert data.startswith(b": ping\n\n")
     assert events(data) == [ROLE, HELLO]
 
@@ -216,38 +212,39 @@ def test_a_second_event_begins_the_answer_even_without_tokens(guard: InflightGua
     sink.push(ROLE, 0)
     sink.push(ROLE, 0)
 
-    assert sink.wait_until_begun(DEADLINE) is None
+    assert sink.begun
 
 
 def test_an_empty_answer_is_an_answer(guard: InflightGuard) -> None:
     sink = stream(guard)
     sink.finish()
 
-    assert sink.wait_until_begun(DEADLINE) is None
-    assert events(sink.take(DEADLINE)) == ["[DONE]"]
+    assert sink.begun
+    assert events(sink.take()) == ["[DONE]"]
 
 
 def test_a_failure_after_the_first_token_is_one_event_and_done(guard: InflightGuard) -> None:
     sink, error = stream(guard), RuntimeError("/srv/secret")
     sink.push(HELLO)
-    assert sink.wait_until_begun(DEADLINE) is None
+    assert sink.begun
     sink.fail(error)
 
-    data = sink.take(DEADLINE)
+    data = sink.take()
     told = events(data)
     assert [told[0], told[2]] == [HELLO, "[DONE]"]
     assert told[1]["error"]["code"] == "internal_error"
     assert b"secret" not in data
-    assert sink.take(DEADLINE) == b""
+    assert sink.take() == b""
     assert sink.error is error
 
 
 def test_a_silence_in_the_middle_ends_the_stream_with_an_error(guard: InflightGuard) -> None:
     sink = stream(guard)
     sink.push(HELLO)
-    assert events(sink.take(DEADLINE)) == [HELLO]
+    wait = AnswerWait(sink, 0.01)
+    assert events(wait.take()) == [HELLO]
 
-    told = events(sink.take(0.01))
+    told = events(wait.take())
 
     assert told[0]["error"]["code"] == "upstream_timeout"
     assert told[1] == "[DONE]"
@@ -260,14 +257,14 @@ def test_usage_is_sent_to_who_asked_for_it(guard: InflightGuard) -> None:
     sink.push(USAGE, 0)
     sink.finish()
 
-    assert events(sink.take(DEADLINE)) == [HELLO, USAGE, "[DONE]"]
+    assert events(sink.take()) == [HELLO, USAGE, "[DONE]"]
 
 
 def test_a_whole_answer_is_no_stream(guard: InflightGuard) -> None:
     sink = stream(guard)
     sink.answer(b"{}")
 
-    assert isinstance(sink.wait_until_begun(DEADLINE), EngineUnavailable)
+    assert isinstance(outcome(sink), EngineUnavailable)
 
 
 def test_an_abandoned_stream_takes_nothing_more(guard: InflightGuard) -> None:
@@ -277,7 +274,7 @@ def test_an_abandoned_stream_takes_nothing_more(guard: InflightGuard) -> None:
     sink.push(HELLO)
     sink.finish()
 
-    assert sink.take(DEADLINE) == b""
+    assert sink.take() == b""
     assert guard.tokens == 1
 
 
@@ -289,7 +286,7 @@ def test_a_ready_answer_passes_byte_for_byte_and_its_usage_counts(guard: Infligh
     sink = unary(guard)
     sink.answer(body)
 
-    assert sink.wait(DEADLINE) == body
+    assert outcome(sink) == body
     assert guard.tokens == 6
 
 
@@ -309,13 +306,10 @@ def test_an_end_without_an_answer_is_the_engines_failure(guard: InflightGuard) -
 
 def test_each_chunk_of_a_unary_answer_restarts_the_patience(guard: InflightGuard) -> None:
     sink, told = unary(guard), threading.Event()
-    failure: list[BaseException] = []
+    failure: list[BaseException | None] = []
 
     def wait() -> None:
-        try:
-            sink.wait(0.5)
-        except EngineTimeout as error:
-            failure.append(error)
+        failure.append(AnswerWait(sink, 0.5).until_begun())
         told.set()
 
     threading.Thread(target=wait, daemon=True).start()
@@ -325,4 +319,4 @@ def test_each_chunk_of_a_unary_answer_restarts_the_patience(guard: InflightGuard
     sink.finish()
 
     assert told.wait(DEADLINE)
-    assert not failure
+    assert failure == [None]

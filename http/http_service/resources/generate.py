@@ -12,17 +12,18 @@ from typing import Any, Final
 
 import falcon
 
-from actors.engines.contract import Engine, EngineRequest, Kind, Sink
+from actors.engines.contract import Engine, EngineRequest, Kind
 from actors.registry.errors import ModelNotFound
 from http_service.call import Call
-from http_service.disconnect import when_client_leaves
-from http_service.errors import BodyTooLarge, ClientGone, Draining
+from http_service.detach import Answer, detacher
+from http_service.errors import BodyTooLarge, Draining
 from http_service.folding import Fold
 from http_service.metrics import UNKNOWN_MODEL
 from http_service.resources.services import Services
 from http_service.server.body import StreamBody
 from http_service.server.stream import ResponseStream
 from http_service.server.unary import UnaryAnswer
+from http_service.server.waiting import AnswerWait
 from http_service.validation import (
     InvalidValue,
     ValidRequest,
@@ -108,7 +109,7 @@ class GenerateResource:
             self._endpoint.label,
             "stream" if body.get("stream") is True else "unary",
         )
-        call = Call(guard, self._services.inflight, model, req.context.request_id)
+        call = Call(guard, self._services.inflight, model, req.context.request_id, req.path)
         req.context.call = call
         return call
 
@@ -121,26 +122,25 @@ class GenerateResource:
             model=exchange.request.model,
         )
         answer = UnaryAnswer(call.guard, fold)
-        exchange.start(answer)
-        body = answer.wait(self._services.config.engine_timeout)
         exchange.resp.content_type = falcon.MEDIA_JSON
-        exchange.resp.data = body
+        if exchange.hand_over(answer, self._services.config.engine_timeout):
+            return
+        exchange.wait(answer, self._services.config.engine_timeout)
+        exchange.resp.data = answer.take()
         call.guard.mark_ok()
         call.end()
 
     def _stream(self, exchange: _Exchange, *, include_usage: bool) -> None:
         call, resp = exchange.call, exchange.resp
-        silence = self._services.config.engine_timeout
         stream = ResponseStream(call.guard, include_usage=include_usage)
-        exchange.start(stream)
-        error = stream.wait_until_begun(silence)
-        if error is not None:
-            raise error
         resp.content_type = EVENT_STREAM
         resp.set_header("cache-control", "no-cache")
         # Reverse proxies would otherwise collect a stream before they pass it on.
         resp.set_header("x-accel-buffering", "no")
-        resp.stream = StreamBody(stream, call, silence, exchange.req.path)
+        if exchange.hand_over(stream, self._services.config.engine_timeout):
+            return
+        wait = exchange.wait(stream, self._services.config.engine_timeout)
+        resp.stream = StreamBody(stream, wait, call)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +153,22 @@ class _Exchange:
     engine: Engine
     request: EngineRequest
 
-    def start(self, sink: Sink) -> None:
-        """Have the engine answer into ``sink``, and cut the call if the client leaves."""
-        self.call.start(self.engine, self.request, sink)
-        when_client_leaves(self.req.env, lambda: self.call.cut(ClientGone()))
+    def hand_over(self, answer: ResponseStream | UnaryAnswer, silence: float) -> bool:
+        """Have the engine answer, and the server write it if it can; else the caller must."""
+        self.call.start(self.engine, self.request, answer)
+        detach = detacher(self.req.env)
+        if detach is None:
+            return False
+        self.resp.stream = detach(answer, self.call, silence)
+        return True
+
+    def wait(self, answer: Answer, silence: float) -> AnswerWait:
+        """Wait until the answer has begun. Raises what came instead."""
+        wait = AnswerWait(answer, silence)
+        error = wait.until_begun()
+        if error is not None:
+            raise error
+        return wait
 
 
 def _sound(checked: ValidRequest | InvalidValue) -> ValidRequest:

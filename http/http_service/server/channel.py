@@ -1,35 +1,33 @@
-"""One connection, and the requests on it: what is changed of Waitress' channel and tasks.
+"""One connection: what is changed of Waitress' channel, so that no request holds a thread.
 
-Errors in OpenAI's shape, a client's leaving told at once, a refused upload read to its end before
-the connection closes, ``Connection: close`` while draining; nothing else. Written against waitress
-3.0.x (pinned); the internals in use are
-``HTTPChannel.{handle_close, handle_write, handle_read, readable, writable, received}``,
-``WSGITask.{get_environment, execute, build_response_header}``, ``ErrorTask.execute`` and
-``HTTPRequestParser.received``.
+A request is served on the event loop's own thread; an answer that is still to come is *detached*
+(``delivery``), and the connection waits for it without one. Written against waitress 3.0.x
+(pinned); the internals in use are ``HTTPChannel.{handle_close, handle_read, handle_write, readable,
+writable, received, service, cancel, add_channel, del_channel}``, its buffers, and
+``_flush_some``, ``_flush_exception`` and ``_flush_outbufs_below_high_watermark``.
 """
 
 # pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
 # pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false
 # pyright: reportOperatorIssue=false, reportOptionalMemberAccess=false
-# The reason: waitress ships no types, and what pyright guesses instead is wrong in places (that a
-# channel's socket is always None, that timeouts are whole seconds).
+# The reason: see ``task``.
 
 from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
-from waitress.task import ErrorTask, WSGITask
 
-from http_service.access_log import AccessRecord, log_request
-from http_service.disconnect import KEY
-from http_service.request_id import HEADER, request_id_from
+from actors.eventloop import GONE, READ, WRITE, Watch
+from http_service.errors import ClientGone
+from http_service.inline import NeedsWorker, never_blocking
+from http_service.server.delivery import Delivery
 from http_service.server.limits import LINGER_SECONDS
-from http_service.server.refusals import refusal
+from http_service.server.task import Detached, RefusalTask, Task
 
 __all__ = ["Channel"]
 
@@ -48,97 +46,146 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         return consumed
 
 
-class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
-    """One request for the application."""
-
-    def get_environment(self) -> dict[str, Any]:
-        """WSGI's environment, and a way to hear of the client's leaving."""
-        environ: dict[str, Any] = super().get_environment()
-        environ[KEY] = self.channel.watch
-        return environ
-
-    def execute(self) -> None:
-        """Run the application and write what it answers."""
-        try:
-            super().execute()
-        finally:
-            # NOTE: here and not after the channel's service(): that starts the next pipelined
-            # request on another worker before it returns.
-            self.channel.unwatch()
-
-    def build_response_header(self) -> bytes:
-        """The head; while draining it says that the connection ends here."""
-        if self.channel.server.draining:
-            self.set_close_on_finish()
-        head: bytes = super().build_response_header()
-        return head
-
-
-class RefusalTask(ErrorTask):  # type: ignore[misc]  # waitress ships no types
-    """The answer to what never reached the application: bad bytes, too much, too long."""
-
-    def execute(self) -> None:
-        """Write the refusal in our shape, and have the connection linger after it."""
-        request = self.request
-        reply = refusal(request.error.code, request.error.body)
-        request_id = request_id_from(request.headers.get("X_REQUEST_ID"))
-        body = reply.body()
-        self.status = f"{reply.status} {request.error.reason}"
-        self.content_length = len(body)
-        self.response_headers += [("Content-Type", "application/json"), (HEADER, request_id)]
-        self.set_close_on_finish()
-        self.channel.lingers = True
-        self.write(body)
-        log_request(
-            AccessRecord(
-                request_id=request_id,
-                method=getattr(request, "command", "") or "-",
-                path=getattr(request, "path", "") or "-",
-                status=reply.status,
-                elapsed_ms=round((time.time() - self.start_time) * 1000, 3),
-                error_type=reply.error_type.value,
-            )
-        )
-
-
 class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
-    """One connection.
+    """One connection. All on the loop's thread, except ``service`` where it has to wait.
 
-    ``service``, ``watch`` and ``unwatch`` run on a worker's thread, all else on the loop's.
+    A client that closes its side of the connection while it waits for an answer has left: its
+    engine is told at once. (A half-close can't be told from a close before something is written.)
     """
 
-    task_class = Task
+    task_class: Any = Task
     error_task_class = RefusalTask
     parser_class = Parser
+    watch: Watch | None = None
+    delivery: Delivery | None = None
     lingers = False
     linger_until = 0.0
-    _on_gone: Callable[[], None]
 
-    def watch(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` once if the client leaves while its request is being answered."""
-        self._on_gone = callback
+    # A handler of the event loop.
+
+    def ready(self, events: int) -> None:
+        """Read, write, or notice that the client has left."""
+        if events & READ and self.readable():
+            self.handle_read()
+        elif events & GONE:
+            self.handle_close()
+        if events & WRITE and self.connected:
+            self.handle_write()
+        self.settle()
+
+    def failed(self, error: BaseException) -> None:
+        """A handler raised ``error``: this connection is lost, no other."""
+        del error
+        self.handle_close()
+
+    def settle(self) -> None:
+        """Close if that is due, then have the loop watch for what matters now."""
+        if self.close_when_flushed and not self.total_outbufs_len:
+            self.handle_write()
+        watch = self.watch
+        if watch is not None:
+            interest = READ if self.readable() else 0
+            watch.want(interest | WRITE if self.writable() else interest)
+
+    # Serving requests.
+
+    def service(self) -> None:
+        """Run the application for the next request; on the loop, or on a worker if it must wait."""
+        loop = self.server.loop
+        try:
+            if loop.on_loop:
+                with never_blocking():
+                    super().service()
+            else:
+                super().service()
+        except Detached as detached:
+            self.delivery = detached.delivery
+            if loop.on_loop:
+                self._begin(detached)
+            else:
+                loop.call(partial(self._begin, detached))
+            return
+        except NeedsWorker:
+            self.requests[0].get_body_stream().seek(0)
+            self.server.task_dispatcher.add_task(self)
+            return
+        if loop.on_loop:
+            self.settle()
+        else:
+            loop.call(self.settle)
+
+    def _begin(self, detached: Detached) -> None:
         if not self.connected:
-            self._tell_gone()
+            detached.delivery.client_left()
+            return
+        detached.begin()
+        self.settle()
 
-    def unwatch(self) -> None:
-        """The request is answered: forget who watched."""
-        self.__dict__.pop("_on_gone", None)
+    def send_now(self, data: bytes) -> int:
+        """Send what the socket takes, keep the rest; how much is unsent. Raises ``ClientGone``."""
+        if not self.connected:
+            raise ClientGone
+        sent = 0
+        with self.outbuf_lock:
+            if not self.total_outbufs_len:
+                try:
+                    sent = self.socket.send(data)
+                except BlockingIOError:
+                    sent = 0
+                except OSError as error:
+                    self.will_close = True
+                    raise ClientGone from error
+                if sent == len(data):
+                    return 0
+            self.outbufs[-1].append(data[sent:] if sent else data)
+            self.total_outbufs_len += len(data) - sent
+        self.settle()
+        unsent: int = self.total_outbufs_len
+        return unsent
+
+    def resume(self, *, close: bool) -> None:
+        """The detached answer is complete: close, or go on with the next request."""
+        self.delivery = None
+        if not self.requests:
+            return
+        # Waitress' own epilogue of a request, with a task that has nothing left to do.
+        self.task_class = partial(_Done, close=close)
+        try:
+            super().service()
+        finally:
+            del self.task_class
+        self.settle()
+
+    def drop(self) -> None:
+        """Close at once, whatever is unsent."""
+        self.handle_close()
 
     def handle_close(self) -> None:
-        """Close the connection, then tell who watched."""
+        """Close the connection; an answer on its way is told."""
         super().handle_close()
-        self._tell_gone()
+        delivery, self.delivery = self.delivery, None
+        if delivery is not None:
+            delivery.client_left()
 
-    def _tell_gone(self) -> None:
-        # NOTE: one atomic step: a worker and the loop may both be here, and only one may tell.
-        callback: Callable[[], None] | None = self.__dict__.pop("_on_gone", None)
-        if callback is not None:
-            callback()
+    def del_channel(self, map: Any = None) -> None:  # noqa: A002  # waitress' name
+        """The connection is gone: there is room for another."""
+        super().del_channel(map)
+        self.server.channel_closed()
+
+    @property
+    def draining(self) -> bool:
+        """Whether the connection is to end with the response that is being written."""
+        return bool(self.server.draining)
 
     @property
     def idle(self) -> bool:
         """Whether nothing is being received, answered or sent."""
         return not self.requests and self.request is None and not self.total_outbufs_len
+
+    def _flush_outbufs_below_high_watermark(self) -> None:
+        # The loop's thread is the one that flushes: it can't wait for itself.
+        if not self.server.loop.on_loop:
+            super()._flush_outbufs_below_high_watermark()
 
     # A refused upload: answer, say that no more comes, read the rest and drop it, then close.
 
@@ -154,12 +201,15 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         if self.linger_until:
             if self.will_close:
                 self.handle_close()
-        elif self.lingers and self.close_when_flushed and not self.will_close:
+            return
+        if self.lingers and self.close_when_flushed and not self.will_close:
             self._flush_exception(self._flush_some)
             if not self.total_outbufs_len and not self.will_close and self.connected:
                 self._linger()
-        else:
-            super().handle_write()
+            return
+        super().handle_write()
+        if self.delivery is not None:
+            self.delivery.sent(self.total_outbufs_len)
 
     def _linger(self) -> None:
         self.close_when_flushed = False
@@ -185,3 +235,17 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
             self.handle_close()
         else:
             self.recv(DISCARD_BYTES)  # closes the channel itself at the end of the upload
+
+
+class _Done:
+    """A task whose work is done: lets Waitress run its epilogue for a detached answer."""
+
+    wrote_header = True
+
+    def __init__(self, channel: Channel, request: Any, *, close: bool) -> None:
+        del channel
+        self.request = request
+        self.close_on_finish = close
+
+    def service(self) -> None:
+        """Nothing is left to do."""

@@ -1,4 +1,4 @@
-"""A unary answer while it is being generated: the sink that folds, and the wait for it."""
+"""A unary answer while it is being generated: the sink that folds, and what comes of it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import time
 from collections.abc import Callable
 
 from actors.engines.contract import Chunk
-from actors.engines.errors import EngineTimeout
 from http_service.folding import Fold
 from http_service.metrics import InflightGuard
-from http_service.server.stream import SILENT
 from http_service.sse import usage_of_answer
 
 __all__ = ["UnaryAnswer"]
@@ -19,82 +17,99 @@ __all__ = ["UnaryAnswer"]
 class UnaryAnswer:
     """The sink of one unary request: folds chunks, or passes an engine's own answer through.
 
-    The sink's methods may be called from any thread and never block; :meth:`wait` belongs to the
-    one thread that answers the client.
+    It has begun when it is complete. The sink's methods may be called from any thread and never
+    block; the others are the consumer's (see ``Answer``).
     """
 
+    whole = True
+
     def __init__(self, guard: InflightGuard, fold: Fold) -> None:
+        self.begun = False
+        self.ended = False
+        self.error: BaseException | None = None
+        self.heard = time.monotonic()
+        self.size = 0
         self._guard = guard
         self._fold = fold
         self._lock = threading.Lock()
-        self._done = threading.Event()
-        self._heard = time.monotonic()
-        self._body: bytes | None = None
-        self._error: BaseException | None = None
+        self._body = b""
+        self._wake: Callable[[], object] = _nobody
 
     def push(self, chunk: Chunk, tokens: int = 1) -> None:
         """Fold one chunk in; ignored once the answer is complete."""
-        self._heard = time.monotonic()
-        with self._lock:
-            if self._done.is_set():
-                return
-            try:
+        self.heard = time.monotonic()
+        try:
+            with self._lock:
+                if self.ended:
+                    return
                 self._fold.add(chunk)
-            except Exception as error:  # noqa: BLE001  # an engine's malformed chunk must not kill its thread
-                self._error = error
-                self._done.set()
-                return
+        except Exception as error:  # noqa: BLE001  # an engine's malformed chunk must not kill its thread
+            self.fail(error)
+            return
         if tokens > 0:
             self._guard.saw_tokens(tokens)
 
     def has_room(self, when_room: Callable[[], object]) -> bool:
-        """Always: what is pushed waits in memory."""
+        """Always: an answer that is folded waits for its end, not for its client."""
         del when_room
         return True
 
     def answer(self, body: bytes) -> None:
         """The engine's own answer, passed on byte for byte."""
-        with self._lock:
-            if self._done.is_set():
-                return
-            self._body = body
-            self._done.set()
+        self._end(lambda: body)
 
     def finish(self) -> None:
         """The chunks make up the answer."""
-        with self._lock:
-            if self._done.is_set():
-                return
-            try:
-                self._body = self._fold.answer()
-            except Exception as error:  # noqa: BLE001  # see push
-                self._error = error
-            self._done.set()
+        self._end(self._fold.answer)
 
     def fail(self, error: BaseException) -> None:
         """There will be no answer."""
         with self._lock:
-            if self._done.is_set():
+            if self.ended:
                 return
-            self._error = error
-            self._done.set()
+            self.error = error
+            self.ended = True
+        self._wake()
 
-    def wait(self, silence: float) -> bytes:
-        """The answer. Raises what the engine failed with, or ``EngineTimeout``.
+    # The consumer's side: see ``Answer``.
 
-        ``silence`` is how long the engine may say nothing, in seconds; each chunk starts it anew.
-        """
-        while not self._done.is_set():
-            left = self._heard + silence - time.monotonic()
-            if left <= 0:
-                self.fail(EngineTimeout(SILENT))
-            self._done.wait(max(left, 0))
-        if self._error is not None:
-            raise self._error
-        body = self._body or b""
+    def attach(self, wake: Callable[[], object]) -> None:
+        """Have ``wake()`` called at the end."""
+        self._wake = wake
+
+    def take(self) -> bytes:
+        """The answer, once; its usage is counted with it."""
+        body, self._body = self._body, b""
         tokens = self._fold.completion_tokens
         if tokens is None:
             tokens = usage_of_answer(body)
         if tokens is not None:
             self._guard.saw_usage(tokens)
         return body
+
+    def abandon(self) -> None:
+        """Nobody waits any more: whatever comes now is dropped."""
+        with self._lock:
+            self.ended = True
+
+    def congest(self) -> None:
+        """Nothing to hold back: the answer is complete when it is written."""
+
+    def relieve(self) -> None:
+        """See :meth:`congest`."""
+
+    def _end(self, answer: Callable[[], bytes]) -> None:
+        with self._lock:
+            if self.ended:
+                return
+            try:
+                self._body = answer()
+                self.begun = True
+            except Exception as error:  # noqa: BLE001  # see push
+                self.error = error
+            self.ended = True
+        self._wake()
+
+
+def _nobody() -> None:
+    """Nobody waits yet; whoever attaches looks first."""

@@ -1,24 +1,21 @@
-"""Waitress on a socket that is listening already, stepped by its owner.
+"""Waitress on a socket that is listening already, its connections on our event loop.
 
-Written against waitress 3.0.x (pinned); the internals in use, beside those of ``channel``, are
-``TcpWSGIServer.{maintenance, handle_error, pull_trigger, active_channels, accepting}``,
-``ThreadedTaskDispatcher.queue_logger``, ``wasyncore.poll2`` and ``wasyncore.close_all``.
+Written against waitress 3.0.x (pinned); the internals in use, beside those of ``channel`` and
+``task``, are ``TcpWSGIServer.{handle_accept, maintenance, add_task, pull_trigger, handle_error,
+active_channels, trigger, accepting}`` and ``ThreadedTaskDispatcher.queue_logger``.
 """
 
 # pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
 # pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false
 # pyright: reportOperatorIssue=false, reportOptionalMemberAccess=false
-# The reason: waitress ships no types, and what pyright guesses instead is wrong in places (that a
-# channel's socket is always None, that timeouts are whole seconds).
+# The reason: see ``task``.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import socket
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
 from waitress import wasyncore
@@ -26,12 +23,18 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
+from actors.eventloop import READ, EventLoop, Timer, Watch
 from http_service.server.channel import Channel
+from http_service.server.limits import INLINE_BODY
+from http_service.server.socket_map import SocketMap
 
 __all__ = ["WORKER_STOP", "WaitressServer"]
 
 WORKER_STOP: Final = 1.0
 """Seconds that workers get to notice, at the end, that their connections are closed."""
+
+ACCEPT_BURST: Final = 64
+"""Connections taken at once, before those that are open have their turn again."""
 
 
 class _Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress ships no types
@@ -41,45 +44,79 @@ class _Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress shi
 
 
 class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no types
-    """Waitress on a socket that is listening already, stepped by its owner.
+    """Accepts from ``listening`` and serves ``application``, all of it on ``loop``'s thread.
 
-    ``step``, ``stop_accepting`` and ``close`` belong to one thread, the loop's; ``wake`` and
-    ``draining`` to any.
+    Workers serve only what may have to wait. ``on_broken(error)`` is called when accepting failed
+    for a reason nobody foresaw: it has stopped then, and :meth:`accept_again` resumes it; open
+    connections are served on.
     """
 
     channel_class = Channel
+    watch: Watch | None = None
+    on_broken: Callable[[BaseException], None]
 
     def __init__(
-        self, application: Callable[..., Any], listening: socket.socket, settings: dict[str, Any]
+        self,
+        application: Callable[..., Any],
+        listening: socket.socket,
+        settings: dict[str, Any],
+        loop: EventLoop,
     ) -> None:
         """Take over ``listening`` and start the workers; ``settings`` are Waitress' adjustments."""
+        self.loop = loop
         self.draining = False
-        self.broken: BaseException | None = None
+        self.active_channels: dict[int, Channel] = {}
         self._closed = False
+        self._full = False
+        self._cleanup: Timer | None = None
         adjustments = Adjustments(sockets=[listening], **settings)
-        workers = _Dispatcher()
-        sockets: dict[int, Any] = {}
         info = (listening.family, listening.type, listening.proto, listening.getsockname())
         super().__init__(
             application,
-            sockets,
+            SocketMap(loop),
             _sock=listening,
-            dispatcher=workers,
+            dispatcher=_Dispatcher(),
             adj=adjustments,
             sockinfo=info,
             bind_socket=False,
         )
-        workers.set_thread_count(adjustments.threads)
+        self.trigger.close()
+        self.task_dispatcher.set_thread_count(adjustments.threads)
+        self._clean_up()
 
-    def step(self, timeout: float) -> None:
-        """Wait at most ``timeout`` seconds for events; handle them. Raises what broke accepting."""
-        wasyncore.poll2(timeout, self._map)
-        if self.broken is not None:
-            raise self.broken
+    # A handler of the event loop: the listening socket.
 
-    def wake(self) -> None:
-        """End the current ``step`` early; any thread."""
-        self.pull_trigger()
+    def ready(self, events: int) -> None:
+        """Take the connections that wait, as far as there is room."""
+        del events
+        for _ in range(ACCEPT_BURST):
+            before = len(self.active_channels)
+            if before >= self.adj.connection_limit:
+                self._pause(full=True)
+                return
+            self.handle_accept()
+            if len(self.active_channels) == before:
+                return
+
+    def failed(self, error: BaseException) -> None:
+        """Accepting raised ``error``; its watch is gone."""
+        self.watch = None
+        self.on_broken(error)
+
+    def accept_again(self) -> None:
+        """Accept, unless it does already, or is not to do so any more."""
+        self._full = False
+        if self.accepting and self.watch is None:
+            self.watch = self.loop.watch(self._fileno, self, READ)
+
+    def pause(self) -> None:
+        """Leave new connections waiting in the kernel's queue."""
+        self._pause(full=False)
+
+    def channel_closed(self) -> None:
+        """A connection is gone: if new ones wait for a place, take them."""
+        if self._full and len(self.active_channels) < self.adj.connection_limit:
+            self.accept_again()
 
     def stop_accepting(self) -> None:
         """Take what the kernel has accepted already, then let go of the listening socket."""
@@ -88,27 +125,47 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
             self.handle_accept()
             if len(self.active_channels) == before:
                 break
-        # NOTE: not self.close(): that closes the trigger too, which the workers still need.
         wasyncore.dispatcher.close(self)
 
-    def channels(self) -> Iterator[Channel]:
+    # Serving.
+
+    def add_task(self, task: Channel) -> None:
+        """Have the channel's next request served: soon on the loop, or by a worker if it is big."""
+        if task.requests[0].body_bytes_received <= INLINE_BODY:
+            self.loop.call(task.service)
+        else:
+            self.task_dispatcher.add_task(task)
+
+    def pull_trigger(self) -> None:
+        """Nothing: whoever changes a channel off the loop has the loop look at that channel."""
+
+    def channels(self) -> list[Channel]:
         """The open connections."""
-        yield from [*self.active_channels.values()]
+        return [*self.active_channels.values()]
 
     def close(self) -> None:
-        """Close every connection and stop the workers."""
+        """Close every connection, and have the workers end."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._cleanup is not None:
+            self._cleanup.cancel()
         for channel in self.channels():
             channel.cancel()
             channel.handle_close()
-        self.task_dispatcher.shutdown(cancel_pending=True, timeout=WORKER_STOP)
-        self._closed = True
         wasyncore.dispatcher.close(self)
-        wasyncore.close_all(self._map, ignore_all=True)
+
+    def join_workers(self) -> None:
+        """Wait, off the loop, until the workers have ended; :data:`WORKER_STOP` seconds at most."""
+        self.task_dispatcher.shutdown(cancel_pending=True, timeout=WORKER_STOP)
 
     def maintenance(self, now: float) -> None:
-        """Close what was idle, or lingered, for too long. Called by Waitress now and then."""
+        """Close what was idle, or lingered, for too long."""
         super().maintenance(now)
         self.close_lingering()
+        for channel in self.channels():
+            if channel.will_close:
+                channel.settle()
 
     def close_lingering(self) -> None:
         """Close the connections whose time to read a refusal is over."""
@@ -116,14 +173,14 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         for channel in self.channels():
             if channel.linger_until and now > channel.linger_until:
                 channel.will_close = True
+                channel.settle()
 
-    def handle_error(self) -> None:
-        """Accepting failed for a reason nobody foresaw: ``step`` raises it, the actor crashes."""
-        self.broken = sys.exc_info()[1]
+    def _pause(self, *, full: bool) -> None:
+        watch, self.watch = self.watch, None
+        self._full = full
+        if watch is not None:
+            watch.close()
 
-    def pull_trigger(self) -> None:
-        """Ring the loop; any thread, also after the end."""
-        if not self._closed:
-            # A worker that outlived the loop may still ring; its pipe is gone then.
-            with contextlib.suppress(OSError):
-                self.trigger.pull_trigger()
+    def _clean_up(self) -> None:
+        self.maintenance(time.time())
+        self._cleanup = self.loop.call_later(self.adj.cleanup_interval, self._clean_up)

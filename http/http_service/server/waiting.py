@@ -1,0 +1,53 @@
+"""Waits for an answer on the calling thread: for servers that can't take one over."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Final
+
+from actors.engines.errors import EngineTimeout
+from http_service.detach import Answer
+
+__all__ = ["SILENT", "AnswerWait"]
+
+SILENT: Final = "The engine was silent for longer than this service waits."
+
+
+class AnswerWait:
+    """The one consumer of ``answer``; blocks the thread that calls it.
+
+    ``silence`` is how long the engine may say nothing, in seconds; each push starts it anew. An
+    engine silent for longer has failed with ``EngineTimeout``.
+    """
+
+    def __init__(self, answer: Answer, silence: float) -> None:
+        self._answer = answer
+        self._silence = silence
+        self._woken = threading.Event()
+        answer.attach(self._woken.set)
+
+    def until_begun(self) -> BaseException | None:
+        """Wait until there is something to write; the error that came instead, if one did."""
+        answer = self._answer
+        while not (answer.begun or answer.ended):
+            self._wait()
+        return None if answer.begun else answer.error
+
+    def take(self) -> bytes:
+        """Wait for bytes and take all that are ready; empty at the end."""
+        answer = self._answer
+        while True:
+            self._woken.clear()
+            ended = answer.ended
+            data = answer.take()
+            if data or ended:
+                return data
+            self._wait()
+
+    def _wait(self) -> None:
+        left = self._answer.heard + self._silence - time.monotonic()
+        if left <= 0:
+            self._answer.fail(EngineTimeout(SILENT))
+        elif self._woken.wait(left):
+            self._woken.clear()
