@@ -33,6 +33,8 @@ from actors.process import ProcessActor
 from actors.registry import ListModels
 from actors.settings import DemoSettings, ServeSettings
 from actors.supervision import Backoff, CancellationToken, Child
+from http_service.access_lines import AccessLines
+from http_service.access_log import write_access_log
 
 __all__ = ["DESCRIPTION", "run"]
 
@@ -79,6 +81,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run the demo until told to stop; answer the exit code. Raises ``UsageError``."""
     settings = parse_settings(DemoSettings, "demo", DESCRIPTION, arguments, environment)
     configure_logging(settings.log_format)
+    write_access_log(AccessLines(sys.stderr, settings.log_format).write)
     with tempfile.TemporaryDirectory(prefix="callboard-demo-") as folder:
         return run_until_cancelled(partial(_Demo, settings, Path(folder)))
 

@@ -13,6 +13,8 @@ from actors.service import Service
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken, Child
 from http_service import BindFailed
+from http_service.access_lines import AccessLines
+from http_service.access_log import write_access_log
 
 __all__ = ["DESCRIPTION", "run", "start_service"]
 
@@ -36,6 +38,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Serve until told to stop; answer the exit code. Raises ``UsageError``."""
     settings = parse_settings(ServeSettings, "serve", DESCRIPTION, arguments, environment)
     configure_logging(settings.log_format)
+    write_access_log(AccessLines(sys.stderr, settings.log_format).write)
     return run_until_cancelled(lambda token: _Serving(start_service(settings, token), settings))
 
 

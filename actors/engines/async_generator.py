@@ -17,6 +17,7 @@ from typing import Final
 from actors.engines.contract import AsyncGeneratorEngine, Chunk, Context, EngineRequest, Sink
 from actors.engines.errors import EngineBusy
 from actors.engines.executor import RETRY_AFTER
+from actors.engines.pacing import AsyncPace
 from actors.engines.tokens import tokens_in
 from actors.supervision.cancellation import Registration
 from actors.supervision.errors import Cancelled
@@ -116,11 +117,13 @@ class AsyncGeneratorAdapter:
 
 
 async def _push_all(chunks: AsyncIterator[Chunk], sink: Sink, context: Context) -> None:
+    pace = AsyncPace(sink, asyncio.get_running_loop())
     try:
         async for chunk in chunks:
             if context.token.cancelled:
                 break
             sink.push(chunk, tokens_in(chunk))
+            await pace.keep()
     finally:
         close = getattr(chunks, "aclose", None)
         if close is not None:

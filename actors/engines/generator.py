@@ -11,6 +11,7 @@ from functools import partial
 
 from actors.engines.contract import Chunk, Context, EngineRequest, GeneratorEngine, Sink
 from actors.engines.executor import BoundedExecutor
+from actors.engines.pacing import Pace
 from actors.engines.tokens import tokens_in
 from actors.supervision.errors import Cancelled
 
@@ -47,11 +48,13 @@ def _deliver(engine: GeneratorEngine, request: EngineRequest, sink: Sink, contex
 
 def _push_all(chunks: Iterator[Chunk], sink: Sink, context: Context) -> None:
     token = context.token
+    pace = Pace(sink, token)
     try:
         for chunk in chunks:
             if token.cancelled:
                 break
             sink.push(chunk, tokens_in(chunk))
+            pace.keep()
     finally:
         # Not every iterator is a generator, but one that is must run its finally blocks now.
         close = getattr(chunks, "close", None)

@@ -40,7 +40,7 @@ class Answer(Protocol):
         ...
 
     def take(self) -> bytes:
-        """All that is ready. Once ``ended`` was seen before the call, it is the last."""
+        """All that is ready: the engine has room again. Once ``ended`` was seen, it is the last."""
         ...
 
     def fail(self, error: BaseException) -> None:
@@ -49,14 +49,6 @@ class Answer(Protocol):
 
     def abandon(self) -> None:
         """Nobody reads any more: drop what waits and whatever comes."""
-        ...
-
-    def congest(self) -> None:
-        """The client does not keep up: its engine should wait."""
-        ...
-
-    def relieve(self) -> None:
-        """The client keeps up again: its engine may go on."""
         ...
 
 

@@ -48,14 +48,19 @@ class Fold:
             if event.kind in (EventKind.ERROR, EventKind.BROKEN):
                 raise EngineUnavailable("The engine broke off with an error.")
             chunk = event.chunk
-        for key, value in chunk.items():
-            if key not in _CHUNK_FIELDS:
-                self._head.setdefault(key, value)
+        # PERF: chunks of one stream have the same fields; the first one tells what they hold.
+        if chunk.keys() - _CHUNK_FIELDS != self._head.keys():
+            for key, value in chunk.items():
+                if key not in _CHUNK_FIELDS:
+                    self._head.setdefault(key, value)
         if chunk.get("usage") is not None:
             self._usage = chunk["usage"]
         for choice in chunk.get("choices") or ():
             index = choice.get("index", 0)
-            self._choices.setdefault(index, _Choice()).add(choice)
+            grown = self._choices.get(index)
+            if grown is None:
+                grown = self._choices[index] = _Choice()
+            grown.add(choice)
 
     @property
     def completion_tokens(self) -> int | None:
@@ -114,26 +119,37 @@ class _Choice:
         if choice.get("text"):
             self.text.append(choice["text"])
         delta: Json = choice.get("delta") or {}
-        calls: list[Json] = delta.get("tool_calls") or []
-        for position, call in enumerate(calls):
-            grown = self.tool_calls.setdefault(call.get("index", position), {})
-            _grow(grown, {key: value for key, value in call.items() if key != "index"})
-        _grow(self.message, {key: value for key, value in delta.items() if key != "tool_calls"})
+        for key, value in delta.items():
+            if key == "tool_calls":
+                self._add_calls(value or [])
+            else:
+                _grow_field(self.message, key, value)
         if choice.get("finish_reason") is not None:
             self.finish_reason = choice["finish_reason"]
         if choice.get("logprobs") is not None:
             self.logprobs = _extended(self.logprobs or {}, choice["logprobs"])
 
+    def _add_calls(self, calls: list[Json]) -> None:
+        for position, call in enumerate(calls):
+            grown = self.tool_calls.setdefault(call.get("index", position), {})
+            for key, value in call.items():
+                if key != "index":
+                    _grow_field(grown, key, value)
 
-def _grow(into: Json, part: Json) -> None:
-    """Merge ``part`` into ``into``, keeping texts as lists of pieces (see :func:`_joined`)."""
-    for key, value in part.items():
-        if isinstance(value, str) and key not in _WHOLE:
-            into.setdefault(key, _Pieces()).append(value)
-        elif isinstance(value, dict):
-            _grow(into.setdefault(key, {}), cast("Json", value))
-        elif value is not None:
-            into[key] = value
+
+def _grow_field(into: Json, key: str, value: Any) -> None:
+    """Merge one field into ``into``, keeping texts as lists of pieces (see :func:`_joined`)."""
+    if isinstance(value, str) and key not in _WHOLE:
+        pieces = into.get(key)
+        if pieces is None:
+            pieces = into[key] = _Pieces()
+        pieces.append(value)
+    elif isinstance(value, dict):
+        grown = into.setdefault(key, {})
+        for inner, part in cast("Json", value).items():
+            _grow_field(grown, inner, part)
+    elif value is not None:
+        into[key] = value
 
 
 def _joined(grown: Json) -> Json:

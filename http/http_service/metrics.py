@@ -15,12 +15,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from http_service import buckets
 from http_service.error_types import ErrorType
+from http_service.histogram import ModelHistogram
 
 __all__ = ["UNKNOWN_MODEL", "InflightGuard", "Metrics", "ModelMetrics"]
 
@@ -100,10 +101,8 @@ class Metrics:
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"{self.prefix}_{name}", text, ("model",), registry=self.registry)
 
-    def _histogram(self, name: str, text: str, bounds: tuple[float, ...]) -> Histogram:
-        return Histogram(
-            f"{self.prefix}_{name}", text, ("model",), buckets=bounds, registry=self.registry
-        )
+    def _histogram(self, name: str, text: str, bounds: tuple[float, ...]) -> ModelHistogram:
+        return ModelHistogram(f"{self.prefix}_{name}", text, bounds, self.registry)
 
 
 class ModelMetrics:
@@ -209,9 +208,7 @@ class InflightGuard:
         if before is None:
             self.metrics.first_token.observe(now - self.started)
             return
-        share = (now - before) / count
-        for _ in range(count):
-            self.metrics.inter_token.observe(share)
+        self.metrics.inter_token.observe((now - before) / count, count)
 
     def saw_usage(self, completion_tokens: int) -> None:
         """The engine's own count: what the chunks did not show is added, never taken back."""

@@ -12,7 +12,6 @@ Everything here runs on the event loop's thread, except :meth:`Delivery.wake`. I
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable
 from typing import Final, Protocol
 
@@ -130,7 +129,6 @@ class Delivery:
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None
-        self._answer.relieve()
         self.wake()
 
     def _deliver(self) -> None:
@@ -163,7 +161,6 @@ class Delivery:
             self._finish()
         elif unsent:
             self._congested = True
-            self._answer.congest()
             self._stall = self._loop.deadline(STALL_SECONDS, self._on_stall)
 
     def _framed(self, data: bytes, *, ended: bool) -> bytes:
@@ -247,8 +244,9 @@ class Delivery:
     def _on_silence(self) -> None:
         """The deadline of an engine: put off by its signs of life, and while nobody reads."""
         self._patience = None
-        now = time.monotonic()
-        left = self._silence if self._congested else self._answer.heard + self._silence - now
+        left = self._silence
+        if not self._congested:
+            left += self._answer.heard - self._loop.clock()
         if left > 0:
             self._patience = self._loop.deadline(left, self._on_silence)
         else:

@@ -16,10 +16,13 @@ from actors.engines.contract import Chunk
 from actors.engines.errors import EngineUnavailable
 from http_service.errors import reply_for
 from http_service.metrics import InflightGuard
-from http_service.server.room import Room
 from http_service.sse import DONE, encode, error_event
 
-__all__ = ["ResponseStream"]
+__all__ = ["ROOM_BYTES", "ResponseStream"]
+
+ROOM_BYTES: Final = 64 * 1024
+"""Bytes that may wait for a client, beyond the kernel's buffers, before its engine is told to wait:
+several hundred tokens, so that no engine is paused for a hiccup."""
 
 
 class ResponseStream:
@@ -43,7 +46,7 @@ class ResponseStream:
         self._lock: Final = threading.Lock()
         self._frames: list[bytes] = []
         self._held_back = False
-        self._room = Room()
+        self._waiting: Callable[[], object] | None = None
         self._wake: Callable[[], object] = _nobody
 
     # The producer's side: any thread, never blocks.
@@ -74,7 +77,14 @@ class ResponseStream:
 
     def has_room(self, when_room: Callable[[], object]) -> bool:
         """Whether the client keeps up; see ``Sink``."""
-        return self._room.has(self.size, when_room)
+        # PERF: no lock while there is room.
+        if self.size < ROOM_BYTES:
+            return True
+        with self._lock:
+            if self.size < ROOM_BYTES or self.ended:
+                return True
+            self._waiting = when_room
+            return False
 
     def answer(self, body: bytes) -> None:
         """A whole answer where a stream was asked for is the engine's mistake: it fails."""
@@ -96,10 +106,11 @@ class ResponseStream:
         self._wake = wake
 
     def take(self) -> bytes:
-        """Every event that is ready, joined."""
+        """Every event that is ready, joined; an engine that waits for room may go on."""
         with self._lock:
             frames, self._frames = self._frames, []
             self.size = 0
+        self._resume_engine()
         return frames[0] if len(frames) == 1 else b"".join(frames)
 
     def abandon(self) -> None:
@@ -108,15 +119,7 @@ class ResponseStream:
             self.ended = True
             self._frames.clear()
             self.size = 0
-        self._room.open()
-
-    def congest(self) -> None:
-        """The client does not keep up."""
-        self._room.close()
-
-    def relieve(self) -> None:
-        """The client keeps up again."""
-        self._room.open()
+        self._resume_engine()
 
     def _end(self, error: BaseException | None) -> None:
         with self._lock:
@@ -130,8 +133,14 @@ class ResponseStream:
                 if self.begun:
                     self._frames += (error_event(reply_for(error)), DONE)
             self.ended = True
-        self._room.open()
+        self._resume_engine()
         self._wake()
+
+    def _resume_engine(self) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting()
 
 
 def _nobody() -> None:

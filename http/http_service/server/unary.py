@@ -92,12 +92,6 @@ class UnaryAnswer:
         with self._lock:
             self.ended = True
 
-    def congest(self) -> None:
-        """Nothing to hold back: the answer is complete when it is written."""
-
-    def relieve(self) -> None:
-        """See :meth:`congest`."""
-
     def _end(self, answer: Callable[[], bytes]) -> None:
         with self._lock:
             if self.ended:

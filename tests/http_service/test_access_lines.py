@@ -1,0 +1,78 @@
+"""Access lines for a busy service look like every other log line, and none is lost."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from actors.logs import configure_logging
+from http_service.access_lines import AccessLines
+from http_service.access_log import LOGGER, AccessRecord, log_request, write_access_log
+from tests.http_service.serving import eventually
+
+RECORD = AccessRecord("id-1", "POST", "/v1/x", 200, 12.345, model="m", tokens=3)
+FAILED = AccessRecord("id-2", "GET", "/x\n2026 ERROR forged", 502, 1.0)
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    """Leave the process's logging as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    write_access_log(None)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def by_logging(log_format: str, record: AccessRecord) -> str:
+    """The line that Python's logging makes of it."""
+    stream = io.StringIO()
+    configure_logging(log_format, stream)
+    write_access_log(None)
+    log_request(record)
+    return stream.getvalue()
+
+
+def directly(log_format: str, record: AccessRecord) -> str:
+    """The line that is written directly."""
+    stream = io.StringIO()
+    lines = AccessLines(stream, log_format)
+    write_access_log(lines.write)
+    log_request(record)
+    lines.flush()
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("record", [RECORD, FAILED])
+def test_a_json_line_has_the_fields_of_the_other_loggers(record: AccessRecord) -> None:
+    ours, theirs = (json.loads(make("json", record)) for make in (directly, by_logging))
+
+    for line in (ours, theirs):
+        assert line.pop("timestamp").endswith("Z")
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("record", [RECORD, FAILED])
+def test_a_text_line_says_what_the_other_loggers_would(record: AccessRecord) -> None:
+    ours = directly("text", record)
+
+    assert ours.count("\n") == 1
+    for part in (LOGGER, "id-", str(record.status), record.message):
+        assert part in ours
+        assert part in by_logging("text", record)
+
+
+def test_lines_are_written_soon_and_in_order() -> None:
+    stream = io.StringIO()
+    lines = AccessLines(stream, "json")
+    for number in range(100):
+        lines.write(RECORD._replace(status=number))
+
+    eventually(lambda: stream.getvalue().count("\n") == 100, "all are written")
+    told = [json.loads(line)["status"] for line in stream.getvalue().splitlines()]
+    assert told == [*range(100)]
