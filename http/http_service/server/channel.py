@@ -4,8 +4,7 @@ Errors in OpenAI's shape, a client's leaving told at once, a refused upload read
 the connection closes, ``Connection: close`` while draining; nothing else. Written against waitress
 3.0.x (pinned); the internals in use are
 ``HTTPChannel.{handle_close, handle_write, handle_read, readable, writable, received}``,
-``WSGITask.{get_environment, execute, build_response_header}``, ``ErrorTask.execute`` and
-``HTTPRequestParser.received``.
+``WSGITask.{get_environment, execute, build_response_header}`` and ``ErrorTask.execute``.
 """
 
 # pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
@@ -22,30 +21,19 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
 from waitress.task import ErrorTask, WSGITask
 
 from http_service.access_log import AccessRecord, log_request
 from http_service.disconnect import KEY
 from http_service.request_id import HEADER, request_id_from
 from http_service.server.limits import LINGER_SECONDS
+from http_service.server.parser import Parser
 from http_service.server.refusals import refusal
 
 __all__ = ["Channel"]
 
 DISCARD_BYTES: Final = 64 * 1024
 """How much of a refused upload is read and dropped at a time."""
-
-
-class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no types
-    """Waitress' parser, except that a request refused by its head is not told to go on sending."""
-
-    def received(self, data: bytes) -> int:
-        """Take bytes; the number taken."""
-        consumed: int = super().received(data)
-        if self.error is not None:
-            self.expect_continue = False
-        return consumed
 
 
 class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
