@@ -17,6 +17,7 @@ __all__ = [
     "engine",
     "etcd_root",
     "etcd_url",
+    "file_path",
     "host",
     "instance",
     "llama_model",
@@ -127,6 +128,13 @@ def etcd_root(text: str) -> str:
     if any(character.isspace() or not character.isprintable() for character in text):
         raise ValueError(f"{text!r} is not a key prefix: leave out blanks and control characters")
     return text.rstrip("/")
+
+
+def file_path(text: str) -> str:
+    """The path of a file (looked for when the command starts)."""
+    if not text or "\0" in text:
+        raise ValueError(f"{text!r} is not a path")
+    return text
 
 
 def metrics_prefix(text: str) -> str:

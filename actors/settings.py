@@ -106,6 +106,19 @@ class ServeSettings:
         "BYTES",
         "the largest request body that is accepted; 512k and 45m are understood",
     )
+    api_key_file: str = _setting(
+        "",
+        checks.file_path,
+        "PATH",
+        "let in only who sends a key of this file, one a line, # begins a comment; it is read "
+        "again when it changes",
+    )
+    open_probes: str = _setting(
+        "yes",
+        checks.one_of("yes", "no"),
+        "yes|no",
+        "with --api-key-file: whether /live, /ready, /health and /metrics answer without a key",
+    )
     metrics_prefix: str = _setting(
         "callboard_frontend",
         checks.metrics_prefix,

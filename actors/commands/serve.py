@@ -12,7 +12,7 @@ from actors.logs import configure_logging
 from actors.service import Service
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken, Child
-from http_service import BindFailed
+from http_service import BindFailed, ConfigError
 from http_service.access_lines import AccessLines
 from http_service.access_log import write_access_log
 
@@ -45,10 +45,10 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 def start_service(
     settings: ServeSettings, token: CancellationToken, before: Sequence[Child] = ()
 ) -> Service:
-    """:meth:`Service.start`; a port that is taken becomes :class:`CannotStart`."""
+    """:meth:`Service.start`; a taken port or a bad key file becomes :class:`CannotStart`."""
     try:
         return Service.start(settings, token, before)
-    except BindFailed as error:
+    except (BindFailed, ConfigError) as error:
         raise CannotStart(str(error)) from error
 
 

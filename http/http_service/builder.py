@@ -71,6 +71,14 @@ class HttpServiceConfigBuilder(Generic[Built]):
         """How many connections may be open at once."""
         return self._set("connection_limit", count)
 
+    def api_key_file(self, path: str) -> Self:
+        """The file of the API keys that are let in, one a line."""
+        return self._set("api_key_file", path)
+
+    def open_probes(self, enable: bool) -> Self:  # noqa: FBT001  # as the seed's setters
+        """Whether probes and metrics answer without a key."""
+        return self._set("open_probes", enable)
+
     def build(self) -> Built:
         """The service with these settings. Raises :class:`~http_service.config.ConfigError`."""
         return self._finish(HttpServiceConfig(**self._settings))

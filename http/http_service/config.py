@@ -41,6 +41,8 @@ class HttpServiceConfig:
     first token and between two.
     ``idle_timeout``: seconds after which an idle keep-alive connection is closed.
     ``connection_limit``: open connections beyond which new ones wait in the listen queue.
+    ``api_key_file``: a file of API keys, one a line, re-read on change; "" lets everybody in.
+    ``open_probes``: whether probes and metrics answer without a key.
 
     Raises :class:`ConfigError` when a value is not allowed.
     """
@@ -61,6 +63,8 @@ class HttpServiceConfig:
     # request of theirs meets a connection that we are just closing.
     idle_timeout: int = 75
     connection_limit: int = 10_000
+    api_key_file: str = ""
+    open_probes: bool = True
 
     def __post_init__(self) -> None:
         for name, (allowed, holds) in _RULES.items():
@@ -89,6 +93,10 @@ def _is_host(value: Any) -> bool:
     return isinstance(value, str) and bool(value) and not re.search(r"[\s/]", value)
 
 
+def _is_path_or_empty(value: Any) -> bool:
+    return isinstance(value, str) and "\0" not in value
+
+
 def _is_prefix(value: Any) -> bool:
     return isinstance(value, str) and _METRIC_PREFIX.fullmatch(value) is not None
 
@@ -106,4 +114,6 @@ _RULES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "engine_timeout": ("a number of seconds above 0", _is_seconds),
     "idle_timeout": ("a whole number of seconds, 1 or more", _is_int(1, 86_400)),
     "connection_limit": ("a whole number, 1 or more", _is_int(1, 1_000_000)),
+    "api_key_file": ("the path of a file, or empty", _is_path_or_empty),
+    "open_probes": ("True or False", _is_bool),
 }

@@ -19,6 +19,7 @@ import pykka
 from actors.engines.errors import EngineError
 from actors.registry.errors import ModelAlreadyExists, ModelNotFound
 from actors.supervision.errors import ActorCrashed, Cancelled, NotDelivered
+from http_service.api_keys import InvalidApiKey
 from http_service.error_types import ErrorType, error_type_of_status
 from http_service.validation import InvalidValue, MalformedRequest, UnsupportedMediaType
 
@@ -159,6 +160,18 @@ def _too_large(error: BodyTooLarge) -> ErrorReply:
     return reply_for_status(413, f"The request body exceeds the limit of {error.limit} bytes.")
 
 
+def _invalid_api_key(error: InvalidApiKey) -> ErrorReply:
+    # SECURITY: OpenAI repeats a part of the key here; nobody needs that.
+    message = (
+        "Incorrect API key provided."
+        if error.given
+        else "You didn't provide an API key. Send it in the header Authorization: Bearer YOUR_KEY."
+    )
+    return reply_for_status(
+        401, message, code="invalid_api_key", headers=(("WWW-Authenticate", "Bearer"),)
+    )
+
+
 def _model_not_found(error: ModelNotFound) -> ErrorReply:
     name = error.model if len(error.model) <= NAME_LIMIT else error.model[:NAME_LIMIT] + "…"
     message = f"The model `{name}` does not exist or you do not have access to it."
@@ -203,6 +216,7 @@ _RULES: Final[Mapping[type, Callable[..., ErrorReply]]] = MappingProxyType(
         MalformedRequest: _malformed,
         InvalidValue: _invalid,
         UnsupportedMediaType: _media_type,
+        InvalidApiKey: _invalid_api_key,
         BodyTooLarge: _too_large,
         ModelNotFound: _model_not_found,
         ModelAlreadyExists: _model_exists,

@@ -39,6 +39,9 @@ BAD: list[tuple[str, Any]] = [
     ("idle_timeout", 0),
     ("idle_timeout", 1.5),
     ("connection_limit", 0),
+    ("api_key_file", None),
+    ("api_key_file", "a\0b"),
+    ("open_probes", "yes"),
 ]
 
 
@@ -110,6 +113,8 @@ def test_the_builder_sets_what_was_said_and_keeps_the_defaults() -> None:
         .engine_timeout(9.0)
         .idle_timeout(7)
         .connection_limit(11)
+        .api_key_file("keys.txt")
+        .open_probes(False)
         .build()
     )
 
@@ -125,6 +130,8 @@ def test_the_builder_sets_what_was_said_and_keeps_the_defaults() -> None:
         engine_timeout=9.0,
         idle_timeout=7,
         connection_limit=11,
+        api_key_file="keys.txt",
+        open_probes=False,
     )
     assert HttpServiceConfigBuilder(lambda config: config).build() == HttpServiceConfig()
 

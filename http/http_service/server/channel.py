@@ -20,30 +20,19 @@ from functools import partial
 from typing import Any, Final
 
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
 
 from actors.eventloop import GONE, READ, WRITE, Watch
 from http_service.errors import ClientGone
 from http_service.inline import NeedsWorker, never_blocking
 from http_service.server.delivery import Delivery
 from http_service.server.limits import LINGER_SECONDS
+from http_service.server.parser import Parser
 from http_service.server.task import Detached, RefusalTask, Task
 
 __all__ = ["Channel"]
 
 DISCARD_BYTES: Final = 64 * 1024
 """How much of a refused upload is read and dropped at a time."""
-
-
-class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no types
-    """Waitress' parser, except that a request refused by its head is not told to go on sending."""
-
-    def received(self, data: bytes) -> int:
-        """Take bytes; the number taken."""
-        consumed: int = super().received(data)
-        if self.error is not None:
-            self.expect_continue = False
-        return consumed
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
@@ -106,7 +95,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
                 loop.call(partial(self._begin, detached))
             return
         except NeedsWorker:
-            self.requests[0].get_body_stream().seek(0)
             self.server.task_dispatcher.add_task(self)
             return
         if loop.on_loop:

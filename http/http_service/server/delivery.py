@@ -23,8 +23,8 @@ from http_service.error_types import ErrorType
 from http_service.errors import ClientGone, ErrorReply, reply_for
 from http_service.middleware import log_failure
 from http_service.request_id import HEADER
-from http_service.server.head import response_head, status_line
 from http_service.server.limits import STALL_SECONDS, UNSENT_LIMIT
+from http_service.server.response_head import response_head, status_line
 from http_service.server.waiting import SILENT
 
 __all__ = ["Connection", "Delivery"]

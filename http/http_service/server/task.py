@@ -23,8 +23,8 @@ from http_service.call import Call
 from http_service.detach import KEY, Answer
 from http_service.request_id import HEADER, request_id_from
 from http_service.server.delivery import Delivery
-from http_service.server.head import response_head
 from http_service.server.refusals import refusal
+from http_service.server.response_head import response_head
 
 __all__ = ["Detached", "RefusalTask", "Task"]
 

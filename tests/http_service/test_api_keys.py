@@ -1,0 +1,268 @@
+"""API keys: who is let in, what a stranger is told, and how the file may change meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import openai
+import pytest
+from falcon import testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.testing import FakeClock
+from http_service import ConfigError, HttpService
+from http_service.api_keys import LOOK_INTERVAL, OPEN_PATHS, ApiKeys, digests_of
+from http_service.routes import ROUTES
+from tests.http_service.conftest import LOCAL, add_echo
+from tests.http_service.serving import CHAT, RawClient, Running, error_of, running
+
+KEY = "sk-first-0123456789"
+OTHER = "sk-other-0123456789"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "keys.txt"
+    path.write_text(f"# ours\n\n{KEY}\n")
+    return path
+
+
+@pytest.fixture
+def locked(file: Path) -> Iterator[HttpService]:
+    with HttpService(replace(LOCAL, api_key_file=str(file))) as service:
+        add_echo(service)
+        yield service
+
+
+@pytest.fixture
+def locked_live(locked: HttpService) -> Iterator[Running]:
+    with running(locked) as it:
+        yield it
+
+
+def ask(service: HttpService, path: str, **headers: str) -> testing.Result:
+    return testing.TestClient(service.app).simulate_get(path, headers=headers)
+
+
+def test_a_key_of_the_file_is_let_in(locked: HttpService) -> None:
+    assert ask(locked, "/v1/models", Authorization=f"Bearer {KEY}").status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_scheme_is_written_in_any_case(locked: HttpService, scheme: str) -> None:
+    assert ask(locked, "/v1/models", Authorization=f"{scheme} {KEY} ").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["", KEY, f"Basic {KEY}", "Bearer", "Bearer ", f"Bearer {OTHER}", f"Bearer {KEY}x", "Bearer é"],
+)
+def test_any_other_authorization_is_refused(locked: HttpService, authorization: str) -> None:
+    result = ask(locked, "/v1/models", Authorization=authorization)
+
+    error = error_of(result)
+    assert result.status_code == 401
+    assert error["code"] == "invalid_api_key"
+    assert error["type"] == "authentication_error"
+    assert result.headers["www-authenticate"] == "Bearer"
+    assert KEY not in result.text
+    assert OTHER not in result.text
+
+
+def test_without_a_key_the_error_says_where_to_put_one(locked: HttpService) -> None:
+    assert "Authorization: Bearer" in error_of(ask(locked, "/v1/models"))["message"]
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/nothing", "/openapi.json", "/live/"])
+def test_a_stranger_learns_nothing_of_the_routes(locked: HttpService, path: str) -> None:
+    assert ask(locked, path).status_code == 401
+
+
+def test_the_key_is_checked_before_anything_of_the_body(locked: HttpService) -> None:
+    result = testing.TestClient(locked.app).simulate_post(
+        "/v1/chat/completions", body=b"{", headers={"content-type": "text/plain"}
+    )
+
+    assert result.status_code == 401
+
+
+@pytest.mark.parametrize("path", sorted(OPEN_PATHS))
+def test_probes_and_metrics_need_a_key_only_if_told_so(file: Path, path: str) -> None:
+    closed = replace(LOCAL, api_key_file=str(file), open_probes=False)
+    for config, without in ((replace(closed, open_probes=True), 200), (closed, 401)):
+        with HttpService(config) as service:
+            add_echo(service)
+            assert ask(service, path).status_code == without
+            assert ask(service, path, Authorization=f"Bearer {KEY}").status_code == 200
+
+
+def test_every_path_that_is_open_is_a_route() -> None:
+    assert {route.path for route in ROUTES} >= OPEN_PATHS
+
+
+def test_without_a_file_everybody_is_let_in(service: HttpService) -> None:
+    assert ask(service, "/v1/models").status_code == 200
+
+
+def test_the_real_client_gets_its_own_error(locked_live: Running) -> None:
+    url = f"{locked_live.service.url}/v1"
+    with openai.OpenAI(base_url=url, api_key=OTHER, max_retries=0, timeout=10) as sdk:
+        with pytest.raises(openai.AuthenticationError) as caught:
+            sdk.chat.completions.create(**CHAT)
+        assert caught.value.code == "invalid_api_key"
+        with pytest.raises(openai.AuthenticationError):
+            sdk.chat.completions.create(**CHAT, stream=True)
+        assert [each.id for each in sdk.with_options(api_key=KEY).models.list()] == ["echo"]
+
+
+def test_a_refusal_leaves_the_connection_usable(locked_live: Running) -> None:
+    with RawClient(locked_live.address) as raw:
+        raw.send(b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert raw.read_answer().status == 401
+        raw.send(
+            f"GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode()
+        )
+        assert raw.read_answer().status == 200
+
+
+def test_no_key_is_ever_logged(
+    locked: HttpService, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    clock = FakeClock()
+    keys = ApiKeys(str(file), clock.monotonic)
+    for header in (f"Bearer {KEY}", f"Bearer {OTHER}"):
+        ask(locked, "/v1/models", Authorization=header)
+        ask(locked, "/nothing", Authorization=header)
+    for text in (f"{OTHER}\n", f"{OTHER} {KEY}\n"):
+        file.write_text(text)
+        clock.advance(LOOK_INTERVAL)
+        keys.allow(None)
+
+    told = [str(record.__dict__) for record in caplog.records]
+    assert told
+    assert not [line for line in told if KEY in line or OTHER in line]
+
+
+# The file, and what becomes of it.
+
+
+def test_a_new_key_works_and_an_old_one_fails_within_a_second(file: Path) -> None:
+    clock = FakeClock()
+    keys = ApiKeys(str(file), clock.monotonic)
+    file.write_text(f"{OTHER}\n")
+
+    assert keys.allow(f"Bearer {KEY}")
+    clock.advance(LOOK_INTERVAL)
+    assert not keys.allow(f"Bearer {KEY}")
+    assert keys.allow(f"Bearer {OTHER}")
+
+
+def test_the_file_may_be_replaced_by_another(file: Path) -> None:
+    clock = FakeClock()
+    keys = ApiKeys(str(file), clock.monotonic)
+    new = file.with_name("new")
+    new.write_text(file.read_text().replace(KEY, OTHER))
+    os.utime(new, ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns))
+    new.replace(file)
+    clock.advance(LOOK_INTERVAL)
+
+    assert keys.allow(f"Bearer {OTHER}")
+
+
+def test_an_unchanged_file_is_not_read_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+    keys = ApiKeys(str(file), clock.monotonic)
+
+    def fail(_path: Path) -> bytes:
+        pytest.fail("it was read")
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    for _ in range(5):
+        clock.advance(LOOK_INTERVAL)
+        assert keys.allow(f"Bearer {KEY}")
+
+
+def test_the_file_is_looked_at_once_a_second_at_most(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    keys = ApiKeys(str(file), clock.monotonic)
+    looks: list[Path] = []
+    stat = Path.stat
+
+    def counted(path: Path) -> os.stat_result:
+        looks.append(path)
+        return stat(path)
+
+    monkeypatch.setattr(Path, "stat", counted)
+    for _ in range(3):
+        clock.advance(LOOK_INTERVAL)
+        for _ in range(100):
+            keys.allow(f"Bearer {KEY}")
+
+    assert len(looks) == 3
+
+
+BROKEN = {
+    "vanished": None,
+    "empty": b"",
+    "only comments": b"# nothing\n\n",
+    "two words in a line": b"sk-first-0123456789 alice\n",
+    "a short key": b"abc\n",
+    "bytes": b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\xff",
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_file_keeps_the_last_good_keys_and_logs_once(
+    file: Path, caplog: pytest.LogCaptureFixture, content: bytes | None
+) -> None:
+    clock = FakeClock()
+    keys = ApiKeys(str(file), clock.monotonic)
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content)
+    for _ in range(3):
+        clock.advance(LOOK_INTERVAL)
+        assert keys.allow(f"Bearer {KEY}")
+        assert not keys.allow(f"Bearer {OTHER}")
+
+    assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
+    file.write_text(OTHER)
+    clock.advance(LOOK_INTERVAL)
+    assert keys.allow(f"Bearer {OTHER}")
+    assert not keys.allow(f"Bearer {KEY}")
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN.keys())
+def test_a_service_that_should_be_locked_never_starts_open(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "keys"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"^api_key_file is '.*keys', which "):
+        HttpService(replace(LOCAL, api_key_file=str(path)))
+
+
+def test_windows_line_ends_and_blanks_around_a_key_do_not_count() -> None:
+    assert digests_of(f"  {KEY}\t\r\n{OTHER}".encode()) == digests_of(f"{KEY}\n{OTHER}\n".encode())
+
+
+@given(
+    st.lists(
+        st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=8).filter(
+            lambda key: not key.startswith("#")
+        ),
+        min_size=1,
+    )
+)
+def test_each_key_of_a_file_counts_once(keys: list[str]) -> None:
+    assert len(digests_of("\n".join(keys).encode())) == len(set(keys))
