@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from actors.engines.contract import Context, Engine, EngineRequest, Sink
-from actors.supervision.cancellation import CancellationToken
 from http_service.access_log import AccessRecord, log_request
 from http_service.error_types import ErrorType
 from http_service.errors import reply_for
@@ -34,14 +33,14 @@ class Call:
         guard: InflightGuard,
         inflight: InflightRequests,
         model: str,
-        request_id: str,
+        context: Context,
         path: str,
     ) -> None:
         self.guard = guard
         self.path = path
-        self.context = Context(request_id=request_id, token=CancellationToken())
+        self.context = context
         self._inflight = inflight
-        self._running = Running(request_id, model, self.cut)
+        self._running = Running(context.request_id, model, self.cut)
         self._sink: Sink | None = None
         inflight.add(self._running)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors.engines.contract import Kind
+from actors.engines.contract import Context, EngineRequest, Kind
 from actors.engines.errors import EngineBusy, EngineTimeout
 from actors.eventloop import EventLoop
 from http_service.call import Call
@@ -20,10 +20,11 @@ from http_service.server.delivery import Delivery
 from http_service.server.limits import STALL_SECONDS, UNSENT_LIMIT
 from http_service.server.stream import ROOM_BYTES, ResponseStream
 from http_service.server.unary import UnaryAnswer
-from tests.http_service.engines import token_chunk
+from tests.http_service.engines import ManualEngine, token_chunk
 from tests.http_service.serving import events
 
 HELLO = token_chunk(Kind.CHAT, "hello")
+ASKED = EngineRequest(Kind.CHAT, "m", True, {}, b"")
 SILENCE = 100.0
 
 
@@ -59,12 +60,15 @@ class Stage:
         self.loop = EventLoop(lambda: self.now, autostart=False)
         self.metrics = Metrics("p")
         self.inflight = InflightRequests()
-        guard = self.metrics.guard("m", "chat_completions", "stream")
-        self.call = Call(guard, self.inflight, "m", "r-1", "/v1/chat/completions")
+        guard = self.guard = self.metrics.guard("m", "chat_completions", "stream")
+        self.call = self.calling(Context("r-1"))
         self.connection = FakeConnection()
         self.stream = ResponseStream(guard, include_usage=False)
         self.stream.heard = self.now
         self.unary = UnaryAnswer(guard, Fold(Kind.CHAT, id="x", created=1, model="m"))
+
+    def calling(self, context: Context) -> Call:
+        return Call(self.guard, self.inflight, "m", context, "/v1/chat/completions")
 
     def begin(self, answer: Answer, version: str = "1.1", *, close: bool = False) -> Delivery:
         delivery = Delivery(self.loop, self.connection, answer, self.call, SILENCE)
@@ -338,3 +342,22 @@ def test_the_end_of_a_request_releases_an_engine_that_waits(stage: Stage) -> Non
     delivery.client_left()
 
     assert resumed == [True]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_answer_that_takes_longer_than_its_request_allows_is_cut(
+    stage: Stage, begun: bool
+) -> None:
+    stage.call = stage.calling(Context("r-2", deadline=stage.now + 5))
+    stage.call.start(ManualEngine(), ASKED, stage.stream)
+    stage.begin(stage.stream)
+    if begun:
+        stage.stream.push(HELLO)
+    stage.wait(4)
+    assert not stage.stream.ended
+    stage.wait(2)
+    stage.turn()
+
+    assert isinstance(stage.stream.error, EngineTimeout)
+    assert stage.call.context.token.cancelled
+    assert stage.connection.resumed == [False]

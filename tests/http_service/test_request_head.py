@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from http_service.server import request_head
 from http_service.server.request_head import (
     CHUNKED,
     FIELD_COUNT_LIMIT,

@@ -12,13 +12,15 @@ from typing import Any, Final
 
 import falcon
 
-from actors.engines.contract import Engine, EngineRequest, Kind
+from actors.engines.contract import Context, Engine, EngineRequest, Kind
 from actors.registry.errors import ModelNotFound
 from http_service.call import Call
 from http_service.detach import Answer, detacher
 from http_service.errors import BodyTooLarge, Draining
 from http_service.folding import Fold
 from http_service.metrics import UNKNOWN_MODEL
+from http_service.request_timeout import HEADER as TIMEOUT_HEADER
+from http_service.request_timeout import request_timeout_from
 from http_service.resources.services import Services
 from http_service.server.body import StreamBody
 from http_service.server.stream import ResponseStream
@@ -63,8 +65,9 @@ class GenerateResource:
         raw = self._read(req)
         body = parse_json(raw)
         checked = self._validate(body)
+        timeout = request_timeout_from(req.get_header(TIMEOUT_HEADER))
         engine = self._find_engine(body)
-        call = self._open(req, body, known=engine is not None)
+        call = self._open(req, body, timeout, known=engine is not None)
         try:
             valid = _sound(checked)
             request = EngineRequest(self._endpoint.kind, valid.model, valid.stream, body, raw)
@@ -102,14 +105,20 @@ class GenerateResource:
         except ModelNotFound:
             return None
 
-    def _open(self, req: falcon.Request, body: dict[str, Any], *, known: bool) -> Call:
+    def _open(
+        self, req: falcon.Request, body: dict[str, Any], timeout: float | None, *, known: bool
+    ) -> Call:
         model = str(body.get("model"))
         guard = self._services.metrics.guard(
             model if known else UNKNOWN_MODEL,
             self._endpoint.label,
             "stream" if body.get("stream") is True else "unary",
         )
-        call = Call(guard, self._services.inflight, model, req.context.request_id, req.path)
+        context = Context(
+            request_id=req.context.request_id,
+            deadline=None if timeout is None else time.monotonic() + timeout,
+        )
+        call = Call(guard, self._services.inflight, model, context, req.path)
         req.context.call = call
         return call
 
@@ -164,7 +173,7 @@ class _Exchange:
 
     def wait(self, answer: Answer, silence: float) -> AnswerWait:
         """Wait until the answer has begun. Raises what came instead."""
-        wait = AnswerWait(answer, silence)
+        wait = AnswerWait(answer, silence, self.call.context.deadline)
         error = wait.until_begun()
         if error is not None:
             raise error

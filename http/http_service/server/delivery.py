@@ -25,7 +25,7 @@ from http_service.middleware import log_failure
 from http_service.request_id import HEADER
 from http_service.server.limits import STALL_SECONDS, UNSENT_LIMIT
 from http_service.server.response_head import response_head, status_line
-from http_service.server.waiting import SILENT
+from http_service.server.waiting import LATE, SILENT
 
 __all__ = ["Connection", "Delivery"]
 
@@ -75,6 +75,7 @@ class Delivery:
         "_scheduled",
         "_silence",
         "_stall",
+        "_total",
         "_version",
     )
 
@@ -92,6 +93,7 @@ class Delivery:
         self._congested = False
         self._patience: Deadline | None = None
         self._stall: Deadline | None = None
+        self._total: Deadline | None = None
 
     def wake(self) -> None:
         """There may be something to write. Any thread; many calls before the loop looks are one."""
@@ -106,6 +108,9 @@ class Delivery:
         self._close = close
         self._chunked = False
         self._patience = self._loop.deadline(self._silence, self._on_silence)
+        deadline = self._call.context.deadline
+        if deadline is not None:
+            self._total = self._loop.deadline(deadline - self._loop.clock(), self._on_late)
         self._answer.attach(self.wake)
         if self._answer.begun or self._answer.ended:
             self._deliver()
@@ -252,9 +257,13 @@ class Delivery:
         else:
             self._answer.fail(EngineTimeout(SILENT))
 
+    def _on_late(self) -> None:
+        self._total = None
+        self._call.cut(EngineTimeout(LATE))
+
     def _conclude(self, status: int) -> None:
         self._over = True
-        for deadline in (self._patience, self._stall):
+        for deadline in (self._patience, self._stall, self._total):
             if deadline is not None:
                 deadline.cancel()
         self._answer.abandon()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import Final
@@ -9,21 +10,24 @@ from typing import Final
 from actors.engines.errors import EngineTimeout
 from http_service.detach import Answer
 
-__all__ = ["SILENT", "AnswerWait"]
+__all__ = ["LATE", "SILENT", "AnswerWait"]
 
 SILENT: Final = "The engine was silent for longer than this service waits."
+LATE: Final = "The answer took longer than the request allows."
 
 
 class AnswerWait:
     """The one consumer of ``answer``; blocks the thread that calls it.
 
-    ``silence`` is how long the engine may say nothing, in seconds; each push starts it anew. An
-    engine silent for longer has failed with ``EngineTimeout``.
+    ``silence`` is how long the engine may say nothing, in seconds; each push starts it anew.
+    ``deadline`` is when the whole answer must be there, on ``time.monotonic()``'s clock. An engine
+    past either has failed with ``EngineTimeout``.
     """
 
-    def __init__(self, answer: Answer, silence: float) -> None:
+    def __init__(self, answer: Answer, silence: float, deadline: float | None = None) -> None:
         self._answer = answer
         self._silence = silence
+        self._deadline = math.inf if deadline is None else deadline
         self._woken = threading.Event()
         answer.attach(self._woken.set)
 
@@ -46,8 +50,9 @@ class AnswerWait:
             self._wait()
 
     def _wait(self) -> None:
-        left = self._answer.heard + self._silence - time.monotonic()
+        now = time.monotonic()
+        left = min(self._answer.heard + self._silence, self._deadline) - now
         if left <= 0:
-            self._answer.fail(EngineTimeout(SILENT))
+            self._answer.fail(EngineTimeout(LATE if self._deadline <= now else SILENT))
         elif self._woken.wait(left):
             self._woken.clear()
