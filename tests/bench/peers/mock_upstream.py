@@ -1,8 +1,9 @@
 """The mock upstream: one thread, one epoll, answers that cost next to nothing to make.
 
 ``python -m tests.bench.peers.mock_upstream`` prints its port and serves until its standard input
-ends, or for ``--max-seconds``. What it answers, the request says (``script``). ``GET /left`` gives
-the moments, on the monotonic clock, at which the other side left a tagged answer unfinished.
+ends, or for ``--max-seconds``. What it answers, the request says (``script``). ``GET /tags`` gives
+the tags of the answers begun so far (``started``), and when, on the monotonic clock, the other side
+left one of them unfinished (``left``).
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class MockUpstream:
         self._peers: dict[int, _Peer] = {}
         self._due: list[tuple[float, int, _Peer]] = []
         self._serial = 0
+        self._started: set[int] = set()
         self._left: dict[int, float] = {}
 
     def run(self, until: float, control: int) -> None:
@@ -111,10 +113,11 @@ class MockUpstream:
             self._drop(peer)  # some routers try whether their worker speaks HTTP/2
             return
         if method != b"POST":
-            left = document(json.dumps(self._left).encode())
-            self._send(peer, left if path == b"/left" else PROBES.get(path, EMPTY))
+            self._send(peer, self._tags() if path == b"/tags" else PROBES.get(path, EMPTY))
             return
         script = Script.find(body)
+        if script.tag:
+            self._started.add(script.tag)
         stream = b'"stream":true' in body or b'"stream": true' in body
         if script.silent:
             peer.script = script
@@ -126,6 +129,10 @@ class MockUpstream:
             peer.script, peer.spoken = script, 0
             self._send(peer, STREAM_HEAD + first_event())
             self._plan(peer, time.monotonic())
+
+    def _tags(self) -> bytes:
+        known = {"started": sorted(self._started), "left": self._left}
+        return document(json.dumps(known).encode())
 
     def _plan(self, peer: _Peer, due: float) -> None:
         self._serial += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -121,6 +123,12 @@ class Mock:
         assert self._popen.stdout is not None
         self.port: Final = int(self._popen.stdout.readline())
         self.url: Final = f"http://127.0.0.1:{self.port}"
+
+    def tags(self) -> tuple[set[int], dict[int, float]]:
+        """The tagged answers begun so far, and when which of them was left unfinished."""
+        with urllib.request.urlopen(f"{self.url}/tags", timeout=STOP_TIMEOUT) as answer:
+            known = json.load(answer)
+        return set(known["started"]), {int(tag): when for tag, when in known["left"].items()}
 
     def cpu_seconds(self) -> float:
         """CPU time so far."""

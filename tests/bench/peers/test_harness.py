@@ -20,7 +20,6 @@ from tests.bench.peers.load import Load, drive
 from tests.bench.peers.process import Mock, Process
 from tests.bench.peers.rounds import run
 from tests.bench.peers.script import Script, post
-from tests.support.chat import get_json
 from tests.support.waiting import eventually
 
 DEADLINE = 20.0
@@ -93,11 +92,12 @@ def test_a_server_that_hangs_up_is_a_failure_and_the_load_goes_on() -> None:
 def test_the_mock_remembers_when_a_tagged_answer_was_left(mock: Mock) -> None:
     clients = Clients(("127.0.0.1", mock.port))
     connection = clients.ask(request(Script(100, pace=50, tag=77), stream=True))
+    eventually(lambda: 77 in mock.tags()[0], DEADLINE)
     before = time.monotonic()
     clients.close(connection, reset=True)
     clients.close_all()
-    eventually(lambda: "77" in get_json(f"{mock.url}/left")[1], DEADLINE)
-    assert before <= get_json(f"{mock.url}/left")[1]["77"] <= time.monotonic()
+    eventually(lambda: 77 in mock.tags()[1], DEADLINE)
+    assert before <= mock.tags()[1][77] <= time.monotonic()
 
 
 def test_the_mock_hangs_up_on_what_is_not_http_1(mock: Mock) -> None:
