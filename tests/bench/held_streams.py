@@ -48,6 +48,8 @@ class Held:
     failed: Counter[str] = field(default_factory=Counter[str])
     added: list[float] = field(default_factory=list[float])
     """Seconds from the making of a token to its arrival, from when all streams were open."""
+    first: list[float] = field(default_factory=list[float])
+    """Seconds from a request to its first token, the ramp included."""
     cpu: float = 0.0
     """CPU seconds of the service while all were open, by ``seconds``."""
     seconds: float = 0.0
@@ -60,6 +62,8 @@ class Held:
         """Judge a stream that is over."""
         reason = connection.request.judge(connection.answer)
         self.added.extend(connection.answer.added)
+        if connection.answer.first:
+            self.first.append(connection.answer.first - connection.asked)
         if reason:
             self.failed[reason] += 1
         else:
@@ -198,7 +202,7 @@ def _settle(served: Served, files: int) -> tuple[float, int]:
 def _lines(
     held: Held, options: argparse.Namespace, left: tuple[float, int], late: float
 ) -> list[str]:
-    added = Quantiles.of(held.added)
+    added, first = Quantiles.of(held.added), Quantiles.of(held.first)
     inflight, files = left
     failed = "; ".join(f"{count}: {reason}" for reason, count in held.failed.items())
     share, cost = held.cpu / held.seconds * 100, held.cpu / max(1, held.tokens) * 1e6
@@ -210,6 +214,7 @@ def _lines(
         f"whole {held.whole}, killed {held.killed}, cut or short {failed or 0}",
         f"left behind: {inflight:g} requests in flight, {files} connections",
         f"added latency of a token: p50 {added.p50:.2f} ms, p99 {added.p99:.2f} ms ({measured})",
+        f"first token after: p50 {first.p50:.2f} ms, p99 {first.p99:.2f} ms",
         f"CPU of the service: {share:.0f} % of a core, {cost:.1f} µs a token",
         f"CPU of the clients: {held.client_cpu * 100:.0f} % of another core",
         f"memory: {held.memory_mib * 1024 / max(1, held.opened):.1f} KiB a stream (RSS)",

@@ -46,8 +46,8 @@ class ScriptedEngine:
 
     ``cancelled`` maps a script's tag to the moment, on the monotonic clock, at which the engine
     heard that nobody wants the answer any more; ``started`` holds the tags it has seen.
-    ``late`` holds by how many seconds the thread
-    came too late for a token, at most: the engine's own share of a latency.
+    ``late`` holds by how many seconds the thread came too late for a token, at most: the engine's
+    own share of a latency.
     """
 
     def __init__(self) -> None:
@@ -101,30 +101,43 @@ class ScriptedEngine:
         heapq.heappush(self._due, (due, self._serial, speech))
 
     def _run(self) -> None:
-        while True:
+        while (due := self._wait()) is not None:
+            # PERF: one lock for all that is due, or the engine would cost as much as the service.
+            later = [
+                (at + speech.script.pace / 1000, speech)
+                for at, speech in due
+                if self._speak(at, speech)
+            ]
             with self._changed:
-                if self._closed:
-                    return
-                wait = self._due[0][0] - time.monotonic() if self._due else None
-                if wait is None or wait > 0:
-                    self._changed.wait(wait)
-                    continue
-                due, _, speech = heapq.heappop(self._due)
-            self._speak(due, speech)
+                for at, speech in later:
+                    self._plan(at, speech)
 
-    def _speak(self, due: float, speech: _Speech) -> None:
-        """One token, unless the answer was cut."""
+    def _wait(self) -> list[tuple[float, _Speech]] | None:
+        """Every speech whose next token is due, with the moment it was due; ``None`` at the end."""
+        with self._changed:
+            while not self._closed:
+                now = time.monotonic()
+                due: list[tuple[float, _Speech]] = []
+                while self._due and self._due[0][0] <= now:
+                    at, _, speech = heapq.heappop(self._due)
+                    due.append((at, speech))
+                if due:
+                    return due
+                self._changed.wait(self._due[0][0] - now if self._due else None)
+        return None
+
+    def _speak(self, due: float, speech: _Speech) -> bool:
+        """One token, unless the answer was cut; whether there are more to come."""
         if speech.over:
-            return
+            return False
         now = time.monotonic()
         self.late = max(self.late, now - due)
         speech.spoken += 1
         speech.sink.push(_chunk({"content": stamp(now).decode()}))
-        if speech.spoken >= speech.script.tokens:
-            _end(speech)
-            return
-        with self._changed:
-            self._plan(due + speech.script.pace / 1000, speech)
+        if speech.spoken < speech.script.tokens:
+            return True
+        _end(speech)
+        return False
 
 
 def _end(speech: _Speech) -> None:
