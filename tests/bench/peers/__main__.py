@@ -40,14 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.sched_setaffinity(0, {cores.load})
     with ExitStack() as stack:
         mock = stack.enter_context(Mock(cores.load))
-        try:
-            chosen = _gateways(options.gateways, mock, stack)
-        except CannotPrepare as error:
-            _report(str(error))
-            return 1
+        chosen, absent = _gateways(options.gateways, mock, stack)
         measured = run(
             chosen, mock, cores, rounds=options.rounds, scale=options.scale, report=_report
         )
+    measured.absent.update(absent)
     extra = " ".join(sys.argv[1:])
     command = f"make bench-peers ARGS='{extra}'" if extra else "make bench-peers"
     text = page(
@@ -57,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (options.output / "peers.md").write_text(text)
     (options.output / CHART).write_text(_chart(measured))
     print(text)
-    return 1 if any(each.failed for each in measured.figures if each.gateway == OURS) else 0
+    ours_failed = any(each.failed for each in measured.figures if each.gateway == OURS)
+    return 1 if ours_failed or OURS in measured.absent else 0
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -80,19 +78,30 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _gateways(names: Sequence[str], mock: Mock, stack: ExitStack) -> list[Gateway]:
+def _gateways(
+    names: Sequence[str], mock: Mock, stack: ExitStack
+) -> tuple[list[Gateway], dict[str, str]]:
+    """Every gateway that can be made ready, and why the others can't."""
     cache = Cache(cache_folder(os.environ))
     found: list[Gateway] = []
+    absent: dict[str, str] = {}
     for name in names:
-        if name == FLOOR:
-            found.append(gateways.floor(cache, mock.port))
-        elif name == OURS:
-            etcd = stack.enter_context(EtcdServer())
-            gateways.announce(etcd, mock.url)
-            found.append(gateways.ours(etcd))
-        else:
-            found.append(gateways.rival(cache, name, mock.url))
-    return found
+        try:
+            found.append(_gateway(name, cache, mock, stack))
+        except CannotPrepare as error:
+            _report(str(error))
+            absent[name] = "could not be installed here"
+    return found, absent
+
+
+def _gateway(name: str, cache: Cache, mock: Mock, stack: ExitStack) -> Gateway:
+    if name == FLOOR:
+        return gateways.floor(cache, mock.port)
+    if name == OURS:
+        etcd = stack.enter_context(EtcdServer())
+        gateways.announce(etcd, mock.url)
+        return gateways.ours(etcd)
+    return gateways.rival(cache, name, mock.url)
 
 
 def _chart(measured: Run) -> str:

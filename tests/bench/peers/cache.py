@@ -98,14 +98,17 @@ class Cache:
 
     def _run(self, what: str, *command: str | Path, timeout: float = INSTALL_TIMEOUT) -> None:
         settings = {"UV_NO_PROGRESS": "1", "UV_CACHE_DIR": str(self.folder / "uv-cache")}
-        done = subprocess.run(
-            [str(word) for word in command],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            env={**os.environ, **settings},
-        )
+        try:
+            done = subprocess.run(
+                [str(word) for word in command],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+                env={**os.environ, **settings},
+            )
+        except subprocess.TimeoutExpired:
+            raise CannotPrepare(f"{what} was not ready within {timeout:g} s") from None
         if done.returncode:
             raise CannotPrepare(f"{what} could not be made ready:\n{done.stderr[-2000:]}")

@@ -52,7 +52,7 @@ arrival at the client.
 
 ## Again
 
-```sh
+```text
 {command}
 ```
 
@@ -109,6 +109,9 @@ def page(
     parts = [_HEAD.format(command=command, chart=CHART), f"{machine.words}\n"]
     parts += [_table(run, gateways, case, scale) for case in CASES]
     parts += [_memory(run, gateways), _harness(run)]
+    if run.absent:
+        absent = "; ".join(f"{name}: {reason}" for name, reason in run.absent.items())
+        parts.append(f"Not, or not wholly, measured: {absent}.\n")
     parts.append(_METHOD.format(command=command, rounds=rounds, minutes=run.seconds / 60))
     return "\n".join(parts)
 

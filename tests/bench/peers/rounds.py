@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -47,11 +47,15 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Everything measured: the figures, and resident MiB by gateway after each round."""
+    """Everything measured: the figures, and resident MiB by gateway after each round.
+
+    ``absent`` says why a gateway has no figures, or not all of them.
+    """
 
     figures: list[Figures]
     memory: dict[str, list[float]]
-    seconds: float
+    absent: dict[str, str] = field(default_factory=dict[str, str])
+    seconds: float = 0.0
 
     def of(self, gateway: str, case: str) -> list[Figures]:
         """The rounds of one cell of the table."""
@@ -74,22 +78,39 @@ def run(
     report: Callable[[str], object],
 ) -> Run:
     """Measure everything; every other round goes through the gateways backwards."""
-    figures: list[Figures] = []
-    memory: dict[str, list[float]] = {each.name: [] for each in gateways}
+    result = Run([], {each.name: [] for each in gateways})
     begun = time.monotonic()
     for number in range(rounds):
         for gateway in reversed(gateways) if number % 2 else gateways:
-            start = gateway.start()
-            with Process(gateway.name, start.command, cores.subject, start.environment) as process:
-                address = ("127.0.0.1", start.port)
-                seconds = process.wait_until(partial(_answers, address), READY_TIMEOUT)
-                report(f"round {number + 1}: {gateway.name} ready after {seconds:.1f} s")
-                for case in CASES:
-                    cell = _measure(gateway, case, number, process, mock, address, scale)
-                    figures.append(cell)
-                    report(f"  {case.name:<8}{cell.cpu:9.1f} µs/{case.unit} {cell.failed or ''}")
-                memory[gateway.name].append(process.rss_mib())
-    return Run(figures, memory, time.monotonic() - begun)
+            report(f"round {number + 1}: {gateway.name} …")
+            try:
+                _one_round(result, gateway, number, mock, cores, scale, report)
+            except (RuntimeError, OSError) as error:
+                report(f"  {error}")
+                result.absent[gateway.name] = "did not start, or ended in the middle"
+    return replace(result, seconds=time.monotonic() - begun)
+
+
+def _one_round(
+    result: Run,
+    gateway: Gateway,
+    number: int,
+    mock: Mock,
+    cores: Cores,
+    scale: float,
+    report: Callable[[str], object],
+) -> None:
+    """Start one gateway and take it through all cases. Raises ``RuntimeError``, ``OSError``."""
+    start = gateway.start()
+    with Process(gateway.name, start.command, cores.subject, start.environment) as process:
+        address = ("127.0.0.1", start.port)
+        seconds = process.wait_until(partial(_answers, address), READY_TIMEOUT)
+        report(f"  ready after {seconds:.1f} s")
+        for case in CASES:
+            cell = _measure(gateway, case, number, process, mock, address, scale)
+            result.figures.append(cell)
+            report(f"  {case.name:<8}{cell.cpu:9.1f} µs/{case.unit} {cell.failed or ''}")
+        result.memory[gateway.name].append(process.rss_mib())
 
 
 def _answers(address: tuple[str, int]) -> bool:

@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.bench.peers import gateways
-from tests.bench.peers.cache import Cache
+from tests.bench.peers.cache import Cache, CannotPrepare
 from tests.bench.peers.clients import Clients, Request
 from tests.bench.peers.cpu import Cores, cpu_seconds, on_core, rss_mib
+from tests.bench.peers.gateways import Gateway, Start
 from tests.bench.peers.load import Load, drive
 from tests.bench.peers.process import Mock, Process
+from tests.bench.peers.rivals import RIVALS
 from tests.bench.peers.rounds import run
 from tests.bench.peers.script import Script, post
 from tests.support.waiting import eventually
@@ -141,3 +143,21 @@ def test_a_small_run_over_the_floor_gives_every_figure(mock: Mock, tmp_path: Pat
     assert all(each.done and not each.failed and each.cpu > 0 for each in measured.figures)
     assert measured.memory[gateway.name][0] > 0
     assert lines
+
+
+def test_a_gateway_that_dies_is_named_and_the_others_are_measured(mock: Mock) -> None:
+    dead = Gateway("dead", "1", "C", lambda: Start(9, ("false",)))
+    cores = Cores.of_this_machine()
+    measured = run([dead, dead], mock, cores, rounds=1, scale=0.0, report=str)
+    assert measured.figures == []
+    assert list(measured.absent) == ["dead"]
+
+
+def test_what_can_not_be_installed_says_so(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    programs = tmp_path / "uv" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "uv").symlink_to("/bin/false")
+    with pytest.raises(CannotPrepare, match="the environment of smg"):
+        cache.install(RIVALS[0])
+    assert not (cache.place(RIVALS[0]) / ".ready").exists()

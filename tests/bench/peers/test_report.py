@@ -44,7 +44,8 @@ def run_of(ours: tuple[float, float] = (200.0, 210.0), failed: int = 0) -> Run:
         )
         for number, cpu in enumerate(costs)
     ]
-    return Run(figures, {each.name: [50.0, 51.0] for each in GATEWAYS}, seconds=90.0)
+    memory = {each.name: [50.0, 51.0] for each in GATEWAYS}
+    return Run(figures, memory, absent={"broken": "did not start"}, seconds=90.0)
 
 
 def text_of(run: Run) -> str:
@@ -78,9 +79,13 @@ def test_the_page_states_machine_command_and_what_the_harness_costs() -> None:
     assert "2000 requests a round" in text
 
 
+def test_who_could_not_be_measured_is_named_with_the_reason() -> None:
+    assert "Not, or not wholly, measured: broken: did not start." in text_of(run_of())
+
+
 def test_a_run_without_the_floor_has_no_ratio() -> None:
     whole = run_of()
-    run = Run([each for each in whole.figures if each.gateway != FLOOR], whole.memory, 1.0)
+    run = Run([each for each in whole.figures if each.gateway != FLOOR], whole.memory)
     assert "| **205** | - |" in text_of(run)
 
 
