@@ -40,7 +40,7 @@ def chart(panels: Sequence[Panel], *, ours: str, floor: str, caption: str) -> st
     """An SVG document; ``ours`` stands out, ``floor`` stands back."""
     height = GAP + sum(TITLE + ROW * len(panel.bars) + GAP for panel in panels)
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" viewBox="0 0 {WIDTH} {height}" role="img">',
         f"<title>{escape(caption)}</title>",
         f"<style>{_STYLE}</style>",
     ]
