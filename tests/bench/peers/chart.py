@@ -39,8 +39,9 @@ class Panel:
 def chart(panels: Sequence[Panel], *, ours: str, floor: str, caption: str) -> str:
     """An SVG document; ``ours`` stands out, ``floor`` stands back."""
     height = GAP + sum(TITLE + ROW * len(panel.bars) + GAP for panel in panels)
+    size = f'width="{WIDTH}" viewBox="0 0 {WIDTH} {height}"'
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" viewBox="0 0 {WIDTH} {height}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size}>',
         f"<title>{escape(caption)}</title>",
         f"<style>{_STYLE}</style>",
     ]
