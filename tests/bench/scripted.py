@@ -133,7 +133,8 @@ class ScriptedEngine:
         now = time.monotonic()
         self.late = max(self.late, now - due)
         speech.spoken += 1
-        speech.sink.push(_chunk({"content": stamp(now).decode()}))
+        text = stamp(now).decode() + "x" * speech.script.size
+        speech.sink.push(_chunk({"content": text}))
         if speech.spoken < speech.script.tokens:
             return True
         _end(speech)

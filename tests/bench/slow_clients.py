@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _measure(served, options.requests, quiet)
             _report(f"round {number + 1}: beside {options.attackers} slow clients …")
             with _attack(served, options.attackers, thrown):
+                threading.Event().wait(options.settle)
                 _measure(served, options.requests, attacked)
                 memory.append(served.memory_mib())
     print(f"a normal client, {CLIENTS} connections, unary echo of 16 tokens")
@@ -69,6 +71,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--attackers", type=int, default=1000, help="slow connections at once")
     parser.add_argument("--rounds", type=int, default=3, help="rounds, each alone and beside them")
+    parser.add_argument(
+        "--settle", type=float, default=5.0, help="seconds of attack before it is measured"
+    )
     parser.add_argument("--requests", type=int, default=3000, help="normal requests a round")
     return parser.parse_args(arguments)
 

@@ -24,8 +24,8 @@ __all__ = ["KINDS", "Kind", "main"]
 DRIP: Final = 1.0
 """Seconds between two bytes of one client."""
 CONNECT_TIMEOUT: Final = 10.0
-UNREAD: Final = 2000
-"""Tokens that the stalled reader asks for and leaves unread: some 400 KB."""
+UNREAD: Final = Script(tokens=1000, pace=250, size=65_536)
+"""What the stalled reader asks for and leaves unread: 256 KiB a second, more than buffers hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ KINDS: Final = (
         b"Content-Length: 100000\r\n\r\n{",
         b" ",
     ),
-    Kind("stalled reader", post(Script(UNREAD), model=MODEL, stream=True), b""),
+    Kind("stalled reader", post(UNREAD, model=MODEL, stream=True), b""),
 )
 
 

@@ -110,11 +110,12 @@ def test_cpu_is_divided_by_what_the_case_counts_and_never_by_nothing() -> None:
     pace=st.integers(0, 999),
     silent=st.booleans(),
     tag=st.integers(0, 10**6),
+    size=st.integers(0, 10**6),
 )
 def test_what_the_user_says_is_what_the_engine_finds(
-    tokens: int, pace: int, silent: bool, tag: int
+    tokens: int, pace: int, silent: bool, tag: int, size: int
 ) -> None:
-    script = Script(tokens, pace, silent, tag)
+    script = Script(tokens, pace, silent, tag, size)
     assert Script.find(json.dumps({"messages": [{"content": script.text}]}).encode()) == script
 
 

@@ -84,5 +84,10 @@ def test_disconnects_are_all_heard_of(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_slow_clients_leave_the_normal_one_its_answers(capsys: pytest.CaptureFixture[str]) -> None:
-    assert slow_clients.main(["--attackers", "9", "--rounds", "1", "--requests", "20"]) == 0
+    assert (
+        slow_clients.main(
+            ["--attackers", "9", "--rounds", "1", "--requests", "20", "--settle", "0"]
+        )
+        == 0
+    )
     assert capsys.readouterr().out.count("failed 0") == 2

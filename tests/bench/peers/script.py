@@ -13,7 +13,7 @@ from typing import Final, Self
 
 __all__ = ["Script", "post"]
 
-_FIELD: Final = re.compile(rb"(tokens|pace|tag|silent)=(\d+)")
+_FIELD: Final = re.compile(rb"(tokens|pace|tag|silent|size)=(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +21,22 @@ class Script:
     """What one answer shall be.
 
     ``pace``: milliseconds between two tokens, 0 for all at once; ``silent``: say nothing until the
-    other side leaves; ``tag``: the name under which its end is remembered, 0 for not at all.
+    other side leaves; ``tag``: the name under which its end is remembered, 0 for not at all;
+    ``size``: bytes by which a paced token is longer, as only the engine in the process has them.
     """
 
     tokens: int
     pace: int = 0
     silent: bool = False
     tag: int = 0
+    size: int = 0
 
     @property
     def text(self) -> str:
         """What the user says."""
         return (
             f"tokens={self.tokens} pace={self.pace} silent={int(self.silent)} tag={self.tag} "
-            "please, and take your time"
+            f"size={self.size} please, and take your time"
         )
 
     @classmethod
@@ -46,6 +48,7 @@ class Script:
             found.get(b"pace", 0),
             bool(found.get(b"silent", 0)),
             found.get(b"tag", 0),
+            found.get(b"size", 0),
         )
 
 
