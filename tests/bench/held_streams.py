@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import random
 import resource
 import time
@@ -25,6 +26,7 @@ from tests.bench.peers.script import Script, post
 from tests.bench.peers.stats import Quantiles
 from tests.bench.served import Served, Spent
 from tests.bench.subject import MODEL
+from tests.bench.threads import waited_seconds
 from tests.support.waiting import eventually
 
 __all__ = ["Held", "main"]
@@ -57,6 +59,9 @@ class Held:
     memory_mib: float = 0.0
     """What the streams added to the resident memory."""
     client_cpu: float = 0.0
+    waited: float = 0.0
+    """Seconds, of ``seconds``, that the service's threads waited for a core."""
+    client_waited: float = 0.0
 
     def note(self, connection: Connection) -> None:
         """Judge a stream that is over."""
@@ -92,6 +97,7 @@ class _Session:
         self.held.memory_mib = self._served.memory_mib() - before
         kills = self._plan_kills(time.monotonic())
         spent, cpu, begun = Spent(self._served), time.process_time(), time.monotonic()
+        waited = waited_seconds(self._served.pid), waited_seconds(os.getpid())
         for connection in self._clients.busy():
             connection.answer.added = []  # the ramp is over: from here on it counts
         # While all are open: until shortly before the first one ends.
@@ -99,6 +105,8 @@ class _Session:
         self.held.seconds = time.monotonic() - begun
         self.held.cpu, _ = spent.so_far()
         self.held.client_cpu = (time.process_time() - cpu) / self.held.seconds
+        self.held.waited = waited_seconds(self._served.pid) - waited[0]
+        self.held.client_waited = waited_seconds(os.getpid()) - waited[1]
         open_now = self._clients.busy()
         self.held.tokens = sum(len(each.answer.added) for each in open_now) + len(self.held.added)
         self._hold(time.monotonic() + self._seconds + PATIENCE, kills)
@@ -205,6 +213,7 @@ def _lines(
     added, first = Quantiles.of(held.added), Quantiles.of(held.first)
     inflight, files = left
     failed = "; ".join(f"{count}: {reason}" for reason, count in held.failed.items())
+    waited, client_waited = held.waited / held.seconds, held.client_waited / held.seconds
     share, cost = held.cpu / held.seconds * 100, held.cpu / max(1, held.tokens) * 1e6
     measured = (
         f"{len(held.added):,} tokens; the engine itself was late by {late * 1e3:.1f} ms at most"
@@ -217,6 +226,7 @@ def _lines(
         f"first token after: p50 {first.p50:.2f} ms, p99 {first.p99:.2f} ms",
         f"CPU of the service: {share:.0f} % of a core, {cost:.1f} µs a token",
         f"CPU of the clients: {held.client_cpu * 100:.0f} % of another core",
+        f"waited for their core: service {waited:.0%}, clients {client_waited:.0%} of the time",
         f"memory: {held.memory_mib * 1024 / max(1, held.opened):.1f} KiB a stream (RSS)",
     ]
 

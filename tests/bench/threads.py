@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-__all__ = ["OTHERS", "ROLES", "grouped", "role_of", "thread_seconds"]
+__all__ = ["OTHERS", "ROLES", "grouped", "role_of", "thread_seconds", "waited_seconds"]
 
 ROLES: Final = (
     ("http-io", "http loop"),
@@ -33,10 +33,22 @@ def role_of(name: str) -> str:
 
 def thread_seconds(pid: int) -> dict[int, float]:
     """User and system time of each living thread, in seconds, from the scheduler's nanoseconds."""
+    return _schedstat(pid, 0)
+
+
+def waited_seconds(pid: int) -> float:
+    """Seconds that the living threads could have run but waited for a core.
+
+    For one another, or for other processes: much of it means that the machine was not ours alone.
+    """
+    return sum(_schedstat(pid, 1).values())
+
+
+def _schedstat(pid: int, column: int) -> dict[int, float]:
     found: dict[int, float] = {}
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
-            found[int(task.name)] = int((task / "schedstat").read_text().split()[0]) / _NANO
+            found[int(task.name)] = int((task / "schedstat").read_text().split()[column]) / _NANO
         except FileNotFoundError:
             continue  # it ended a moment ago
     return found
