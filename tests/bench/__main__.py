@@ -1,67 +1,77 @@
-"""``make bench``: CPU of the service per request, in-process echo, unary and streamed.
+"""``make bench``: CPU of the service per request and token, in process and relayed, beside stock.
 
-The service runs as a process of its own on one core, the clients on another. What is counted is the
-CPU time that the kernel charged to the service between the first and the last request, so a
-neighbour on the machine disturbs the figure little. The cases take turns in rounds; quote the
-median, and compare only figures of one run.
+The service runs as a process of its own on one core, the clients and the mock upstream on another.
+What is counted is the CPU time that the kernel charged to the service, so a neighbour on the
+machine disturbs it little. *Stock* is the same application, in the same process, under plain
+Waitress with eight threads; the ratio is ours over stock's. The cases take turns in rounds; quote
+the medians, and compare only figures of one run. Latencies: of the whole answer, or, in the cases
+counted by token, from the making of a token to its arrival.
 
-``make bench ARGS=supervision`` measures the supervision library instead.
+``make bench ARGS=supervision`` measures the supervision library instead; ``held_streams``,
+``slow_clients`` and ``disconnects`` (``ARGS='held_streams --help'``) what their names say.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
 
-from tests.bench.cases import CASES, Case
-from tests.bench.load import measure
-from tests.bench.served import Served
+from tests.bench import disconnects, held_streams, slow_clients
+from tests.bench.cases import CASES
+from tests.bench.measure import run
+from tests.bench.relaying import relaying
 from tests.bench.supervision.command import main as supervision
+from tests.bench.table import lines, thread_lines
 
-COLUMNS = "{:<34} {:>10} {:>10} {:>10} {:>12}"
+__all__ = ["main", "service"]
 
 
-def main() -> None:
-    """Run what the first argument names: ``supervision``, else the service."""
+def main() -> int:
+    """Run what the first argument names, else the service's cases; answer the exit code."""
     arguments = sys.argv[1:]
-    if arguments[:1] == ["supervision"]:
-        supervision(arguments[1:])
-    else:
-        service(arguments)
+    if arguments and arguments[0] in OTHERS:
+        return OTHERS[arguments[0]](arguments[1:]) or 0
+    return service(arguments)
 
 
-def service(arguments: Sequence[str]) -> None:
-    """Run every case for some rounds and print one line a case."""
-    parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
-    parser.add_argument("--requests", type=int, default=2000, help="requests a case and round")
+def service(arguments: Sequence[str]) -> int:
+    """Run every case for some rounds and print both tables; 1 if a request of ours failed."""
+    parser = argparse.ArgumentParser(
+        prog="make bench ARGS=…",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--rounds", type=int, default=3, help="rounds; the cases take turns")
-    parser.add_argument("--connections", type=int, default=8, help="kept-alive connections")
+    parser.add_argument("--scale", type=float, default=1.0, help="0.2: a fifth of the requests")
+    parser.add_argument("--only", default="", help="cases whose name contains this text")
+    parser.add_argument("--no-stock", action="store_true", help="leave stock Waitress out")
     options = parser.parse_args(arguments)
-    figures: dict[Case, list[tuple[float, float]]] = {case: [] for case in CASES}
-    with Served("--engine", "echo") as served:
-        for number in range(options.rounds):
-            for case in CASES:
-                print(f"round {number + 1}: {case.name} …", file=sys.stderr)
-                measure(served, case, options.requests // 10, options.connections)  # warm-up
-                figures[case].append(measure(served, case, options.requests, options.connections))
-        print(f"service on core {served.core}; memory {served.memory_mib():.1f} MiB (RSS)")
-    print(COLUMNS.format("case", "CPU µs min", "median", "max", "requests/s"))
-    for case, rows in figures.items():
-        costs = [cost for cost, _ in rows]
-        rates = [rate for _, rate in rows]
-        middle = statistics.median(costs)
-        print(
-            COLUMNS.format(
-                case.name,
-                f"{min(costs):.0f}",
-                f"{middle:.0f}",
-                f"{max(costs):.0f}",
-                f"{statistics.median(rates):.0f}",
-            )
+    chosen = [case for case in CASES if options.only in case.name]
+    with relaying() as served:
+        results = run(
+            served,
+            chosen,
+            rounds=options.rounds,
+            scale=options.scale,
+            with_stock=not options.no_stock,
+            report=partial(print, file=sys.stderr, flush=True),
         )
+        print(f"service on core {served.core}; memory {served.memory_mib():.1f} MiB (RSS)\n")
+    print("\n".join(lines(results)))
+    print("\nCPU µs of ours, by thread:")
+    print("\n".join(thread_lines(results)))
+    return 1 if any(figures.failed for result in results for figures in result.ours) else 0
 
+
+OTHERS: Final[dict[str, Callable[[Sequence[str]], int | None]]] = {
+    "supervision": supervision,
+    "held_streams": held_streams.main,
+    "slow_clients": slow_clients.main,
+    "disconnects": disconnects.main,
+}
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
