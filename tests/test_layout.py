@@ -54,6 +54,6 @@ def test_every_test_folder_is_a_package() -> None:
 
 
 def test_importing_the_library_brings_in_no_server_and_no_etcd() -> None:
-    heavy = "falcon waitress grpc etcd3 urllib3 msgspec structlog prometheus_client"
+    heavy = "falcon waitress grpc etcd3 httptools msgspec structlog prometheus_client"
     code = f"import sys, actors; print([m for m in {heavy.split()!r} if m in sys.modules])"
     assert python("-c", code).strip() == "[]"

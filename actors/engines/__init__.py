@@ -1,7 +1,7 @@
 """Engines: whatever turns an OpenAI request into tokens, behind one contract.
 
 Here is what every engine needs. An engine that needs more is imported from its own room, and brings
-its library in only then: ``actors.engines.upstream`` (urllib3), ``actors.engines.llama``
+its library in only then: ``actors.engines.upstream`` (httptools), ``actors.engines.llama``
 (xllamacpp, the extra ``llama``).
 """
 

@@ -1,10 +1,11 @@
-"""Cut a stream of bytes into server-sent events: pure, incremental, nothing decoded.
+"""Cut a stream of bytes at the ends of server-sent events: pure, incremental, nothing decoded.
 
 Source: WHATWG HTML, 9.2.5 "Parsing an event stream" (lines end in LF, CRLF or CR; a blank line ends
 an event). Invariants, each tested by property:
 
-1. the events joined, and :attr:`SseFrames.rest`, are the bytes that were fed;
-2. where the input was cut into pieces never changes the events.
+1. all batches joined, and :attr:`SseFrames.rest`, are the bytes that were fed;
+2. a batch ends where an event ends;
+3. where the input was cut into pieces never changes the events, but for blank lines between them.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["MAX_EVENT_BYTES", "EventTooLong", "SseFrames"]
+__all__ = ["MAX_EVENT_BYTES", "EventTooLong", "SseFrames", "event_end", "split_events"]
 
 # A token is some hundred bytes; an event with log-probabilities or a tool's file some hundred kB.
-MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
+MAX_EVENT_BYTES: Final = 4 * 1024 * 1024
 
 # The end of a line, then a blank line. Atomic groups: a CRLF must never be read as CR and LF.
 _BOUNDARY: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
@@ -43,29 +44,25 @@ class SseFrames:
         """What was fed and belongs to no complete event yet."""
         return self._buffer
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """The events that ``data`` completes, in order. Raises :class:`EventTooLong`."""
-        buffer = self._buffer + data if self._buffer else data
-        events: list[bytes] = []
-        start, search = 0, self._searched
-        while (match := _BOUNDARY.search(buffer, search)) is not None:
-            end = match.end()
-            if end == len(buffer) and buffer.endswith(b"\r"):
-                break  # the LF of this CRLF may be in the next piece
-            events.append(buffer[start:end])
-            start = search = end
-        self._keep(buffer[start:])
-        return events
+    def feed(self, data: bytes) -> bytes:
+        """The events that ``data`` completes, joined; empty if none. Raises `EventTooLong`."""
+        # PERF: nearly every read ends where an event does.
+        if not self._buffer and data.endswith((b"\n\n", b"\r\n\r\n")):
+            return data
+        buffer = self._buffer + data
+        end = _last_boundary(buffer, self._searched)
+        self._keep(buffer[end:])
+        return buffer[:end]
 
-    def end(self) -> list[bytes]:
+    def end(self) -> bytes:
         """The events that only the end of the stream completes; afterwards :attr:`rest` is left.
 
         An event without its blank line is never dispatched (WHATWG), so it stays in ``rest``.
         """
         if _BOUNDARY.search(self._buffer) is None:
-            return []
+            return b""
         event, self._buffer = self._buffer, b""
-        return [event]
+        return event
 
     def _keep(self, rest: bytes) -> None:
         if len(rest) > self._max_event:
@@ -73,3 +70,35 @@ class SseFrames:
             raise EventTooLong(f"an event is longer than {self._max_event} bytes")
         self._buffer = rest
         self._searched = max(0, len(rest) - _LONGEST_BOUNDARY)
+
+
+def event_end(batch: bytes, start: int) -> int:
+    """Where the event that begins at ``start`` ends; the end of ``batch`` if it does not say."""
+    if b"\r" not in batch:
+        found = batch.find(b"\n\n", start)
+        return found + 2 if found >= 0 else len(batch)
+    match = _BOUNDARY.search(batch, start)
+    return match.end() if match is not None else len(batch)
+
+
+def split_events(batch: bytes) -> list[bytes]:
+    """The single events of ``batch``; joined they are ``batch``."""
+    events: list[bytes] = []
+    start = 0
+    while start < len(batch):
+        end = event_end(batch, start)
+        events.append(batch[start:end])
+        start = end
+    return events
+
+
+def _last_boundary(buffer: bytes, searched: int) -> int:
+    """Where the last event that is complete ends, 0 if none is."""
+    if b"\r" not in buffer:
+        return max(buffer.rfind(b"\n\n", searched) + 2, 0) if b"\n\n" in buffer else 0
+    end = 0
+    for match in _BOUNDARY.finditer(buffer, searched):
+        if match.end() == len(buffer) and buffer.endswith(b"\r"):
+            break  # the LF of this CRLF may be in the next piece
+        end = match.end()
+    return end

@@ -12,22 +12,29 @@ from typing import Any, Final, cast
 
 from actors.engines.contract import Chunk
 from actors.engines.sse_events import EventKind, read_event
+from actors.engines.sse_frames import split_events
 
-__all__ = ["tokens_in", "tokens_in_choices"]
+__all__ = ["OUTPUT_FIELDS", "tokens_in", "tokens_in_choices"]
 
 # The fields of a chat delta that are output; "role" alone is not.
-_OUTPUT_FIELDS: Final = ("content", "reasoning_content", "refusal", "tool_calls", "function_call")
+OUTPUT_FIELDS: Final = (
+    "content",
+    "reasoning_content",
+    "reasoning",
+    "refusal",
+    "tool_calls",
+    "function_call",
+)
 
 
 def tokens_in(chunk: Chunk) -> int:
     """The output tokens of ``chunk``: one per choice that carries output.
 
-    0 for a role, a finish reason, a usage chunk, a comment and ``[DONE]``. ``bytes`` are one
-    server-sent event. Never raises: what can't be read as a chunk counts 0.
+    0 for a role, a finish reason, a usage chunk, a comment and ``[DONE]``. ``bytes`` are
+    server-sent events, one or more. Never raises: what can't be read as a chunk counts 0.
     """
     if isinstance(chunk, bytes):
-        event = read_event(chunk)
-        return tokens_in_choices(event.chunk) if event.kind is EventKind.CHUNK else 0
+        return sum(map(_tokens_in_event, split_events(chunk)))
     return tokens_in_choices(chunk)
 
 
@@ -39,11 +46,16 @@ def tokens_in_choices(chunk: Mapping[str, Any]) -> int:
     return sum(map(_carries_output, cast("list[object]", choices)))
 
 
+def _tokens_in_event(event: bytes) -> int:
+    read = read_event(event)
+    return tokens_in_choices(read.chunk) if read.kind is EventKind.CHUNK else 0
+
+
 def _carries_output(choice: object) -> bool:
     if not isinstance(choice, dict):
         return False
     fields = cast("dict[str, Any]", choice)
     delta = fields.get("delta")
     if isinstance(delta, dict):
-        return any(cast("dict[str, Any]", delta).get(name) for name in _OUTPUT_FIELDS)
+        return any(map(cast("dict[str, Any]", delta).get, OUTPUT_FIELDS))
     return bool(fields.get("text"))

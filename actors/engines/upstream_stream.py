@@ -8,22 +8,32 @@ must never look complete).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from actors.engines.contract import Sink
 from actors.engines.errors import EngineUnavailable
-from actors.engines.sse_events import EventKind, read_event
-from actors.engines.sse_frames import EventTooLong, SseFrames
+from actors.engines.sse_events import EventKind, StreamEvent, read_event
+from actors.engines.sse_frames import EventTooLong, SseFrames, event_end
+from actors.engines.sse_runs import EventShape, learn
 from actors.engines.tokens import tokens_in_choices
 
 __all__ = ["StreamRelay"]
 
+# Shapes that were learned in vain until a stream is taken for one whose events all differ.
+_MOST_SHAPES: Final = 8
+
 
 class StreamRelay:
-    """One answer. ``raw`` pushes each event's own bytes, comments too; else its chunk object.
+    """One answer. ``raw`` pushes the events' own bytes, comments too; else their chunk objects.
 
-    Nothing is pushed after ``[DONE]``, and ``[DONE]`` itself is not: the service ends the stream.
+    Raw events that one read completes are pushed together, but a comment and an event with usage
+    each go alone: whoever passes them on treats them differently. Nothing is pushed after
+    ``[DONE]``, and ``[DONE]`` itself is not: the service ends the stream.
     """
+
+    __slots__ = (
+        "_began", "_finished", "_frames", "_learned", "_raw", "_shape", "_sink", "_tokens", "done",
+    )  # fmt: skip
 
     def __init__(self, sink: Sink, *, raw: bool) -> None:
         self._sink = sink
@@ -31,6 +41,9 @@ class StreamRelay:
         self._frames = SseFrames()
         self._began: set[str] = set()
         self._finished: set[str] = set()
+        self._shape: EventShape | None = None
+        self._learned = 0
+        self._tokens = 0
         self.done = False
         """Whether ``[DONE]`` came."""
 
@@ -39,32 +52,53 @@ class StreamRelay:
 
         Raises ``EngineUnavailable`` for an error event and for what is no event stream.
         """
+        if self.done:
+            return False
         try:
-            events = self._frames.feed(data)
+            batch = self._frames.feed(data)
         except EventTooLong as error:
             raise EngineUnavailable("the upstream's stream can't be read") from error
-        pushed = [self._push(event) for event in events]
-        return any(pushed)
+        return self._relay(batch) if batch else False
 
     def end(self) -> None:
         """The bytes ended. Raises ``EngineUnavailable`` if the answer had not."""
         if self.done:
             return
-        for event in self._frames.end():
-            self._push(event)
+        self._relay(self._frames.end())
         complete = bool(self._began) and self._began == self._finished
         if not self.done and not complete:
             raise EngineUnavailable("the upstream broke off the answer")
 
-    def _push(self, event: bytes) -> bool:
-        if self.done:
-            return False
-        read = read_event(event)
+    def _relay(self, batch: bytes) -> bool:
+        """Go through ``batch``: recognise runs of tokens, decode whatever else is there."""
+        start = at = 0
+        heard, shape = False, self._shape
+        while at < len(batch) and not self.done:
+            run = shape.run(batch, at) if shape is not None else None
+            if run is not None:
+                at, heard, self._learned = run.end, True, 0
+                self._tokens += run.tokens
+                continue
+            end = event_end(batch, at)
+            event = batch[at:end]
+            read = read_event(event)
+            if self._raw and read.kind is EventKind.CHUNK and read.chunk.get("usage") is None:
+                self._tokens += self._note(read.chunk)
+                shape, heard = self._learn(event, read.chunk), True
+            else:
+                self._flush(batch[start:at])
+                heard = self._alone(event, read) or heard
+                start = end
+            at = end
+        if not self.done:
+            self._flush(batch[start:])
+        return heard
+
+    def _alone(self, event: bytes, read: StreamEvent) -> bool:
+        """Deal with an event that must not be joined with others; tell whether it is a chunk."""
         match read.kind:
             case EventKind.CHUNK:
-                self._note(read.chunk)
-                chunk = event if self._raw else read.chunk
-                self._sink.push(chunk, tokens_in_choices(read.chunk))
+                self._sink.push(event if self._raw else read.chunk, self._note(read.chunk))
                 return True
             case EventKind.EMPTY:
                 if self._raw:
@@ -77,8 +111,26 @@ class StreamRelay:
                 raise EngineUnavailable("the upstream's stream can't be read")
         return False
 
-    def _note(self, chunk: Mapping[str, Any]) -> None:
-        """Remember which choices began and which were finished."""
+    def _flush(self, events: bytes) -> None:
+        if events:
+            tokens, self._tokens = self._tokens, 0
+            self._sink.push(events, tokens)
+
+    def _learn(self, event: bytes, chunk: Mapping[str, Any]) -> EventShape | None:
+        """Take ``event`` for the shape of those to come, if it has one and that was of use so far.
+
+        PERF: a shape that no event ever had is worth giving up: learning takes as long as decoding.
+        """
+        if self._learned >= _MOST_SHAPES:
+            return None
+        shape = learn(event, chunk)
+        if shape is not None:
+            self._learned += 1
+            self._shape = shape
+        return shape
+
+    def _note(self, chunk: Mapping[str, Any]) -> int:
+        """Remember which choices began and which were finished; count the chunk's tokens."""
         choices = chunk.get("choices")
         for choice in cast("list[object]", choices) if isinstance(choices, list) else ():
             if isinstance(choice, dict):
@@ -87,3 +139,4 @@ class StreamRelay:
                 self._began.add(index)
                 if fields.get("finish_reason") is not None:
                     self._finished.add(index)
+        return tokens_in_choices(chunk)

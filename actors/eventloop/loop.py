@@ -105,6 +105,7 @@ class EventLoop:
         self._timers = Timers()
         self._calls: deque[Callable[[], object]] = deque()
         self._sleeping = False
+        self._closed = False
         self._batch = 0
         self._running = False
         self._thread: int | None = None
@@ -116,13 +117,16 @@ class EventLoop:
     # From any thread.
 
     def call(self, callback: Callable[[], object]) -> None:
-        """Have ``callback()`` run soon on the loop's thread, in the order of the calls."""
+        """Have ``callback()`` run soon on the loop's thread, in the order of the calls.
+
+        After :meth:`close` it never runs.
+        """
         self._calls.append(callback)
         # NOTE: append first, then look: the loop says that it sleeps, then looks for calls.
         if self._sleeping:
             self._sleeping = False
             self._bell.ring()
-        elif not self._running and self._autostart:
+        elif not self._running and self._autostart and not self._closed:
             self.ensure_running()
 
     def ensure_running(self) -> None:
@@ -226,6 +230,7 @@ class EventLoop:
 
     def close(self) -> None:
         """End for good: every watch fails with :class:`LoopStopped`. Not while it runs."""
+        self._closed = True
         self.stop()
         watches, self._watches = [*self._watches.values()], {}
         for watch in watches:
@@ -243,7 +248,7 @@ class EventLoop:
         finally:
             with self._claim:
                 if self._runner == mine:  # broken: nobody stopped it or took over
-                    self._running = False
+                    self._running = self._sleeping = False
             if self._thread == own:
                 self._thread = self.busy_since = None
             self._close_poller(poller)

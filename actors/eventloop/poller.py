@@ -6,6 +6,8 @@ wants to read now. ``GONE`` is watched for always, as epoll does.
 
 from __future__ import annotations
 
+import errno
+import os
 import select
 import selectors
 import socket
@@ -83,7 +85,8 @@ class SelectorPoller:
 
     Where the peer's leaving is wanted but not its bytes, a readable socket is peeked at: an end of
     file is ``GONE``. If there are bytes, the leaving can't be seen behind them; the socket is then
-    left alone until its interest changes.
+    left alone until its interest changes. A socket that is told of anyway is not peeked at: that
+    would take the error of a failed connect away from whoever asks for it.
     """
 
     def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
@@ -95,6 +98,7 @@ class SelectorPoller:
         """See :class:`Poller`."""
         if fd in self._interest:
             raise FileExistsError(f"file descriptor {fd} is watched already")
+        os.fstat(fd)  # raises if it is not open; not every selector does
         self._interest[fd] = interest
         self._select(fd)
 
@@ -129,9 +133,9 @@ class SelectorPoller:
         if events & selectors.EVENT_READ:
             if self._interest[fd] & READ:
                 told |= READ
-            elif _at_end(fd):
+            elif not told and _at_end(fd):
                 told |= GONE
-            else:
+            elif not told:
                 self._blind.add(fd)
                 self._select(fd)
         return told
@@ -162,7 +166,7 @@ def _at_end(fd: int) -> bool:
             return borrowed.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
         except (BlockingIOError, InterruptedError):
             return False
-        except OSError:
-            return True
+        except OSError as error:
+            return error.errno != errno.ENOTCONN  # a listener, with a connection to accept
         finally:
             borrowed.detach()

@@ -9,6 +9,7 @@ import pytest
 
 from actors.engines import Context, Engine, EngineError, EngineRejected, EngineRequest, tokens_in
 from actors.engines.sse_events import read_event
+from actors.engines.sse_frames import split_events
 from actors.supervision.cancellation import CancellationToken
 from actors.supervision.errors import Cancelled
 from tests.engines.recording import RecordingSink
@@ -47,7 +48,13 @@ def run(engine: Engine, request: EngineRequest, context: Context | None = None) 
 
 def objects(sink: RecordingSink) -> list[dict[str, Any]]:
     """Every chunk as an object, relayed bytes too."""
-    return [read_event(c).chunk if isinstance(c, bytes) else c for c in sink.chunks]
+    found: list[dict[str, Any]] = []
+    for chunk in sink.chunks:
+        if isinstance(chunk, bytes):
+            found += [read_event(event).chunk for event in split_events(chunk)]
+        else:
+            found.append(chunk)
+    return found
 
 
 def cancelled_later(subject: Subject, way: Way) -> RecordingSink:

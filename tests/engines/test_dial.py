@@ -1,115 +1,185 @@
-"""Dialling can be broken off by another thread, in each of its phases."""
+"""Dialling on the loop: every address, each with its deadline, and it can be given up any time."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from actors.engines.dial import dial, hang_up
+from actors.engines.dial import Dial, Place
+from actors.engines.upstream_names import Address, Names
+from actors.eventloop import EventLoop
 from tests.engines.raw_server import closed_port
-from tests.engines.recording import DEADLINE
+from tests.engines.recording import DEADLINE, wait_until
 
 
-def no_hold(sock: socket.socket) -> None:
-    """Nobody will hang up."""
+class Dialled:
+    """A dial on a loop of its own that the test steps."""
+
+    def __init__(self, place: Place, names: Names | None = None, seconds: float = DEADLINE) -> None:
+        self.loop = EventLoop(autostart=False)
+        self.sockets: list[socket.socket] = []
+        self.errors: list[OSError] = []
+        self.dial = Dial(
+            self.loop, names or Names(), place, seconds, self.sockets.append, self.errors.append
+        )
+
+    def step_until(self, condition: Callable[[], object]) -> None:
+        def stepped() -> object:
+            self.loop.step(0.01)
+            return condition()
+
+        wait_until(stepped)
+
+    def close_sockets(self) -> None:
+        for sock in self.sockets:
+            sock.close()
+
+    def socket(self) -> socket.socket:
+        self.step_until(lambda: self.sockets or self.errors)
+        (sock,) = self.sockets
+        return sock
+
+    def error(self) -> OSError:
+        self.step_until(lambda: self.sockets or self.errors)
+        (error,) = self.errors
+        return error
 
 
-def broken_off(port: int, tls: ssl.SSLContext | None, phase: int) -> BaseException | None:
-    """Dial on another thread, hang up once ``hold`` was called ``phase`` times."""
-    held: list[socket.socket] = []
-    reached = threading.Event()
-    ended: list[BaseException | None] = []
-
-    def hold(sock: socket.socket) -> None:
-        held.append(sock)
-        if len(held) == phase:
-            reached.set()
-
-    def run() -> None:
-        try:
-            dial("127.0.0.1", port, tls, DEADLINE * 2, hold).close()
-            ended.append(None)
-        except OSError as error:
-            ended.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert reached.wait(DEADLINE)
-    while thread.is_alive():  # the socket may not have begun to wait yet: hang up until it heard
-        hang_up(held[-1])
-        thread.join(0.01)
-    return ended[0]
+Dialling = Callable[..., Dialled]
 
 
-def resolve_to(monkeypatch: pytest.MonkeyPatch, found: Sequence[object]) -> None:
-    """Have every name look up to ``found``."""
+@pytest.fixture
+def dialling() -> Iterator[Dialling]:
+    with contextlib.ExitStack() as stack:
 
-    def getaddrinfo(host: str, port: int, *, type: int) -> Sequence[object]:  # noqa: A002  # theirs
-        return found
+        def make(
+            port: int,
+            *,
+            host: str = "127.0.0.1",
+            tls: ssl.SSLContext | None = None,
+            names: Names | None = None,
+            seconds: float = DEADLINE,
+        ) -> Dialled:
+            dialled = Dialled(Place(host, port, tls), names, seconds)
+            stack.callback(dialled.loop.close)
+            stack.callback(dialled.close_sockets)
+            return dialled
 
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-
-
-def test_a_connected_socket_sends_small_packets_at_once() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        with dial("127.0.0.1", port, None, DEADLINE, no_hold) as sock:
-            assert sock.getpeername() == ("127.0.0.1", port)
-            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-
-
-def test_nobody_listening_is_told_as_refused() -> None:
-    with pytest.raises(ConnectionRefusedError):
-        dial("127.0.0.1", closed_port(), None, DEADLINE, no_hold)
+        yield make
 
 
-def test_every_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        found = socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM)
-        dead = socket.getaddrinfo("127.0.0.1", closed_port(), type=socket.SOCK_STREAM)
-        resolve_to(monkeypatch, dead + found)
-        dial("two-addresses", port, None, DEADLINE, no_hold).close()
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(DEADLINE)
+        yield listening
 
 
-def test_a_name_without_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    resolve_to(monkeypatch, [])
-    with pytest.raises(OSError, match="no address"):
-        dial("nowhere", 1, None, DEADLINE, no_hold)
-
-
-def test_a_full_listener_can_be_hung_up_on_while_it_does_not_answer() -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        port = listener.getsockname()[1]
+@pytest.fixture
+def full_port() -> Iterator[int]:
+    """A listener whose queue is full: further connections get no answer."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
         # The queue of a listener that accepts nobody holds one; further SYNs are dropped.
-        with socket.create_connection(("127.0.0.1", port)):
-            assert isinstance(broken_off(port, None, phase=1), OSError)
+        with socket.create_connection(listening.getsockname()):
+            yield listening.getsockname()[1]
 
 
-def test_a_silent_handshake_can_be_hung_up_on() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        context = ssl.create_default_context()
-        assert isinstance(broken_off(listener.getsockname()[1], context, phase=2), OSError)
+def port_of(sock: socket.socket) -> int:
+    port: int = sock.getsockname()[1]
+    return port
 
 
-def test_an_owner_may_refuse_a_socket() -> None:
-    def refuse(sock: socket.socket) -> None:
-        raise LookupError
-
-    with pytest.raises(LookupError):
-        dial("127.0.0.1", closed_port(), None, DEADLINE, refuse)
+def names_of(*ports: int) -> Names:
+    """A resolver whose every name has an address on loopback for each of ``ports``."""
+    found = [Address(socket.AF_INET, ("127.0.0.1", port)) for port in ports]
+    return Names(lambda host, port: found)
 
 
-def test_hanging_up_twice_does_no_harm() -> None:
-    left, right = socket.socketpair()
-    with left, right:
-        hang_up(left)
-        hang_up(left)
-        assert right.recv(1) == b""
-    hang_up(left)
+def test_a_connected_socket_does_not_block_and_sends_small_packets_at_once(
+    dialling: Dialling, listener: socket.socket
+) -> None:
+    sock = dialling(port_of(listener)).socket()
+    assert sock.getpeername() == listener.getsockname()
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert sock.gettimeout() == 0
+
+
+def test_nobody_is_called_from_within_the_constructor(dialling: Dialling) -> None:
+    dialled = dialling(closed_port())
+    assert (dialled.sockets, dialled.errors) == ([], [])
+
+
+def test_nobody_listening_is_told_as_refused(dialling: Dialling) -> None:
+    assert isinstance(dialling(closed_port()).error(), ConnectionRefusedError)
+
+
+def test_every_address_of_a_name_is_tried(dialling: Dialling, listener: socket.socket) -> None:
+    names = names_of(closed_port(), closed_port(), port_of(listener))
+    assert dialling(1, host="name", names=names).socket().getpeername() == listener.getsockname()
+
+
+def test_the_last_addresss_failure_is_told_when_none_answers(dialling: Dialling) -> None:
+    names = names_of(closed_port(), closed_port())
+    assert isinstance(dialling(1, host="name", names=names).error(), ConnectionRefusedError)
+
+
+def test_a_name_without_address_is_told(dialling: Dialling) -> None:
+    assert "no address" in str(dialling(1, host="nowhere", names=names_of()).error())
+
+
+def test_an_address_that_does_not_answer_is_given_up_for_the_next(
+    dialling: Dialling, full_port: int, listener: socket.socket
+) -> None:
+    names = names_of(full_port, port_of(listener))
+    dialled = dialling(1, host="name", names=names, seconds=0.05)
+    assert dialled.socket().getpeername() == listener.getsockname()
+
+
+def test_a_listener_that_does_not_answer_is_a_timeout(dialling: Dialling, full_port: int) -> None:
+    assert isinstance(dialling(full_port, seconds=0.05).error(), TimeoutError)
+
+
+def test_a_handshake_that_does_not_end_is_a_timeout(
+    dialling: Dialling, listener: socket.socket
+) -> None:
+    tls = ssl.create_default_context()
+    assert isinstance(dialling(port_of(listener), tls=tls, seconds=0.05).error(), TimeoutError)
+
+
+def test_a_listener_that_speaks_no_tls_is_told(dialling: Dialling, listener: socket.socket) -> None:
+    dialled = dialling(port_of(listener), tls=ssl.create_default_context())
+    dialled.loop.step(0)
+    peer, _ = listener.accept()
+    with peer:
+        peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        assert isinstance(dialled.error(), ssl.SSLError)
+
+
+def test_who_gives_up_hears_nothing_and_the_peer_hears_of_it(
+    dialling: Dialling, listener: socket.socket
+) -> None:
+    dialled = dialling(port_of(listener), tls=ssl.create_default_context())
+    dialled.loop.step(0)
+    peer, _ = listener.accept()
+    dialled.loop.step(0.1)
+    dialled.dial.close()
+    dialled.dial.close()
+    with peer:
+        peer.settimeout(DEADLINE)
+        while peer.recv(4096):
+            pass
+    dialled.loop.step(0)
+    assert (dialled.sockets, dialled.errors) == ([], [])
+
+
+def test_a_loop_that_is_closed_meanwhile_fails_the_dial(dialling: Dialling, full_port: int) -> None:
+    dialled = dialling(full_port)
+    dialled.loop.step(0)
+    dialled.loop.close()
+    assert len(dialled.errors) == 1

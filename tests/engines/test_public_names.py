@@ -25,7 +25,7 @@ def test_the_public_names_are_sorted_and_told_once() -> None:
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import actors.engines", "urllib3"),
+        ("import actors.engines", "httptools"),
         ("import actors.engines", "xllamacpp"),
         ("from actors.engines.llama import LlamaEngine", "xllamacpp"),
     ],

@@ -70,7 +70,7 @@ def test_a_request_id_that_is_no_header_is_not_sent(request_id: str) -> None:
 
 def test_connections_are_used_again() -> None:
     with RawServer(says(STREAM)) as server:
-        engine = UpstreamEngine(server.url, max_running=1)
+        engine = UpstreamEngine(server.url)
         assert [ask(engine, chat()).ends for _ in range(3)] == [["finish"]] * 3
         assert server.connections == 1
         assert engine.close()
@@ -78,7 +78,7 @@ def test_connections_are_used_again() -> None:
 
 def test_a_connection_that_was_closed_meanwhile_is_replaced_unseen() -> None:
     with RawServer(says_once(STREAM)) as server:
-        engine = UpstreamEngine(server.url, max_running=1)
+        engine = UpstreamEngine(server.url)
         assert [ask(engine, chat()).ends for _ in range(3)] == [["finish"]] * 3
         assert engine.close()
 
@@ -90,7 +90,7 @@ def test_a_connection_that_dies_under_the_request_is_replaced_once() -> None:
         line.hear()  # the second request: heard, and not answered
 
     with RawServer(script) as server:
-        engine = UpstreamEngine(server.url, max_running=1)
+        engine = UpstreamEngine(server.url)
         assert ask(engine, chat()).ends == ["finish"]
         assert ask(engine, chat()).ends == ["finish"]
         assert server.connections == 2

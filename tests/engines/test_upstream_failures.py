@@ -59,7 +59,7 @@ def test_a_loading_model_is_not_ready() -> None:
 
 def test_a_connection_is_kept_after_a_rejection() -> None:
     with RawServer(says(answer(400, b"{}"))) as server:
-        engine = UpstreamEngine(server.url, max_running=1)
+        engine = UpstreamEngine(server.url)
         ask(engine, chat())
         ask(engine, chat())
         assert [received.line for received in server.received] == [
@@ -124,7 +124,7 @@ def test_a_broken_unary_answer_is_never_passed_on(said: bytes) -> None:
 
 
 def test_a_unary_answer_beyond_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actors.engines.upstream._MAX_ANSWER", 10)
+    monkeypatch.setattr("actors.engines.upstream_body._MAX_ANSWER", 10)
     error = failure(says_once(UNARY), chat(stream=False))
     assert "too long" in error.message
 
@@ -180,7 +180,7 @@ def test_a_failure_is_logged_once_with_its_cause(caplog: pytest.LogCaptureFixtur
         failure(says_once())
     (record,) = caplog.records
     assert record.__dict__["request_id"] == "r"
-    assert "RemoteDisconnected" in record.__dict__["cause"]
+    assert "ConnectionError" in record.__dict__["cause"]
 
 
 def test_a_clients_mistake_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -201,7 +201,7 @@ def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("trusted")
 def test_an_answer_is_relayed_over_tls() -> None:
     with RawServer(says(STREAM), loopback_tls()) as server:
-        engine = UpstreamEngine(server.url, max_running=1)
+        engine = UpstreamEngine(server.url)
         assert [ask(engine, chat()).ends for _ in range(2)] == [["finish"]] * 2
         assert server.connections == 1
         assert engine.close()
@@ -258,7 +258,7 @@ def test_cancelling_a_unary_answer_hangs_up_too() -> None:
 
 def test_a_full_engine_refuses_the_next_request() -> None:
     with RawServer(silent) as server:
-        engine = UpstreamEngine(server.url, max_running=1, max_waiting=0)
+        engine = UpstreamEngine(server.url, max_connections=1)
         sink, context = RecordingSink(), Context("r")
         engine.start(chat(), sink, context)
         with pytest.raises(EngineBusy):

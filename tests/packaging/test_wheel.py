@@ -24,11 +24,11 @@ FOREIGN: Final = (
     "falcon",
     "google.protobuf",
     "grpc",
+    "httptools",
     "msgspec",
     "orjson",
     "prometheus_client",
     "structlog",
-    "urllib3",
     "waitress",
 )
 """What the service needs, and supervision must not."""

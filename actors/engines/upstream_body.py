@@ -1,0 +1,130 @@
+"""What becomes of an upstream's answer: a stream, a whole answer, or a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol, cast
+
+import orjson
+
+from actors.engines.contract import Sink
+from actors.engines.errors import EngineUnavailable
+from actors.engines.upstream_errors import error_for
+from actors.engines.upstream_stream import StreamRelay
+
+__all__ = ["Body", "Refusal", "Stream", "Whole", "body_for"]
+
+# Bytes of a unary answer that are held in memory; and of an error, of which a line is shown.
+_MAX_ANSWER: Final = 64 * 1024 * 1024
+_MAX_ERROR: Final = 64 * 1024
+
+
+class Body(Protocol):
+    """Takes the body of one answer; its methods raise the ``EngineError`` that ends it."""
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more is needed, even if the answer goes on."""
+        ...
+
+    def feed(self, data: bytes) -> bool:
+        """Take the next bytes; tell whether they were output (a comment is none)."""
+        ...
+
+    def end(self) -> None:
+        """It is whole: end the sink."""
+        ...
+
+
+class Stream:
+    """An event stream, pushed as it comes."""
+
+    __slots__ = ("_relay", "_sink")
+
+    def __init__(self, sink: Sink, *, raw: bool) -> None:
+        self._sink = sink
+        self._relay = StreamRelay(sink, raw=raw)
+
+    @property
+    def done(self) -> bool:
+        """See :class:`Body`."""
+        return self._relay.done
+
+    def feed(self, data: bytes) -> bool:
+        """See :class:`Body`."""
+        return self._relay.feed(data)
+
+    def end(self) -> None:
+        """See :class:`Body`."""
+        self._relay.end()
+        self._sink.finish()
+
+
+class Whole:
+    """A unary answer, passed through as it is once it is complete and looks like one."""
+
+    __slots__ = ("_pieces", "_sink", "_size", "done")
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self.done = False
+
+    def feed(self, data: bytes) -> bool:
+        """See :class:`Body`."""
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > _MAX_ANSWER:
+            raise EngineUnavailable("the upstream's answer is too long")
+        return True
+
+    def end(self) -> None:
+        """See :class:`Body`."""
+        self._sink.answer(_checked(b"".join(self._pieces)))
+
+
+class Refusal:
+    """An answer with another status than 200: the error that it means."""
+
+    __slots__ = ("_body", "_headers", "_status", "done")
+
+    def __init__(self, status: int, headers: Mapping[bytes, bytes]) -> None:
+        self._status = status
+        self._headers = {name.decode("latin-1"): v.decode("latin-1") for name, v in headers.items()}
+        self._body = b""
+        self.done = False
+
+    def feed(self, data: bytes) -> bool:
+        """See :class:`Body`."""
+        self._body += data
+        self.done = len(self._body) >= _MAX_ERROR
+        return True
+
+    def end(self) -> None:
+        """See :class:`Body`."""
+        raise error_for(self._status, self._headers, self._body)
+
+
+def body_for(
+    status: int, headers: Mapping[bytes, bytes], sink: Sink, *, stream: bool, raw: bool
+) -> Body:
+    """Who takes the body after this head. Raises ``EngineUnavailable`` if a stream is none."""
+    if status != 200:
+        return Refusal(status, headers)
+    if not stream:
+        return Whole(sink)
+    if headers.get(b"content-type", b"").startswith(b"application/json"):
+        raise EngineUnavailable("the upstream was asked for a stream and sent none")
+    return Stream(sink, raw=raw)
+
+
+def _checked(body: bytes) -> bytes:
+    """``body``, if it is an answer: some servers send an error, or a page, with status 200."""
+    try:
+        answer: object = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise EngineUnavailable("the upstream's answer is not JSON") from error
+    if not isinstance(answer, dict) or cast("dict[str, Any]", answer).get("error") is not None:
+        raise EngineUnavailable("the upstream's answer is no completion")
+    return body

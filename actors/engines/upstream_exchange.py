@@ -1,0 +1,266 @@
+"""One request to an upstream and its answer, on the event loop: deadlines, retry, back-pressure.
+
+An exchange ends once: whole, failed, too late or cancelled; the sink hears of it before anything is
+tidied up. Every failure is an ``EngineError`` with a fixed message (the reason is its
+``__cause__``), or ``Cancelled``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from actors.engines.contract import Context, Sink
+from actors.engines.dial import Dial
+from actors.engines.errors import EngineError, EngineTimeout, EngineUnavailable
+from actors.engines.upstream_body import Body, Refusal, body_for
+from actors.engines.upstream_links import Link, Links
+from actors.eventloop import Deadline, EventLoop, Timer
+from actors.supervision.cancellation import Registration
+from actors.supervision.errors import Cancelled
+
+__all__ = ["Ask", "Exchange", "Timeouts"]
+
+_log: Final = logging.getLogger("actors.engines.upstream")
+
+_TOO_LATE: Final = "the upstream did not answer in time"
+_CUT: Final = "the upstream broke off the answer"
+_MUTE: Final = "the upstream closed the connection without an answer"
+_UNREACHABLE: Final = "the upstream can't be reached"
+_UNREADABLE: Final = "the upstream's answer can't be read"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds that an upstream may take.
+
+    To connect (each of its addresses); until the first output (comments don't count); between two
+    signs of life after that (comments do).
+    """
+
+    connect: float
+    first_byte: float
+    idle: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is sent, and how the answer is wanted."""
+
+    data: bytes
+    """Head and body, ready for the wire."""
+    stream: bool
+    """Whether the upstream is asked for an event stream."""
+    raw: bool
+    """Whether a stream's bytes are pushed, or its chunk objects."""
+    url: str
+    """The upstream, for the log."""
+
+
+Ended = Callable[[], object]
+
+
+class Exchange:
+    """Belongs to the loop's thread, but for :meth:`cancel`. Calls ``ended`` once, at its end."""
+
+    __slots__ = (
+        "_ask", "_begun", "_body", "_context", "_deadline", "_dial", "_ended", "_heard", "_limit",
+        "_link", "_links", "_loop", "_over", "_paused", "_registration", "_sink", "_timeouts",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        loop: EventLoop,
+        links: Links,
+        ask: Ask,
+        timeouts: Timeouts,
+        sink: Sink,
+        context: Context,
+        ended: Ended,
+    ) -> None:
+        self._loop = loop
+        self._links = links
+        self._ask = ask
+        self._timeouts = timeouts
+        self._sink = sink
+        self._context = context
+        self._ended = ended
+        self._over = False
+        self._heard = False
+        self._begun = False
+        self._paused = False
+        self._body: Body | None = None
+        self._link: Link | None = None
+        self._dial: Dial | None = None
+        self._deadline: Deadline | None = None
+        self._limit: Timer | None = None
+        self._registration: Registration | None = None
+
+    def begin(self) -> None:
+        """Send the request, on a kept connection if there is one."""
+        token = self._context.token
+        self._registration = token.on_cancel(self.cancel)
+        until = self._context.deadline
+        if until is not None:
+            self._limit = self._loop.call_later(until - self._loop.clock(), self._too_late)
+        link = self._links.take(self)
+        if link is None:
+            self._redial()
+        else:
+            self._send(link)
+
+    def cancel(self) -> None:
+        """End it soon, whatever it waits for. From any thread."""
+        self._loop.call(self._cancelled)
+
+    # What the connection tells.
+
+    def received(self, data: bytes) -> None:
+        """Read what arrived and pass it on."""
+        link = self._link
+        if link is None:
+            return
+        self._heard = True
+        reader = link.reader
+        reader.feed(data)
+        try:
+            if reader.has_head and self._take(link):
+                return
+            if reader.error is not None:
+                raise EngineUnavailable(_UNREADABLE) from reader.error
+            if reader.complete and self._body is not None:
+                self._complete(self._body)
+        except EngineError as error:
+            self._end(error)
+
+    def lost(self, error: BaseException | None) -> None:
+        """The connection is closed."""
+        link = self._link
+        if link is None:
+            return
+        self._link = None
+        # An upstream may have closed a kept connection just now. Nothing of this request was
+        # answered, so nobody can see that it is sent twice.
+        if link.used and not self._heard:
+            self._redial()
+            return
+        link.reader.end()
+        try:
+            if link.reader.complete and self._body is not None:
+                self._complete(self._body)
+                return
+            message = _CUT if self._heard else _MUTE
+            raise EngineUnavailable(message) from error or ConnectionError("end of file")
+        except EngineError as failure:
+            self._end(failure)
+
+    # Its steps.
+
+    def _redial(self) -> None:
+        self._dial = self._links.dial(self, self._timeouts.connect, self._opened, self._not_opened)
+
+    def _opened(self, link: Link) -> None:
+        self._dial = None
+        self._send(link)
+
+    def _not_opened(self, error: OSError) -> None:
+        self._dial = None
+        late = isinstance(error, TimeoutError)
+        failure = EngineTimeout(_TOO_LATE) if late else EngineUnavailable(_UNREACHABLE)
+        failure.__cause__ = error
+        self._end(failure)
+
+    def _send(self, link: Link) -> None:
+        self._link = link
+        if self._deadline is None:
+            self._deadline = self._loop.deadline(self._timeouts.first_byte, self._silent)
+        link.wire.send(self._ask.data)
+
+    def _take(self, link: Link) -> bool:
+        """Pass on what was read of the body; tell whether that ended the exchange."""
+        reader, body = link.reader, self._body
+        if body is None:
+            body = self._body = body_for(
+                reader.status, reader.headers, self._sink,
+                stream=self._ask.stream, raw=self._ask.raw,
+            )  # fmt: skip
+        data = reader.take()
+        if not data:
+            return False
+        if body.feed(data):
+            self._begun = True
+        if body.done:
+            self._complete(body)
+            return True
+        if self._begun and self._deadline is not None:
+            self._deadline.extend(self._timeouts.idle)
+        if not reader.complete and not self._sink.has_room(self._has_room):
+            self._paused = True
+            link.wire.pause()
+        return False
+
+    def _complete(self, body: Body) -> None:
+        body.end()
+        self._end(None)
+
+    def _has_room(self) -> None:
+        """The client caught up, or left. From any thread."""
+        self._loop.call(self._resume)
+
+    def _resume(self) -> None:
+        link = self._link
+        if self._paused and link is not None and self._deadline is not None:
+            self._paused = False
+            self._deadline.extend(self._timeouts.idle)
+            link.wire.resume()
+
+    def _silent(self) -> None:
+        """Too long without a byte; while nobody reads, that is not the upstream's fault."""
+        if self._paused:
+            self._deadline = self._loop.deadline(self._timeouts.idle, self._silent)
+        else:
+            self._too_late()
+
+    def _too_late(self) -> None:
+        self._end(EngineTimeout(_TOO_LATE))
+
+    def _cancelled(self) -> None:
+        self._end(Cancelled("the request was cancelled"))
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._over:
+            return
+        self._over = True
+        if error is not None:
+            self._fail(error)
+        for timer in (self._deadline, self._limit):
+            if timer is not None:
+                timer.cancel()
+        if self._registration is not None:
+            self._registration.unregister()
+        if self._dial is not None:
+            self._dial.close()
+        link, self._link = self._link, None
+        if link is not None:
+            if error is None or isinstance(self._body, Refusal):
+                self._links.give_back(link)
+            else:
+                link.close()
+        self._ended()
+
+    def _fail(self, error: BaseException) -> None:
+        if self._context.token.cancelled:
+            error = Cancelled("the request was cancelled")
+        elif isinstance(error, EngineError) and error.status >= 500:
+            _log.warning(
+                "an upstream failed",
+                extra={
+                    "upstream": self._ask.url,
+                    "request_id": self._context.request_id,
+                    "error": error.message,
+                    "cause": repr(error.__cause__) if error.__cause__ else None,
+                },
+            )
+        self._sink.fail(error)

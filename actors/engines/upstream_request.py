@@ -1,0 +1,125 @@
+"""What is asked of an upstream: where its URL points, the request's head, the request's body.
+
+Pure. The head is built once for each upstream; a request adds its id and its length.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+import orjson
+
+from actors.engines.contract import EngineRequest, Kind
+
+__all__ = ["Target", "body_of", "parse_url", "request_head", "whole_request", "with_model"]
+
+_PATHS: Final = {Kind.CHAT: "/chat/completions", Kind.COMPLETIONS: "/completions"}
+_PORTS: Final = {"http": 80, "https": 443}
+_ACCEPTS: Final = {False: "application/json", True: "text/event-stream"}
+
+# One "model" whose value is a string without escapes.
+_MODEL: Final = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")')
+# How every letter of "model" begins if it is written as an escape.
+_ESCAPED_LETTER: Final = b"\\u006"
+# What a URL may hold besides letters and digits; quoted already or not, it stays as it is.
+_URL_SAFE: Final = "%/:=&?~+!$,;'@()*[]-._"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An upstream's URL, taken apart."""
+
+    host: str
+    port: int
+    tls: bool
+    base_path: str
+    query: str
+    """Empty, or with its ``?``."""
+
+    @property
+    def authority(self) -> str:
+        """The value of ``Host``."""
+        host = self.host if self.host.isascii() else self.host.encode("idna").decode()
+        host = f"[{host}]" if ":" in host else host
+        return (
+            host if self.port == _PORTS["https" if self.tls else "http"] else f"{host}:{self.port}"
+        )
+
+
+def parse_url(url: str) -> Target:
+    """The parts of an upstream's URL. Raises ``ValueError`` that says what to give instead."""
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError(f"{url!r} is no upstream's URL: give it as http://host:port/v1")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("an upstream's URL must hold no credentials: give them as its api_key")
+    return Target(
+        host=parts.hostname,
+        port=parts.port or _PORTS[parts.scheme],  # ValueError if it is no number up to 65535
+        tls=parts.scheme == "https",
+        base_path=parts.path.rstrip("/") or "/v1",
+        query=f"?{parts.query}" if parts.query else "",
+    )
+
+
+def request_head(target: Target, kind: Kind, api_key: str | None, *, stream: bool) -> bytes:
+    """The head of a request, up to the value of ``content-length``.
+
+    Raises ``ValueError`` for a key that is no header: it is not repeated.
+    """
+    if api_key is not None and not (api_key.isascii() and api_key.isprintable() and api_key):
+        raise ValueError("an api_key must be one line of printable ASCII")
+    place = quote(f"{target.base_path}{_PATHS[kind]}{target.query}", safe=_URL_SAFE)
+    lines = [
+        f"POST {place} HTTP/1.1",
+        f"host: {target.authority}",
+        f"accept: {_ACCEPTS[stream]}",
+        "accept-encoding: identity",
+        "content-type: application/json",
+        "user-agent: callboard",
+        *([] if api_key is None else [f"authorization: Bearer {api_key}"]),
+        "content-length: ",
+    ]
+    return "\r\n".join(lines).encode()
+
+
+def whole_request(head: bytes, request_id: str, body: bytes) -> bytes:
+    """Head and body, ready for the wire."""
+    # SECURITY: a header is one line of ASCII; anything else stays here.
+    if request_id.isascii() and request_id.isprintable():
+        return b"%s%d\r\nx-request-id: %s\r\n\r\n%s" % (head, len(body), request_id.encode(), body)
+    return b"%s%d\r\n\r\n%s" % (head, len(body), body)
+
+
+def body_of(request: EngineRequest, *, model: str | None, fold: bool) -> bytes:
+    """The client's own bytes, unless the upstream needs another model name or a stream.
+
+    ``model`` is the upstream's name, ``None`` for the client's. ``fold`` asks for a stream where
+    the client did not.
+    """
+    other = model if model != request.body.get("model") else None
+    if fold and not request.stream:
+        changes: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+        if other is not None:
+            changes["model"] = other
+        return orjson.dumps({**request.body, **changes})
+    if other is None:
+        return request.raw
+    return with_model(request.raw, other) or orjson.dumps({**request.body, "model": other})
+
+
+def with_model(raw: bytes, model: str) -> bytes | None:
+    """``raw``, a JSON object with a ``model``, with that value replaced and no other byte changed.
+
+    ``None`` where that can't be done by looking for the one ``"model"`` in it: inside a string its
+    quotes would be escaped, so one that stands alone is a name or a whole string.
+    """
+    if raw.count(b'"model"') != 1 or _ESCAPED_LETTER in raw:
+        return None
+    match = _MODEL.search(raw)
+    if match is None:
+        return None
+    return raw[: match.start(1)] + orjson.dumps(model) + raw[match.end(1) :]

@@ -1,0 +1,1 @@
+"""The event loop, on every poller that it can run on."""
