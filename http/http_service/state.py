@@ -9,8 +9,17 @@ from __future__ import annotations
 from typing import Final
 
 from actors.engines.contract import Engine, Kind
-from actors.registry.messages import GetEngine, HasModel, ReadRegistry, RegistryState
+from actors.engines.pool import Pool
+from actors.registry.messages import (
+    FindPools,
+    GetEngine,
+    HasModel,
+    ReadRegistry,
+    RegistryState,
+    ResolveModel,
+)
 from actors.registry.model_engines import ModelEngines
+from actors.registry.route import Route
 from actors.supervision.address import Address
 from http_service.metrics import Metrics
 
@@ -50,6 +59,14 @@ class DeploymentState:
     def get_engine(self, kind: Kind, model: str) -> Engine:
         """The engine of ``kind`` for ``model``. Raises ``ModelNotFound``."""
         return self._registry.ask(GetEngine(kind, model), timeout=self._timeout)
+
+    def resolve(self, kind: Kind, model: str) -> Route:
+        """Who answers a request for ``model``, by name, alias or fallback. Raises as above."""
+        return self._registry.ask(ResolveModel(kind, model), timeout=self._timeout)
+
+    def find_pools(self, model: str) -> tuple[Pool, ...]:
+        """The pools behind ``model``, one for each kind of it; empty if there is none."""
+        return self._registry.ask(FindPools(model), timeout=self._timeout)
 
     def has_model_any(self, model: str) -> bool:
         """Whether any kind of engine serves ``model``."""
