@@ -8,6 +8,7 @@ from actors.registry.errors import ModelAlreadyExists, ModelNotFound, RegistryEr
 from actors.registry.messages import (
     AddModel,
     DropInstance,
+    FindPools,
     GetEngine,
     HasModel,
     ListModels,
@@ -15,24 +16,31 @@ from actors.registry.messages import (
     ReadRegistry,
     RegistryState,
     RemoveModel,
+    ResolveModel,
 )
 from actors.registry.model_engines import ModelEngines
+from actors.registry.pools import PoolMaker
 from actors.registry.registry import RegistryActor, UnknownMessage
+from actors.registry.route import Route
 
 __all__ = [
     "AddModel",
     "DropInstance",
+    "FindPools",
     "GetEngine",
     "HasModel",
     "ListModels",
     "ModelAlreadyExists",
     "ModelEngines",
     "ModelNotFound",
+    "PoolMaker",
     "PutInstance",
     "ReadRegistry",
     "RegistryActor",
     "RegistryError",
     "RegistryState",
     "RemoveModel",
+    "ResolveModel",
+    "Route",
     "UnknownMessage",
 ]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from actors.engines.contract import Engine, Kind
+from actors.engines.pool import ORDINARY, InstanceSpec, ModelSpec, Pool
 from actors.registry.model_engines import ModelEngines
+from actors.registry.route import Route
+from actors.registry.shelf import Shelf
 from actors.supervision.address import Question
 
 __all__ = [
     "AddModel",
     "DropInstance",
+    "Effect",
+    "FindPools",
     "GetEngine",
     "HasModel",
     "ListModels",
@@ -18,23 +24,51 @@ __all__ = [
     "ReadRegistry",
     "RegistryState",
     "RemoveModel",
+    "ResolveModel",
 ]
+
+
+Effect = Callable[[], object]
+"""What a change does to a pool, once it is published; doing it again changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryState:
     """What the registry knows, immutable: published after each committed message.
 
-    ``revision`` grows by one with each change, and across restarts of the actor.
+    ``revision`` grows by one with each change, and across restarts of the actor. ``effects`` are
+    what the last message does to pools: the next incarnation does them again, for nobody knows how
+    far the last one came. Pools themselves are alive, and the same in each state.
     """
 
-    chat: ModelEngines
-    completions: ModelEngines
+    chat_shelf: Shelf = field(default_factory=Shelf)
+    completions_shelf: Shelf = field(default_factory=Shelf)
     revision: int = 0
+    effects: tuple[Effect, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def chat(self) -> ModelEngines:
+        """The engines that answer conversations; not to be changed (``copy()`` may be)."""
+        return self.chat_shelf.engines
+
+    @property
+    def completions(self) -> ModelEngines:
+        """The engines that continue texts; not to be changed (``copy()`` may be)."""
+        return self.completions_shelf.engines
 
     def engines(self, kind: Kind) -> ModelEngines:
         """The engines that serve ``kind``."""
-        return self.chat if kind is Kind.CHAT else self.completions
+        return self.shelf(kind).engines
+
+    def shelf(self, kind: Kind) -> Shelf:
+        """Everything about the models of ``kind``."""
+        return self.chat_shelf if kind is Kind.CHAT else self.completions_shelf
+
+    def with_shelf(self, kind: Kind, shelf: Shelf, effects: tuple[Effect, ...]) -> RegistryState:
+        """The next state: ``shelf`` in its place, and what is to be done then."""
+        if kind is Kind.CHAT:
+            return RegistryState(shelf, self.completions_shelf, self.revision + 1, effects)
+        return RegistryState(self.chat_shelf, shelf, self.revision + 1, effects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +80,29 @@ class GetEngine(Question[Engine]):
 
 
 @dataclass(frozen=True, slots=True)
+class ResolveModel(Question[Route]):
+    """Who answers a request for ``model``, which may be an alias, or a model whose fallback does?
+
+    Answers with the primary name and the pool. Raises ``ModelNotFound``.
+    """
+
+    kind: Kind
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindPools(Question[tuple[Pool, ...]]):
+    """The pools behind ``model`` (a name or an alias), one for each kind; empty if there is none.
+
+    Ask them for their ``view()`` elsewhere: that takes longer than the registry has.
+    """
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class HasModel(Question[bool]):
-    """Does any kind of engine serve ``model``?"""
+    """Does any kind of engine serve ``model``, under this name or as an alias?"""
 
     model: str
 
@@ -71,6 +126,8 @@ class AddModel(Question[None]):
     kind: Kind
     model: str
     engine: Engine
+    spec: InstanceSpec = ORDINARY
+    model_spec: ModelSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +143,17 @@ class PutInstance(Question[None]):
     """An instance of ``model`` was announced, or announced anew: add it, or replace its engine.
 
     The first instance adds the model. ``instance`` is any text that is unique within the model.
+    With the same endpoint as before it keeps its requests in flight and its health; told to be
+    draining, it gets no new request. ``model_spec`` is about the whole model: the last one counts,
+    ``None`` leaves it as it is.
     """
 
     kind: Kind
     model: str
     instance: str
     engine: Engine
+    spec: InstanceSpec = ORDINARY
+    model_spec: ModelSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,20 +3,27 @@
 Rules of this file: every handler is O(microseconds), does no I/O and calls no foreign code, because
 the registry is a turn actor and runs on the thread of whoever asks (``docs/why/design.md``). Each
 handler that changes something is a pure function from state to state; ``on_receive`` commits.
+
+Pools are alive (they count requests in flight) and so are no part of the immutable state. What a
+message does to one is decided with the state, published with it, and done after it; the next
+incarnation does it once more, which changes nothing if it was done. So a crash between the two
+loses nothing, and no half of a message is ever seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
-from actors.engines.contract import Engine, Kind
-from actors.engines.pool import Pool
-from actors.registry.errors import ModelNotFound
+from actors.engines.contract import Engine
+from actors.engines.pool import PLAIN, Pool
+from actors.registry.errors import ModelAlreadyExists, ModelNotFound
 from actors.registry.messages import (
     AddModel,
     DropInstance,
+    FindPools,
     GetEngine,
     HasModel,
     ListModels,
@@ -24,11 +31,14 @@ from actors.registry.messages import (
     ReadRegistry,
     RegistryState,
     RemoveModel,
+    ResolveModel,
 )
-from actors.registry.model_engines import ModelEngines
+from actors.registry.pools import PoolMaker
+from actors.registry.route import Route
+from actors.registry.shelf import Model
 from actors.supervision.turn import TurnActor
 
-__all__ = ["RegistryActor", "UnknownMessage"]
+__all__ = ["STATIC_INSTANCE", "RegistryActor", "UnknownMessage"]
 
 STATIC_INSTANCE: Final = "#static"
 """The instance name under which an engine added in-process joins announced ones, which can't have
@@ -40,21 +50,27 @@ class UnknownMessage(Exception):
 
 
 class RegistryActor(TurnActor):
-    """Owns both model maps and serialises every message about them.
+    """Owns the models of each kind and serialises every message about them.
 
     After each change it publishes the new state, which the supervisor hands to the next
     incarnation: killing the registry loses no model. An unknown message crashes it on purpose
     ("let it crash"): the sender's bug must be seen, and costs nobody a request.
+
+    ``pools`` makes the pool of a model that is new.
     """
 
     fatal = (UnknownMessage,)
 
+    def __init__(self, pools: PoolMaker | None = None) -> None:
+        super().__init__()
+        self._pools: Final = pools or PoolMaker()
+
     def on_start(self) -> None:
         """Take over what the previous incarnation published, or begin empty."""
-        inherited = self.inherited
-        self._state: RegistryState = (
-            RegistryState(ModelEngines(), ModelEngines()) if inherited is None else inherited
-        )
+        inherited: RegistryState | None = self.inherited
+        self._state = inherited or RegistryState()
+        for effect in self._state.effects:
+            effect()
 
     def on_receive(self, message: object) -> Any:
         """Answer a question, or commit a change and publish it. Runs on the sender's thread."""
@@ -65,22 +81,38 @@ class RegistryActor(TurnActor):
         write = _WRITES.get(kind)
         if write is None:
             raise UnknownMessage(f"the registry knows no message {kind.__name__}")
-        changed = write(self._state, message)
+        changed = write(self._state, message, self._pools)
         if changed is not self._state:
-            self._state = changed
-            self.publish(changed)
+            self._commit(changed)
         return None
+
+    def _commit(self, changed: RegistryState) -> None:
+        self._state = changed
+        self.publish(changed)
+        # An incarnation that was abandoned while it hung above must not touch living pools.
+        if not self.token.cancelled:
+            for effect in changed.effects:
+                effect()
 
 
 def _get_engine(state: RegistryState, message: GetEngine) -> Engine:
-    engine = state.engines(message.kind).get(message.model)
-    if engine is None:
+    found = state.shelf(message.kind).find(message.model)
+    if found is None:
         raise ModelNotFound(message.model)
-    return engine
+    return found.engine
+
+
+def _resolve(state: RegistryState, message: ResolveModel) -> Route:
+    return state.shelf(message.kind).resolve(message.model)
+
+
+def _find_pools(state: RegistryState, message: FindPools) -> tuple[Pool, ...]:
+    found = (shelf.find(message.model) for shelf in (state.chat_shelf, state.completions_shelf))
+    return tuple(each.pool for each in found if each is not None)
 
 
 def _has_model(state: RegistryState, message: HasModel) -> bool:
-    return message.model in state.chat or message.model in state.completions
+    return bool(_find_pools(state, FindPools(message.model)))
 
 
 def _list_models(state: RegistryState, message: ListModels) -> list[str]:
@@ -91,67 +123,66 @@ def _read_registry(state: RegistryState, _message: ReadRegistry) -> RegistryStat
     return state
 
 
-def _add_model(state: RegistryState, message: AddModel) -> RegistryState:
-    engines = state.engines(message.kind).copy()
-    engines.add(message.model, message.engine)
-    return _with_engines(state, message.kind, engines)
+def _add_model(state: RegistryState, message: AddModel, pools: PoolMaker) -> RegistryState:
+    shelf = state.shelf(message.kind)
+    if message.model in shelf.models:
+        raise ModelAlreadyExists(message.model)
+    spec = message.model_spec or PLAIN
+    pool = pools.make(message.model, message.kind, spec)
+    model = Model(message.model, message.engine, pool, spec)
+    put = partial(pool.put, STATIC_INSTANCE, message.engine, message.spec)
+    return state.with_shelf(message.kind, shelf.put(model), (put, pool.opened))
 
 
-def _remove_model(state: RegistryState, message: RemoveModel) -> RegistryState:
-    engines = state.engines(message.kind).copy()
-    engines.remove(message.model)
-    return _with_engines(state, message.kind, engines)
+def _remove_model(state: RegistryState, message: RemoveModel, _pools: PoolMaker) -> RegistryState:
+    shelf = state.shelf(message.kind)
+    model = shelf.models.get(message.model)
+    rest = shelf.remove(message.model, forget=True)
+    return state.with_shelf(message.kind, rest, (model.pool.closed,) if model else ())
 
 
-def _put_instance(state: RegistryState, message: PutInstance) -> RegistryState:
-    engines = state.engines(message.kind).copy()
-    current = engines.get(message.model)
-    if current is None:
-        engines.add(message.model, Pool().with_instance(message.instance, message.engine))
-    else:
-        pool = current if isinstance(current, Pool) else _pool_of_static(current)
-        engines.replace(message.model, pool.with_instance(message.instance, message.engine))
-    return _with_engines(state, message.kind, engines)
+def _put_instance(state: RegistryState, message: PutInstance, pools: PoolMaker) -> RegistryState:
+    shelf = state.shelf(message.kind)
+    old = shelf.models.get(message.model)
+    spec = message.model_spec or (old.spec if old else PLAIN)
+    pool = old.pool if old else pools.make(message.model, message.kind, spec)
+    put = partial(pool.put, message.instance, message.engine, message.spec)
+    effects = (partial(pool.configure, spec), put) if old else (put, pool.opened)
+    model = Model(message.model, pool, pool, spec)
+    if old is None or old.engine is not pool or old.spec != spec:
+        shelf = shelf.put(model)
+    return state.with_shelf(message.kind, shelf, effects)
 
 
-def _drop_instance(state: RegistryState, message: DropInstance) -> RegistryState:
-    engines = state.engines(message.kind).copy()
-    current = engines.get(message.model)
-    if not isinstance(current, Pool):
+def _drop_instance(state: RegistryState, message: DropInstance, _pools: PoolMaker) -> RegistryState:
+    shelf = state.shelf(message.kind)
+    model = shelf.models.get(message.model)
+    if model is None or message.instance not in model.pool:
         return state
-    rest = current.without(message.instance)
-    if rest is current:
-        return state
-    if rest:
-        engines.replace(message.model, rest)
-    else:
-        engines.remove(message.model)
-    return _with_engines(state, message.kind, engines)
-
-
-def _pool_of_static(engine: Engine) -> Pool:
-    return Pool().with_instance(STATIC_INSTANCE, engine)
-
-
-def _with_engines(state: RegistryState, kind: Kind, engines: ModelEngines) -> RegistryState:
-    if kind is Kind.CHAT:
-        return RegistryState(engines, state.completions, state.revision + 1)
-    return RegistryState(state.chat, engines, state.revision + 1)
+    drop = partial(model.pool.drop, message.instance)
+    if len(model.pool) > 1:
+        return state.with_shelf(message.kind, shelf, (drop,))
+    rest = shelf.remove(message.model, forget=False)
+    return state.with_shelf(message.kind, rest, (drop, model.pool.closed))
 
 
 _READS: Final[Mapping[type, Callable[[RegistryState, Any], Any]]] = MappingProxyType(
     {
         GetEngine: _get_engine,
+        ResolveModel: _resolve,
         HasModel: _has_model,
+        FindPools: _find_pools,
         ListModels: _list_models,
         ReadRegistry: _read_registry,
     }
 )
-_WRITES: Final[Mapping[type, Callable[[RegistryState, Any], RegistryState]]] = MappingProxyType(
-    {
-        AddModel: _add_model,
-        RemoveModel: _remove_model,
-        PutInstance: _put_instance,
-        DropInstance: _drop_instance,
-    }
+_WRITES: Final[Mapping[type, Callable[[RegistryState, Any, PoolMaker], RegistryState]]] = (
+    MappingProxyType(
+        {
+            AddModel: _add_model,
+            RemoveModel: _remove_model,
+            PutInstance: _put_instance,
+            DropInstance: _drop_instance,
+        }
+    )
 )

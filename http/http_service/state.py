@@ -11,8 +11,17 @@ from typing import Final, TypeVar
 import pykka
 
 from actors.engines.contract import Engine, Kind
-from actors.registry.messages import GetEngine, HasModel, ReadRegistry, RegistryState
+from actors.engines.pool import Pool
+from actors.registry.messages import (
+    FindPools,
+    GetEngine,
+    HasModel,
+    ReadRegistry,
+    RegistryState,
+    ResolveModel,
+)
 from actors.registry.model_engines import ModelEngines
+from actors.registry.route import Route
 from actors.supervision.address import Address, Question
 from actors.supervision.errors import NotDelivered
 from http_service.inline import NeedsWorker, may_block
@@ -56,6 +65,14 @@ class DeploymentState:
     def get_engine(self, kind: Kind, model: str) -> Engine:
         """The engine of ``kind`` for ``model``. Raises ``ModelNotFound``."""
         return self._ask(GetEngine(kind, model))
+
+    def resolve(self, kind: Kind, model: str) -> Route:
+        """Who answers a request for ``model``, by name, alias or fallback. Raises as above."""
+        return self._ask(ResolveModel(kind, model))
+
+    def find_pools(self, model: str) -> tuple[Pool, ...]:
+        """The pools behind ``model``, one for each kind of it; empty if there is none."""
+        return self._ask(FindPools(model))
 
     def has_model_any(self, model: str) -> bool:
         """Whether any kind of engine serves ``model``."""

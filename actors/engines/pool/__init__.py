@@ -1,5 +1,46 @@
-"""A model's instances behind one engine: the seam where policies and health come in."""
+"""A model's instances behind one engine: policies, health, failover before the first byte."""
 
-from actors.engines.pool.instances import Instance, Pool
+from actors.engines.pool.clock import Clock
+from actors.engines.pool.listener import (
+    Ejected,
+    Hedged,
+    PoolListener,
+    PoolListeners,
+    Readmitted,
+    Retried,
+    Waited,
+)
+from actors.engines.pool.pool import Pool
+from actors.engines.pool.probed import Probed
+from actors.engines.pool.spec import (
+    ORDINARY,
+    PLAIN,
+    HedgeAfter,
+    InstanceSpec,
+    ModelSpec,
+    PolicyName,
+    Timeouts,
+)
+from actors.engines.pool.view import InstanceView, PoolView
 
-__all__ = ["Instance", "Pool"]
+__all__ = [
+    "ORDINARY",
+    "PLAIN",
+    "Clock",
+    "Ejected",
+    "HedgeAfter",
+    "Hedged",
+    "InstanceSpec",
+    "InstanceView",
+    "ModelSpec",
+    "PolicyName",
+    "Pool",
+    "PoolListener",
+    "PoolListeners",
+    "PoolView",
+    "Probed",
+    "Readmitted",
+    "Retried",
+    "Timeouts",
+    "Waited",
+]

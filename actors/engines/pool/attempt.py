@@ -1,0 +1,118 @@
+"""What one engine is given for one request: a sink that stands between it and the client's.
+
+Until the first byte it can still be replaced by another engine's; from then on the engine pushes
+into the client's sink directly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+from actors.engines.contract import Chunk, Context
+from actors.engines.pool.member import Member
+from actors.supervision.cancellation import CancellationToken
+
+if TYPE_CHECKING:
+    from actors.engines.pool.exchange import Exchange
+
+__all__ = ["Attempt"]
+
+_HELD: Final = 16
+"""Chunks without a token that are held back at most; comments come every few seconds."""
+
+
+class Push(Protocol):
+    """``Sink.push`` as a function."""
+
+    def __call__(self, chunk: Chunk, tokens: int = 1) -> None: ...
+
+
+class Attempt:
+    """The sink of one attempt; its engine's for good once it has *won*.
+
+    It wins with its first token, with its second chunk that is no comment (as the service counts
+    the beginning of an answer), or by ending well. What came before is held back, so that an
+    instance that dies after telling its role can still be replaced.
+
+    PERF: ``push`` is an attribute, not a method: after the first chunk it *is* the push of the
+    client's sink.
+    """
+
+    __slots__ = (
+        "_exchange",
+        "_held",
+        "_spoken",
+        "context",
+        "ended",
+        "has_room",
+        "member",
+        "push",
+        "started",
+        "token",
+    )
+
+    def __init__(self, exchange: Exchange, member: Member, context: Context, now: float) -> None:
+        self._exchange = exchange
+        self._held: list[tuple[Chunk, int]] | None = None
+        self._spoken = False
+        self.member = member
+        self.token: Final = CancellationToken()
+        self.context: Final = replace(context, token=self.token)
+        self.started = now
+        self.ended = False
+        """Its member was given back; guarded by the exchange's lock."""
+        self.push: Push = self._push_early
+        self.has_room = exchange.sink.has_room
+
+    def _push_early(self, chunk: Chunk, tokens: int = 1) -> None:
+        exchange = self._exchange
+        if exchange.winner is not self:
+            if tokens <= 0 and self._hold(chunk):
+                return
+            if not exchange.win(self):
+                return
+            self._flush()
+            self.push = exchange.pusher()
+        self.push(chunk, tokens)
+
+    def answer(self, body: bytes) -> None:
+        """The whole answer of this attempt."""
+        exchange = self._exchange
+        if exchange.win(self) and exchange.end(self, None):
+            exchange.sink.answer(body)
+
+    def finish(self) -> None:
+        """This attempt has pushed everything."""
+        exchange = self._exchange
+        if exchange.win(self):
+            self._flush()
+            if exchange.end(self, None):
+                exchange.sink.finish()
+
+    def fail(self, error: BaseException) -> None:
+        """This attempt failed: another one may take over, if this one has not won."""
+        exchange = self._exchange
+        if exchange.winner is not self:
+            exchange.failed(self, error)
+        elif exchange.end(self, error):
+            exchange.sink.fail(error)
+
+    def _hold(self, chunk: Chunk) -> bool:
+        """Hold ``chunk`` back, unless the answer has begun with it."""
+        held = self._held
+        if held is None:
+            held = self._held = []
+        if not (isinstance(chunk, bytes) and chunk.startswith(b":")):
+            if self._spoken:
+                return False
+            self._spoken = True
+        if len(held) >= _HELD:
+            return False
+        held.append((chunk, 0))
+        return True
+
+    def _flush(self) -> None:
+        held, self._held = self._held, None
+        for chunk, tokens in held or ():
+            self._exchange.sink.push(chunk, tokens)

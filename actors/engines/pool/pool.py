@@ -1,0 +1,305 @@
+"""A model's instances behind one engine: the thin shell around ``rotation``.
+
+Under its lock it asks the rotation; outside of it, it calls engines, timers and its listener.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from _thread import allocate_lock
+from typing import Final
+
+from actors.engines.contract import Context, Engine, EngineRequest, Kind, Sink
+from actors.engines.errors import EngineBusy, EngineError, EngineUnavailable
+from actors.engines.pool.affinity import key_of
+from actors.engines.pool.attempt import Attempt
+from actors.engines.pool.clock import Clock, loop_clock
+from actors.engines.pool.exchange import Exchange
+from actors.engines.pool.listener import Ejected, PoolListener, Readmitted, Retried, Waited
+from actors.engines.pool.member import Member
+from actors.engines.pool.policies import Chance
+from actors.engines.pool.queue import Queue, Waiter
+from actors.engines.pool.retry_budget import RetryBudget
+from actors.engines.pool.rotation import Rotation, Turn
+from actors.engines.pool.spec import ORDINARY, PLAIN, InstanceSpec, ModelSpec
+from actors.engines.pool.treatment import Treatment
+from actors.engines.pool.view import PoolView, view_of
+from actors.supervision.errors import Cancelled
+
+__all__ = ["MAX_ATTEMPTS", "Pool"]
+
+_log: Final = logging.getLogger("actors.engines.pool")
+
+MAX_ATTEMPTS: Final = 5
+"""Instances that one request is sent to at most (SMG's default). The budget bounds the sum."""
+
+_RETRY_AFTER: Final = 1
+"""Seconds that a client waits before it asks again for a model that is full or has no instance."""
+
+
+class Pool:
+    """An engine made of instances; each request goes to one of them, and on failure to others.
+
+    Mutable, and safe to use from any thread: instances come and go while requests run, and what is
+    known of the others (requests in flight, health) stays. Truthy while it has one.
+
+    ``model`` and ``kind`` name it in messages and metrics. ``chance`` draws from [0, 1).
+    """
+
+    def __init__(
+        self,
+        model: str = "",
+        kind: Kind = Kind.CHAT,
+        spec: ModelSpec = PLAIN,
+        *,
+        clock: Clock | None = None,
+        chance: Chance = random.random,
+        listener: PoolListener | None = None,
+        queue: Queue | None = None,
+        max_attempts: int = MAX_ATTEMPTS,
+    ) -> None:
+        self.model: Final = model
+        self.kind: Final = kind
+        self.spec = spec
+        self.clock: Final = clock or loop_clock()
+        self._listener = listener or PoolListener()
+        self._max_attempts = max_attempts
+        self._lock = allocate_lock()
+        self._rotation = Rotation(self.spec.policy, chance)
+        self._budget = RetryBudget(self.clock.monotonic())
+        self._queue = Queue() if queue is None else queue
+        self._key_of = key_of(self.spec.policy)
+        self._serving_queue = False
+        self._serve_again = False
+
+    def __len__(self) -> int:
+        return len(self._rotation.members)
+
+    def __repr__(self) -> str:
+        return f"<Pool of {[*self._rotation.members]}>"
+
+    # Coming and going.
+
+    def put(self, id_: str, engine: Engine, spec: InstanceSpec = ORDINARY) -> None:
+        """Add an instance, or tell news of it; with the same endpoint it keeps its health."""
+        endpoint = spec.endpoint or _endpoint_of(engine)
+        with self._lock:
+            self._rotation.put(id_, engine, spec, endpoint, self.clock.monotonic())
+        self._membership_changed()
+
+    def drop(self, id_: str) -> bool:
+        """Remove an instance, if there is one of that id; its requests in flight go on."""
+        with self._lock:
+            dropped = self._rotation.drop(id_) is not None
+        self._membership_changed()
+        return dropped
+
+    def configure(self, spec: ModelSpec) -> None:
+        """Work by ``spec`` from the next request on."""
+        if spec == self.spec:
+            return
+        with self._lock:
+            if spec.policy != self.spec.policy:
+                self._rotation.use(spec.policy)
+                self._key_of = key_of(spec.policy)
+            self.spec = spec
+
+    @property
+    def serving(self) -> int:
+        """How many instances take new requests, as far as they say themselves."""
+        return self._rotation.serving
+
+    def __contains__(self, id_: object) -> bool:
+        return id_ in self._rotation.members
+
+    def opened(self) -> None:
+        """The registry has this pool from now on; the listener is told."""
+        self._listener.pool_opened(self)
+
+    def closed(self) -> None:
+        """The registry has let go of this pool; requests in flight go on."""
+        self._listener.pool_closed(self)
+
+    def view(self) -> PoolView:
+        """How every instance is just now. Looks at all of them, so not for each request."""
+        with self._lock:
+            members = [*self._rotation.members.values()]
+        now = self.clock.monotonic()
+        return PoolView(
+            self.model, self.kind, tuple(view_of(each, now) for each in members), len(self._queue)
+        )
+
+    # Answering.
+
+    def start(self, request: EngineRequest, sink: Sink, context: Context) -> None:
+        """Have an instance answer.
+
+        Raises ``EngineUnavailable`` (503) without instances, ``EngineBusy`` (429) when every
+        instance and the queue are full. Whatever else happens is told to ``sink``.
+        """
+        key = "" if self._key_of is None else self._key_of(request, context)
+        exchange = Exchange(self, request, sink, context, key)
+        if context.token.cancelled:
+            sink.fail(Cancelled("the request was cancelled"))
+            return
+        exchange.open()
+        with self._lock:
+            self._budget.asked()
+        refusal = self._admit(exchange)
+        if refusal is not None:
+            exchange.give_up(refusal)
+
+    def _admit(self, exchange: Exchange) -> EngineError | None:
+        """Find a member for ``exchange``, or have it wait for one; else say why not."""
+        now = self.clock.monotonic()
+        waiter: Waiter | None = None
+        with self._lock:
+            rotation = self._rotation
+            member = rotation.take(now, exchange.key, exchange.tried)
+            if member is None:
+                if not rotation.has_other(exchange.tried):
+                    return _nobody(self.model)
+                if not self._queue.full:
+                    waiter = self._queue.join(exchange, now)
+        if member is not None:
+            exchange.ask(member)
+        elif waiter is not None:
+            self._wait(waiter)
+        else:
+            self._listener.waited(Waited(self.model, 0.0, "full"))
+            return _busy(self.model)
+        return None
+
+    # Called by exchanges.
+
+    def give_back(self, member: Member, treatment: Treatment) -> None:
+        """An attempt at ``member`` ended so; whoever waits may have its place."""
+        now = self.clock.monotonic()
+        with self._lock:
+            turn = self._rotation.release(member, treatment, now)
+        if turn is not None:
+            self._tell_turn(turn, treatment)
+        if self._queue:
+            self._serve_queue()
+
+    def won(self, attempt: Attempt, *, hedged: bool) -> None:
+        """``attempt`` has begun to answer."""
+
+    def retry(self, exchange: Exchange, failed: Member, treatment: Treatment) -> bool:
+        """Have another instance answer after ``failed`` did not; False if that must not be."""
+        if not treatment.retry or exchange.over or len(exchange.tried) >= self._max_attempts:
+            return False
+        now = self.clock.monotonic()
+        with self._lock:
+            if not self._rotation.has_other(exchange.tried):
+                return False
+            allowed = self._budget.take(now)
+        self._listener.retried(Retried(self.model, failed.id, treatment.kind, allowed))
+        return allowed and self._admit(exchange) is None
+
+    def leave(self, exchange: Exchange) -> None:
+        """``exchange`` is over: it waits no more."""
+        if not self._queue:
+            return
+        with self._lock:
+            waiter = self._queue.leave(exchange)
+        if waiter is not None:
+            self._waited(waiter, "left")
+
+    # The queue.
+
+    def _membership_changed(self) -> None:
+        """Serve those who wait; tell them at once if there is nobody left to wait for."""
+        if not self._queue:
+            return
+        with self._lock:
+            hopeless = [] if self._rotation.serving else [each.exchange for each in self._queue]
+        for exchange in hopeless:
+            self._expire(exchange, _nobody(self.model))
+        self._serve_queue()
+
+    def _wait(self, waiter: Waiter) -> None:
+        exchange, busy = waiter.exchange, _busy(self.model)
+        waiter.timer = self.clock.call_later(
+            self._queue.timeout, lambda: self._expire(exchange, busy)
+        )
+        if exchange.over:  # its client left while it joined
+            self.leave(exchange)
+
+    def _expire(self, exchange: Exchange, error: EngineError) -> None:
+        with self._lock:
+            waiter = self._queue.leave(exchange)
+        if waiter is not None:
+            self._waited(waiter, "expired")
+            exchange.give_up(exchange.last_error or error)
+
+    def _serve_queue(self) -> None:
+        """Give room that came to those who wait.
+
+        NOTE: an engine may end a request while it is started here, which calls this again: the
+        inner call leaves the work to the outer one, or a queue would be as deep as the stack.
+        """
+        with self._lock:
+            self._serve_again = True
+            if self._serving_queue:
+                return
+            self._serving_queue = True
+        while True:
+            with self._lock:
+                served = self._next_served()
+                if served is None and not self._serve_again:
+                    self._serving_queue = False
+                    return
+                self._serve_again = False
+            if served is not None:
+                waiter, member = served
+                self._waited(waiter, "served")
+                waiter.exchange.ask(member)
+
+    def _next_served(self) -> tuple[Waiter, Member] | None:
+        now = self.clock.monotonic()
+        for waiter in self._queue:
+            tried = waiter.exchange.tried
+            member = self._rotation.take(now, waiter.exchange.key, tried)
+            if member is not None:
+                self._queue.leave(waiter.exchange)
+                return waiter, member
+            if not tried:
+                return None
+        return None
+
+    def _waited(self, waiter: Waiter, outcome: str) -> None:
+        if waiter.timer is not None:
+            waiter.timer.cancel()
+        seconds = self.clock.monotonic() - waiter.since
+        self._listener.waited(Waited(self.model, seconds, outcome))
+
+    def _tell_turn(self, turn: Turn, treatment: Treatment) -> None:
+        member = turn.member
+        facts = {"model": self.model, "instance": member.id}
+        if turn.opened:
+            self._listener.ejected(Ejected(self.model, member.id, treatment.kind, turn.seconds))
+            facts |= {"kind": treatment.kind, "seconds": f"{turn.seconds:.1f}"}
+            _log.warning("instance ejected", extra=facts)
+        else:
+            self._listener.readmitted(Readmitted(self.model, member.id))
+            _log.info("instance readmitted", extra=facts)
+
+
+def _endpoint_of(engine: Engine) -> str:
+    """Where ``engine`` relays to; for one in this process, which object it is."""
+    url = getattr(engine, "url", None)
+    return url if isinstance(url, str) else f"{type(engine).__name__} at {id(engine):#x}"
+
+
+def _nobody(model: str) -> EngineError:
+    return EngineUnavailable(
+        f"no instance serves {model!r} just now", status=503, retry_after=_RETRY_AFTER
+    )
+
+
+def _busy(model: str) -> EngineError:
+    return EngineBusy(
+        f"every instance of {model!r} is busy; try again soon", retry_after=_RETRY_AFTER
+    )

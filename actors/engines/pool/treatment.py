@@ -1,0 +1,92 @@
+"""What a failure before the first byte means: one table. Pure.
+
+Whether another instance may be asked, how much it tells against the health of the instance
+(points, see ``breaker``), whether the instance wants to be left alone for a moment, and the word
+for it in metrics and listings. The first row that matches counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from actors.engines.errors import EngineError, EngineTimeout, EngineUnavailable
+from actors.engines.pool.breaker import LIMIT
+from actors.supervision.errors import Cancelled
+
+__all__ = ["SUCCESS", "Treatment", "treatment_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What to do about one failure; ``kind`` is its name, one of a handful."""
+
+    kind: str
+    retry: bool
+    harm: int = 0
+    pause: bool = False
+
+
+SUCCESS: Final = Treatment("", retry=False)
+
+
+def treatment_of(error: BaseException) -> Treatment:
+    """The treatment of ``error``; whatever is no ``EngineError`` is an engine's own defect."""
+    return next(treatment for matches, treatment in _TABLE if matches(error))
+
+
+def _is(*classes: type[BaseException]) -> Callable[[BaseException], bool]:
+    return lambda error: isinstance(error, classes)
+
+
+def _status(*statuses: int) -> Callable[[BaseException], bool]:
+    return lambda error: isinstance(error, EngineError) and error.status in statuses
+
+
+def _below_500(error: BaseException) -> bool:
+    return isinstance(error, EngineError) and error.status < 500
+
+
+def _caused_by(*classes: type[BaseException]) -> Callable[[BaseException], bool]:
+    """An unavailable engine, somewhere down whose chain of causes is one of ``classes``."""
+
+    def matches(error: BaseException) -> bool:
+        if not isinstance(error, EngineUnavailable):
+            return False
+        cause = error.__cause__
+        for _ in range(_DEPTH):
+            if cause is None:
+                return False
+            if isinstance(cause, classes):
+                return True
+            cause = cause.__cause__ or cause.__context__
+        return False
+
+    return matches
+
+
+_DEPTH: Final = 8
+"""Causes looked through: libraries wrap an OSError two or three times."""
+
+_TABLE: Final[tuple[tuple[Callable[[BaseException], bool], Treatment], ...]] = (
+    # Nobody waits any more: says nothing about the instance.
+    (_is(Cancelled), Treatment("cancelled", retry=False)),
+    # Busy is not broken.
+    (_status(429), Treatment("busy", retry=True, pause=True)),
+    # The client's mistake is the same everywhere, and finding it takes a healthy instance.
+    (_below_500, Treatment("rejected", retry=False)),
+    (_status(501), Treatment("unsupported", retry=False)),
+    # Loading, or draining: it says so itself, so it may be sooner back than a broken one.
+    (_status(503), Treatment("not_ready", retry=True, harm=1)),
+    # A hang takes the client's time each time: two are enough.
+    (_is(EngineTimeout), Treatment("timeout", retry=True, harm=(LIMIT + 1) // 2)),
+    # Nobody listens: one is enough.
+    (_caused_by(ConnectionRefusedError), Treatment("connect", retry=True, harm=LIMIT)),
+    # Cut off: two in a row, because one may be a keep-alive connection that was just closed.
+    (_caused_by(OSError), Treatment("reset", retry=True, harm=(LIMIT + 1) // 2)),
+    (_is(EngineUnavailable), Treatment("unavailable", retry=True, harm=1)),
+    (_is(EngineError), Treatment("failed", retry=True, harm=1)),
+    # A defect of an in-process engine, perhaps of this one only.
+    (_is(BaseException), Treatment("crashed", retry=True, harm=1)),
+)
