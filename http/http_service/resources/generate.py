@@ -14,6 +14,7 @@ import falcon
 
 from actors.engines.contract import Context, Engine, EngineRequest, Kind
 from actors.registry.errors import ModelNotFound
+from actors.registry.route import Route
 from http_service.call import Call
 from http_service.detach import Answer, detacher
 from http_service.errors import BodyTooLarge, Draining
@@ -66,12 +67,13 @@ class GenerateResource:
         body = parse_json(raw)
         checked = self._validate(body)
         timeout = request_timeout_from(req.get_header(TIMEOUT_HEADER))
-        engine = self._find_engine(body)
-        call = self._open(req, body, timeout, known=engine is not None)
+        route = self._find_route(body)
+        call = self._open(req, body, timeout, route)
         try:
             valid = _sound(checked)
             request = EngineRequest(self._endpoint.kind, valid.model, valid.stream, body, raw)
-            exchange = _Exchange(req, resp, call, _found(engine, valid.model), request)
+            route = _found(route, valid.model)
+            exchange = _Exchange(req, resp, call, route.engine, route.readdress(request))
             if valid.stream:
                 self._stream(exchange, include_usage=valid.include_usage)
             else:
@@ -96,21 +98,25 @@ class GenerateResource:
         except InvalidValue as problem:
             return problem
 
-    def _find_engine(self, body: dict[str, Any]) -> Engine | None:
+    def _find_route(self, body: dict[str, Any]) -> Route | None:
         model = body.get("model")
         if not isinstance(model, str):
             return None
         try:
-            return self._services.state.get_engine(self._endpoint.kind, model)
+            return self._services.state.resolve(self._endpoint.kind, model)
         except ModelNotFound:
             return None
 
     def _open(
-        self, req: falcon.Request, body: dict[str, Any], timeout: float | None, *, known: bool
+        self,
+        req: falcon.Request,
+        body: dict[str, Any],
+        timeout: float | None,
+        route: Route | None,
     ) -> Call:
-        model = str(body.get("model"))
+        model = str(body.get("model")) if route is None else route.model
         guard = self._services.metrics.guard(
-            model if known else UNKNOWN_MODEL,
+            UNKNOWN_MODEL if route is None else model,
             self._endpoint.label,
             "stream" if body.get("stream") is True else "unary",
         )
@@ -186,7 +192,7 @@ def _sound(checked: ValidRequest | InvalidValue) -> ValidRequest:
     return checked
 
 
-def _found(engine: Engine | None, model: str) -> Engine:
-    if engine is None:
+def _found(route: Route | None, model: str) -> Route:
+    if route is None:
         raise ModelNotFound(model)
-    return engine
+    return route
