@@ -35,7 +35,7 @@ format: $(VENV)/.ready  ## Let ruff format and mend what it can.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.ready  ## Print CPU per request of the in-process echo model, unary and streamed.
+bench: $(VENV)/.ready  ## Print CPU per request and token, in process and relayed, beside stock Waitress (ARGS="--help").
 	$(BIN)/python -m tests.bench $(ARGS)
 
 bench-peers: $(VENV)/.ready  ## Measure beside other gateways; write docs/benchmarks/peers.md (downloads 800 MB once).
