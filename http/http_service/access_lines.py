@@ -1,4 +1,4 @@
-"""Access lines for a busy service: formatted at once, written together.
+"""Access lines for a busy service: taken at once, written together.
 
 Lines look like those of the other loggers (``actors.logs``). They are written by a thread of their
 own, a twentieth of a second later at most: one system call for all that came meanwhile.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import atexit
 import logging
+import re
 import threading
 import time
 from collections import deque
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Final, TextIO
 
 import orjson
@@ -30,7 +32,7 @@ class AccessLines:
     def __init__(self, stream: TextIO, log_format: str) -> None:
         self._stream = stream
         self._line = _json if log_format == "json" else _text
-        self._lines: deque[str] = deque()
+        self._records: deque[tuple[AccessRecord, float]] = deque()
         self._waiting = threading.Event()
         self._writing = threading.Lock()
         threading.Thread(target=self._run, name="access-log", daemon=True).start()
@@ -38,14 +40,15 @@ class AccessLines:
 
     def write(self, record: AccessRecord) -> None:
         """Take one record."""
-        self._lines.append(self._line(record, time.time()))
+        self._records.append((record, time.time()))
         if not self._waiting.is_set():
             self._waiting.set()
 
     def flush(self) -> None:
         """Write what waits, now. Idempotent."""
         with self._writing:
-            lines = [self._lines.popleft() for _ in range(len(self._lines))]
+            taken = [self._records.popleft() for _ in range(len(self._records))]
+            lines = [self._line(record, when) for record, when in taken]
             if lines:
                 self._stream.write("".join(lines))
                 self._stream.flush()
@@ -72,16 +75,37 @@ def _json(record: AccessRecord, now: float) -> str:
 
 
 def _text(record: AccessRecord, now: float) -> str:
-    level = logging.getLevelName(record.level).lower()
-    told = " ".join(f"{key}={_value(value)}" for key, value in sorted(record.fields().items()))
-    return f"{_stamp(now)} [{level:<9}] {record.message} [{LOGGER}] {told}\n"
+    level = "warning  " if record.level == logging.WARNING else "info     "
+    # PERF: one pass, in the order of the names; a tenth of a request's CPU went into sorting them.
+    told = "".join(
+        [
+            f"{name}={value if value.__class__ is not str or _PLAIN(value) else ascii(value)} "
+            for name, value in zip(_NAMES, _VALUES(record), strict=True)
+            if value is not None
+        ]
+    )
+    return f"{_stamp(now)} [{level}] {record.message} [{LOGGER}] {told[:-1]}\n"
 
 
-def _value(value: object) -> str:
-    """``value`` as it stands in a line: quoted where it would break it."""
-    text = str(value)
-    return text if text.isprintable() and " " not in text else ascii(text)
+_NAMES: Final = tuple(sorted(AccessRecord._fields))
+_VALUES: Final = attrgetter(*_NAMES)
+_PLAIN: Final = re.compile(r"[!#-&(-~]*").fullmatch
+"""Text that breaks no line and needs no quotes."""
 
 
-def _stamp(now: float) -> str:
-    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+class _Stamp:
+    """The time of a line, in milliseconds; the second is made once."""
+
+    def __init__(self) -> None:
+        self._made = (0, "")
+
+    def __call__(self, now: float) -> str:
+        whole = int(now)
+        second, text = self._made
+        if second != whole:
+            text = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._made = (whole, text)
+        return f"{text}.{int((now - whole) * 1000):03d}Z"
+
+
+_stamp = _Stamp()

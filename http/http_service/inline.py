@@ -9,11 +9,9 @@ So nothing may have been counted or started before. Under any other WSGI server 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Final
 
-__all__ = ["NeedsWorker", "may_block", "never_blocking"]
+__all__ = ["NeedsWorker", "may_block", "set_inline"]
 
 
 class NeedsWorker(BaseException):
@@ -34,11 +32,6 @@ def may_block() -> bool:
     return not _here.inline
 
 
-@contextmanager
-def never_blocking() -> Generator[None]:
-    """Within the block, the calling thread may not wait."""
-    _here.inline = True
-    try:
-        yield
-    finally:
-        _here.inline = False
+def set_inline(inline: bool) -> None:  # noqa: FBT001  # a setter
+    """Say whether the calling thread may not wait from now on."""
+    _here.inline = inline

@@ -52,9 +52,9 @@ def waitress_settings(config: HttpServiceConfig) -> dict[str, Any]:
         "outbuf_overflow": 64 * UNSENT_LIMIT,
         # select() can't see a file descriptor from 1024 on.
         "asyncore_use_poll": True,
-        # One request of look-ahead keeps a busy connection readable, which is how the loop learns
-        # at once that a client has left while its engine is still silent.
-        "channel_request_lookahead": 1,
+        # No look-ahead: the poller tells of a client's leaving without reading on, and what was not
+        # read can't be half a request when the connection closes.
+        "channel_request_lookahead": 0,
         # SECURITY: no product name, no tracebacks, no trust in forwarded headers.
         "ident": None,
         "expose_tracebacks": False,
