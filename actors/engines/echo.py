@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from typing import Any, Final
 
@@ -45,7 +45,7 @@ class EchoEngine:
             return
         # PERF: without a delay there is nothing to wait for. A thread hop would cost more than the
         # answer (microseconds a chunk, and their number is bounded), so the caller pushes it.
-        for chunk, tokens in self._speak(request, context):
+        for chunk, tokens in self._speak(request, context, whole=not request.stream):
             if context.token.cancelled:
                 break
             sink.push(chunk, tokens)
@@ -61,8 +61,10 @@ class EchoEngine:
                 return
             yield chunk
 
-    def _speak(self, request: EngineRequest, context: Context) -> Iterator[tuple[Chunk, int]]:
-        """Each chunk with its number of tokens."""
+    def _speak(
+        self, request: EngineRequest, context: Context, *, whole: bool = False
+    ) -> Iterator[tuple[Chunk, int]]:
+        """Each chunk with its number of tokens; ``whole``: a choice's text in one chunk."""
         answer = plan(request.kind, request.body)
         head: dict[str, Any] = {
             "id": f"{_ID_PREFIX[request.kind]}{context.request_id or next(self._serial)}",
@@ -70,7 +72,8 @@ class EchoEngine:
             "created": int(self._now()),
             "model": request.model,
         }
-        spoken = _chat_choices(answer) if request.kind is Kind.CHAT else _text_choices(answer)
+        choices = _chat_choices if request.kind is Kind.CHAT else _text_choices
+        spoken = choices(answer, whole=whole)
         for choice, tokens in spoken:
             yield {**head, "choices": [choice]}, tokens
         yield {**head, "choices": [], "usage": _usage(answer)}, 0
@@ -80,11 +83,15 @@ class EchoEngine:
         return self._delayed.close(timeout)
 
 
-def _chat_choices(answer: Plan) -> Iterator[tuple[dict[str, Any], int]]:
+def _pieces(tokens: Sequence[str], *, whole: bool) -> Iterable[tuple[str, int]]:
+    return [("".join(tokens), len(tokens))] if whole else [(token, 1) for token in tokens]
+
+
+def _chat_choices(answer: Plan, *, whole: bool) -> Iterator[tuple[dict[str, Any], int]]:
     for index, choice in enumerate(answer.choices):
         yield _chat(index, {"role": "assistant", "content": ""}), 0
-        for token in choice.tokens:
-            yield _chat(index, {"content": token}), 1
+        for text, tokens in _pieces(choice.tokens, whole=whole):
+            yield _chat(index, {"content": text}), tokens
         yield _chat(index, {}, choice.finish), 0
 
 
@@ -92,10 +99,10 @@ def _chat(index: int, delta: dict[str, Any], finish: str | None = None) -> dict[
     return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
 
 
-def _text_choices(answer: Plan) -> Iterator[tuple[dict[str, Any], int]]:
+def _text_choices(answer: Plan, *, whole: bool) -> Iterator[tuple[dict[str, Any], int]]:
     for index, choice in enumerate(answer.choices):
-        for token in choice.tokens:
-            yield _text(index, token), 1
+        for text, tokens in _pieces(choice.tokens, whole=whole):
+            yield _text(index, text), tokens
         yield _text(index, "", choice.finish), 0
 
 

@@ -13,6 +13,8 @@ from actors.engines.errors import EngineRejected
 
 __all__ = ["MAX_CHOICES", "MAX_TOKENS", "Choice", "Plan", "plan"]
 
+# Characters of a text whose tokens are counted as a list.
+LISTED: Final = 64 * 1024
 # Tokens of one answer, over all its choices: a 45 MiB prompt must not become millions of chunks.
 MAX_TOKENS: Final = 65_536
 # Choices of one answer: each costs two chunks beside its tokens.
@@ -77,6 +79,9 @@ def _choice(text: str, stops: list[str], limit: int) -> Choice:
 
 
 def _count(text: str) -> int:
+    # PERF: a list of the tokens is made in C; of a long text it would be too long.
+    if len(text) <= LISTED:
+        return len(_TOKEN.findall(text))
     return sum(1 for _ in _TOKEN.finditer(text))
 
 

@@ -7,8 +7,7 @@ OpenAI's clients read them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import orjson
 
@@ -23,8 +22,7 @@ DONE: Final = b"data: [DONE]\n\n"
 _COMPLETION_TOKENS: Final = re.compile(rb'"completion_tokens"\s*:\s*([0-9]{1,15})\s*[,}]')
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One chunk, ready for the socket.
 
     ``data`` is empty where the client gets nothing of it. ``comment`` tells a keep-alive from an

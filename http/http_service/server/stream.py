@@ -45,6 +45,8 @@ class ResponseStream:
         self._include_usage = include_usage
         self._lock: Final = threading.Lock()
         self._frames: list[bytes] = []
+        self._tokens = 0
+        self._usage: int | None = None
         self._held_back = False
         self._waiting: Callable[[], object] | None = None
         self._wake: Callable[[], object] = _nobody
@@ -57,15 +59,15 @@ class ResponseStream:
             return
         self.heard = time.monotonic()
         frame = encode(chunk, include_usage=self._include_usage)
-        if tokens > 0:
-            self._guard.saw_tokens(tokens)
         if frame.completion_tokens is not None:
-            self._guard.saw_usage(frame.completion_tokens)
+            self._usage = frame.completion_tokens
         if not frame.data:
             return
         with self._lock:
             if self.ended:
                 return
+            if tokens > 0:
+                self._tokens += tokens
             self._frames.append(frame.data)
             self.size += len(frame.data)
             if tokens > 0 or self._held_back:
@@ -106,15 +108,27 @@ class ResponseStream:
         self._wake = wake
 
     def take(self) -> bytes:
-        """Every event that is ready, joined; an engine that waits for room may go on."""
+        """Every event that is ready, joined; an engine that waits for room may go on.
+
+        PERF: tokens are counted here, all that came since the last time in one step.
+        """
         with self._lock:
             frames, self._frames = self._frames, []
+            tokens, self._tokens = self._tokens, 0
             self.size = 0
-        self._resume_engine()
+            waiting, self._waiting = self._waiting, None
+        if tokens:
+            self._guard.saw_tokens(tokens)
+        if self._usage is not None:
+            self._guard.saw_usage(self._usage)
+        if waiting is not None:
+            waiting()
         return frames[0] if len(frames) == 1 else b"".join(frames)
 
     def abandon(self) -> None:
-        """Nobody reads any more: whatever comes now is dropped."""
+        """Nobody reads any more: whatever comes now is dropped; what came is still counted."""
+        if self._tokens or self._frames:
+            self.take()
         with self._lock:
             self.ended = True
             self._frames.clear()

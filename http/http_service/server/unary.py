@@ -33,6 +33,7 @@ class UnaryAnswer:
         self._fold = fold
         self._lock = threading.Lock()
         self._body = b""
+        self._tokens = self._counted = 0
         self._wake: Callable[[], object] = _nobody
 
     def push(self, chunk: Chunk, tokens: int = 1) -> None:
@@ -43,11 +44,15 @@ class UnaryAnswer:
                 if self.ended:
                     return
                 self._fold.add(chunk)
+                first = self._tokens == 0
+                self._tokens += max(tokens, 0)
         except Exception as error:  # noqa: BLE001  # an engine's malformed chunk must not kill its thread
             self.fail(error)
             return
-        if tokens > 0:
+        # PERF: the first one tells how long the client would have waited; the rest is one sum.
+        if first and tokens > 0:
             self._guard.saw_tokens(tokens)
+            self._counted = tokens
 
     def has_room(self, when_room: Callable[[], object]) -> bool:
         """Always: an answer that is folded waits for its end, not for its client."""
@@ -80,6 +85,8 @@ class UnaryAnswer:
     def take(self) -> bytes:
         """The answer, once; its usage is counted with it."""
         body, self._body = self._body, b""
+        if self._tokens > self._counted:
+            self._guard.saw_tokens(self._tokens - self._counted)
         tokens = self._fold.completion_tokens
         if tokens is None:
             tokens = usage_of_answer(body)
