@@ -105,11 +105,16 @@ def test_any_texts_are_counted_as_decoding_counts_them(said: list[str]) -> None:
     assert run == (len(batch), sum(map(tokens_in, chunks)))
 
 
+def numbered(number: int) -> bytes:
+    """A token whose event differs from others."""
+    return event({**token("a"), "id": number})
+
+
 pieces = st.lists(
     st.one_of(
-        st.builds(lambda text: event(token(text)), texts),
+        texts.map(token).map(event),
         st.sampled_from([event(FINISH), event(USAGE), b": ping\n\n", b"\n", b"data: [DONE]\n\n"]),
-        st.builds(lambda n: event({**token("a"), "id": n}), st.integers(0, 3)),
+        st.integers(0, 3).map(numbered),
         st.just(event(token("a")).replace(b"\n", b"\r\n")),
     ),
     max_size=15,
