@@ -146,7 +146,8 @@ class Exchange:
         if link.used and not self._heard:
             self._redial()
             return
-        link.reader.end()
+        if error is None:  # a reset, or TLS without its goodbye, is no end of an answer
+            link.reader.end()
         try:
             if link.reader.complete and self._body is not None:
                 self._complete(self._body)

@@ -1,0 +1,167 @@
+"""What is recognised without decoding is exactly what decoding would have found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.engines.sse_events import EventKind, read_event
+from actors.engines.sse_frames import split_events
+from actors.engines.sse_runs import EventShape, learn
+from actors.engines.tokens import tokens_in
+from actors.engines.upstream_stream import StreamRelay
+from tests.engines.recording import RecordingSink
+from tests.engines.subjects import FINISH, USAGE, event, token
+
+
+def shape_of(chunk: dict[str, Any]) -> EventShape | None:
+    return learn(event(chunk), chunk)
+
+
+def known(chunk: dict[str, Any]) -> EventShape:
+    shape = shape_of(chunk)
+    assert shape is not None
+    return shape
+
+
+def delta(**fields: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": fields, "finish_reason": None}]}
+
+
+SIMPLE: dict[str, dict[str, Any]] = {
+    "a token": token("a"),
+    "reasoning": delta(reasoning_content="hm"),
+    "text": {"choices": [{"index": 0, "text": "a", "finish_reason": None}]},
+    "a null usage": {**token("a"), "usage": None},
+    "a role and a token": delta(role="assistant", content="a"),
+    "a text in another alphabet": token("日本"),
+}
+
+
+@pytest.mark.parametrize("chunk", SIMPLE.values(), ids=SIMPLE)
+def test_a_token_among_unchanging_fields_has_a_shape(chunk: dict[str, Any]) -> None:
+    run = known(chunk).run(event(chunk) * 3 + event(FINISH), 0)
+    assert run == (3 * len(event(chunk)), 3)
+
+
+NOT_SIMPLE: dict[str, dict[str, Any]] = {
+    "a role": delta(role="assistant", content=""),
+    "two outputs": delta(content="a", reasoning_content="b"),
+    "a tool call": delta(tool_calls=[{"index": 0}]),
+    "content that is no string": delta(content=["a"]),
+    "a finish": {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}]},
+    "two choices": {"choices": [*token("a")["choices"], *token("b")["choices"]]},
+    "usage": {**token("a"), "usage": {"completion_tokens": 1}},
+    "the same name elsewhere": {**token("a"), "extra": {"content": "b"}},
+    "no choices": {"choices": []},
+    "strange choices": {"choices": [None]},
+}
+
+
+@pytest.mark.parametrize("chunk", NOT_SIMPLE.values(), ids=NOT_SIMPLE)
+def test_whatever_is_not_so_simple_has_none(chunk: dict[str, Any]) -> None:
+    assert shape_of(chunk) is None
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":null}],"c\\u006fntent":1}\n\n',
+        b'data: {"choices":\ndata: [{"delta":{"content":"a"},"finish_reason":null}]}\n\n',
+        b': x\ndata: {"choices":[{"delta":{"content":"a"},"finish_reason":null}]}\n\n',
+    ],
+)
+def test_an_event_that_can_be_read_in_two_ways_has_none(raw: bytes) -> None:
+    assert learn(raw, read_event(raw).chunk) is None
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        b'"', b"\\", b"\n", b"\x00", b"\\x", b"\\u12", b"\\ud83d", b"\xff", b'","x":"', b"\r\n",
+    ],
+)  # fmt: skip
+def test_what_is_no_string_is_never_recognised(inside: bytes) -> None:
+    shape = known(token("a"))
+    assert shape.run(shape.before + inside + shape.after, 0) is None
+    many = shape.before + b"a" + shape.seam + inside + shape.seam + b"b" + shape.after
+    run = shape.run(many, 0)
+    assert run is None or run.end == len(shape.before + b"a" + shape.after)
+
+
+texts = st.text(max_size=6) | st.sampled_from(
+    ["", '"', "\\", "\n", '"}', '{"content":"x"}', "\u2028"]
+)
+
+
+@given(st.lists(texts, min_size=1, max_size=8))
+def test_any_texts_are_counted_as_decoding_counts_them(said: list[str]) -> None:
+    chunks = [token(text) for text in said]
+    batch = b"".join(map(event, chunks))
+    run = known(token("a")).run(batch, 0)
+    assert run == (len(batch), sum(map(tokens_in, chunks)))
+
+
+def numbered(number: int) -> bytes:
+    """A token whose event differs from others."""
+    return event({**token("a"), "id": number})
+
+
+pieces = st.lists(
+    st.one_of(
+        texts.map(token).map(event),
+        st.sampled_from([event(FINISH), event(USAGE), b": ping\n\n", b"\n", b"data: [DONE]\n\n"]),
+        st.integers(0, 3).map(numbered),
+        st.just(event(token("a")).replace(b"\n", b"\r\n")),
+    ),
+    max_size=15,
+)
+
+
+@given(pieces, st.lists(st.integers(0, 900), max_size=5))
+def test_a_stream_is_relayed_as_if_each_event_were_decoded(
+    events: list[bytes], cuts: list[int]
+) -> None:
+    whole = b"".join(events)
+    sink, expected, tokens = RecordingSink(), b"", 0
+    relay = StreamRelay(sink, raw=True)
+    edges = [0, *sorted(cuts), len(whole)]
+    for index, start in enumerate(edges[:-1]):
+        relay.feed(whole[start : edges[index + 1]])
+    for each in split_events(whole):
+        read = read_event(each)
+        if read.kind is EventKind.DONE:
+            break
+        expected += each
+        tokens += tokens_in(each)
+    said = b"".join(chunk for chunk in sink.chunks if isinstance(chunk, bytes))
+    assert said.split() == expected.split()  # but for blank lines between events
+    assert sum(sink.tokens) == tokens
+    assert sink.tokens == [tokens_in(chunk) for chunk in sink.chunks]
+
+
+def test_comments_and_usage_go_alone_and_the_rest_together() -> None:
+    sink = RecordingSink()
+    two = event(token("a")) + event(token("b"))
+    StreamRelay(sink, raw=True).feed(b": ping\n\n" + two + event(FINISH) + event(USAGE))
+    assert sink.chunks == [b": ping\n\n", two + event(FINISH), event(USAGE)]
+    assert sink.tokens == [0, 2, 0]
+
+
+def test_a_stream_whose_events_all_differ_is_counted_too() -> None:
+    sink = RecordingSink()
+    relay = StreamRelay(sink, raw=True)
+    for number in range(50):
+        relay.feed(event({**token("a"), "created": number}))
+    assert sum(sink.tokens) == 50
+
+
+def test_what_a_client_could_not_read_after_a_run_fails_after_the_run() -> None:
+    sink = RecordingSink()
+    run = event(token("a")) * 3
+    with pytest.raises(Exception, match="can't be read"):
+        StreamRelay(sink, raw=True).feed(run + b"data: {oops\n\n")
+    assert (sink.chunks, sink.tokens) == ([run], [3])
