@@ -40,7 +40,7 @@ def changed_service(_self: object, request: object) -> None:
 
 
 CHANGES: list[tuple[Any, str, Any, str]] = [
-    (HTTPChannel, "service", changed_service, "channel.service is (request), not ()"),
+    (HTTPChannel, "service", changed_service, "channel.service is (request: 'object'), not ()"),
     (WSGITask, "finish", None, "task.finish is NoneType, not ()"),
     (HTTPChannel, "will_close", 0, "channel.will_close is int, not bool"),
     (TcpWSGIServer, "channel_class", "gone", "server.channel_class is str, not type"),
