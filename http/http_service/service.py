@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final, Self
 
 from actors.supervision import CancellationToken, Child, Exit, Supervisor
+from http_service.api_keys import ApiKeys
 from http_service.app import WsgiApp, build_app
 from http_service.builder import HttpServiceConfigBuilder
 from http_service.components import Component
@@ -39,7 +40,7 @@ class HttpService:
     Alone: :meth:`run` and :meth:`spawn`. In a tree: :meth:`child`. As a plain WSGI application
     under another server: :attr:`app`. Without ``manager`` it makes one of its own, with metrics
     under ``config.metrics_prefix``, and :meth:`close` closes it. ``components`` are what readiness
-    depends on.
+    depends on. Raises :class:`ConfigError` for an API key file that can't be used.
     """
 
     def __init__(
@@ -49,6 +50,9 @@ class HttpService:
         components: Sequence[Component] = (),
     ) -> None:
         self.config: Final = config or HttpServiceConfig()
+        # Read first: what is wrong with it must leave no manager behind.
+        path = self.config.api_key_file
+        keys = ApiKeys(path) if path else None
         self._own_manager = manager is None
         self._manager = manager or ModelManager(
             metrics=Metrics(self.config.metrics_prefix), ask_timeout=self.config.ask_timeout
@@ -64,6 +68,7 @@ class HttpService:
                 components=tuple(components),
                 routes=tuple(enabled_routes(self.config)),
                 lifecycle=self._lifecycle,
+                keys=keys,
                 inflight=self._inflight,
             )
         )
