@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 
 __all__ = [
     "byte_count",
+    "count",
     "engine",
     "etcd_root",
     "etcd_url",
@@ -102,6 +103,13 @@ def byte_count(text: str) -> int:
     if match is None or int(match[1]) == 0:
         raise ValueError(f"{text!r} is not a size: give bytes above 0, as in 1048576, 512k or 45m")
     return int(match[1]) * _UNITS[match[2]]
+
+
+def count(text: str) -> int:
+    """How many: a whole number, 0 or more, below a million."""
+    if not text.isascii() or not text.isdigit() or len(text) > len("999999"):
+        raise ValueError(f"{text!r} is not a count: give a whole number from 0 to 999999")
+    return int(text)
 
 
 def etcd_url(text: str) -> str:

@@ -162,6 +162,7 @@ def _http_config(settings: ServeSettings) -> HttpServiceConfig:
         metrics_prefix=settings.metrics_prefix,
         body_limit=settings.body_limit,
         drain_timeout=settings.drain_timeout,
+        connections_per_address=settings.connections_per_address,
         api_key_file=settings.api_key_file,
         open_probes=settings.open_probes == "yes",
     )

@@ -119,6 +119,13 @@ class ServeSettings:
         "yes|no",
         "with --api-key-file: whether /live, /ready, /health and /metrics answer without a key",
     )
+    connections_per_address: int = _setting(
+        0,
+        checks.count,
+        "COUNT",
+        "connections that one client address may have open; 0 is no limit, as behind a proxy all "
+        "come from its address",
+    )
     metrics_prefix: str = _setting(
         "callboard_frontend",
         checks.metrics_prefix,

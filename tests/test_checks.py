@@ -40,6 +40,9 @@ ACCEPTED: list[tuple[Callable[[str], Any], str, Any]] = [
     (checks.engine, "echo", "echo=echo"),
     (checks.engine, "echo=parrot", "echo=parrot"),
     (checks.one_of("text", "json"), "json", "json"),
+    (checks.count, "0", 0),
+    (checks.count, "999999", 999_999),
+    (checks.file_path, "keys/of team.txt", "keys/of team.txt"),
 ]
 
 REFUSED: list[tuple[Callable[[str], Any], str, str]] = [
@@ -48,6 +51,11 @@ REFUSED: list[tuple[Callable[[str], Any], str, str]] = [
     (checks.port, "http", "not a port"),
     (checks.port, "٨٠", "not a port"),
     (checks.port, "", "not a port"),
+    (checks.count, "-1", "whole number from 0 to 999999"),
+    (checks.count, "1000000", "not a count"),
+    (checks.count, "", "not a count"),
+    (checks.file_path, "", "not a path"),
+    (checks.file_path, "a\0b", "not a path"),
     (checks.host, "", "not an address"),
     (checks.host, "a b", "not an address"),
     (checks.host, "localhost:80", "give --host localhost --port 80"),

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import falcon
 
-from http_service.api_keys import ApiKeys, KeyCheck
+from http_service.api_keys import KeyCheck
 from http_service.middleware import RequestScope, answer_error
 from http_service.resources.services import Services
 
@@ -18,14 +18,12 @@ WsgiApp: TypeAlias = falcon.App[falcon.Request, falcon.Response]
 def build_app(services: Services) -> WsgiApp:
     """The application with ``services.routes``, and OpenAI's error shape for all that goes wrong.
 
-    With an API key file, every request needs one of its keys (see ``api_keys``). Raises
-    ``ValueError`` for two routes on one path (a mistake in the table), ``ConfigError`` for a key
-    file that can't be used.
+    With ``services.keys``, every request needs one of them (see ``api_keys``). Raises
+    ``ValueError`` for two routes on one path (a mistake in the table).
     """
     middleware: list[RequestScope | KeyCheck] = [RequestScope()]
-    config = services.config
-    if config.api_key_file:
-        middleware.append(KeyCheck(ApiKeys(config.api_key_file), open_probes=config.open_probes))
+    if services.keys is not None:
+        middleware.append(KeyCheck(services.keys, open_probes=services.config.open_probes))
     app = falcon.App(media_type=falcon.MEDIA_JSON, middleware=middleware)
     app.add_error_handler(Exception, answer_error)
     # Falcon handles its own HTTPError unless told otherwise: the most special class decides.

@@ -71,6 +71,10 @@ class HttpServiceConfigBuilder(Generic[Built]):
         """How many connections may be open at once."""
         return self._set("connection_limit", count)
 
+    def connections_per_address(self, count: int) -> Self:
+        """How many connections may be open at once from one address; 0 is no limit."""
+        return self._set("connections_per_address", count)
+
     def api_key_file(self, path: str) -> Self:
         """The file of the API keys that are let in, one a line."""
         return self._set("api_key_file", path)

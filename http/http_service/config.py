@@ -40,7 +40,9 @@ class HttpServiceConfig:
     ``engine_timeout``: the longest silence of an engine that is accepted, in seconds, before the
     first token and between two.
     ``idle_timeout``: seconds after which an idle keep-alive connection is closed.
-    ``connection_limit``: open connections beyond which new ones wait in the listen queue.
+    ``connection_limit``: open connections beyond which new ones are answered with 503 and closed.
+    ``connections_per_address``: the same for one client address (an IPv6 /64 counts as one); 0 is
+    no limit, because behind a load balancer all connections come from its address.
     ``api_key_file``: a file of API keys, one a line, re-read on change; "" lets everybody in.
     ``open_probes``: whether probes and metrics answer without a key.
 
@@ -63,6 +65,7 @@ class HttpServiceConfig:
     # request of theirs meets a connection that we are just closing.
     idle_timeout: int = 75
     connection_limit: int = 10_000
+    connections_per_address: int = 0
     api_key_file: str = ""
     open_probes: bool = True
 
@@ -114,6 +117,7 @@ _RULES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "engine_timeout": ("a number of seconds above 0", _is_seconds),
     "idle_timeout": ("a whole number of seconds, 1 or more", _is_int(1, 86_400)),
     "connection_limit": ("a whole number, 1 or more", _is_int(1, 1_000_000)),
+    "connections_per_address": ("a whole number, 0 or more", _is_int(0, 1_000_000)),
     "api_key_file": ("the path of a file, or empty", _is_path_or_empty),
     "open_probes": ("True or False", _is_bool),
 }

@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from actors.eventloop import EventLoop, shared_loop
 from actors.supervision import CancellationToken, Child, Exit, Strategy, Supervisor
+from http_service.api_keys import ApiKeys
 from http_service.app import WsgiApp, build_app
 from http_service.builder import HttpServiceConfigBuilder
 from http_service.components import Component
@@ -45,7 +46,8 @@ class HttpService:
     under another server: :attr:`app`. Without ``manager`` it makes one of its own, with metrics
     under ``config.metrics_prefix``, and :meth:`close` closes it. ``components`` are what readiness
     depends on. ``loop`` is the event loop that has all connections; the process's own by default,
-    which upstream engines use, too.
+    which upstream engines use, too. Raises :class:`ConfigError` for an API key file that
+    can't be used.
     """
 
     def __init__(
@@ -56,6 +58,9 @@ class HttpService:
         loop: EventLoop | None = None,
     ) -> None:
         self.config: Final = config or HttpServiceConfig()
+        # Read first: what is wrong with it must leave no manager behind.
+        path = self.config.api_key_file
+        keys = ApiKeys(path) if path else None
         self._own_manager = manager is None
         self._manager = manager or ModelManager(
             metrics=Metrics(self.config.metrics_prefix), ask_timeout=self.config.ask_timeout
@@ -72,6 +77,7 @@ class HttpService:
                 components=tuple(components),
                 routes=tuple(enabled_routes(self.config)),
                 lifecycle=self._lifecycle,
+                keys=keys,
                 inflight=self._inflight,
             )
         )

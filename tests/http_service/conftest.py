@@ -9,6 +9,7 @@ import pytest
 
 from actors.engines.echo import EchoEngine
 from http_service import HttpService, HttpServiceConfig
+from tests.http_service.leaks import leaks
 from tests.http_service.serving import Client, Running, running
 
 LOCAL = HttpServiceConfig(host="127.0.0.1", port=0, threads=8, drain_timeout=3.0)
@@ -20,6 +21,13 @@ def add_echo(service: HttpService) -> None:
     engine = EchoEngine()
     service.model_manager().add_chat_completions_model("echo", engine)
     service.model_manager().add_completions_model("echo", engine)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Every test here ends what it began: its threads, its sockets, its files."""
+    with leaks():
+        yield
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ BAD: list[tuple[str, Any]] = [
     ("idle_timeout", 0),
     ("idle_timeout", 1.5),
     ("connection_limit", 0),
+    ("connections_per_address", -1),
     ("api_key_file", None),
     ("api_key_file", "a\0b"),
     ("open_probes", "yes"),
@@ -113,6 +114,7 @@ def test_the_builder_sets_what_was_said_and_keeps_the_defaults() -> None:
         .engine_timeout(9.0)
         .idle_timeout(7)
         .connection_limit(11)
+        .connections_per_address(5)
         .api_key_file("keys.txt")
         .open_probes(False)
         .build()
@@ -130,6 +132,7 @@ def test_the_builder_sets_what_was_said_and_keeps_the_defaults() -> None:
         engine_timeout=9.0,
         idle_timeout=7,
         connection_limit=11,
+        connections_per_address=5,
         api_key_file="keys.txt",
         open_probes=False,
     )

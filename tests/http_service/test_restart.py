@@ -182,7 +182,8 @@ def own_loop() -> Iterator[EventLoop]:
     loop = EventLoop()
     yield loop
     loop.stop()
-    eventually(lambda: not loop.running, "the loop has ended")
+    eventually(lambda: loop._thread is None, "the loop's thread has ended")
+    loop.close()
 
 
 def die() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from http_service import HttpService
 from http_service.request_id import HEADER
-from http_service.server.limits import HEADER_LIMIT, waitress_settings
+from http_service.server.limits import HEADER_LIMIT, SPARE, waitress_settings
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.serving import (
     CHAT,
@@ -135,6 +135,24 @@ BAD_BYTES: list[tuple[str, bytes, int]] = [
     ("a bare line feed", b"GET / HTTP/1.1\r\nHost: x\nX: y\r\n\r\n", 400),
     ("two lengths", b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
     ("a signed length", b"POST / HTTP/1.1\r\nContent-Length: +4\r\n\r\n", 400),
+    ("no host", b"GET / HTTP/1.1\r\n\r\n", 400),
+    ("two hosts", b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
+    ("two keys", b"GET / HTTP/1.0\r\nAuthorization: x\r\nAuthorization: y\r\n\r\n", 400),
+    ("a folded header", b"GET / HTTP/1.1\r\nHost: x\r\nX: y\r\n z\r\n\r\n", 400),
+    ("a null byte", b"GET / HTTP/1.1\r\nHost: x\r\nX: \0\r\n\r\n", 400),
+    ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+    ("1.0 and a coding", b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    (
+        "a length and a coding",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        400,
+    ),
+    (
+        "chunked twice",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, chunked\r\n\r\n",
+        400,
+    ),
+    ("many headers", b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 100 + b"\r\n", 431),
     ("an unknown coding", b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
     (
         "a broken chunk",
@@ -272,4 +290,4 @@ def test_the_settings_use_no_temporary_files_and_name_no_product() -> None:
     assert settings["ident"] is None
     assert settings["expose_tracebacks"] is False
     assert settings["asyncore_use_poll"] is True
-    assert 0 < settings["connection_limit"] <= LOCAL.connection_limit
+    assert 0 < settings["connection_limit"] <= LOCAL.connection_limit + SPARE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from http_service.api_keys import ApiKeys
 from http_service.components import Component
 from http_service.config import HttpServiceConfig
 from http_service.inflight import InflightRequests
@@ -25,6 +26,7 @@ class Services:
     components: Sequence[Component] = ()
     routes: Sequence[Route] = ()
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    keys: ApiKeys | None = None
     inflight: InflightRequests = field(default_factory=InflightRequests)
 
     @property

@@ -22,8 +22,13 @@ SIZE_LINE_LIMIT: Final = 256
 TRAILER_LIMIT: Final = 4096
 """Bytes of trailer fields; they are read and dropped."""
 
-_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[\t\x20-\x7e\x80-\xff]*)?")
-_TRAILER: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
+CRLF: Final = b"\r\n"
+
+_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_QUOTED: Final = rb'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
+_EXTENSION: Final = rb";%b(?:=(?:%b|%b))?" % (_TOKEN, _TOKEN, _QUOTED)
+_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:%b)*" % _EXTENSION)
+_TRAILER: Final = re.compile(rb"%b:[\t\x20-\x7e\x80-\xff]*" % _TOKEN)
 
 
 class SizedBody:
@@ -121,11 +126,12 @@ class ChunkedBody:
         end = data.find(b"\n", position) + 1
         line = self._line + data[position : end or len(data)]
         self._line = line
-        if len(line) > _LINE_LIMITS[self._part]:
+        at_end = self._part is _Part.END
+        if len(line) > _LINE_LIMITS[self._part] or (at_end and not CRLF.startswith(line)):
             self.error = Refusal(400, "a chunk is malformed")
         elif end:
             self._line = b""
-            if line.endswith(b"\r\n"):
+            if line.endswith(CRLF):
                 _ON_LINE[self._part](self, line[:-2])
             else:
                 self.error = Refusal(400, "a chunk is malformed")

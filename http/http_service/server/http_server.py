@@ -12,11 +12,14 @@ from http_service.config import HttpServiceConfig
 from http_service.lifecycle import Lifecycle
 from http_service.server.drain import CUT_GRACE
 from http_service.server.serving import Serving
-from http_service.server.waitress_server import WORKER_STOP
 
 __all__ = ["Broken", "HttpServer", "LoopKeeper", "shutdown_time"]
 
 _log: Final = logging.getLogger("http_service.server")
+
+
+MARGIN: Final = 2.0
+"""Seconds for the loop to take notice, and for the workers to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Broken:
 
 def shutdown_time(config: HttpServiceConfig) -> float:
     """Seconds after which a server that was asked to stop has surely stopped."""
-    return config.drain_timeout + 2 * CUT_GRACE + WORKER_STOP + 1.0
+    return config.drain_timeout + 2 * CUT_GRACE + MARGIN
 
 
 class LoopKeeper(Supervised):

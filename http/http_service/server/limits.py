@@ -6,8 +6,10 @@ import resource
 from typing import Any, Final
 
 from http_service.config import HttpServiceConfig
+from http_service.server.admission import ConnectionCap
+from http_service.server.deadlines import Limits
 
-__all__ = ["LINGER_SECONDS", "waitress_settings"]
+__all__ = ["LINGER_SECONDS", "connection_cap", "deadlines", "waitress_settings"]
 
 KIB: Final = 1024
 
@@ -31,6 +33,10 @@ CLEANUP_INTERVAL: Final = 5
 RESERVED_FILES: Final = 64
 """File descriptors kept for everything that is no client: upstreams, logs, etcd."""
 
+SPARE: Final = 64
+"""Connections above our own cap before Waitress' own sets in, which would leave clients waiting
+without an answer: ours has to be met first."""
+
 LINGER_SECONDS: Final = 5.0
 """How long a refused upload is read and dropped, so that the client can read the refusal: closing
 at once would make the kernel reset the connection and discard our answer (RFC 9112, 9.6)."""
@@ -40,7 +46,7 @@ def waitress_settings(config: HttpServiceConfig) -> dict[str, Any]:
     """Waitress' adjustments for ``config``."""
     return {
         "threads": config.threads,
-        "connection_limit": min(config.connection_limit, _file_limit() - RESERVED_FILES),
+        "connection_limit": _connections(config) + SPARE,
         "channel_timeout": config.idle_timeout,
         "cleanup_interval": CLEANUP_INTERVAL,
         "max_request_header_size": HEADER_LIMIT,
@@ -63,6 +69,20 @@ def waitress_settings(config: HttpServiceConfig) -> dict[str, Any]:
     }
 
 
+def connection_cap(config: HttpServiceConfig) -> ConnectionCap:
+    """What counts the connections, and says which is one too many."""
+    return ConnectionCap(_connections(config), config.connections_per_address)
+
+
+def deadlines(config: HttpServiceConfig) -> Limits:
+    """How slow a client may be."""
+    return Limits(idle=config.idle_timeout)
+
+
+def _connections(config: HttpServiceConfig) -> int:
+    return min(config.connection_limit, _file_limit() - RESERVED_FILES - SPARE)
+
+
 def _file_limit() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(soft, 2 * RESERVED_FILES) if soft != resource.RLIM_INFINITY else 1 << 20
+    return max(soft, 4 * RESERVED_FILES) if soft != resource.RLIM_INFINITY else 1 << 20

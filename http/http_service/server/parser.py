@@ -59,6 +59,11 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
             self.expect_continue = False
         return taken
 
+    def refuse_late(self) -> None:
+        """Refuse what has come until now: the client was too slow (408)."""
+        self._refuse(408, "it took too long to arrive")
+        self.expect_continue = False
+
     def _receive_head(self, data: bytes) -> int:
         held = len(self.header_plus)
         seen = self.header_plus + data if held else data

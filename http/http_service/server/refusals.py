@@ -12,6 +12,7 @@ from http_service.errors import INTERNAL, ErrorReply, reply_for_status
 __all__ = ["Refusal", "refusal"]
 
 _MESSAGES: Final[Mapping[int, str]] = {
+    408: "The request took too long to arrive.",
     413: "The request body exceeds this service's limit.",
     431: "The request line and headers exceed this service's limit.",
     500: INTERNAL,

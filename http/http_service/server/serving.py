@@ -69,10 +69,8 @@ class Serving:
     def close(self) -> None:
         """End at once, whatever is being answered. Idempotent."""
         self.listener.close()
-        server = self._server
-        if server is not None:
+        if self._server is not None:
             self._on_loop(self._end)
-            server.join_workers()
 
     def _open(self, on_broken: Callable[[BaseException], None]) -> None:
         if self._server is None:

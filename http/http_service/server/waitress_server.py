@@ -28,10 +28,7 @@ from http_service.server.channel import Channel
 from http_service.server.limits import INLINE_BODY
 from http_service.server.socket_map import SocketMap
 
-__all__ = ["WORKER_STOP", "WaitressServer"]
-
-WORKER_STOP: Final = 1.0
-"""Seconds that workers get to notice, at the end, that their connections are closed."""
+__all__ = ["WaitressServer"]
 
 ACCEPT_BURST: Final = 64
 """Connections taken at once, before those that are open have their turn again."""
@@ -144,7 +141,7 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         return [*self.active_channels.values()]
 
     def close(self) -> None:
-        """Close every connection, and have the workers end."""
+        """Close every connection, and have the workers end as soon as they are done."""
         if self._closed:
             return
         self._closed = True
@@ -154,10 +151,7 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
             channel.cancel()
             channel.handle_close()
         wasyncore.dispatcher.close(self)
-
-    def join_workers(self) -> None:
-        """Wait, off the loop, until the workers have ended; :data:`WORKER_STOP` seconds at most."""
-        self.task_dispatcher.shutdown(cancel_pending=True, timeout=WORKER_STOP)
+        self.task_dispatcher.set_thread_count(0)
 
     def maintenance(self, now: float) -> None:
         """Close what was idle, or lingered, for too long."""

@@ -1,0 +1,1 @@
+"""Differential fuzzing: the same bytes through stock Waitress' request parser and through ours."""

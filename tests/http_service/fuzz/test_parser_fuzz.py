@@ -1,0 +1,99 @@
+"""Stock Waitress' verdict or a stricter one, and the same reading of what both accept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from waitress.parser import HTTPRequestParser
+
+from http_service.server.parser import Parser
+from tests.http_service.fuzz.compare import difference, run
+from tests.http_service.fuzz.inputs import FIELDS, LINES, Case, make_case
+
+CASES = 3000
+SEED = 20_260
+
+
+def test_ours_differs_from_stock_only_by_being_stricter() -> None:
+    for number in range(CASES):
+        case = make_case(Random(SEED + number))
+        assert difference(case) is None, (number, case.data, case.cuts)
+
+
+def test_the_cases_reach_every_verdict() -> None:
+    seen: Counter[int | None] = Counter()
+    stricter = 0
+    for number in range(CASES):
+        case = make_case(Random(SEED + number))
+        verdict = run(Parser, case.reads).refused
+        seen[verdict] += 1
+        stricter += verdict is not None and run(HTTPRequestParser, case.reads).refused is None
+
+    assert {None, 400, 413, 501, 505} <= set(seen)
+    assert seen[None] > CASES // 10
+    assert stricter > CASES // 20
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from(LINES),
+    st.lists(st.sampled_from(FIELDS), max_size=5),
+    st.binary(max_size=40),
+    st.lists(st.integers(1, 200), max_size=4),
+)
+def test_hypothesis_finds_no_difference_either(
+    line: bytes, fields: list[bytes], body: bytes, cuts: list[int]
+) -> None:
+    data = b"\r\n".join((line, *fields)) + b"\r\n\r\n" + body
+    case = Case(data, sorted(cut for cut in cuts if cut < len(data)))
+
+    assert difference(case) is None
+
+
+class _Mutant(Parser):
+    """Ours, about to get one defect each."""
+
+
+class LosesAHeader(_Mutant):
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        self.headers.pop("ACCEPT", None)
+
+
+class TakesTooMuch(_Mutant):
+    def received(self, data: bytes) -> int:
+        return len(data) if super().received(data) else 0
+
+
+class IsLenient(_Mutant):
+    def received(self, data: bytes) -> int:
+        taken = super().received(data)
+        if self.error is not None and self.error.code == 501:
+            self.error = None
+        return taken
+
+
+class ForgetsTheBody(_Mutant):
+    def get_body_stream(self) -> Any:
+        stream = super().get_body_stream()
+        stream.read(1)
+        return stream
+
+
+class SplitsWrongly(_Mutant):
+    def _receive_head(self, data: bytes) -> int:
+        if self.header_plus.endswith(b"\r"):
+            self.header_plus = self.header_plus[:-1]
+        return super()._receive_head(data)
+
+
+@pytest.mark.parametrize(
+    "mutant", [LosesAHeader, TakesTooMuch, IsLenient, ForgetsTheBody, SplitsWrongly]
+)
+def test_a_parser_with_a_defect_is_caught(mutant: type[Parser]) -> None:
+    assert any(difference(make_case(Random(SEED + number)), mutant) for number in range(CASES))

@@ -1,0 +1,171 @@
+"""How slow a client may be: the rules, and what a connection's progress does to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from http_service.server.deadlines import Facts, Limits, Progress, Reason, overdue
+
+LIMITS = Limits(head=10, body=8, body_bytes=800, reader=20, reader_bytes=1000, idle=60)
+
+
+@dataclass
+class Waiting:
+    """Facts as they come."""
+
+    head_since: float | None = None
+    body_since: float | None = None
+    unsent_since: float | None = None
+    idle_since: float | None = None
+
+
+@dataclass
+class Request:
+    """A request that is being received."""
+
+    headers_finished: bool = False
+    body_bytes_received: int = 0
+
+
+RULES: list[tuple[Facts, float, Reason]] = [
+    (Waiting(head_since=0), LIMITS.head, Reason.HEAD),
+    (Waiting(body_since=0), LIMITS.body, Reason.BODY),
+    (Waiting(unsent_since=0), LIMITS.reader, Reason.READER),
+    (Waiting(idle_since=0), LIMITS.idle, Reason.IDLE),
+]
+
+
+@pytest.mark.parametrize(("facts", "allowed", "reason"), RULES)
+def test_each_wait_has_its_own_deadline(facts: Facts, allowed: float, reason: Reason) -> None:
+    assert overdue(facts, allowed, LIMITS) is None
+    assert overdue(facts, allowed + 0.1, LIMITS) is reason
+
+
+def test_who_waits_for_nothing_is_never_overdue() -> None:
+    assert overdue(Waiting(), 1e9, LIMITS) is None
+
+
+def test_a_reader_is_dropped_rather_than_told_that_it_wrote_slowly() -> None:
+    assert overdue(Waiting(head_since=0, unsent_since=0), 1000, LIMITS) is Reason.READER
+
+
+def test_who_was_sending_is_told_and_who_was_not_is_just_closed() -> None:
+    told = {reason: reason.status for reason in Reason}
+
+    assert told == {
+        Reason.HEAD: 408,
+        Reason.BODY: 408,
+        Reason.IDLE: None,
+        Reason.READER: None,
+    }
+
+
+def test_a_new_connection_is_idle_until_its_first_byte() -> None:
+    progress = Progress(LIMITS, 5)
+
+    assert overdue(progress, 65.1, LIMITS) is Reason.IDLE
+    progress.read(60, Request(), busy=False)
+    assert overdue(progress, 65.1, LIMITS) is None
+
+
+def test_dripping_does_not_move_the_heads_deadline() -> None:
+    progress = Progress(LIMITS, 0)
+    for second in range(1, 12):
+        progress.read(second, Request(), busy=False)
+        assert overdue(progress, second, LIMITS) is None
+
+    assert overdue(progress, 11.1, LIMITS) is Reason.HEAD
+
+
+def test_a_body_at_the_minimum_rate_is_never_overdue() -> None:
+    progress = Progress(LIMITS, 0)
+    for second in range(1, 1000):
+        progress.read(second, Request(True, second * 101), busy=False)
+        assert overdue(progress, second + 0.9, LIMITS) is None
+
+
+@given(st.integers(0, 88))
+def test_a_body_below_the_minimum_rate_is_overdue_soon(rate: int) -> None:
+    progress = Progress(LIMITS, 0)
+    ended = None
+    for second in range(100):
+        progress.read(second, Request(True, second * rate), busy=False)
+        if overdue(progress, second, LIMITS):
+            ended = second
+            break
+
+    assert ended is not None
+    assert ended <= 2 * LIMITS.body + 2
+
+
+def test_a_body_that_was_fast_and_stops_is_overdue_as_soon_as_any() -> None:
+    progress = Progress(LIMITS, 0)
+    progress.read(1, Request(True, 0), busy=False)
+    progress.read(2, Request(True, 10_000_000), busy=False)
+
+    assert overdue(progress, 10, LIMITS) is None
+    assert overdue(progress, 10.1, LIMITS) is Reason.BODY
+
+
+def test_while_an_answer_is_being_made_nothing_is_the_clients_fault() -> None:
+    progress = Progress(LIMITS, 0)
+    progress.read(1, Request(), busy=False)
+    progress.read(2, None, busy=True)
+    assert overdue(progress, 1000, LIMITS) is None
+    progress.read(1000, Request(), busy=True)
+    assert overdue(progress, 2000, LIMITS) is None
+
+    progress.read(2000, None, busy=False)
+    assert overdue(progress, 2060, LIMITS) is None
+    assert overdue(progress, 2060.1, LIMITS) is Reason.IDLE
+
+
+def test_a_half_received_request_gets_its_full_time_after_the_answer_before_it() -> None:
+    progress = Progress(LIMITS, 0)
+    progress.read(0, Request(), busy=True)
+    progress.read(500, Request(), busy=False)
+
+    assert overdue(progress, 510, LIMITS) is None
+    assert overdue(progress, 510.1, LIMITS) is Reason.HEAD
+
+
+def test_a_reader_that_takes_nothing_is_overdue() -> None:
+    progress = Progress(LIMITS, 0)
+    progress.read(0, None, busy=True)
+    for second in range(21):
+        progress.wrote(second, unsent=5000 + second, sent=700)
+        assert overdue(progress, second, LIMITS) is None
+
+    assert overdue(progress, 20.1, LIMITS) is Reason.READER
+
+
+def test_a_reader_that_takes_a_byte_now_and_then_is_overdue_too() -> None:
+    progress = Progress(LIMITS, 0)
+    progress.read(0, None, busy=True)
+    for second in range(21):
+        progress.wrote(second, unsent=5000, sent=second)
+
+    assert overdue(progress, 20.1, LIMITS) is Reason.READER
+
+
+def test_a_slow_reader_that_keeps_up_is_left_alone_although_its_backlog_grows() -> None:
+    progress = Progress(LIMITS, 0)
+    progress.read(0, None, busy=True)
+    for second in range(1000):
+        progress.wrote(second, unsent=second * 10, sent=second * 60)
+        assert overdue(progress, second, LIMITS) is None
+
+
+def test_who_has_read_everything_starts_anew() -> None:
+    progress = Progress(LIMITS, 0)
+    progress.read(0, None, busy=True)
+    progress.wrote(0, unsent=10, sent=0)
+    progress.wrote(15, unsent=0, sent=10)
+    assert overdue(progress, 1000, LIMITS) is None
+    progress.wrote(1000, unsent=10, sent=10)
+    assert overdue(progress, 1020, LIMITS) is None
+    assert overdue(progress, 1020.1, LIMITS) is Reason.READER

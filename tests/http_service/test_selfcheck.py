@@ -1,0 +1,79 @@
+"""The self-check: quiet with the Waitress we know, and loud with any other."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+from waitress.task import WSGITask
+
+from http_service.server.selfcheck import TABLE, Part, mismatches
+
+
+def test_the_pinned_waitress_is_the_one_that_we_know() -> None:
+    assert mismatches() == []
+
+
+def test_each_internal_stands_once_and_says_why() -> None:
+    names = [(part.owner, part.name) for part in TABLE]
+
+    assert len(names) == len(set(names))
+    assert all(part.why for part in TABLE)
+
+
+@pytest.mark.parametrize("part", TABLE, ids=lambda part: f"{part.owner}.{part.name}")
+def test_each_row_can_fail(part: Part) -> None:
+    gone = replace(part, name=f"{part.name}_that_is_gone")
+    assert len(mismatches((gone,))) == 1
+    if part.shape:
+        assert len(mismatches((replace(part, shape="(something_else)"),))) == 1
+
+
+def changed_service(_self: object, request: object) -> None:
+    """A method whose parameters are no longer what they were."""
+
+
+CHANGES: list[tuple[Any, str, Any, str]] = [
+    (HTTPChannel, "service", changed_service, "channel.service is (request: 'object'), not ()"),
+    (WSGITask, "finish", None, "task.finish is NoneType, not ()"),
+    (HTTPChannel, "will_close", 0, "channel.will_close is int, not bool"),
+    (TcpWSGIServer, "channel_class", "gone", "server.channel_class is str, not type"),
+]
+
+
+@pytest.mark.parametrize(("owner", "name", "value", "said"), CHANGES)
+def test_a_changed_waitress_is_told_with_what_it_was_needed_for(
+    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, value: Any, said: str
+) -> None:
+    monkeypatch.setattr(owner, name, value)
+
+    (told,) = mismatches()
+    assert told.startswith(said)
+    assert "(needed: " in told
+
+
+def test_a_waitress_that_cannot_even_be_built_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def changed(_self: object, _server: object) -> None:
+        pytest.fail("never called with these arguments")
+
+    monkeypatch.setattr(HTTPChannel, "__init__", changed)
+
+    (told,) = mismatches()
+    assert told.startswith("waitress can't be built as we know it: TypeError")
+
+
+def test_the_check_leaves_nothing_behind() -> None:
+    mismatches()
+    gc.collect()
+    before = (len([*Path("/proc/self/fd").iterdir()]), threading.active_count())
+    for _ in range(5):
+        mismatches()
+
+    gc.collect()
+    assert (len([*Path("/proc/self/fd").iterdir()]), threading.active_count()) == before
