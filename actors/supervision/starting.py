@@ -8,8 +8,9 @@ from typing import Any
 
 import pykka
 
-from actors.supervision.address import Address, AddressBook
+from actors.supervision.address import Address
 from actors.supervision.birth import Birth, Kin, born_under
+from actors.supervision.book import AddressBook
 from actors.supervision.child import Backoff, Child, Restart
 from actors.supervision.clock import Clock, TimerThread
 from actors.supervision.dynamic import DynamicActor
@@ -124,7 +125,8 @@ class DynamicSupervisor:
 
 def _grow(start: Callable[[], pykka.ActorRef[Any]], name: str, clock: Clock | None) -> Tree:
     """Start a root supervisor and wait until it is up."""
-    kin = Kin(clock or TimerThread(f"{name}-clock"), AddressBook(), EventBus())
+    clock = clock or TimerThread(f"{name}-clock")
+    kin = Kin(clock, AddressBook(clock), EventBus())
     birth = Birth("", Address(name), kin)
     with born_under(birth):
         ref = start()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from typing import Protocol
 
+from actors.supervision.clock import Clock
 from actors.supervision.errors import AskCycle
 
 __all__ = ["Party", "Pending", "blocked_on", "here"]
@@ -34,6 +35,8 @@ class Party(Protocol):
     """One actor in the wait-for graph."""
 
     name: str
+    clock: Clock | None
+    """By whose seconds an ask to this actor times out; ``None`` for the real ones."""
     waiting_for: Pending | None
 
 
