@@ -63,6 +63,7 @@ class Supervisor:
         restart: Restart = Restart.PERMANENT,
         backoff: Backoff | None = None,
         start_within: float = NESTED_START_WITHIN,
+        significant: bool = False,
     ) -> Child:
         """A supervisor as a child of another one; it may take as long as it needs to stop."""
         flags = SupervisorFlags(strategy, intensity, period, auto_shutdown, max_abandoned)
@@ -74,6 +75,7 @@ class Supervisor:
             shutdown=None,
             start_within=start_within,
             backoff=backoff or Backoff(),
+            significant=significant,
         )
 
 
@@ -110,6 +112,7 @@ class DynamicSupervisor:
         max_abandoned: int = 16,
         restart: Restart = Restart.PERMANENT,
         backoff: Backoff | None = None,
+        significant: bool = False,
     ) -> Child:
         """A dynamic supervisor as a child of another; it may take as long as it needs to stop."""
         flags = SupervisorFlags(intensity=intensity, period=period, max_abandoned=max_abandoned)
@@ -120,6 +123,7 @@ class DynamicSupervisor:
             restart=restart,
             shutdown=None,
             backoff=backoff or Backoff(),
+            significant=significant,
         )
 
 

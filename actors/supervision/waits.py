@@ -81,6 +81,8 @@ class blocked_on:  # noqa: N801  # a context manager reads as a verb
             seen.add(id(party))
             names.append(party.name)
             if party in self._parties:
-                raise AskCycle(tuple(names))
+                # This thread went from there to the one that asks, from handler to handler.
+                within = self._parties[self._parties.index(party) + 1 :]
+                raise AskCycle((*names, *(each.name for each in within)))
             pending = party.waiting_for
             party = None if pending is None or pending.done else pending.target
