@@ -276,10 +276,10 @@ def test_a_death_that_was_overtaken_by_a_restart_counts_no_second_time(
     gate, events, ended = Gate(), Journal(), Journal()
     tree.on_event(events.add)
     holder = held_supervisor(tree, gate)
-    for each in ("a", "b"):
+    for number, each in enumerate(("a", "b"), start=1):
         tree.address(each).watch(ended.add)
         tree.address(each).tell(("raise", Boom()))
-    ended.wait_for(2)
+        ended.wait_for(number)  # the supervisor was told before
     gate.open()
     holder.join(WAIT)
     for each in ("a", "b"):
