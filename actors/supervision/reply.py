@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from _thread import allocate_lock
+from time import monotonic
 from types import TracebackType
 from typing import Any
 
@@ -28,7 +28,7 @@ class Reply(pykka.Future[Any]):
     """A Pykka future on two raw locks: one decides who writes, one holds the readers back."""
 
     waited = 0.0
-    """Seconds that the last reader had to wait, by the clock of the actor's tree."""
+    """Seconds that the last reader waited for a refusal, by the clock of the actor's tree."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,11 +85,12 @@ class Reply(pykka.Future[Any]):
 
     def _wait(self, timeout: float | None) -> None:
         clock = None if self.target is None else self.target.clock
-        now = time.monotonic if clock is None else clock.monotonic
+        now = monotonic if clock is None else clock.monotonic
         begin = now()
         with blocked_on(self):
             answered = self._opened(timeout) if clock is None else clock.wait(self._opened, timeout)
-        self.waited = now() - begin
+        if self.refused:
+            self.waited = now() - begin
         if not answered:
             raise pykka.Timeout(f"no answer within {timeout} seconds")
 

@@ -130,7 +130,9 @@ class DynamicSupervisor:
 def _grow(start: Callable[[], pykka.ActorRef[Any]], name: str, clock: Clock | None) -> Tree:
     """Start a root supervisor and wait until it is up."""
     clock = clock or TimerThread(f"{name}-clock")
-    kin = Kin(clock, AddressBook(clock), EventBus())
+    # PERF: an ask waits by real seconds without going through the real clock, a µs cheaper.
+    waits_by = None if type(clock) is TimerThread else clock
+    kin = Kin(clock, AddressBook(waits_by), EventBus())
     birth = Birth("", Address(name), kin)
     with born_under(birth):
         ref = start()
