@@ -1,7 +1,7 @@
 """Supervision on Pykka: knows actors, and nothing of models, HTTP or etcd.
 
 Layers, lowest first: what is passed around (``errors exits reply mailbox events``), one actor
-(``life address runtime birth actor turn``), one child (``child incarnation``), the decision
+(``life address book runtime birth actor turn``), one child (``child incarnation``), the decision
 (``roster plan siblings``), the shell that executes it (``keeper``, and its two kinds ``supervisor``
 and ``dynamic``), the handle (``describe glance tree starting``).
 """

@@ -52,6 +52,7 @@ class Supervised(pykka.Actor):
         self.token: Final[CancellationToken] = mailbox.token
         """Cancelled when this incarnation is asked to stop, has ended, or was abandoned."""
         mailbox.name = self.name
+        mailbox.clock = self.address.clock
         mailbox.on_dead_letter = self.address.dead_letter
         self._actor_runtime: Final = Runtime(
             self,

@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar, overload
 
-from actors.supervision.errors import MailboxFull, NotDelivered, UnknownChild
+from actors.supervision.clock import Clock
+from actors.supervision.errors import MailboxFull, NotDelivered
 from actors.supervision.exits import Exit
 from actors.supervision.life import Life, Watch
 from actors.supervision.mailbox import Letter
 from actors.supervision.reply import Reply
 
-__all__ = ["Address", "AddressBook", "Question"]
+__all__ = ["Address", "Question"]
 
 _log = logging.getLogger("actors.supervision")
 
@@ -27,10 +28,6 @@ R = TypeVar("R")
 
 LOGGED_DEAD_LETTERS: Final = 10
 """Dead letters of one address that are logged one by one; after that each power of two is."""
-
-
-LISTED: Final = 20
-"""Paths that the message about an unknown one lists."""
 
 
 class Question(Generic[R]):
@@ -42,12 +39,16 @@ class Question(Generic[R]):
 class Address:
     """Where to send messages for one child of a tree. Any thread; never stale."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, clock: Clock | None = None) -> None:
         self.path: Final = path
+        self.clock = clock
+        """By whose seconds its timeouts go: the tree's; ``None`` for the real ones."""
         self.epoch = 0
         """How many incarnations there were so far."""
         self.dead_letters = 0
         """Messages told to nobody: the actor was down, or died before it handled them."""
+        self.owner: object = None
+        """Who brings the child up; nobody else may point the address to an incarnation."""
         self._inbox: Any = None
         self._life: Life | None = None
         self._retired = False
@@ -82,13 +83,13 @@ class Address:
     def ask(self, message: Any, *, timeout: float) -> Any: ...
 
     def ask(self, message: Any, *, timeout: float) -> Any:
-        """Send ``message`` and wait up to ``timeout`` seconds for its answer.
+        """Send ``message`` and wait up to ``timeout`` seconds, by the tree's clock, for its answer.
 
         While the actor is down, waits for its next incarnation. Raises what the handler raised,
         ``pykka.Timeout``, ``NotDelivered`` (no incarnation handled it in time; ``MailboxFull`` at
         once), or ``AskCycle``.
         """
-        inbox = self._inbox
+        inbox, left = self._inbox, timeout
         if inbox is not None:
             reply = Reply()
             inbox.put(Letter(message, reply))
@@ -98,7 +99,8 @@ class Address:
                 # One of our own mailbox, and not one that the handler met and passed on.
                 if not reply.refused or isinstance(error, MailboxFull):
                     raise
-        return self._ask_next(message, inbox, timeout)
+                left -= reply.waited
+        return self._ask_next(message, inbox, left)
 
     def watch(self, watcher: Callable[[Exit], object]) -> Watch:
         """Call ``watcher(exit)`` once, when the current incarnation ends; now if none is up.
@@ -112,8 +114,7 @@ class Address:
 
     def wait_up(self, timeout: float) -> bool:
         """Wait up to ``timeout`` seconds for an incarnation; tell whether one is up."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._inbox is not None, timeout)
+        return self._wait_until(lambda: self._inbox is not None, timeout)
 
     def dead_letter(self, message: Any) -> None:
         """Count a message that nobody will handle; log it, unless there were many."""
@@ -130,18 +131,20 @@ class Address:
         self.epoch += 1
         return self.epoch
 
-    def point_to(self, inbox: Any, life: Life) -> None:
-        """Send everything to a new incarnation from now on. Called by its supervisor only."""
+    def point_to(self, inbox: Any, life: Life, owner: object = None) -> None:
+        """Send everything to a new incarnation from now on, if ``owner`` still brings them up."""
         with self._changed:
+            if self.owner is not owner:
+                return
             self._retired = False
             self._life = life
             self._inbox = inbox
             self._changed.notify_all()
 
-    def clear(self, inbox: Any = None) -> None:
-        """The incarnation is gone (the one with ``inbox``, if given)."""
+    def clear(self, inbox: Any) -> None:
+        """The incarnation with ``inbox`` is gone."""
         with self._changed:
-            if inbox is None or self._inbox is inbox:
+            if self._inbox is inbox:
                 self._inbox = None
 
     def retire(self) -> None:
@@ -152,15 +155,16 @@ class Address:
 
     def _ask_next(self, message: Any, refused_by: Any, timeout: float) -> Any:
         """Try every incarnation that comes within ``timeout``, after ``refused_by``."""
-        deadline = time.monotonic() + timeout
+        now = time.monotonic if self.clock is None else self.clock.monotonic
+        deadline = now() + timeout
         while True:
-            inbox = self._next_inbox(refused_by, deadline)
+            inbox = self._next_inbox(refused_by, deadline - now())
             if inbox is None:
                 raise NotDelivered(self._why_down(timeout))
             reply = Reply()
             inbox.put(Letter(message, reply))
             try:
-                return reply.get(timeout=max(0.0, deadline - time.monotonic()))
+                return reply.get(timeout=deadline - now())
             except NotDelivered as error:
                 if not reply.refused or isinstance(error, MailboxFull):
                     raise
@@ -169,78 +173,24 @@ class Address:
     def _why_down(self, waited: float) -> str:
         if self._retired:
             return f"{self.path} has ended, and nobody is going to start it again"
-        return f"{self.path} was down for {waited} seconds"
+        return f"{self.path} was down for {max(0.0, waited):g} seconds"
 
-    def _next_inbox(self, refused_by: Any, deadline: float) -> Any:
+    def _next_inbox(self, refused_by: Any, timeout: float) -> Any:
         """The inbox of an incarnation other than that of ``refused_by``; ``None`` in vain."""
 
-        def found() -> bool:
-            return self._inbox is not None and self._inbox is not refused_by
+        def next_one() -> Any:
+            inbox = self._inbox
+            return None if inbox is refused_by else inbox
 
-        with self._changed:
-            left = max(0.0, deadline - time.monotonic())
-            self._changed.wait_for(lambda: self._retired or found(), left)
-            return self._inbox if found() else None
+        self._wait_until(lambda: self._retired or next_one() is not None, timeout)
+        return next_one()
 
+    def _wait_until(self, settled: Callable[[], bool], timeout: float) -> bool:
+        """Wait until ``settled()``, which may become so with a change only; tell whether it is."""
 
-class AddressBook:
-    """Every address of one tree, by path; outlives nested supervisors. Any thread."""
+        def ready(seconds: float | None) -> bool:
+            with self._changed:
+                return self._changed.wait_for(settled, seconds)
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._addresses: dict[str, Address] = {}
-        # PERF: without it, forgetting one of ten thousand children would look at all of them.
-        self._below: dict[str, dict[str, None]] = {}
-
-    def enter(self, path: str) -> Address:
-        """The address of ``path``, made now if it is new."""
-        with self._lock:
-            address = self._addresses.get(path)
-            if address is None:
-                address = self._addresses[path] = Address(path)
-                self._below.setdefault(_parent(path), {})[path] = None
-            return address
-
-    def find(self, path: str) -> Address:
-        """The address of ``path``. Raises :class:`UnknownChild`."""
-        with self._lock:
-            address = self._addresses.get(path)
-            if address is None:
-                known = ", ".join(sorted(self._addresses)[:LISTED]) or "none"
-                more = ", …" if len(self._addresses) > LISTED else ""
-                raise UnknownChild(f"there is no child {path!r}; there are: {known}{more}")
-            return address
-
-    def strike(self, path: str) -> None:
-        """Forget ``path`` and whatever is below it: the child was deleted."""
-        with self._lock:
-            self._below.get(_parent(path), {}).pop(path, None)
-            paths = self._from(path)
-            struck = [self._addresses.pop(each) for each in paths if each in self._addresses]
-            for each in paths:
-                self._below.pop(each, None)
-        for address in struck:
-            address.retire()
-
-    def retire(self, path: str) -> None:
-        """Expect no successor for ``path`` nor for what is below it; ``""`` is the whole tree."""
-        with self._lock:
-            retired = [self._addresses[e] for e in self._from(path) if e in self._addresses]
-        for address in retired:
-            address.retire()
-
-    def all(self) -> list[Address]:
-        """Every address, in the order of entering."""
-        with self._lock:
-            return [*self._addresses.values()]
-
-    def _from(self, path: str) -> list[str]:
-        """``path`` and every path below it."""
-        found = [path]
-        for each in found:  # grows while it is walked
-            found.extend(self._below.get(each, ()))
-        return found
-
-
-def _parent(path: str) -> str:
-    return path.rpartition("/")[0]
+        left = max(0.0, timeout)
+        return ready(left) if self.clock is None else self.clock.wait(ready, left)

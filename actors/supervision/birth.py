@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from actors.supervision.address import Address, AddressBook
+from actors.supervision.address import Address
+from actors.supervision.book import AddressBook
 from actors.supervision.clock import Clock
 from actors.supervision.events import EventBus
 from actors.supervision.runtime import Runtime

@@ -1,5 +1,9 @@
 """Time, injected: whatever in a tree waits or measures asks the tree's one clock.
 
+That is every deadline of a child (start, shutdown, hang, backoff), and every timeout of an address.
+Only what the tree's own calls wait for, such as ``tree.stop(timeout)``, is real: it bounds the
+patience of the program outside.
+
 :class:`TimerThread` is the real one: monotonic, one daemon thread a tree, started by its first
 timer. ``actors.testing.FakeClock`` is the other.
 """
@@ -14,11 +18,15 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["Clock", "Timer", "TimerThread"]
+__all__ = ["Clock", "Ready", "Timer", "TimerThread"]
 
 _log = logging.getLogger("actors.supervision")
 
 Callback = Callable[[], object]
+
+Ready = Callable[[float | None], bool]
+"""Blocks for so many real seconds (``None``: for ever) until something is so; tells whether it is.
+An ``Event``'s ``wait`` is one."""
 
 
 class Timer(Protocol):
@@ -38,6 +46,11 @@ class Clock(Protocol):
 
     def call_later(self, delay: float, callback: Callback) -> Timer:
         """Call ``callback()`` in ``delay`` seconds, on the clock's thread: it must not block."""
+        ...
+
+    def wait(self, ready: Ready, timeout: float | None) -> bool:
+        """Have the calling thread wait until ``ready``, ``timeout`` seconds at most (``None``: for
+        ever); tell whether it came to pass."""
         ...
 
     def close(self) -> None:
@@ -90,6 +103,10 @@ class TimerThread:
             elif self._heap[0] is timer:
                 self._changed.notify()
         return timer
+
+    def wait(self, ready: Ready, timeout: float | None) -> bool:
+        """See :class:`Clock`. Its seconds are the real ones, so ``ready`` does all the waiting."""
+        return ready(timeout)
 
     def close(self) -> None:
         """Drop every timer and end the thread."""

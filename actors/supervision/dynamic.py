@@ -8,7 +8,6 @@ share one deadline. No step costs more with ten thousand children than with ten.
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -52,15 +51,16 @@ class DynamicActor(Keeper):
         self._find(child_id).stop()
         self._forget(child_id)
 
-    def _stop_all(self) -> None:
-        shutdown = self._template.shutdown
+    def _stop_all(self, longest: float | None = None) -> None:
+        self._leave_registry()
+        shutdown = longest if self._template.shutdown is None else self._template.shutdown
         children = [*self._children.values()]
         for child in children:
             child.order_to_stop()
-        # Real time, not the tree's: the wait is for real threads.
-        deadline = None if shutdown is None else time.monotonic() + shutdown
+        now = self._kin.clock.monotonic
+        deadline = None if shutdown is None else now() + shutdown
         for child in children:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            left = None if deadline is None else max(0.0, deadline - now())
             child.wait_for_end(left)
             self._roster.mark(child.spec.id, Status.DOWN)
 

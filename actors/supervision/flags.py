@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from actors.supervision.child import Child
@@ -38,13 +39,17 @@ class SupervisorFlags:
         """Raise :class:`InvalidSpec` unless ``children`` may live together under these flags."""
         seen: set[str] = set()
         for child in children:
-            if not isinstance(child, Child):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
-                raise InvalidSpec(f"children are Child(...) objects, but one is {child!r}")
-            if child.id in seen:
-                raise InvalidSpec(f"there is a child {child.id!r} already; ids must differ")
+            self.check_newcomer(child, seen)
             seen.add(child.id)
-            if child.significant and self.auto_shutdown is AutoShutdown.NEVER:
-                raise InvalidSpec(
-                    f"child {child.id!r} is significant, which means nothing with "
-                    "auto_shutdown NEVER; set ANY_SIGNIFICANT or ALL_SIGNIFICANT"
-                )
+
+    def check_newcomer(self, child: Child, taken: Container[str]) -> None:
+        """Raise :class:`InvalidSpec` unless ``child`` may join those with the ids ``taken``."""
+        if not isinstance(child, Child):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
+            raise InvalidSpec(f"children are Child(...) objects, but one is {child!r}")
+        if child.id in taken:
+            raise InvalidSpec(f"there is a child {child.id!r} already; ids must differ")
+        if child.significant and self.auto_shutdown is AutoShutdown.NEVER:
+            raise InvalidSpec(
+                f"child {child.id!r} is significant, which means nothing with "
+                "auto_shutdown NEVER; set ANY_SIGNIFICANT or ALL_SIGNIFICANT"
+            )

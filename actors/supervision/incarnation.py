@@ -10,10 +10,13 @@ import random
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from _thread import allocate_lock
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Final, NoReturn
+
+from pykka import ActorRegistry
 
 from actors.supervision.birth import Birth, Estate, Kin, born_under
 from actors.supervision.child import Child
@@ -28,6 +31,10 @@ _log = logging.getLogger("actors.supervision")
 
 OnEnd = Callable[[Runtime, Exit], object]
 
+_ending: Final = allocate_lock()
+"""Held for an instant: an abandoned supervisor, and whoever ends its children for it, may see the
+same end, and it is told once."""
+
 
 class LeftBehind:
     """The threads of abandoned incarnations."""
@@ -39,6 +46,10 @@ class LeftBehind:
         """How many of them still run."""
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         return len(self._threads)
+
+    def __iter__(self) -> Iterator[threading.Thread]:
+        """Each of them, the dead included."""
+        return iter(self._threads)
 
     def add(self, thread: threading.Thread) -> None:
         """Count ``thread`` as long as it runs."""
@@ -53,6 +64,8 @@ class Incarnations:
         self.path: Final = path
         self.address: Final = kin.book.enter(path)
         """The child's address, the same for all its incarnations."""
+        # An abandoned supervisor may still be at it while its successor brings up its own.
+        self.address.owner = self
         self.runtime: Runtime | None = None
         self.failures = 0
         self.last_exit: Exit | None = None
@@ -70,7 +83,7 @@ class Incarnations:
         # Each incarnation gets an estate of its own: an abandoned one may go on publishing.
         self._estate = Estate(self._estate.state if spec.hand_over else None)
         runtime = self._make(Birth(self.path, self.address, self._kin, self._estate))
-        if not runtime.life.settled.wait(spec.start_within):
+        if not self._kin.clock.wait(runtime.life.settled.wait, spec.start_within):
             self._abandon(runtime)
             cause = TimeoutError(f"on_start took longer than {spec.start_within:g} s")
             raise StartFailed(spec.id, cause)
@@ -80,20 +93,32 @@ class Incarnations:
         self._up_since = self._kin.clock.monotonic()
         # In this order: whoever is answered by it finds that the listeners know of it.
         self._kin.events.tell(ChildStarted(self.path, self.address.begin_epoch()))
-        self.address.point_to(runtime.mailbox, runtime.life)
+        self.address.point_to(runtime.mailbox, runtime.life, self)
         runtime.life.watch(partial(on_end, runtime))
 
     def ended(self, exit_: Exit) -> None:
         """Note that the current incarnation ended by itself."""
         if self._kin.clock.monotonic() - self._up_since >= self.spec.backoff.reset_after:
             self.failures = 0
-        self._gone(exit_)
+        if self.runtime is not None:
+            self._gone(self.runtime, exit_)
         self._log_end(exit_)
 
-    def stop(self) -> None:
-        """Stop the current incarnation within ``shutdown``; abandon it if it takes longer."""
+    @property
+    def owns_address(self) -> bool:
+        """Whether the child's address is still this one's, and not a successor's."""
+        return self.address.owner is self
+
+    def stop(self, longest: float | None = None) -> None:
+        """Stop the current incarnation; abandon it if it takes longer than its ``shutdown``, or
+        than ``longest`` seconds where that is ``None``."""
         self.order_to_stop()
-        self.wait_for_end(self.spec.shutdown)
+        self.wait_for_end(longest if self.spec.shutdown is None else self.spec.shutdown)
+
+    def leave_registry(self) -> None:
+        """Have Pykka's registry forget the current incarnation, which is about to be stopped."""
+        if self.runtime is not None:
+            ActorRegistry.unregister(self.runtime.actor.actor_ref)
 
     def order_to_stop(self) -> None:
         """Tell the current incarnation to stop, and don't wait."""
@@ -110,9 +135,9 @@ class Incarnations:
             return
         ended = threading.Event()
         runtime.life.watch(lambda _exit: ended.set())
-        if not ended.wait(within):
+        if not self._kin.clock.wait(ended.wait, within):
             self._abandon(runtime)
-        self._gone(runtime.life.exit or Exit(Cause.SHUTDOWN))
+        self._gone(runtime, runtime.life.exit or Exit(Cause.SHUTDOWN))
 
     def never_again(self) -> None:
         """Keep nothing of what the child was started with: it will not be started again."""
@@ -145,10 +170,13 @@ class Incarnations:
         except BaseException as error:  # e.g. sys.exit() in a constructor: not the supervisor's end
             raise StartFailed(self.spec.id, error) from error
 
-    def _gone(self, exit_: Exit) -> None:
-        self.runtime = None
+    def _gone(self, runtime: Runtime, exit_: Exit) -> None:
+        with _ending:
+            if self.runtime is not runtime:
+                return
+            self.runtime = None
         self.last_exit = exit_
-        self.address.clear()
+        self.address.clear(runtime.mailbox)
         self._kin.events.tell(ChildEnded(self.path, exit_))
 
     def _abandon(self, runtime: Runtime) -> None:
@@ -158,6 +186,8 @@ class Incarnations:
         runtime.abandon(Exit(Cause.HUNG))
         if runtime.thread is not None:
             self._left_behind.add(runtime.thread)
+        for thread in runtime.on_abandoned():
+            self._left_behind.add(thread)
 
     def _log_end(self, exit_: Exit) -> None:
         if exit_.abnormal:

@@ -2,16 +2,14 @@
 
 An actor itself: it handles one thing at a time, so nothing of it is locked. Deaths, retries and
 calls reach it as control messages, ahead of whatever users send it; one about an incarnation that
-is not the current one is stale and ignored. If a supervisor ends, however it ends, its children end
-before anybody hears of it.
+is not the current one is stale and ignored. If a supervisor ends by itself, its children end before
+anybody hears of it; if it is abandoned, whoever abandons it ends them.
 """
 
 from __future__ import annotations
 
 import random
 from abc import abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Any, Final
@@ -26,6 +24,7 @@ from actors.supervision.flags import SupervisorFlags
 from actors.supervision.hung import HungWatch
 from actors.supervision.incarnation import Incarnations, LeftBehind
 from actors.supervision.mailbox import Control, Letter
+from actors.supervision.notices import Call, Down, Due, LookForHung
 from actors.supervision.plan import (
     Action,
     Ended,
@@ -43,34 +42,10 @@ from actors.supervision.roster import Member, Status
 from actors.supervision.runtime import Runtime
 from actors.supervision.siblings import Roster
 
-__all__ = ["Call", "Keeper"]
+__all__ = ["Keeper"]
 
-
-@dataclass(frozen=True, slots=True)
-class Down(Control):
-    """The incarnation ``runtime`` of ``child`` ended by itself."""
-
-    child: str
-    runtime: Runtime
-    exit: Exit
-
-
-@dataclass(frozen=True, slots=True)
-class Due(Control):
-    """A child's backoff is over."""
-
-    event: RetryDue
-
-
-@dataclass(frozen=True, slots=True)
-class Call(Control):
-    """Run ``work(supervisor)`` on the supervisor's thread and answer its result."""
-
-    work: Callable[[Any], Any]
-
-
-class LookForHung(Control):
-    """Time to look whether a child hangs."""
+ORPHANS_SHUTDOWN: Final = 5.0
+"""Seconds that the child of an abandoned supervisor has to stop, if it may take for ever."""
 
 
 class Keeper(Supervised):
@@ -81,6 +56,8 @@ class Keeper(Supervised):
         birth = current_birth()
         if birth is None:
             raise RuntimeError("start a supervisor with Supervisor.start or as Supervisor.child")
+        # Who asks a supervisor is a method of the tree, and bounds a real thread's patience.
+        self.address.clock = self._actor_runtime.mailbox.clock = None
         self._path: Final = birth.path
         self._kin: Final[Kin] = birth.kin
         self._flags: Final = flags
@@ -90,6 +67,8 @@ class Keeper(Supervised):
         self._hung: Final = HungWatch(
             birth.kin.clock, self._children, partial(self._post, LookForHung())
         )
+        self._actor_runtime.on_abandoned = self._end_orphans
+        self.life.watch(self._forget_added)
         # Not for secrets: spreads restarts in time.
         self._rng: Final = random.Random()  # noqa: S311
 
@@ -97,6 +76,12 @@ class Keeper(Supervised):
 
     def on_receive(self, message: Any) -> Any:
         """Handle a death, a retry, a call, or the time to look for hung children."""
+        try:
+            return self._obey(message)
+        finally:
+            self._gave_up_on_abandoned()
+
+    def _obey(self, message: Any) -> Any:
         match message:
             case Call():
                 return message.work(self)
@@ -106,7 +91,6 @@ class Keeper(Supervised):
                 self._decide(message.event)
             case LookForHung():
                 self._hung.look()
-                self._gave_up_on_abandoned()
             case _:
                 super().on_receive(message)
         return None
@@ -138,8 +122,34 @@ class Keeper(Supervised):
     # The shell around ``plan``.
 
     @abstractmethod
-    def _stop_all(self) -> None:
-        """Stop every child and mark it down."""
+    def _stop_all(self, longest: float | None = None) -> None:
+        """Stop every child and mark it down; wait ``longest`` for one without a ``shutdown``."""
+
+    @property
+    def _declared(self) -> frozenset[str]:
+        """The ids of the children that come back when the supervisor itself is restarted."""
+        return frozenset()
+
+    def _end_orphans(self) -> LeftBehind:
+        """It was abandoned: stop its children, on the thread of who did it."""
+        self._stop_all(ORPHANS_SHUTDOWN)
+        return self._left_behind
+
+    def _forget_added(self, _exit: Exit) -> None:
+        """It ended: whoever asks a child that was not declared must not wait for a successor."""
+        if not self._path:
+            return  # the root: nobody starts another, and all addresses retire
+        declared = self._declared
+        for child in [*self._children.values()]:
+            if child.spec.id not in declared:
+                self._strike(child)
+
+    def _leave_registry(self) -> None:
+        """Take every child out of Pykka's registry, the first one first."""
+        # PERF: the registry is a list, searched from its front. Of ten thousand children that leave
+        # it in any other order, each would be looked for among all others.
+        for child in [*self._children.values()]:
+            child.leave_registry()
 
     def _add(self, spec: Child) -> Incarnations:
         """Start a new child, as the last one; nothing is kept of one that fails to start."""
@@ -149,14 +159,25 @@ class Keeper(Supervised):
         try:
             self._bring_up(child)
         except BaseException:
-            self._forget(spec.id)
+            self._drop(spec.id)
+            if spec.id not in self._declared:  # else the supervisor's next incarnation has it again
+                self._strike(child)
             raise
         return child
 
     def _bring_up(self, child: Incarnations) -> None:
+        self._check_not_abandoned(child)
         child.start(partial(self._post_down, child.spec.id))
+        self._check_not_abandoned(child)
         self._roster.mark(child.spec.id, Status.UP)
         self._hung.expect(child.spec.hang_after)
+
+    def _check_not_abandoned(self, child: Incarnations) -> None:
+        """Whoever abandoned this supervisor ended its children: none may come after them."""
+        if self.life.over:
+            child.stop(ORPHANS_SHUTDOWN)
+            cause = RuntimeError(f"{self.name} was abandoned meanwhile")
+            raise StartFailed(child.spec.id, cause)
 
     def _on_down(self, down: Down) -> None:
         child = self._children.get(down.child)
@@ -180,6 +201,7 @@ class Keeper(Supervised):
         match action:
             case Stop(child):
                 self._children[child].stop()
+                return not self._gave_up_on_abandoned()
             case Start(child):
                 return self._start_again(self._children[child])
             case Forget(child):
@@ -199,7 +221,7 @@ class Keeper(Supervised):
             self._bring_up(child)
         except StartFailed as error:
             child.last_exit = Exit.of(Cause.START, error)
-            if not self._gave_up_on_abandoned():
+            if not self.life.over and not self._gave_up_on_abandoned():
                 self._decide(StartFailedAgain(child.spec.id, self._kin.clock.monotonic()))
             return False
         return True
@@ -215,7 +237,7 @@ class Keeper(Supervised):
     def _gave_up_on_abandoned(self) -> bool:
         """Whether too many threads were left behind: replacing more would only add to them."""
         count = len(self._left_behind)
-        if count <= self._flags.max_abandoned:
+        if count <= self._flags.max_abandoned or self.actor_stopped.is_set():
             return False
         self._give_up(f"{count} abandoned threads still run")
         return True
@@ -246,9 +268,17 @@ class Keeper(Supervised):
         return child
 
     def _forget(self, child_id: str) -> None:
-        child = self._children.pop(child_id, None)
-        self._roster.drop(child_id)
+        child = self._drop(child_id)
         if child is not None:
+            self._strike(child)
+
+    def _drop(self, child_id: str) -> Incarnations | None:
+        self._roster.drop(child_id)
+        return self._children.pop(child_id, None)
+
+    def _strike(self, child: Incarnations) -> None:
+        """Nobody will start it again: whoever asks it is told so at once."""
+        if child.owns_address:
             self._kin.book.strike(child.path)
 
     def _path_of(self, child_id: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from _thread import allocate_lock
 from collections.abc import Callable
 
 from actors.supervision.exits import Exit
+from actors.supervision.latch import Latch
 
 __all__ = ["Life", "Watch", "Watcher"]
 
@@ -26,7 +26,7 @@ class Life:
         self._watchers: dict[Watch, Watcher] = {}
         self.exit: Exit | None = None
         """How it ended; ``None`` while it lives."""
-        self.settled = threading.Event()
+        self.settled = Latch()
         """Set when the incarnation is up, or will never be."""
 
     @property

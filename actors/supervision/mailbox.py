@@ -27,6 +27,7 @@ import pykka
 from pykka.messages import _ActorStop  # pyright: ignore[reportPrivateUsage]  # how Pykka says stop
 
 from actors.supervision.cancellation import CancellationToken
+from actors.supervision.clock import Clock
 from actors.supervision.errors import InvalidSpec, MailboxFull, NotDelivered
 from actors.supervision.reply import Reply
 from actors.supervision.waits import Pending
@@ -101,6 +102,8 @@ class Mailbox:
         self.refused = 0
         self.on_dead_letter: DeadLetter = _ignore
         self.name = "an actor"
+        self.clock: Clock | None = None
+        """By whose seconds an ask times out; ``None`` for the real ones."""
         self.token: Final = CancellationToken()
         """Cancelled as soon as a stop is put, so that a handler which takes long can see it."""
         self.waiting_for: Pending | None = None

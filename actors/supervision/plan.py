@@ -22,6 +22,7 @@ __all__ = [
     "Forget",
     "GiveUp",
     "Later",
+    "Plan",
     "RetryDue",
     "ShutDown",
     "Start",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 from _thread import allocate_lock
+from time import monotonic
 from types import TracebackType
 from typing import Any
 
@@ -25,6 +26,9 @@ OptExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackTy
 
 class Reply(pykka.Future[Any]):
     """A Pykka future on two raw locks: one decides who writes, one holds the readers back."""
+
+    waited = 0.0
+    """Seconds that the last reader waited for a refusal, by the clock of the actor's tree."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,11 +84,23 @@ class Reply(pykka.Future[Any]):
         return self._value
 
     def _wait(self, timeout: float | None) -> None:
-        patience = -1.0 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX)
+        clock = None if self.target is None else self.target.clock
+        now = monotonic if clock is None else clock.monotonic
+        begin = now()
         with blocked_on(self):
-            if not self._gate.acquire(timeout=patience):
-                raise pykka.Timeout(f"no answer within {timeout} seconds")
-            self._gate.release()
+            answered = self._opened(timeout) if clock is None else clock.wait(self._opened, timeout)
+        if self.refused:
+            self.waited = now() - begin
+        if not answered:
+            raise pykka.Timeout(f"no answer within {timeout} seconds")
+
+    def _opened(self, seconds: float | None) -> bool:
+        """Wait so long for the gate, and leave it open for the next reader."""
+        patience = -1.0 if seconds is None else min(max(0.0, seconds), threading.TIMEOUT_MAX)
+        if not self._gate.acquire(timeout=patience):
+            return False
+        self._gate.release()
+        return True
 
     def _settle(self, value: Any, error: BaseException | None) -> bool:
         if not self._once.acquire(blocking=False):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import pykka
@@ -51,6 +51,7 @@ class Runtime:
         "life",
         "mailbox",
         "name",
+        "on_abandoned",
         "start_error",
         "stopped_by_supervisor",
         "thread",
@@ -80,6 +81,9 @@ class Runtime:
         """Set by the supervisor before it sends the order to stop."""
         self.exit: Exit | None = None
         """How the actor will have ended, as soon as that is decided."""
+        self.on_abandoned: Callable[[], Iterable[threading.Thread]] = tuple
+        """Ends what lived by the actor, a supervisor's children, and answers the threads that were
+        left behind by it; for whoever abandons the actor."""
         self._now = now
         self._supervised = supervised
         self._receive = receive
@@ -141,8 +145,6 @@ class Runtime:
             return False
         finally:
             here.stack.pop()
-        if self.life.over:  # abandoned while starting
-            return False
         self.life.settled.set()
         return True
 
@@ -182,9 +184,7 @@ class Runtime:
             letter.reply_to.fail(ActorCrashed(f"{self.name} was abandoned while it handled this"))
 
     def bury(self, exit_: Exit | None = None) -> None:
-        """Announce the end, exactly once, in this order: closed first, then told."""
-        if self.life.over:
-            return
+        """Announce the end, in this order: closed first, then told. It is told once only."""
         self.actor.actor_stopped.set()
         ActorRegistry.unregister(self.actor.actor_ref)
         self.mailbox.token.cancel()

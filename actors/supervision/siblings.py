@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from actors.supervision.plan import Action, Event, Forget, plan
+from actors.supervision.plan import Action, Event, Forget, Plan, plan
 from actors.supervision.roster import Member, State, Status, Strategy
 
 __all__ = ["Roster", "Siblings", "Strangers"]
@@ -38,7 +38,7 @@ class Roster(Protocol):
         ...
 
     def mark(self, child: str, status: Status) -> None:
-        """Note where a member stands."""
+        """Note where a member stands, if it is known."""
         ...
 
     def drop(self, child: str) -> None:
@@ -50,53 +50,11 @@ class Roster(Protocol):
         ...
 
 
-class Siblings:
-    """Members in start order that may be restarted together."""
+class _Members:
+    """Members by id, in start order: no step but a plan of siblings looks at more than one."""
 
     def __init__(self, state: State) -> None:
         self._state = state
-
-    @property
-    def members(self) -> Sequence[Member]:
-        """See :class:`Roster`."""
-        return self._state.members
-
-    @property
-    def restarts(self) -> int:
-        """See :class:`Roster`."""
-        return len(self._state.restarts)
-
-    def find(self, child: str) -> Member | None:
-        """See :class:`Roster`."""
-        return self._state.find(child)
-
-    def add(self, member: Member) -> None:
-        """See :class:`Roster`."""
-        self._state = replace(self._state, members=(*self._state.members, member))
-
-    def mark(self, child: str, status: Status) -> None:
-        """See :class:`Roster`."""
-        self._state = self._state.mark(child, status)
-
-    def drop(self, child: str) -> None:
-        """See :class:`Roster`."""
-        self._state = self._state.without(child)
-
-    def plan(self, event: Event) -> tuple[Action, ...]:
-        """See :class:`Roster`."""
-        self._state, actions = plan(self._state, event)
-        return actions
-
-
-class Strangers:
-    """Members that are nothing to one another but for the intensity that they share.
-
-    Each event is put to the plan as if its child were the only one, so that ten thousand children
-    cost no more an event than ten.
-    """
-
-    def __init__(self, intensity: int, period: float) -> None:
-        self._state = State(Strategy.ONE_FOR_ONE, intensity, period)
         self._members: dict[str, Member] = {}
 
     @property
@@ -119,19 +77,47 @@ class Strangers:
 
     def mark(self, child: str, status: Status) -> None:
         """See :class:`Roster`."""
-        self._members[child] = replace(self._members[child], status=status, attempt=0)
+        member = self._members.get(child)
+        if member is not None:
+            self._members[child] = replace(member, status=status, attempt=0)
 
     def drop(self, child: str) -> None:
         """See :class:`Roster`."""
         self._members.pop(child, None)
+
+    def _plan(self, members: tuple[Member, ...], event: Event) -> Plan:
+        """The plan for ``members``; what it counted is kept."""
+        after, actions = plan(replace(self._state, members=members), event)
+        self._state = replace(after, members=())
+        return after, actions
+
+
+class Siblings(_Members):
+    """Members in start order that may be restarted together."""
+
+    def plan(self, event: Event) -> tuple[Action, ...]:
+        """See :class:`Roster`."""
+        after, actions = self._plan(tuple(self._members.values()), event)
+        self._members = {each.id: each for each in after.members}
+        return actions
+
+
+class Strangers(_Members):
+    """Members that are nothing to one another but for the intensity that they share.
+
+    Each event is put to the plan as if its child were the only one, so that ten thousand children
+    cost no more an event than ten.
+    """
+
+    def __init__(self, intensity: int, period: float) -> None:
+        super().__init__(State(Strategy.ONE_FOR_ONE, intensity, period))
 
     def plan(self, event: Event) -> tuple[Action, ...]:
         """See :class:`Roster`."""
         member = self._members.get(event.child)
         if member is None:
             return ()
-        after, actions = plan(replace(self._state, members=(member,)), event)
-        self._state = replace(after, members=())
+        after, actions = self._plan((member,), event)
         for changed in after.members:
             self._members[changed.id] = changed
             if changed.status is Status.DOWN:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pykka
 
-from actors.supervision.address import Address, AddressBook
+from actors.supervision.address import Address
 from actors.supervision.birth import Birth, Kin, born_under
+from actors.supervision.book import AddressBook
 from actors.supervision.child import Backoff, Child, Restart
 from actors.supervision.clock import Clock, TimerThread
 from actors.supervision.dynamic import DynamicActor
@@ -62,6 +63,7 @@ class Supervisor:
         restart: Restart = Restart.PERMANENT,
         backoff: Backoff | None = None,
         start_within: float = NESTED_START_WITHIN,
+        significant: bool = False,
     ) -> Child:
         """A supervisor as a child of another one; it may take as long as it needs to stop."""
         flags = SupervisorFlags(strategy, intensity, period, auto_shutdown, max_abandoned)
@@ -73,6 +75,7 @@ class Supervisor:
             shutdown=None,
             start_within=start_within,
             backoff=backoff or Backoff(),
+            significant=significant,
         )
 
 
@@ -109,6 +112,7 @@ class DynamicSupervisor:
         max_abandoned: int = 16,
         restart: Restart = Restart.PERMANENT,
         backoff: Backoff | None = None,
+        significant: bool = False,
     ) -> Child:
         """A dynamic supervisor as a child of another; it may take as long as it needs to stop."""
         flags = SupervisorFlags(intensity=intensity, period=period, max_abandoned=max_abandoned)
@@ -119,12 +123,16 @@ class DynamicSupervisor:
             restart=restart,
             shutdown=None,
             backoff=backoff or Backoff(),
+            significant=significant,
         )
 
 
 def _grow(start: Callable[[], pykka.ActorRef[Any]], name: str, clock: Clock | None) -> Tree:
     """Start a root supervisor and wait until it is up."""
-    kin = Kin(clock or TimerThread(f"{name}-clock"), AddressBook(), EventBus())
+    clock = clock or TimerThread(f"{name}-clock")
+    # PERF: an ask waits by real seconds without going through the real clock, a µs cheaper.
+    waits_by = None if type(clock) is TimerThread else clock
+    kin = Kin(clock, AddressBook(waits_by), EventBus())
     birth = Birth("", Address(name), kin)
     with born_under(birth):
         ref = start()

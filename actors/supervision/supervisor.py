@@ -28,8 +28,8 @@ class SupervisorActor(Keeper):
     def on_start(self) -> None:
         """Start every child in order; on a failure stop them in reverse and raise."""
         try:
-            for spec in self._specs:
-                self.add(spec)
+            for spec in self._specs:  # checked together when the supervisor was declared
+                self._add(spec)
         except BaseException:
             self._stop_all()
             raise
@@ -38,7 +38,7 @@ class SupervisorActor(Keeper):
 
     def add(self, spec: Child) -> None:
         """Start a new child, last in the order. Raises ``InvalidSpec`` or ``StartFailed``."""
-        self._flags.check((*(child.spec for child in self._children.values()), spec))
+        self._flags.check_newcomer(spec, self._children)
         self._add(spec)
 
     def stop_child(self, child_id: str) -> None:
@@ -59,10 +59,15 @@ class SupervisorActor(Keeper):
         self._find_down(child_id)
         self._forget(child_id)
 
-    def _stop_all(self) -> None:
-        for member in reversed(self._roster.members):
-            self._children[member.id].stop()
-            self._roster.mark(member.id, Status.DOWN)
+    @property
+    def _declared(self) -> frozenset[str]:
+        return frozenset(spec.id for spec in self._specs)
+
+    def _stop_all(self, longest: float | None = None) -> None:
+        self._leave_registry()
+        for child in reversed([*self._children.values()]):
+            child.stop(longest)
+            self._roster.mark(child.spec.id, Status.DOWN)
 
     def _find_down(self, child_id: str) -> Incarnations:
         child = self._find(child_id)

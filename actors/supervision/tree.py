@@ -18,8 +18,9 @@ from actors.supervision.errors import ChildStateError, NotDelivered, UnknownChil
 from actors.supervision.events import Listener
 from actors.supervision.exits import Cause, Exit
 from actors.supervision.glance import children_of, view_of
-from actors.supervision.keeper import Call, Keeper
+from actors.supervision.keeper import Keeper
 from actors.supervision.life import Watch
+from actors.supervision.notices import Call
 from actors.supervision.runtime import Runtime
 from actors.supervision.supervisor import SupervisorActor
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from typing import Protocol
 
+from actors.supervision.clock import Clock
 from actors.supervision.errors import AskCycle
 
 __all__ = ["Party", "Pending", "blocked_on", "here"]
@@ -34,6 +35,8 @@ class Party(Protocol):
     """One actor in the wait-for graph."""
 
     name: str
+    clock: Clock | None
+    """By whose seconds an ask to this actor times out; ``None`` for the real ones."""
     waiting_for: Pending | None
 
 
@@ -78,6 +81,8 @@ class blocked_on:  # noqa: N801  # a context manager reads as a verb
             seen.add(id(party))
             names.append(party.name)
             if party in self._parties:
-                raise AskCycle(tuple(names))
+                # This thread went from there to the one that asks, from handler to handler.
+                within = self._parties[self._parties.index(party) + 1 :]
+                raise AskCycle((*names, *(each.name for each in within)))
             pending = party.waiting_for
             party = None if pending is None or pending.done else pending.target

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Final
 
-from actors.supervision.clock import Timer
+from actors.supervision.clock import Ready, Timer
 
 __all__ = ["FakeClock"]
+
+SLICE: Final = 0.005
+"""Real seconds between two looks of a waiting thread at the clock: what it waits for does not know
+of this clock, and this clock not of it."""
+PATIENCE: Final = 10.0
+"""Real seconds that a thread waits for a clock that nobody advances; then the test has failed."""
 
 
 class _Entry:
@@ -27,7 +36,9 @@ class _Entry:
 class FakeClock:
     """A :class:`~actors.supervision.Clock` for tests: pass it to ``Supervisor.start(clock=…)``.
 
-    Timers run on the thread that calls :meth:`advance`, in the order in which they are due.
+    Timers run on the thread that calls :meth:`advance`, in the order in which they are due. Whoever
+    waits for something with a timeout (an ask, a start, a shutdown) waits until it has come or the
+    clock was advanced beyond.
     """
 
     def __init__(self, now: float = 1000.0) -> None:
@@ -35,6 +46,7 @@ class FakeClock:
         self._numbers = itertools.count()
         self._changed = threading.Condition()
         self._entries: list[_Entry] = []
+        self._deadlines: list[float] = []
         self._closed = False
 
     @property
@@ -42,6 +54,12 @@ class FakeClock:
         """How many timers are due later."""
         with self._changed:
             return self._count()
+
+    @property
+    def waiting(self) -> int:
+        """How many threads wait for something with a deadline that has not come."""
+        with self._changed:
+            return self._count_waiting()
 
     def monotonic(self) -> float:
         """Seconds, as far as :meth:`advance` brought them."""
@@ -55,6 +73,22 @@ class FakeClock:
                 self._entries.append(entry)
                 self._changed.notify_all()
         return entry
+
+    def wait(self, ready: Ready, timeout: float | None) -> bool:
+        """Wait until ``ready``, or until the clock was advanced by ``timeout`` seconds.
+
+        Raises ``TimeoutError`` if neither has come to pass within ten real seconds.
+        """
+        if timeout is None or timeout <= 0:
+            return ready(timeout)
+        deadline, patience = self._now + timeout, time.monotonic() + PATIENCE
+        with self._waits(deadline):
+            while not ready(SLICE):
+                if self._now >= deadline:
+                    return ready(0.0)
+                if time.monotonic() > patience:
+                    raise TimeoutError(f"nobody advanced the clock to {deadline:g}")
+        return True
 
     def close(self) -> None:
         """Drop every timer; later ones never run."""
@@ -78,6 +112,31 @@ class FakeClock:
         with self._changed:
             if not self._changed.wait_for(lambda: self._count() >= count, timeout):
                 raise TimeoutError(f"{self._count()} timers are pending, not {count}")
+
+    def wait_for_waiting(self, count: int, timeout: float = 5.0) -> None:
+        """Wait, in real seconds, until at least ``count`` threads wait with a deadline.
+
+        Raises ``TimeoutError``. For tests that let a start, a shutdown or an ask of another thread
+        time out: advance the clock when it waits, and not before.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._count_waiting() >= count, timeout):
+                raise TimeoutError(f"{self._count_waiting()} threads are waiting, not {count}")
+
+    @contextmanager
+    def _waits(self, deadline: float) -> Generator[None]:
+        """Count the calling thread among the waiting."""
+        with self._changed:
+            self._deadlines.append(deadline)
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._deadlines.remove(deadline)
+
+    def _count_waiting(self) -> int:
+        return sum(deadline > self._now for deadline in self._deadlines)
 
     def _count(self) -> int:
         return sum(not entry.cancelled for entry in self._entries)

@@ -11,7 +11,7 @@ __all__ = ["HELD", "OTHERWISE", "PAGE", "Row", "rows"]
 
 PAGE: Final = Path(__file__).parents[1] / "supervision" / "README.md"
 HELD: Final = "held"
-OTHERWISE: Final = frozenset({"does not apply", "not yet"})
+OTHERWISE: Final = frozenset({"does not apply"})
 
 _LINE: Final = re.compile(r"^\| `(?P<case>\w+)` \| (?P<status>[\w ]+) \| (?P<words>.+) \|$")
 _TEST: Final = re.compile(r"`(test_\w+\.py::test_\w+)`")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from actors import Child, Supervisor, Tree
 from tests.supervision.subjects import WAIT
 
 Grow = Callable[..., Tree]
+
+DESCRIPTORS = Path("/proc/self/fd")
 
 
 @pytest.fixture
@@ -38,3 +41,13 @@ def no_thread_is_left() -> Iterator[None]:
     for thread in set(threading.enumerate()) - before:
         thread.join(WAIT)
         assert not thread.is_alive(), thread
+
+
+@pytest.fixture
+def no_descriptor_is_left() -> Iterator[None]:
+    """As many file descriptors are open after the test as before."""
+    if not DESCRIPTORS.exists():
+        pytest.skip("no /proc on this system")
+    before = len([*DESCRIPTORS.iterdir()])
+    yield
+    assert len([*DESCRIPTORS.iterdir()]) == before

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
+import weakref
 from functools import partial
 from typing import Any
 
@@ -35,7 +37,7 @@ def test_a_foreign_stop_of_every_actor_ends_the_tree_and_not_the_process() -> No
     assert tree.stop(timeout=WAIT)
 
 
-@pytest.mark.usefixtures("no_thread_is_left")
+@pytest.mark.usefixtures("no_thread_is_left", "no_descriptor_is_left")
 def test_a_thousand_trees_come_and_go_and_leave_nothing_behind() -> None:
     before, registered = threading.active_count(), len(pykka.ActorRegistry.get_all())
     for _ in range(1000):
@@ -74,7 +76,7 @@ def test_an_exception_that_cannot_print_itself_is_reported_all_the_same(grow: Gr
 def test_a_supervisor_that_crashes_takes_its_children_along_and_is_restarted(grow: Grow) -> None:
     journal = Journal()
     tree = grow(Supervisor.child("inner", Child("a", partial(Threaded.start, journal))))
-    from actors.supervision.keeper import Call  # the supervisor's own message
+    from actors.supervision.notices import Call  # the supervisor's own message
 
     def defect(_supervisor: object) -> None:
         raise Boom("a defect of the supervisor")
@@ -113,9 +115,15 @@ def test_a_poison_message_fails_no_ask_of_fifty_threads(grow: Grow) -> None:
 
 
 @pytest.mark.parametrize("kind", [Threaded, Turn])
-@pytest.mark.usefixtures("no_thread_is_left")
+@pytest.mark.usefixtures("no_thread_is_left", "no_descriptor_is_left")
 def test_three_hundred_kills_under_four_askers_lose_and_hang_nobody(kind: Any) -> None:
-    tree = Supervisor.start(Child("a", kind.start), intensity=10_000)
+    incarnations: list[weakref.ref[Any]] = []
+
+    class Mortal(kind):  # type: ignore[misc]  # the kind is a parameter
+        def on_start(self) -> None:
+            incarnations.append(weakref.ref(self))
+
+    tree = Supervisor.start(Child("a", Mortal.start), intensity=10_000)
     address, failures = tree.address("a"), Journal()
     over, interval = threading.Event(), sys.getswitchinterval()
 
@@ -140,5 +148,8 @@ def test_three_hundred_kills_under_four_askers_lose_and_hang_nobody(kind: Any) -
     for thread in threads:
         thread.join(WAIT)
     assert failures.entries == []
-    assert address.epoch == 301
+    assert address.epoch == len(incarnations) == 301
+    gc.collect()
+    # The one that lives, and at most the one whose thread is just on its way out.
+    assert sum(each() is not None for each in incarnations) <= 2
     assert tree.stop(timeout=WAIT)

@@ -13,11 +13,9 @@ from actors import (
     Backoff,
     Cause,
     Child,
-    ChildEnded,
     ChildRestarting,
     ChildStarted,
     Exit,
-    NotDelivered,
     Restart,
     StartFailed,
     Strategy,
@@ -152,38 +150,6 @@ def test_siblings_stop_in_reverse_and_all_start_in_order(
     tree.address("b").tell(("raise", Boom()))
     entries = journal.wait(lambda entries: len(entries) >= 3 + len(expected))
     assert [f"{kind} {child}" for kind, child in entries[3:]] == expected
-
-
-@pytest.mark.parametrize(
-    ("restart", "how", "comes_back"),
-    [
-        (Restart.PERMANENT, "normal", True),
-        (Restart.PERMANENT, "crash", True),
-        (Restart.TRANSIENT, "normal", False),
-        (Restart.TRANSIENT, "crash", True),
-        (Restart.TEMPORARY, "normal", False),
-        (Restart.TEMPORARY, "crash", False),
-    ],
-)
-def test_restart_type_and_exit_decide_whether_a_child_comes_back(
-    grow: Grow, restart: Restart, how: str, comes_back: bool
-) -> None:
-    tree = grow(Child("a", Threaded.start, restart=restart))
-    address = tree.address("a")
-    events = Journal()
-    tree.on_event(events.add)
-    if how == "crash":
-        address.tell(("raise", Boom()))
-    else:
-        address.tell(call(lambda me: me.stop()))
-    events.wait(lambda entries: any(isinstance(each, ChildEnded) for each in entries))
-    if comes_back:
-        assert address.ask(("echo", 1), timeout=WAIT) == 1
-        return
-    with pytest.raises(NotDelivered):
-        address.ask(("echo", 1), timeout=60)
-    kept = [view.state for view in tree.children()]
-    assert kept == ([] if restart is Restart.TEMPORARY else ["down"])
 
 
 def test_a_tree_whose_last_significant_child_ended_stops_the_others_and_ends() -> None:

@@ -72,3 +72,44 @@ def test_a_test_can_wait_for_the_timer_of_another_thread() -> None:
     thread.join(5.0)
     with pytest.raises(TimeoutError, match="1 timers are pending, not 2"):
         clock.wait_for_timers(2, timeout=0.0)
+
+
+def test_a_thread_that_waits_is_counted_until_its_deadline_has_come() -> None:
+    clock, outcome = FakeClock(now=0.0), list[bool]()
+    thread = threading.Thread(
+        target=lambda: outcome.append(clock.wait(threading.Event().wait, 10.0))
+    )
+    assert clock.waiting == 0
+    thread.start()
+    clock.wait_for_waiting(1)
+    assert (clock.waiting, clock.pending) == (1, 0)
+    clock.advance(9.9)
+    assert clock.waiting == 1
+    with pytest.raises(TimeoutError, match="1 threads are waiting, not 2"):
+        clock.wait_for_waiting(2, timeout=0.0)
+    clock.advance(0.1)
+    assert clock.waiting == 0
+    thread.join(5.0)
+    assert outcome == [False]
+
+
+def test_a_clock_that_nobody_advances_is_an_error_and_not_a_hang(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("actors.testing.clock.PATIENCE", 0.0)
+    clock = FakeClock(now=0.0)
+    with pytest.raises(TimeoutError, match="nobody advanced the clock to 7"):
+        clock.wait(threading.Event().wait, 7.0)
+    assert clock.waiting == 0
+
+
+def test_what_comes_in_the_last_moment_has_come() -> None:
+    """The deadline and the event fall together: the event counts."""
+    clock = FakeClock(now=0.0)
+    looks = iter([False, True])
+
+    def ready(_seconds: float | None) -> bool:
+        clock.advance(1.0)
+        return next(looks)
+
+    assert clock.wait(ready, 1.0)

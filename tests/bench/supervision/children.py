@@ -1,4 +1,4 @@
-"""Many dynamic children: whether starting and stopping them is linear in their number.
+"""Many children, dynamic or named: whether starting and stopping them is linear in their number.
 
 Judged with the garbage collector off: each of its full passes looks at every living object, so with
 it nothing that keeps what it makes is quite linear. The plain figures have it on, as programs do.
@@ -11,12 +11,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from actors import Child, DynamicSupervisor, Supervised
+from actors import Child, DynamicSupervisor, Supervised, Supervisor
 from tests.bench.supervision.case import Case, Figures, Promise, Row
 from tests.bench.supervision.sampling import MICRO, seconds
 from tests.bench.supervision.subjects import PATIENCE, Stock, Threaded, Turn
 
-__all__ = ["THREADED", "TURN"]
+__all__ = ["NAMED", "THREADED", "TURN"]
 
 FEW: Final = 1000
 MANY: Final = 10_000
@@ -30,6 +30,11 @@ def _dynamic(kind: type[Supervised], count: int) -> None:
     for _ in range(count):
         children.start_child()
     tree.stop(10 * PATIENCE)
+
+
+def _named(count: int) -> None:
+    children = (Child(f"child-{number}", Turn.start) for number in range(count))
+    Supervisor.start(*children).stop(10 * PATIENCE)
 
 
 def _stock_children(count: int) -> None:
@@ -82,5 +87,11 @@ TURN: Final = Case(
     "dynamic children, turn",
     _rows(Promise(f"linear: ≤ {LINEAR:g}", lambda ours, _stock: ours <= LINEAR)),
     partial(_ours, Turn),
+    most_rounds=3,
+)
+NAMED: Final = Case(
+    "named children, turn",
+    _rows(Promise(f"linear: ≤ {LINEAR:g}", lambda ours, _stock: ours <= LINEAR)),
+    partial(_figures, _named),
     most_rounds=3,
 )

@@ -35,6 +35,7 @@ CASES: Final[tuple[Case, ...]] = (
     memory.TURN,
     children.THREADED,
     children.TURN,
+    children.NAMED,
 )
 
 

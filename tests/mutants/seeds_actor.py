@@ -1,0 +1,268 @@
+"""Mutants of one actor: its mailbox, replies, turn, end, address and token."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.mutants.mutant import Mutant
+
+__all__ = ["ACTOR"]
+
+_MAILBOX: Final = (
+    Mutant(
+        "a stop waits behind the messages before it",
+        "mailbox.py",
+        "self._control.append(letter)",
+        "self._user.put(letter)",
+        "test_mailbox.py::test_a_stop_overtakes_every_message_that_waits_and_loses_none",
+    ),
+    Mutant(
+        "the message that a stop overtook is lost",
+        "mailbox.py",
+        "self._held = letter",
+        "self._held = None",
+        "test_mailbox.py::test_a_stop_overtakes_every_message_that_waits_and_loses_none",
+    ),
+    Mutant(
+        "a message that comes after the close is taken in and lies there",
+        "mailbox.py",
+        "        if self._closed:",
+        "        if False:",
+        "test_mailbox.py::test_a_closed_mailbox_refuses_what_waits_and_what_comes",
+    ),
+    Mutant(
+        "a full mailbox takes one more",
+        "mailbox.py",
+        "self._user.qsize() >= self.capacity",
+        "self._user.qsize() > self.capacity",
+        "test_mailbox.py::test_a_full_mailbox_rejects_the_newcomer_without_blocking",
+    ),
+    Mutant(
+        "whoever stops a dead actor is never told that it is done",
+        "mailbox.py",
+        "reply.set(None)",
+        "pass",
+        "test_mailbox.py::test_a_stop_of_a_closed_mailbox_counts_as_done",
+    ),
+)
+
+_REPLY: Final = (
+    Mutant(
+        "the last writer wins",
+        "reply.py",
+        "    def _settle(self, value: Any, error: BaseException | None) -> bool:\n"
+        "        if not self._once.acquire(blocking=False):",
+        "    def _settle(self, value: Any, error: BaseException | None) -> bool:\n"
+        "        if False:",
+        "test_reply.py::test_the_first_writer_wins_and_the_others_are_told",
+    ),
+    Mutant(
+        "a refused message looks like one that a handler saw",
+        "reply.py",
+        "self.refused = True",
+        "self.refused = False",
+        "test_mailbox.py::test_a_closed_mailbox_refuses_what_waits_and_what_comes",
+    ),
+    Mutant(
+        "only the first reader is woken",
+        "reply.py",
+        "            return False\n        self._gate.release()\n        return True",
+        "            return False\n        return True",
+        "test_reply.py::test_a_reply_can_be_read_again_and_by_many",
+    ),
+)
+
+_TURN: Final = (
+    Mutant(
+        "one sender works off a whole flood",
+        "turn.py",
+        "while (control or letters) and left:",
+        "while control or letters:",
+        "test_turn.py::test_a_sender_handles_no_more_than_its_share_of_a_flood",
+    ),
+    Mutant(
+        "what is beyond the cap is left lying",
+        "turn.py",
+        "                self._hand_on()",
+        "                pass",
+        "test_turn.py::test_a_sender_handles_no_more_than_its_share_of_a_flood",
+    ),
+    Mutant(
+        "a stop waits behind what waits for the turn",
+        "turn.py",
+        "self._next(runtime, (control or letters).popleft())",
+        "self._next(runtime, (letters or control).popleft())",
+        "test_turn_races.py::test_a_stop_overtakes_whatever_waits_for_the_turn",
+    ),
+    Mutant(
+        "nobody looks again after the turn was given back",
+        "turn.py",
+        "while (control or letters) and turn.acquire(blocking=False):",
+        "if (control or letters) and turn.acquire(blocking=False):",
+        "test_turn_races.py::"
+        "test_a_message_that_comes_while_the_turn_is_given_back_is_handled_by_who_had_it",
+    ),
+    Mutant(
+        "without a thread for it, the backlog is left lying",
+        "turn.py",
+        "            self.run(None)",
+        "            pass",
+        "test_turn_races.py::test_without_a_thread_for_the_backlog_the_sender_does_it_all",
+    ),
+)
+
+_RUNTIME: Final = (
+    Mutant(
+        "a fatal exception on ask is only an answer",
+        "runtime.py",
+        "self._fatal = (*fatal, *_ALWAYS_FATAL)",
+        "self._fatal = _ALWAYS_FATAL",
+        "test_actor_contract.py::"
+        "test_a_fatal_exception_on_ask_is_the_answer_and_restarts_the_actor",
+    ),
+    Mutant(
+        "who asked a hung actor waits for its whole timeout",
+        "runtime.py",
+        "letter.reply_to.fail(ActorCrashed(",
+        "repr(ActorCrashed(",
+        "test_hung.py::test_a_hung_actor_is_replaced_and_its_asker_is_told",
+    ),
+    Mutant(
+        "the token of an actor that crashed is not cancelled",
+        "runtime.py",
+        "        self.mailbox.token.cancel()\n        self.mailbox.close()",
+        "        self.mailbox.close()",
+        "test_runtime.py::test_the_token_is_cancelled_however_the_actor_ends",
+    ),
+    Mutant(
+        "an abandoned actor handles what it took just before",
+        "runtime.py",
+        "            if self.life.over:",
+        "            if False:",
+        "test_runtime.py::"
+        "test_a_letter_that_was_taken_just_before_the_abandonment_is_refused_and_not_handled",
+    ),
+    Mutant(
+        "an end is told again at a second burial",
+        "life.py",
+        "            if self.exit is not None:\n                return False",
+        "",
+        "test_runtime.py::test_an_end_is_told_once_however_often_the_actor_is_buried",
+    ),
+    Mutant(
+        "who is told of the end finds the mailbox open",
+        "runtime.py",
+        "        self.mailbox.close()\n"
+        "        self.life.end(exit_ or self.exit or Exit(Cause.NORMAL))",
+        "        self.life.end(exit_ or self.exit or Exit(Cause.NORMAL))\n"
+        "        self.mailbox.close()",
+        "test_runtime.py::"
+        "test_whoever_is_told_of_the_end_finds_the_mailbox_closed_and_the_actor_unlisted",
+    ),
+    Mutant(
+        "an actor that was answered just now counts as stuck",
+        "waits.py",
+        "if pending is None or pending.done else",
+        "if pending is None else",
+        "test_waits.py::test_a_question_that_was_answered_just_now_is_no_cycle",
+    ),
+    Mutant(
+        "who would have closed a cycle looks stuck ever after",
+        "waits.py",
+        "                self.__exit__()\n",
+        "",
+        "test_waits.py::test_a_pending_question_back_to_who_asks_is_a_cycle",
+    ),
+)
+
+_ADDRESS: Final = (
+    Mutant(
+        "a dead letter is not counted",
+        "address.py",
+        "self.dead_letters += 1",
+        "self.dead_letters += 0",
+        "test_actor_contract.py::"
+        "test_a_message_to_a_stopped_child_is_a_dead_letter_and_an_ask_fails_at_once",
+    ),
+    Mutant(
+        "a NotDelivered that the handler raised is sent again",
+        "address.py",
+        "not one that the handler met and passed on.\n"
+        "                if not reply.refused or isinstance(error, MailboxFull):",
+        "not one that the handler met and passed on.\n"
+        "                if isinstance(error, MailboxFull):",
+        "test_actor_contract.py::"
+        "test_a_not_delivered_of_the_handler_is_passed_on_and_never_sent_again",
+    ),
+    Mutant(
+        "a child that was started by hand is not waited for when it crashes",
+        "address.py",
+        "self._retired = False\n            self._life",
+        "self._life",
+        "test_lost_addresses.py::"
+        "test_a_child_that_was_stopped_and_started_by_hand_is_waited_for_again",
+    ),
+    Mutant(
+        "an abandoned supervisor takes the address from its successor",
+        "address.py",
+        "if self.owner is not owner:",
+        "if False:",
+        "test_lost_addresses.py::test_only_its_owner_points_an_address_to_an_incarnation",
+    ),
+    Mutant(
+        "an ask that is sent again has its whole timeout once more",
+        "address.py",
+        "left -= reply.waited",
+        "pass",
+        "test_time.py::test_an_ask_that_is_sent_again_has_only_the_rest_of_its_timeout",
+    ),
+    Mutant(
+        "an ask times out by real seconds, whatever the tree's clock",
+        "actor.py",
+        "mailbox.clock = self.address.clock",
+        "mailbox.clock = None",
+        "test_time.py::test_an_ask_times_out_by_the_trees_clock",
+    ),
+    Mutant(
+        "striking a path forgets it and leaves what is below",
+        "book.py",
+        "found.extend(self._below.get(each, ()))",
+        "found.extend(())",
+        "test_lost_addresses.py::test_striking_a_path_forgets_it_and_all_below_and_nothing_beside",
+    ),
+)
+
+_CANCELLATION: Final = (
+    Mutant(
+        "the children of a cancelled token live on",
+        "cancellation.py",
+        "callbacks += child._mark()",
+        "pass",
+        "test_cancellation.py::test_when_cancel_returns_every_descendant_is_cancelled",
+    ),
+    Mutant(
+        "the child of a cancelled token is born alive",
+        "cancellation.py",
+        "token._cancelled = True",
+        "token._cancelled = False",
+        "test_cancellation.py::test_the_child_of_a_cancelled_token_is_born_cancelled",
+    ),
+    Mutant(
+        "a child that somebody listens to may be collected",
+        "cancellation.py",
+        "parent._pins.add(token)",
+        "pass",
+        "test_cancellation.py::"
+        "test_a_dropped_child_that_somebody_listens_to_is_kept_until_that_ends",
+    ),
+    Mutant(
+        "a child that nobody listens to any more is never let go",
+        "cancellation.py",
+        "        if last:",
+        "        if False:",
+        "test_cancellation.py::"
+        "test_a_dropped_child_that_somebody_listens_to_is_kept_until_that_ends",
+    ),
+)
+
+ACTOR: Final = (*_MAILBOX, *_REPLY, *_TURN, *_RUNTIME, *_ADDRESS, *_CANCELLATION)

@@ -1,0 +1,354 @@
+"""How one actor runs and dies: fences, burial, who is told what and in which order."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any, cast
+
+import pykka
+import pytest
+
+from actors import (
+    ActorCrashed,
+    Cause,
+    Child,
+    ChildEnded,
+    ChildRestarting,
+    Exit,
+    NotDelivered,
+    Strategy,
+    Supervised,
+    Supervisor,
+    Tree,
+)
+from actors.supervision.mailbox import Letter
+from actors.supervision.notices import Call, Down
+from actors.supervision.reply import Reply
+from actors.supervision.runtime import Runtime
+from actors.testing import Gate
+from tests.supervision.conftest import Grow
+from tests.supervision.subjects import WAIT, Boom, Fatal, Journal, Threaded, Turn, call
+
+HUNG = Exit(Cause.HUNG)
+
+
+@pytest.fixture(params=[Threaded, Turn])
+def kind(request: pytest.FixtureRequest) -> Any:
+    """The type of actor under test."""
+    return request.param
+
+
+def runtime_of(ref: pykka.ActorRef[Any]) -> Runtime:
+    """What runs the actor behind ``ref``."""
+    return cast("Runtime", ref.ask(call(lambda me: me._actor_runtime), timeout=WAIT))
+
+
+def watched(runtime: Runtime) -> Journal:
+    """The exits that a watcher is told of."""
+    exits = Journal()
+    runtime.life.watch(exits.add)
+    return exits
+
+
+# The fence
+
+
+def test_a_letter_that_was_taken_just_before_the_abandonment_is_refused_and_not_handled() -> None:
+    journal = Journal()
+    ref = Threaded.start(journal)
+    runtime, reply = runtime_of(ref), Reply()
+    take = runtime.mailbox.get
+
+    def take_too_late() -> Any:
+        letter = take()
+        runtime.abandon(HUNG)
+        return letter
+
+    runtime.mailbox.get = take_too_late  # type: ignore[method-assign]  # a race, made certain
+    for _ in range(2):  # the first one only brings the thread around to the new ``get``
+        ref.tell(call(lambda me: me.journal.add("handled")))
+    runtime.mailbox.put(Letter(("echo", 1), reply))
+    with pytest.raises(NotDelivered):
+        reply.get(timeout=WAIT)
+    assert reply.refused
+    assert runtime.thread is not None
+    runtime.thread.join(WAIT)
+    assert journal.entries.count("handled") == 1
+
+
+def test_a_zombies_late_answer_reaches_nobody_and_its_late_crash_neither(kind: Any) -> None:
+    gate, answer = Gate(), Journal()
+    ref = kind.start()
+    runtime = runtime_of(ref)
+    exits = watched(runtime)
+
+    def ask() -> None:
+        try:
+            answer.add(ref.ask(call(haunt), timeout=WAIT))
+        except ActorCrashed as error:
+            answer.add(str(error))
+
+    def haunt(_me: Supervised) -> None:
+        gate.hold()
+        raise Fatal("too late")
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    gate.reached()
+    runtime.abandon(HUNG)
+    told = f"{type(runtime.actor).__name__} was abandoned while it handled this"
+    if kind is Threaded:
+        assert answer.wait_for(1) == [told]
+    gate.open()
+    thread.join(WAIT)
+    assert answer.entries == [told]
+    assert exits.entries == [HUNG]
+
+
+def test_an_abandoned_actor_takes_nothing_more_and_leaves_the_registry(kind: Any) -> None:
+    ref = kind.start()
+    runtime = runtime_of(ref)
+    runtime.abandon(HUNG)
+    assert ref not in pykka.ActorRegistry.get_all()
+    assert not ref.is_alive()
+    assert runtime.stopping
+    with pytest.raises(pykka.ActorDeadError):
+        ref.ask(("echo", 1), timeout=WAIT)
+
+
+def test_an_end_is_told_once_however_often_the_actor_is_buried(kind: Any) -> None:
+    runtime = runtime_of(kind.start())
+    exits = watched(runtime)
+    runtime.bury(HUNG)
+    runtime.bury(Exit(Cause.NORMAL))
+    assert exits.entries == [HUNG]
+    assert not runtime.life.end(Exit(Cause.NORMAL))
+
+
+# Burial
+
+
+@pytest.mark.parametrize("end", ["crash", "stop", "abandon"])
+def test_the_token_is_cancelled_however_the_actor_ends(kind: Any, end: str) -> None:
+    ref = kind.start()
+    runtime = runtime_of(ref)
+    ends: dict[str, Any] = {
+        "crash": lambda: ref.tell(("raise", Boom())),
+        "stop": lambda: ref.stop(block=False),
+        "abandon": lambda: runtime.abandon(HUNG),
+    }
+    cancelled = Journal()
+    runtime.life.watch(lambda _exit: cancelled.add(runtime.mailbox.token.cancelled))
+    ends[end]()
+    assert cancelled.wait_for(1) == [True]  # and before anybody is told of the end
+
+
+def test_whoever_is_told_of_the_end_finds_the_mailbox_closed_and_the_actor_unlisted(
+    kind: Any,
+) -> None:
+    ref = kind.start()
+    runtime, seen = runtime_of(ref), Journal()
+
+    def look(_exit: Exit) -> None:
+        reply = Reply()
+        runtime.mailbox.put(Letter(("echo", 1), reply))
+        seen.add((reply.refused, ref in pykka.ActorRegistry.get_all(), ref.is_alive()))
+
+    runtime.life.watch(look)
+    ref.tell(("raise", Boom()))
+    assert seen.wait_for(1) == [(True, False, False)]
+
+
+def test_a_watcher_that_raises_is_logged_and_the_others_are_told(
+    kind: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    ref = kind.start()
+    life = runtime_of(ref).life
+
+    def bad(_exit: Exit) -> None:
+        raise Boom
+
+    exits = Journal()
+    life.watch(bad)
+    life.watch(exits.add)
+    ref.stop(timeout=WAIT)
+    assert [exit_.cause for exit_ in exits.wait_for(1)] == [Cause.NORMAL]
+    assert "a death watcher failed" in caplog.text
+
+
+def test_a_watcher_that_comes_late_is_told_at_once_and_can_take_nothing_back(kind: Any) -> None:
+    ref = kind.start()
+    life = runtime_of(ref).life
+    first = watched(runtime_of(ref))
+    ref.stop(timeout=WAIT)
+    first.wait_for(1)
+    late = Journal()
+    watch = life.watch(late.add)
+    assert late.entries == first.entries
+    assert not watch.unwatch()
+
+
+# Crashes
+
+
+def test_on_failure_gets_the_exception_and_on_stop_is_not_called(kind: Any) -> None:
+    class Noting(kind):  # type: ignore[misc]  # the kind is a parameter
+        def on_failure(self, exception_type: Any, value: Any, traceback: Any) -> None:
+            self.journal.add((exception_type, value, traceback is not None))
+
+    journal, error = Journal(), Boom("why")
+    ref = Noting.start(journal)
+    exits = watched(runtime_of(ref))
+    ref.tell(("raise", error))
+    exits.wait_for(1)
+    assert journal.entries == [("start", ""), (Boom, error, True)]
+
+
+def test_an_on_failure_that_fails_is_logged_and_changes_nothing(
+    kind: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Clumsy(kind):  # type: ignore[misc]  # the kind is a parameter
+        def on_failure(self, *_args: Any, **_named: Any) -> None:
+            raise ValueError("dropped it")
+
+    ref = Clumsy.start()
+    exits = watched(runtime_of(ref))
+    ref.tell(("raise", Boom("why")))
+    (exit_,) = exits.wait_for(1)
+    assert str(exit_) == "crash (Boom: why)"
+    assert "on_failure of Clumsy failed" in caplog.text
+
+
+def test_only_an_actor_without_a_supervisor_logs_its_own_crash(
+    kind: Any, grow: Grow, caplog: pytest.LogCaptureFixture
+) -> None:
+    ref = kind.start()
+    exits = watched(runtime_of(ref))
+    ref.tell(("raise", Boom("alone")))
+    exits.wait_for(1)
+    address = grow(Child("a", kind.start)).address("a")
+    address.tell(("raise", Boom("supervised")))
+    assert address.ask(("echo", 1), timeout=WAIT) == 1
+    errors = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
+    assert errors == [
+        f"actor {kind.__name__} crashed: crash (Boom: alone)",
+        "a ended: crash (Boom: supervised)",
+    ]
+
+
+def test_the_trace_of_a_crash_is_in_the_log_line_and_in_the_exit(
+    grow: Grow, caplog: pytest.LogCaptureFixture
+) -> None:
+    exits = Journal()
+    address = grow(Child("a", Threaded.start)).address("a")
+    address.watch(exits.add)
+    address.tell(call(raise_somewhere))
+    assert address.ask(("echo", 1), timeout=WAIT) == 1
+    (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
+    for trace in (record.__dict__["stack"], exits.entries[0].error.traceback):
+        assert "in raise_somewhere" in trace
+        assert "Boom: here" in trace
+
+
+def raise_somewhere(_me: Supervised) -> None:
+    raise Boom("here")
+
+
+# What is no news any more
+
+
+def held_supervisor(tree: Tree, gate: Gate) -> threading.Thread:
+    """Have the root stand at ``gate`` in a call, so that deaths pile up in its mailbox."""
+    work = Call(lambda _me: gate.hold())
+    holder = threading.Thread(target=lambda: tree._address.ask(work, timeout=WAIT))  # pyright: ignore[reportPrivateUsage]  # the supervisor itself
+    holder.start()
+    gate.reached()
+    return holder
+
+
+@pytest.mark.parametrize("strategy", [Strategy.REST_FOR_ONE, Strategy.ONE_FOR_ALL])
+def test_a_death_that_was_overtaken_by_a_restart_counts_no_second_time(
+    grow: Grow, strategy: Strategy
+) -> None:
+    """Both crash while the supervisor is busy: the first restart takes the second one along."""
+    tree = grow(Child("a", Threaded.start), Child("b", Threaded.start), strategy=strategy)
+    gate, events, ended = Gate(), Journal(), Journal()
+    tree.on_event(events.add)
+    holder = held_supervisor(tree, gate)
+    for number, each in enumerate(("a", "b"), start=1):
+        tree.address(each).watch(ended.add)
+        tree.address(each).tell(("raise", Boom()))
+        ended.wait_for(number)  # the supervisor was told before
+    gate.open()
+    holder.join(WAIT)
+    for each in ("a", "b"):
+        assert tree.address(each).ask(("echo", 1), timeout=WAIT) == 1
+    tree.children()
+    assert [tree.address(each).epoch for each in ("a", "b")] == [2, 2]
+    assert sum(isinstance(each, ChildRestarting) for each in events.entries) == 1
+    assert sum(isinstance(each, ChildEnded) for each in events.entries) == 2
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_death_of_an_earlier_incarnation_is_ignored(grow: Grow, known: bool) -> None:
+    tree = grow(Child("a", Threaded.start))
+    address, events = tree.address("a"), Journal()
+    old = address.ask(call(lambda me: me._actor_runtime), timeout=WAIT)
+    tree.stop_child("a")
+    tree.restart_child("a")
+    if not known:
+        tree.stop_child("a")
+        tree.delete_child("a")
+    tree.on_event(events.add)
+    tree._root.mailbox.put(Letter(Down("a", old, Exit(Cause.CRASH))))  # pyright: ignore[reportPrivateUsage]  # the supervisor itself
+    tree.children()
+    assert events.entries == []
+    assert address.alive is known
+
+
+# Who is up
+
+
+def test_busy_for_is_the_time_of_the_message_in_hand_and_none_in_between(kind: Any) -> None:
+    now = [10.0]
+    ref = kind.start()
+    runtime = runtime_of(ref)
+    runtime._now = lambda: now[0]  # pyright: ignore[reportPrivateUsage]  # a clock of the test
+    seen: list[float | None] = []
+
+    def look(me: Any) -> None:
+        now[0] += 2.5
+        seen.append(me._actor_runtime.busy_for)
+
+    ref.ask(call(look), timeout=WAIT)
+    ref.ask(call(look), timeout=WAIT)
+    assert seen == [2.5, 2.5]
+    ref.stop(timeout=WAIT)
+    assert runtime.busy_for is None
+
+
+def test_the_thread_of_an_actor_is_a_daemon_with_its_path_for_a_name(grow: Grow) -> None:
+    tree = grow(Supervisor.child("inner", Child("a", Threaded.start)))
+
+    def thread(_me: Supervised) -> tuple[str, bool]:
+        current = threading.current_thread()
+        return current.name, current.daemon
+
+    assert tree.address("inner/a").ask(call(thread), timeout=WAIT) == ("inner/a", True)
+
+
+def test_an_exception_thrown_into_the_thread_of_an_actor_is_a_crash_and_no_zombie() -> None:
+    """Wherever it strikes, outside of a handler too: the outermost frame announces the end."""
+    ref = Threaded.start()
+    runtime = runtime_of(ref)
+    exits = watched(runtime)
+
+    def strike() -> Any:
+        raise KeyboardInterrupt("out of nowhere")
+
+    runtime.mailbox.get = strike  # type: ignore[method-assign]  # where the thread idles
+    ref.tell(("echo", 1))
+    (exit_,) = exits.wait_for(1)
+    assert str(exit_) == "crash (KeyboardInterrupt: out of nowhere)"
+    assert not ref.is_alive()
