@@ -6,6 +6,7 @@ Under its lock it asks the rotation; outside of it, it calls engines, timers and
 from __future__ import annotations
 
 import logging
+import math
 import random
 from _thread import allocate_lock
 from typing import Final
@@ -14,17 +15,21 @@ from actors.engines.contract import Context, Engine, EngineRequest, Kind, Sink
 from actors.engines.errors import EngineBusy, EngineError, EngineUnavailable
 from actors.engines.pool.affinity import key_of
 from actors.engines.pool.attempt import Attempt
+from actors.engines.pool.breaker import BreakerState
 from actors.engines.pool.clock import Clock, loop_clock
 from actors.engines.pool.exchange import Exchange
-from actors.engines.pool.listener import Ejected, PoolListener, Readmitted, Retried, Waited
+from actors.engines.pool.first_tokens import FirstTokens
+from actors.engines.pool.listener import Ejected, Hedged, PoolListener, Readmitted, Retried, Waited
 from actors.engines.pool.member import Member
 from actors.engines.pool.policies import Chance
+from actors.engines.pool.prober import Prober
 from actors.engines.pool.queue import Queue, Waiter
 from actors.engines.pool.retry_budget import RetryBudget
 from actors.engines.pool.rotation import Rotation, Turn
-from actors.engines.pool.spec import ORDINARY, PLAIN, InstanceSpec, ModelSpec
-from actors.engines.pool.treatment import Treatment
+from actors.engines.pool.spec import NO_TIMEOUTS, ORDINARY, PLAIN, InstanceSpec, ModelSpec
+from actors.engines.pool.treatment import SUCCESS, Treatment
 from actors.engines.pool.view import PoolView, view_of
+from actors.engines.pool.watch import Watch
 from actors.supervision.errors import Cancelled
 
 __all__ = ["MAX_ATTEMPTS", "Pool"]
@@ -47,6 +52,25 @@ class Pool:
     ``model`` and ``kind`` name it in messages and metrics. ``chance`` draws from [0, 1).
     """
 
+    __slots__ = (
+        "_budget",
+        "_first_tokens",
+        "_key_of",
+        "_listener",
+        "_lock",
+        "_max_attempts",
+        "_prober",
+        "_queue",
+        "_rotation",
+        "_serve_again",
+        "_serving_queue",
+        "chance",
+        "clock",
+        "kind",
+        "model",
+        "spec",
+    )
+
     def __init__(
         self,
         model: str = "",
@@ -64,12 +88,15 @@ class Pool:
         self.spec = spec
         self.clock: Final = clock or loop_clock()
         self._listener = listener or PoolListener()
+        self.chance: Final = chance
         self._max_attempts = max_attempts
         self._lock = allocate_lock()
         self._rotation = Rotation(self.spec.policy, chance)
         self._budget = RetryBudget(self.clock.monotonic())
         self._queue = Queue() if queue is None else queue
         self._key_of = key_of(self.spec.policy)
+        self._first_tokens: FirstTokens | None = None
+        self._prober = Prober(self)
         self._serving_queue = False
         self._serve_again = False
 
@@ -86,6 +113,8 @@ class Pool:
         endpoint = spec.endpoint or _endpoint_of(engine)
         with self._lock:
             self._rotation.put(id_, engine, spec, endpoint, self.clock.monotonic())
+            member = self._rotation.members[id_]
+        self._prober.look_after(member)
         self._membership_changed()
 
     def drop(self, id_: str) -> bool:
@@ -143,9 +172,10 @@ class Pool:
         if context.token.cancelled:
             sink.fail(Cancelled("the request was cancelled"))
             return
-        exchange.open()
-        with self._lock:
-            self._budget.asked()
+        spec = self.spec
+        timeless = context.deadline is None and spec.timeouts is NO_TIMEOUTS
+        watched = not timeless or spec.hedge_after is not None
+        exchange.open(self._watch_over(exchange) if watched else None)
         refusal = self._admit(exchange)
         if refusal is not None:
             exchange.give_up(refusal)
@@ -156,6 +186,8 @@ class Pool:
         waiter: Waiter | None = None
         with self._lock:
             rotation = self._rotation
+            if not exchange.tried:
+                self._budget.asked()
             member = rotation.take(now, exchange.key, exchange.tried)
             if member is None:
                 if not rotation.has_other(exchange.tried):
@@ -171,7 +203,27 @@ class Pool:
             return _busy(self.model)
         return None
 
-    # Called by exchanges.
+    def _watch_over(self, exchange: Exchange) -> Watch:
+        """The watch of a request that has a deadline or may be hedged."""
+        spec, deadline = self.spec, exchange.context.deadline
+        now = self.clock.monotonic()
+        total = math.inf if spec.timeouts.total is None else now + spec.timeouts.total
+        total = total if deadline is None else min(total, deadline)
+        return Watch(exchange, spec.timeouts, total_at=total, hedge_at=self._hedge_at(now))
+
+    def _hedge_at(self, now: float) -> float:
+        after = self.spec.hedge_after
+        if after is None or len(self._rotation.members) < 2:
+            return math.inf
+        seconds = after.seconds
+        if after.percentile is not None:
+            if self._first_tokens is None:
+                return math.inf
+            with self._lock:
+                seconds = self._first_tokens.percentile(after.percentile)
+        return math.inf if seconds is None else now + seconds
+
+    # Called by exchanges and the prober.
 
     def give_back(self, member: Member, treatment: Treatment) -> None:
         """An attempt at ``member`` ended so; whoever waits may have its place."""
@@ -179,12 +231,62 @@ class Pool:
         with self._lock:
             turn = self._rotation.release(member, treatment, now)
         if turn is not None:
-            self._tell_turn(turn, treatment)
+            self.tell_turn(turn, treatment)
         if self._queue:
             self._serve_queue()
 
-    def won(self, attempt: Attempt, *, hedged: bool) -> None:
+    def won(self, attempt: Attempt) -> None:
         """``attempt`` has begun to answer."""
+        member, exchange = attempt.member, attempt.exchange
+        # PERF: a healthy member needs no word of it before the end.
+        if member.healthy and self.spec.hedge_after is None:
+            return
+        now = self.clock.monotonic()
+        if not member.healthy:
+            with self._lock:
+                turn = self._rotation.learn(member, SUCCESS, now)
+            if turn is not None:
+                self.tell_turn(turn, SUCCESS)
+        if self.spec.hedge_after is not None:
+            with self._lock:
+                if self._first_tokens is None:
+                    self._first_tokens = FirstTokens()
+                self._first_tokens.observe(now - attempt.started)
+            if exchange.hedged:
+                self._listener.hedged(Hedged(self.model, member.id, won=attempt.hedge))
+
+    def hedge(self, exchange: Exchange) -> None:
+        """Ask a second instance beside the first one, if the budget allows it."""
+        if not exchange.waits_for_one:
+            return
+        now = self.clock.monotonic()
+        with self._lock:
+            member = None
+            if self._rotation.has_other(exchange.tried) and self._budget.take(now):
+                member = self._rotation.take(now, exchange.key, exchange.tried)
+        if member is not None:
+            exchange.hedged = True
+            self._listener.hedged(Hedged(self.model, member.id, won=None))
+            exchange.ask(member, hedge=True)
+
+    def begin_probe(self, member: Member) -> BreakerState:
+        """``member`` is going to be probed, which is its trial if its time out is over."""
+        with self._lock:
+            if member.breaker.due(self.clock.monotonic()):
+                member.breaker.try_again()
+            return member.breaker.state
+
+    def learn_probe(self, member: Member, treatment: Treatment) -> None:
+        """A probe of ``member`` ended so."""
+        now = self.clock.monotonic()
+        with self._lock:
+            if treatment is SUCCESS:
+                turn = self._rotation.probed(member, now)
+            else:
+                turn = self._rotation.learn(member, treatment, now)
+        if turn is not None:
+            self.tell_turn(turn, treatment)
+        self._membership_changed()
 
     def retry(self, exchange: Exchange, failed: Member, treatment: Treatment) -> bool:
         """Have another instance answer after ``failed`` did not; False if that must not be."""
@@ -275,7 +377,8 @@ class Pool:
         seconds = self.clock.monotonic() - waiter.since
         self._listener.waited(Waited(self.model, seconds, outcome))
 
-    def _tell_turn(self, turn: Turn, treatment: Treatment) -> None:
+    def tell_turn(self, turn: Turn, treatment: Treatment) -> None:
+        """Tell listener and log how a breaker turned."""
         member = turn.member
         facts = {"model": self.model, "instance": member.id}
         if turn.opened:
