@@ -93,6 +93,8 @@ class Attempt:
             if self._held:
                 self._flush()
             self.push = exchange.pusher(self)
+        elif exchange.over:
+            return
         self.push(chunk, tokens)
 
     def answer(self, body: bytes) -> None:

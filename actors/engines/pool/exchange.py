@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from actors.engines.contract import Context, EngineRequest, Sink
 from actors.engines.pool.attempt import Attempt, Push
 from actors.engines.pool.member import Member
-from actors.engines.pool.treatment import SUCCESS, Treatment, treatment_of
+from actors.engines.pool.treatment import CANCELLED, SUCCESS, treatment_of
 from actors.engines.pool.watch import Watch
 from actors.supervision.cancellation import Registration
 from actors.supervision.errors import Cancelled
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Exchange"]
 
-_LEFT: Final = Treatment("cancelled", retry=False)
 _NOBODY_WAITS: Final = "the request was cancelled"
 
 
@@ -105,7 +104,7 @@ class Exchange:
                 self.tried.append(member)
                 self._running.append(attempt)
         if over:
-            self.pool.give_back(member, _LEFT)
+            self.pool.give_back(member, CANCELLED)
             return
         if self._watch is not None:
             self._watch.began(attempt)
@@ -180,14 +179,17 @@ class Exchange:
         self.sink.fail(error)
 
     def expire(self, error: BaseException) -> None:
-        """The time for the whole answer is over: whoever is at it is told to stop."""
-        self._stop(error, treatment_of(error))
+        """The time for the whole answer is over: whoever is at it is told to stop.
+
+        That tells nothing of an instance: clients may give as little time as they like.
+        """
+        self._stop(error)
 
     def _cancelled(self) -> None:
         """The client left, or its deadline passed elsewhere."""
-        self._stop(Cancelled(_NOBODY_WAITS), _LEFT)
+        self._stop(Cancelled(_NOBODY_WAITS))
 
-    def _stop(self, error: BaseException, treatment: Treatment) -> None:
+    def _stop(self, error: BaseException) -> None:
         with self._lock:
             if self._over:
                 return
@@ -198,11 +200,11 @@ class Exchange:
         self._close()
         # The sink first, or the engine's own "cancelled" would be the reason told.
         self.sink.fail(error)
-        self._dismiss(running, treatment)
+        self._dismiss(running)
 
-    def _dismiss(self, attempts: list[Attempt], treatment: Treatment = _LEFT) -> None:
+    def _dismiss(self, attempts: list[Attempt]) -> None:
         for each in attempts:
-            self.pool.give_back(each.member, treatment)
+            self.pool.give_back(each.member, CANCELLED)
             each.token.cancel()
 
     def _close(self) -> None:

@@ -12,14 +12,14 @@ from _thread import allocate_lock
 from typing import Final
 
 from actors.engines.contract import Context, Engine, EngineRequest, Kind, Sink
-from actors.engines.errors import EngineBusy, EngineError, EngineUnavailable
+from actors.engines.errors import EngineError
 from actors.engines.pool.affinity import key_of
 from actors.engines.pool.attempt import Attempt
 from actors.engines.pool.breaker import BreakerState
 from actors.engines.pool.clock import Clock, loop_clock
 from actors.engines.pool.exchange import Exchange
 from actors.engines.pool.first_tokens import FirstTokens
-from actors.engines.pool.listener import Ejected, Hedged, PoolListener, Readmitted, Retried, Waited
+from actors.engines.pool.listener import Ejected, Hedged, PoolListener, Readmitted, Retried
 from actors.engines.pool.member import Member
 from actors.engines.pool.policies import Chance
 from actors.engines.pool.prober import Prober
@@ -27,8 +27,9 @@ from actors.engines.pool.queue import Queue, Waiter
 from actors.engines.pool.retry_budget import RetryBudget
 from actors.engines.pool.rotation import Rotation, Turn
 from actors.engines.pool.spec import NO_TIMEOUTS, ORDINARY, PLAIN, InstanceSpec, ModelSpec
-from actors.engines.pool.treatment import SUCCESS, Treatment
+from actors.engines.pool.treatment import CANCELLED, SUCCESS, Treatment
 from actors.engines.pool.view import PoolView, view_of
+from actors.engines.pool.waiting_room import WaitingRoom, nobody
 from actors.engines.pool.watch import Watch
 from actors.supervision.errors import Cancelled
 
@@ -38,9 +39,6 @@ _log: Final = logging.getLogger("actors.engines.pool")
 
 MAX_ATTEMPTS: Final = 5
 """Instances that one request is sent to at most (SMG's default). The budget bounds the sum."""
-
-_RETRY_AFTER: Final = 1
-"""Seconds that a client waits before it asks again for a model that is full or has no instance."""
 
 
 class Pool:
@@ -60,10 +58,8 @@ class Pool:
         "_lock",
         "_max_attempts",
         "_prober",
-        "_queue",
+        "_room",
         "_rotation",
-        "_serve_again",
-        "_serving_queue",
         "chance",
         "clock",
         "kind",
@@ -93,12 +89,17 @@ class Pool:
         self._lock = allocate_lock()
         self._rotation = Rotation(self.spec.policy, chance)
         self._budget = RetryBudget(self.clock.monotonic())
-        self._queue = Queue() if queue is None else queue
+        self._room = WaitingRoom(
+            model,
+            self._lock,
+            self._rotation,
+            Queue() if queue is None else queue,
+            self.clock,
+            self._listener,
+        )
         self._key_of = key_of(self.spec.policy)
         self._first_tokens: FirstTokens | None = None
         self._prober = Prober(self)
-        self._serving_queue = False
-        self._serve_again = False
 
     def __len__(self) -> int:
         return len(self._rotation.members)
@@ -115,13 +116,13 @@ class Pool:
             self._rotation.put(id_, engine, spec, endpoint, self.clock.monotonic())
             member = self._rotation.members[id_]
         self._prober.look_after(member)
-        self._membership_changed()
+        self._room.members_changed()
 
     def drop(self, id_: str) -> bool:
         """Remove an instance, if there is one of that id; its requests in flight go on."""
         with self._lock:
             dropped = self._rotation.drop(id_) is not None
-        self._membership_changed()
+        self._room.members_changed()
         return dropped
 
     def configure(self, spec: ModelSpec) -> None:
@@ -156,7 +157,7 @@ class Pool:
             members = [*self._rotation.members.values()]
         now = self.clock.monotonic()
         return PoolView(
-            self.model, self.kind, tuple(view_of(each, now) for each in members), len(self._queue)
+            self.model, self.kind, tuple(view_of(each, now) for each in members), len(self._room)
         )
 
     # Answering.
@@ -191,16 +192,14 @@ class Pool:
             member = rotation.take(now, exchange.key, exchange.tried)
             if member is None:
                 if not rotation.has_other(exchange.tried):
-                    return _nobody(self.model)
-                if not self._queue.full:
-                    waiter = self._queue.join(exchange, now)
+                    return nobody(self.model)
+                waiter = self._room.join(exchange, now)
         if member is not None:
             exchange.ask(member)
         elif waiter is not None:
-            self._wait(waiter)
+            self._room.wait(waiter)
         else:
-            self._listener.waited(Waited(self.model, 0.0, "full"))
-            return _busy(self.model)
+            return self._room.refuse()
         return None
 
     def _watch_over(self, exchange: Exchange) -> Watch:
@@ -232,8 +231,8 @@ class Pool:
             turn = self._rotation.release(member, treatment, now)
         if turn is not None:
             self.tell_turn(turn, treatment)
-        if self._queue:
-            self._serve_queue()
+        if self._room:
+            self._room.serve()
 
     def won(self, attempt: Attempt) -> None:
         """``attempt`` has begun to answer."""
@@ -261,9 +260,10 @@ class Pool:
             return
         now = self.clock.monotonic()
         with self._lock:
-            member = None
-            if self._rotation.has_other(exchange.tried) and self._budget.take(now):
-                member = self._rotation.take(now, exchange.key, exchange.tried)
+            member = self._rotation.take(now, exchange.key, exchange.tried)
+            if member is not None and not self._budget.take(now):
+                self._rotation.release(member, CANCELLED, now)
+                member = None
         if member is not None:
             exchange.hedged = True
             self._listener.hedged(Hedged(self.model, member.id, won=None))
@@ -286,7 +286,7 @@ class Pool:
                 turn = self._rotation.learn(member, treatment, now)
         if turn is not None:
             self.tell_turn(turn, treatment)
-        self._membership_changed()
+        self._room.members_changed()
 
     def retry(self, exchange: Exchange, failed: Member, treatment: Treatment) -> bool:
         """Have another instance answer after ``failed`` did not; False if that must not be."""
@@ -302,80 +302,8 @@ class Pool:
 
     def leave(self, exchange: Exchange) -> None:
         """``exchange`` is over: it waits no more."""
-        if not self._queue:
-            return
-        with self._lock:
-            waiter = self._queue.leave(exchange)
-        if waiter is not None:
-            self._waited(waiter, "left")
-
-    # The queue.
-
-    def _membership_changed(self) -> None:
-        """Serve those who wait; tell them at once if there is nobody left to wait for."""
-        if not self._queue:
-            return
-        with self._lock:
-            hopeless = [] if self._rotation.serving else [each.exchange for each in self._queue]
-        for exchange in hopeless:
-            self._expire(exchange, _nobody(self.model))
-        self._serve_queue()
-
-    def _wait(self, waiter: Waiter) -> None:
-        exchange, busy = waiter.exchange, _busy(self.model)
-        waiter.timer = self.clock.call_later(
-            self._queue.timeout, lambda: self._expire(exchange, busy)
-        )
-        if exchange.over:  # its client left while it joined
-            self.leave(exchange)
-
-    def _expire(self, exchange: Exchange, error: EngineError) -> None:
-        with self._lock:
-            waiter = self._queue.leave(exchange)
-        if waiter is not None:
-            self._waited(waiter, "expired")
-            exchange.give_up(exchange.last_error or error)
-
-    def _serve_queue(self) -> None:
-        """Give room that came to those who wait.
-
-        NOTE: an engine may end a request while it is started here, which calls this again: the
-        inner call leaves the work to the outer one, or a queue would be as deep as the stack.
-        """
-        with self._lock:
-            self._serve_again = True
-            if self._serving_queue:
-                return
-            self._serving_queue = True
-        while True:
-            with self._lock:
-                served = self._next_served()
-                if served is None and not self._serve_again:
-                    self._serving_queue = False
-                    return
-                self._serve_again = False
-            if served is not None:
-                waiter, member = served
-                self._waited(waiter, "served")
-                waiter.exchange.ask(member)
-
-    def _next_served(self) -> tuple[Waiter, Member] | None:
-        now = self.clock.monotonic()
-        for waiter in self._queue:
-            tried = waiter.exchange.tried
-            member = self._rotation.take(now, waiter.exchange.key, tried)
-            if member is not None:
-                self._queue.leave(waiter.exchange)
-                return waiter, member
-            if not tried:
-                return None
-        return None
-
-    def _waited(self, waiter: Waiter, outcome: str) -> None:
-        if waiter.timer is not None:
-            waiter.timer.cancel()
-        seconds = self.clock.monotonic() - waiter.since
-        self._listener.waited(Waited(self.model, seconds, outcome))
+        if self._room:
+            self._room.leave(exchange)
 
     def tell_turn(self, turn: Turn, treatment: Treatment) -> None:
         """Tell listener and log how a breaker turned."""
@@ -394,15 +322,3 @@ def _endpoint_of(engine: Engine) -> str:
     """Where ``engine`` relays to; for one in this process, which object it is."""
     url = getattr(engine, "url", None)
     return url if isinstance(url, str) else f"{type(engine).__name__} at {id(engine):#x}"
-
-
-def _nobody(model: str) -> EngineError:
-    return EngineUnavailable(
-        f"no instance serves {model!r} just now", status=503, retry_after=_RETRY_AFTER
-    )
-
-
-def _busy(model: str) -> EngineError:
-    return EngineBusy(
-        f"every instance of {model!r} is busy; try again soon", retry_after=_RETRY_AFTER
-    )

@@ -22,7 +22,7 @@ from actors.engines.pool.member import Member, Place
 from actors.engines.pool.policies import Chance, policy_of
 from actors.engines.pool.slow_start import STEP, WINDOW, share
 from actors.engines.pool.spec import InstanceSpec, PolicyName
-from actors.engines.pool.treatment import SUCCESS, Treatment
+from actors.engines.pool.treatment import CANCELLED, SUCCESS, Treatment
 
 __all__ = ["PAUSE", "Rotation", "Turn"]
 
@@ -184,13 +184,13 @@ class Rotation:
 
     def learn(self, member: Member, treatment: Treatment, now: float) -> Turn | None:
         """Something was seen of ``member``, by a request or a probe."""
-        if treatment.kind and treatment.kind != "cancelled":
+        if treatment.kind and treatment is not CANCELLED:
             member.last_error = treatment.kind
         turn = None
         if treatment.harm:
             member.failures += 1
             turn = self._harm(member, treatment.harm, now)
-        elif treatment.kind == "cancelled":
+        elif treatment is CANCELLED:
             if member.trial:
                 self._trials.append(member)
         elif member.breaker.succeeded():

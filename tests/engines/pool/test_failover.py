@@ -189,6 +189,7 @@ def test_whatever_comes_after_the_end_is_ignored(pool: Pool) -> None:
     given = engine.last.sink
     given.finish()
     given.fail(reset())
+    given.push(chunk())
     given.answer(b"{}")
     given.finish()
     assert sink.ends == ["finish"]
