@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -25,7 +26,14 @@ from tests.engines.asking import chat
 from tests.engines.pool.fakes import Asked, Manual, chunk, refused, reset, status
 from tests.engines.recording import RecordingSink
 
-ERRORS = [refused, reset, status(500), status(429), status(400), lambda: Cancelled("stopped")]
+ERRORS: list[Callable[[], BaseException]] = [
+    refused,
+    reset,
+    status(500),
+    status(429),
+    status(400),
+    lambda: Cancelled("stopped"),
+]
 NAMES = ["a", "b", "c", "d"]
 
 
@@ -98,9 +106,8 @@ class PoolMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: bool(self.asked()))
     @rule(at=st.integers(0, 50), error=st.sampled_from(ERRORS))
-    def fail(self, at: int, error: object) -> None:
+    def fail(self, at: int, error: Callable[[], BaseException]) -> None:
         asked = self.asked()
-        assert callable(error)
         asked[at % len(asked)].sink.fail(error())
 
     @precondition(lambda self: bool(self.clients))
