@@ -57,7 +57,7 @@ class Pool:
         "_listener",
         "_lock",
         "_max_attempts",
-        "_prober",
+        "_queue",
         "_room",
         "_rotation",
         "chance",
@@ -89,17 +89,11 @@ class Pool:
         self._lock = allocate_lock()
         self._rotation = Rotation(self.spec.policy, chance)
         self._budget = RetryBudget(self.clock.monotonic())
-        self._room = WaitingRoom(
-            model,
-            self._lock,
-            self._rotation,
-            Queue() if queue is None else queue,
-            self.clock,
-            self._listener,
-        )
+        # PERF: made when somebody has to wait; most pools never need one.
+        self._room: WaitingRoom | None = None
+        self._queue = queue
         self._key_of = key_of(self.spec.policy)
         self._first_tokens: FirstTokens | None = None
-        self._prober = Prober(self)
 
     def __len__(self) -> int:
         return len(self._rotation.members)
@@ -115,14 +109,15 @@ class Pool:
         with self._lock:
             self._rotation.put(id_, engine, spec, endpoint, self.clock.monotonic())
             member = self._rotation.members[id_]
-        self._prober.look_after(member)
-        self._room.members_changed()
+        if member.probed:
+            Prober(self).look_after(member)
+        self._members_changed()
 
     def drop(self, id_: str) -> bool:
         """Remove an instance, if there is one of that id; its requests in flight go on."""
         with self._lock:
             dropped = self._rotation.drop(id_) is not None
-        self._room.members_changed()
+        self._members_changed()
         return dropped
 
     def configure(self, spec: ModelSpec) -> None:
@@ -157,7 +152,10 @@ class Pool:
             members = [*self._rotation.members.values()]
         now = self.clock.monotonic()
         return PoolView(
-            self.model, self.kind, tuple(view_of(each, now) for each in members), len(self._room)
+            self.model,
+            self.kind,
+            tuple(view_of(each, now) for each in members),
+            len(self._room or ()),
         )
 
     # Answering.
@@ -193,14 +191,26 @@ class Pool:
             if member is None:
                 if not rotation.has_other(exchange.tried):
                     return nobody(self.model)
-                waiter = self._room.join(exchange, now)
+                waiter = self._waiting_room().join(exchange, now)
         if member is not None:
             exchange.ask(member)
         elif waiter is not None:
-            self._room.wait(waiter)
+            self._waiting_room().wait(waiter)
         else:
-            return self._room.refuse()
+            return self._waiting_room().refuse()
         return None
+
+    def _waiting_room(self) -> WaitingRoom:
+        """Where requests wait. Call it under the lock at first."""
+        if self._room is None:
+            queue = Queue() if self._queue is None else self._queue
+            parts = (self._lock, self._rotation, queue, self.clock, self._listener)
+            self._room = WaitingRoom(self.model, *parts)
+        return self._room
+
+    def _members_changed(self) -> None:
+        if self._room:
+            self._room.members_changed()
 
     def _watch_over(self, exchange: Exchange) -> Watch:
         """The watch of a request that has a deadline or may be hedged."""
@@ -286,7 +296,7 @@ class Pool:
                 turn = self._rotation.learn(member, treatment, now)
         if turn is not None:
             self.tell_turn(turn, treatment)
-        self._room.members_changed()
+        self._members_changed()
 
     def retry(self, exchange: Exchange, failed: Member, treatment: Treatment) -> bool:
         """Have another instance answer after ``failed`` did not; False if that must not be."""

@@ -70,7 +70,8 @@ class Rotation:
         """How many are neither draining nor gone."""
         self._chance = chance
         self._policy = policy_of(policy, chance)
-        self._suspects = LoadBuckets(chance)
+        # PERF: made for the first suspect; most pools never have one, and there may be thousands.
+        self._suspects: LoadBuckets | None = None
         self._trials: list[Member] = []
         self._wakes: list[tuple[float, int, Member]] = []
         self._wakes_made = 0
@@ -133,7 +134,7 @@ class Rotation:
                 member = self._choose_from_untried(key, tried)
             else:
                 member = self._policy.pick(key)
-                if member is None and not self.healthy:
+                if member is None and self._suspects and not self.healthy:
                     member = self._suspects.pick()
         if member is not None:
             member.inflight += 1
@@ -152,7 +153,11 @@ class Rotation:
         for member in away:
             self._keep(member, Place.OUT)
         chosen = self._policy.pick(key)
-        if chosen is None and self.healthy <= sum(each.healthy for each in tried):
+        if (
+            chosen is None
+            and self._suspects
+            and self.healthy <= sum(each.healthy for each in tried)
+        ):
             chosen = self._suspects.pick()
         for each, place in zip(away, places, strict=True):
             self._keep(each, place)
@@ -234,7 +239,7 @@ class Rotation:
             self._keep(member, place)
         elif place is _ROTATION:
             self._policy.update(member)
-        elif place is _SUSPECT:
+        elif place is _SUSPECT and self._suspects is not None:
             self._suspects.update(member)
 
     def _judge(self, member: Member, now: float) -> None:
@@ -248,12 +253,14 @@ class Rotation:
     def _keep(self, member: Member, place: Place) -> None:
         if member.place is Place.ROTATION:
             self._policy.remove(member)
-        elif member.place is Place.SUSPECT:
+        elif member.place is Place.SUSPECT and self._suspects is not None:
             self._suspects.remove(member)
         member.place = place
         if place is Place.ROTATION:
             self._policy.add(member)
         elif place is Place.SUSPECT:
+            if self._suspects is None:
+                self._suspects = LoadBuckets(self._chance)
             self._suspects.add(member)
 
     # Time passes.
