@@ -161,10 +161,10 @@ class Pool:
     # Answering.
 
     def start(self, request: EngineRequest, sink: Sink, context: Context) -> None:
-        """Have an instance answer.
+        """Have an instance answer. Raises nothing: whatever happens is told to ``sink``.
 
-        Raises ``EngineUnavailable`` (503) without instances, ``EngineBusy`` (429) when every
-        instance and the queue are full. Whatever else happens is told to ``sink``.
+        Among it ``EngineUnavailable`` (503) without instances, ``EngineBusy`` (429) when every
+        instance and the queue are full, and ``EngineTimeout`` (504) when the time is over.
         """
         key = "" if self._key_of is None else self._key_of(request, context)
         exchange = Exchange(self, request, sink, context, key)

@@ -235,6 +235,20 @@ def test_a_fresh_instance_gets_its_share_bit_by_bit(pool: Pool, clock: FakeClock
     assert abs(shares[-1] - 0.5) < 0.05
 
 
+def test_who_waits_is_the_trial_when_an_ejected_instances_time_is_over(
+    pool: Pool, clock: FakeClock
+) -> None:
+    busy, bad = Manual(), Scripted(failing(refused))
+    pool.put("bad", bad)
+    pool.put("busy", busy, InstanceSpec(max_concurrency=1))
+    first = start(pool)  # fails at one, and has the other one's only place
+    waiting = start(pool)
+    assert (first.ends, waiting.ends, len(busy.asked)) == ([], [], 1)
+    bad.script = well
+    clock.advance(FIRST_WHILE)
+    assert waiting.ends == ["finish"]
+
+
 # Probes.
 
 
