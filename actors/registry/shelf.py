@@ -62,9 +62,11 @@ class Shelf:
             engines.add(model.name, model.engine)
         elif old.engine is not model.engine:
             engines.replace(model.name, model.engine)
-        shelf = replace(self, engines=engines, models=self.models.with_item(model.name, model))
-        if old is None or old.spec != model.spec:
-            shelf = _with_names(shelf, model.name, old.spec if old else PLAIN, model.spec)
+        models = self.models.with_item(model.name, model)
+        shelf = Shelf(engines, models, self.aliases, self.fallbacks)
+        before = PLAIN if old is None else old.spec
+        if before != model.spec or model.name in self.fallbacks:
+            return _with_names(shelf, model.name, before, model.spec)
         return shelf
 
     def remove(self, name: str, *, forget: bool) -> Shelf:

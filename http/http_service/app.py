@@ -29,5 +29,6 @@ def build_app(services: Services) -> WsgiApp:
     # Falcon handles its own HTTPError unless told otherwise: the most special class decides.
     app.add_error_handler(falcon.HTTPError, answer_error)
     for route in services.routes:
-        app.add_route(route.path, route.resource(services))
+        if not route.part_of:
+            app.add_route(route.path, route.resource(services))
     return app

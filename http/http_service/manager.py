@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Self
 
 from actors.engines.adapters import as_push_engine
 from actors.engines.contract import AnyEngine, Kind
+from actors.engines.pool import PoolListeners
 from actors.registry.messages import AddModel, ListModels, RemoveModel
+from actors.registry.pools import PoolMaker
 from actors.registry.registry import RegistryActor
 from actors.supervision import Address, Child, Supervisor, Tree
 from http_service.config import HttpServiceConfig
 from http_service.metrics import Metrics
+from http_service.pool_metrics import PoolMetrics
 from http_service.restarts import INTENSITY, PERIOD
 from http_service.state import DeploymentState
 
@@ -36,13 +40,15 @@ class ModelManager:
         ask_timeout: float | None = None,
     ) -> None:
         self._tree: Tree | None = None
+        metrics = metrics or Metrics()
         if registry is None:
-            child = Child("registry", RegistryActor.start, hand_over=True)
+            pools = PoolMaker(PoolListeners([PoolMetrics(metrics)]))
+            child = Child("registry", partial(RegistryActor.start, pools), hand_over=True)
             self._tree = Supervisor.start(child, name="models", intensity=INTENSITY, period=PERIOD)
             registry = self._tree.address("registry")
         self._registry = registry
         self._timeout = HttpServiceConfig().ask_timeout if ask_timeout is None else ask_timeout
-        self._state = DeploymentState(registry, metrics or Metrics(), self._timeout)
+        self._state = DeploymentState(registry, metrics, self._timeout)
 
     def has_model_any(self, model: str) -> bool:
         """Whether any kind of engine serves ``model``."""

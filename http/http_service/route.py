@@ -25,6 +25,8 @@ class Route:
     resource from ``Services``. ``answers`` maps each status that is this route's own to its
     meaning; ``content`` are the media types of its success; ``body`` is the schema of the request's
     body. ``enabled`` names the setting that switches the route, "" where it is always there.
+    ``part_of`` is the path of the route whose resource answers this one too: Falcon can't route
+    what comes after a field that spans slashes.
     """
 
     path: str
@@ -36,3 +38,4 @@ class Route:
     content: tuple[str, ...] = (JSON,)
     body: type[msgspec.Struct] | None = None
     enabled: str = ""
+    part_of: str = ""

@@ -9,8 +9,9 @@ from http_service.config import HttpServiceConfig
 from http_service.resources.chat import chat_completions
 from http_service.resources.completions import completions
 from http_service.resources.documents import OpenApiResource
+from http_service.resources.instances import InstancesResource, ModelOrInstances
 from http_service.resources.metrics import MetricsResource
-from http_service.resources.models import ModelResource, ModelsResource
+from http_service.resources.models import ModelsResource
 from http_service.resources.probes import HealthResource, LiveResource, ReadyResource
 from http_service.route import EVENTS, JSON, TEXT, Route
 from http_service.schemas import ChatRequest, CompletionRequest
@@ -60,8 +61,17 @@ ROUTES: Final[tuple[Route, ...]] = (
         "GET",
         "retrieveModel",
         "Describe one model; its id may contain slashes",
-        ModelResource,
+        ModelOrInstances,
         {200: "The model", 404: "The model is not served here"},
+    ),
+    Route(
+        "/v1/models/{model:path}/instances",
+        "GET",
+        "listInstances",
+        "List who serves a model, and how they are; its id may contain slashes",
+        InstancesResource,
+        {200: "The instances", 404: "The model is not served here"},
+        part_of="/v1/models/{model:path}",
     ),
     Route("/live", "GET", "live", "Whether the process answers at all", LiveResource),
     Route("/ready", "GET", "ready", "Whether to send requests here", ReadyResource, _PROBE),

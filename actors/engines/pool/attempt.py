@@ -6,7 +6,9 @@ into the client's sink directly.
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from collections.abc import Callable
+from dataclasses import fields
 from typing import TYPE_CHECKING, Final, Protocol
 
 from actors.engines.contract import Chunk, Context
@@ -28,6 +30,12 @@ class Push(Protocol):
     def __call__(self, chunk: Chunk, tokens: int = 1) -> None: ...
 
 
+class HasRoom(Protocol):
+    """``Sink.has_room`` as a function."""
+
+    def __call__(self, when_room: Callable[[], object]) -> bool: ...
+
+
 class Attempt:
     """The sink of one attempt; its engine's for good once it has *won*.
 
@@ -40,63 +48,82 @@ class Attempt:
     """
 
     __slots__ = (
-        "_exchange",
         "_held",
         "_spoken",
         "context",
+        "due",
         "ended",
+        "exchange",
         "has_room",
+        "hedge",
         "member",
         "push",
         "started",
         "token",
     )
 
-    def __init__(self, exchange: Exchange, member: Member, context: Context, now: float) -> None:
-        self._exchange = exchange
+    def __init__(
+        self, exchange: Exchange, member: Member, now: float, *, hedge: bool, alone: bool
+    ) -> None:
+        self.exchange = exchange
+        self.hedge = hedge
+        """It was started beside another one that had not answered yet."""
+        self.due = math.inf
+        """When it will have been silent for too long; see ``watch``."""
         self._held: list[tuple[Chunk, int]] | None = None
         self._spoken = False
         self.member = member
-        self.token: Final = CancellationToken()
-        self.context: Final = replace(context, token=self.token)
+        # PERF: only an attempt that may be stopped alone needs a token of its own.
+        context = exchange.context
+        self.token: Final = context.token if alone else CancellationToken()
+        self.context: Final = context if alone else _with_token(context, self.token)
         self.started = now
         self.ended = False
         """Its member was given back; guarded by the exchange's lock."""
         self.push: Push = self._push_early
-        self.has_room = exchange.sink.has_room
+        self.has_room: HasRoom = exchange.sink.has_room
 
     def _push_early(self, chunk: Chunk, tokens: int = 1) -> None:
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange.winner is not self:
             if tokens <= 0 and self._hold(chunk):
                 return
             if not exchange.win(self):
                 return
-            self._flush()
-            self.push = exchange.pusher()
+            if self._held:
+                self._flush()
+            self.push = exchange.pusher(self)
+        elif exchange.over:
+            return
         self.push(chunk, tokens)
 
     def answer(self, body: bytes) -> None:
         """The whole answer of this attempt."""
-        exchange = self._exchange
-        if exchange.win(self) and exchange.end(self, None):
+        exchange = self.exchange
+        if (exchange.winner is self or exchange.win(self)) and exchange.end(self, None):
             exchange.sink.answer(body)
 
     def finish(self) -> None:
         """This attempt has pushed everything."""
-        exchange = self._exchange
-        if exchange.win(self):
-            self._flush()
+        exchange = self.exchange
+        if exchange.winner is self or exchange.win(self):
+            if self._held:
+                self._flush()
             if exchange.end(self, None):
                 exchange.sink.finish()
 
     def fail(self, error: BaseException) -> None:
         """This attempt failed: another one may take over, if this one has not won."""
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange.winner is not self:
             exchange.failed(self, error)
         elif exchange.end(self, error):
             exchange.sink.fail(error)
+
+    def expire(self, error: BaseException) -> None:
+        """It was silent for too long: as if it had failed, and told to stop."""
+        self.fail(error)
+        self.token.cancel()
 
     def _hold(self, chunk: Chunk) -> bool:
         """Hold ``chunk`` back, unless the answer has begun with it."""
@@ -115,4 +142,17 @@ class Attempt:
     def _flush(self) -> None:
         held, self._held = self._held, None
         for chunk, tokens in held or ():
-            self._exchange.sink.push(chunk, tokens)
+            self.exchange.sink.push(chunk, tokens)
+
+
+_REST: Final = tuple(each.name for each in fields(Context) if each.name != "token")
+
+
+def _with_token(context: Context, token: CancellationToken) -> Context:
+    """``context`` with another token. PERF: ``dataclasses.replace`` takes three times as long."""
+    made = object.__new__(Context)
+    put = object.__setattr__
+    put(made, "token", token)
+    for name in _REST:
+        put(made, name, getattr(context, name))
+    return made

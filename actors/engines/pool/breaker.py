@@ -3,7 +3,8 @@
 ::
 
     CLOSED    harm up to LIMIT in a row      → OPEN, for a while
-    OPEN      the while is over              → HALF_OPEN: one trial, a probe or a request
+    OPEN      the while is over              → HALF_OPEN: one request as a trial
+    OPEN      a probe succeeded              → CLOSED, on probation: one more harm opens it
     HALF_OPEN success                        → CLOSED
     HALF_OPEN harm                           → OPEN, for twice as long
     any       success                        → forgets the harm so far
@@ -56,11 +57,21 @@ class Breaker:
 
     def succeeded(self) -> bool:
         """Something went well; True if that closed the breaker."""
-        self.harm = 0
+        self.harm = self.openings = 0
         if self.state is BreakerState.CLOSED:
             return False
         self.state = BreakerState.CLOSED
-        self.openings = 0
+        return True
+
+    def probed(self) -> bool:
+        """A probe went well; True if that closed the breaker.
+
+        What answers probes may still fail requests, so it forgets nothing.
+        """
+        if self.state is BreakerState.CLOSED:
+            return False
+        self.state = BreakerState.CLOSED
+        self.harm = LIMIT - 1
         return True
 
     def failed(self, points: int, now: float, chance: float) -> bool:

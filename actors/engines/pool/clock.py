@@ -46,6 +46,10 @@ class _LoopTimer:
         self._callback: Callable[[], object] | None = callback
         self.timer: Timer | None = None
 
+    @property
+    def wanted(self) -> bool:
+        return self._callback is not None
+
     def fire(self) -> None:
         callback, self._callback, self.timer = self._callback, None, None
         if callback is not None:
@@ -71,6 +75,8 @@ class LoopClock:
         due = self.monotonic() + delay
 
         def set_timer() -> None:
+            if not pending.wanted:
+                return
             left = max(due - self.monotonic(), 0.0)
             pending.timer = self._loop.call_later(left, pending.fire)
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 from actors.engines.contract import Context, EngineRequest, Sink
 from actors.engines.pool.attempt import Attempt, Push
 from actors.engines.pool.member import Member
-from actors.engines.pool.treatment import SUCCESS, Treatment, treatment_of
+from actors.engines.pool.treatment import CANCELLED, SUCCESS, treatment_of
+from actors.engines.pool.watch import Watch
 from actors.supervision.cancellation import Registration
 from actors.supervision.errors import Cancelled
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Exchange"]
 
-_LEFT: Final = Treatment("cancelled", retry=False)
 _NOBODY_WAITS: Final = "the request was cancelled"
 
 
@@ -38,7 +38,9 @@ class Exchange:
         "_over",
         "_registration",
         "_running",
+        "_watch",
         "context",
+        "hedged",
         "key",
         "last_error",
         "pool",
@@ -58,33 +60,54 @@ class Exchange:
         self.key: Final = key
         self.tried: list[Member] = []
         self.winner: Attempt | None = None
+        self.hedged = False
+        """A second instance was asked beside the first one."""
         self.last_error: BaseException | None = None
         """Why the last attempt failed: what the client is told when there is no other."""
         self._lock = allocate_lock()
         self._over = False
         self._running: list[Attempt] = []
         self._registration: Registration | None = None
+        self._watch: Watch | None = None
 
     @property
     def over(self) -> bool:
         """Whether the client's sink has been ended, or is about to be."""
         return self._over
 
-    def open(self) -> None:
+    @property
+    def running(self) -> list[Attempt]:
+        """The attempts that run just now."""
+        with self._lock:
+            return [*self._running]
+
+    @property
+    def waits_for_one(self) -> bool:
+        """Whether exactly one attempt runs, and has not begun to answer."""
+        with self._lock:
+            return not self._over and self.winner is None and len(self._running) == 1
+
+    def open(self, watch: Watch | None) -> None:
         """Hear of the client's leaving from now on; call before the first attempt."""
+        self._watch = watch
         self._registration = self.context.token.on_cancel(self._cancelled)
 
-    def ask(self, member: Member) -> None:
+    def ask(self, member: Member, *, hedge: bool = False) -> None:
         """Have ``member``, which was taken for this request, answer."""
-        attempt = Attempt(self, member, self.context, self.pool.clock.monotonic())
+        now = self.pool.clock.monotonic()
+        if member.trial and self._watch is None:
+            self._watch = Watch(self, self.pool.spec.timeouts)
+        attempt = Attempt(self, member, now, hedge=hedge, alone=self._watch is None)
         with self._lock:
             over = self._over or self.winner is not None
             if not over:
                 self.tried.append(member)
                 self._running.append(attempt)
         if over:
-            self.pool.give_back(member, _LEFT)
+            self.pool.give_back(member, CANCELLED)
             return
+        if self._watch is not None:
+            self._watch.began(attempt)
         try:
             member.engine.start(self.request, attempt, attempt.context)
         except Exception as error:  # noqa: BLE001  # the treatment decides what becomes of it
@@ -94,23 +117,27 @@ class Exchange:
 
     def win(self, attempt: Attempt) -> bool:
         """``attempt`` has something to answer: True if the answer is its own from now on."""
-        if self.winner is attempt:
-            return not self._over
         with self._lock:
             if self._over or self.winner is not None or attempt.ended:
                 return False
             self.winner = attempt
-            losers = [each for each in self._running if each is not attempt]
-            self._running = [attempt]
-            for each in losers:
-                each.ended = True
-        self.pool.won(attempt, hedged=bool(losers))
-        self._dismiss(losers)
+            losers = self._lose_others(attempt) if len(self._running) > 1 else None
+        self.pool.won(attempt)
+        if losers:
+            self._dismiss(losers)
         return True
 
-    def pusher(self) -> Push:
-        """What the winner pushes into."""
-        return self.sink.push
+    def _lose_others(self, winner: Attempt) -> list[Attempt]:
+        losers = [each for each in self._running if each is not winner]
+        self._running = [winner]
+        for each in losers:
+            each.ended = True
+        return losers
+
+    def pusher(self, winner: Attempt) -> Push:
+        """What the winner pushes into from now on."""
+        push = self.sink.push
+        return push if self._watch is None else self._watch.won(winner, push)
 
     def end(self, attempt: Attempt, error: BaseException | None) -> bool:
         """The winner ended, with ``error`` or well: True if the sink is to be told so."""
@@ -151,8 +178,18 @@ class Exchange:
         self._close()
         self.sink.fail(error)
 
+    def expire(self, error: BaseException) -> None:
+        """The time for the whole answer is over: whoever is at it is told to stop.
+
+        That tells nothing of an instance: clients may give as little time as they like.
+        """
+        self._stop(error)
+
     def _cancelled(self) -> None:
         """The client left, or its deadline passed elsewhere."""
+        self._stop(Cancelled(_NOBODY_WAITS))
+
+    def _stop(self, error: BaseException) -> None:
         with self._lock:
             if self._over:
                 return
@@ -161,12 +198,13 @@ class Exchange:
             for each in running:
                 each.ended = True
         self._close()
+        # The sink first, or the engine's own "cancelled" would be the reason told.
+        self.sink.fail(error)
         self._dismiss(running)
-        self.sink.fail(Cancelled(_NOBODY_WAITS))
 
     def _dismiss(self, attempts: list[Attempt]) -> None:
         for each in attempts:
-            self.pool.give_back(each.member, _LEFT)
+            self.pool.give_back(each.member, CANCELLED)
             each.token.cancel()
 
     def _close(self) -> None:
@@ -174,4 +212,6 @@ class Exchange:
         registration, self._registration = self._registration, None
         if registration is not None:
             registration.unregister()
+        if self._watch is not None:
+            self._watch.close()
         self.pool.leave(self)

@@ -6,14 +6,18 @@ cost more than the choice.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from actors.engines.pool.pool import Pool
 
 __all__ = ["Ejected", "Hedged", "PoolListener", "PoolListeners", "Readmitted", "Retried", "Waited"]
+
+
+_log: Final = logging.getLogger("actors.engines.pool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +134,7 @@ class PoolListeners(PoolListener):
 
     def _tell(self, method: str, event: Any) -> None:
         for listener in self._all:
-            getattr(listener, method)(event)
+            try:
+                getattr(listener, method)(event)
+            except Exception:  # noqa: BLE001  # foreign code: no request may fail for it
+                _log.exception("a pool listener failed", extra={"event": method})

@@ -21,6 +21,8 @@ class LoadBuckets:
     ``chance`` draws from [0, 1). Not synchronised.
     """
 
+    __slots__ = ("_buckets", "_chance", "_loads", "_size")
+
     def __init__(self, chance: Callable[[], float]) -> None:
         self._chance = chance
         self._buckets: dict[float, list[Member]] = {}
@@ -42,10 +44,22 @@ class LoadBuckets:
 
     def update(self, member: Member) -> None:
         """The load of ``member`` may have changed."""
-        load = member.load
-        if load != member.bucket:
-            self._take_out(member)
-            self._insert(member, load)
+        load = (member.inflight + 1) / member.weight  # PERF: ``member.load``, without the call
+        if load == member.bucket:
+            return
+        # PERF: twice for each request, so what ``remove`` and ``add`` do stands here once more.
+        buckets = self._buckets
+        old = buckets[member.bucket]
+        last = old.pop()
+        if last is not member:
+            old[member.position] = last
+            last.position = member.position
+        bucket = buckets.get(load)
+        if bucket is None:
+            bucket = buckets[load] = []
+            heapq.heappush(self._loads, load)
+        member.bucket, member.position = load, len(bucket)
+        bucket.append(member)
 
     def forget(self, member: Member) -> None:
         """Nothing to do: nothing is kept of who was removed."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Final
 
 from actors.engines.contract import Engine
 from actors.engines.pool.breaker import Breaker
-from actors.engines.pool.probed import Probed
+from actors.engines.pool.probed import is_probed
 from actors.engines.pool.spec import InstanceSpec
 
 __all__ = ["Member", "Place"]
@@ -40,11 +41,15 @@ class Member:
         "healthy",
         "id",
         "inflight",
+        "keeps_time",
         "last_error",
+        "limit",
+        "open",
         "paused_until",
         "place",
         "position",
         "probed",
+        "probing",
         "seen",
         "selections",
         "serial",
@@ -62,6 +67,10 @@ class Member:
         self.id: Final = id_
         self.engine = engine
         self.spec = spec
+        self.limit = _limit(spec)
+        """Requests that it takes at once."""
+        self.open = not spec.draining
+        """It takes new requests: it is neither draining nor gone."""
         self.endpoint = endpoint
         self.inflight = 0
         self.selections = 0
@@ -74,8 +83,12 @@ class Member:
         self.paused_until = 0.0
         self.trial = False
         """A request is out to find out whether it has recovered."""
-        self.probed = isinstance(engine, Probed)
+        self.probed = is_probed(engine)
         """Its engine can be asked how it is: no request has to find out."""
+        self.probing = False
+        """A prober looks after it."""
+        self.keeps_time = _keeps_time(engine)
+        """Its engine bounds its own connect, first byte and silences."""
         self.gone = False
         self.healthy = False
         self.place = Place.OUT
@@ -96,15 +109,21 @@ class Member:
         """It was announced anew: what was seen of it stays."""
         self.engine = engine
         self.spec = spec
-        self.probed = isinstance(engine, Probed)
-
-    @property
-    def full(self) -> bool:
-        """Whether it has as many requests as it may."""
-        limit = self.spec.max_concurrency
-        return limit is not None and self.inflight >= limit
+        self.limit = _limit(spec)
+        self.open = not spec.draining
+        self.probed = is_probed(engine)
+        self.keeps_time = _keeps_time(engine)
 
     @property
     def load(self) -> float:
         """What it would carry for its weight with one request more."""
         return (self.inflight + 1) / self.weight
+
+
+def _limit(spec: InstanceSpec) -> float:
+    return math.inf if spec.max_concurrency is None else spec.max_concurrency
+
+
+def _keeps_time(engine: Engine) -> bool:
+    """Whether ``engine`` says that it enforces timeouts itself, as one that relays does."""
+    return getattr(engine, "keeps_time", False) is True

@@ -6,25 +6,31 @@ Under its lock it asks the rotation; outside of it, it calls engines, timers and
 from __future__ import annotations
 
 import logging
+import math
 import random
 from _thread import allocate_lock
 from typing import Final
 
 from actors.engines.contract import Context, Engine, EngineRequest, Kind, Sink
-from actors.engines.errors import EngineBusy, EngineError, EngineUnavailable
+from actors.engines.errors import EngineError
 from actors.engines.pool.affinity import key_of
 from actors.engines.pool.attempt import Attempt
+from actors.engines.pool.breaker import BreakerState
 from actors.engines.pool.clock import Clock, loop_clock
 from actors.engines.pool.exchange import Exchange
-from actors.engines.pool.listener import Ejected, PoolListener, Readmitted, Retried, Waited
+from actors.engines.pool.first_tokens import FirstTokens
+from actors.engines.pool.listener import Ejected, Hedged, PoolListener, Readmitted, Retried
 from actors.engines.pool.member import Member
 from actors.engines.pool.policies import Chance
+from actors.engines.pool.prober import Prober
 from actors.engines.pool.queue import Queue, Waiter
 from actors.engines.pool.retry_budget import RetryBudget
 from actors.engines.pool.rotation import Rotation, Turn
-from actors.engines.pool.spec import ORDINARY, PLAIN, InstanceSpec, ModelSpec
-from actors.engines.pool.treatment import Treatment
+from actors.engines.pool.spec import NO_TIMEOUTS, ORDINARY, PLAIN, InstanceSpec, ModelSpec
+from actors.engines.pool.treatment import CANCELLED, SUCCESS, Treatment
 from actors.engines.pool.view import PoolView, view_of
+from actors.engines.pool.waiting_room import WaitingRoom, nobody
+from actors.engines.pool.watch import Watch
 from actors.supervision.errors import Cancelled
 
 __all__ = ["MAX_ATTEMPTS", "Pool"]
@@ -33,9 +39,6 @@ _log: Final = logging.getLogger("actors.engines.pool")
 
 MAX_ATTEMPTS: Final = 5
 """Instances that one request is sent to at most (SMG's default). The budget bounds the sum."""
-
-_RETRY_AFTER: Final = 1
-"""Seconds that a client waits before it asks again for a model that is full or has no instance."""
 
 
 class Pool:
@@ -46,6 +49,23 @@ class Pool:
 
     ``model`` and ``kind`` name it in messages and metrics. ``chance`` draws from [0, 1).
     """
+
+    __slots__ = (
+        "_budget",
+        "_first_tokens",
+        "_key_of",
+        "_listener",
+        "_lock",
+        "_max_attempts",
+        "_queue",
+        "_room",
+        "_rotation",
+        "chance",
+        "clock",
+        "kind",
+        "model",
+        "spec",
+    )
 
     def __init__(
         self,
@@ -64,14 +84,16 @@ class Pool:
         self.spec = spec
         self.clock: Final = clock or loop_clock()
         self._listener = listener or PoolListener()
+        self.chance: Final = chance
         self._max_attempts = max_attempts
         self._lock = allocate_lock()
         self._rotation = Rotation(self.spec.policy, chance)
         self._budget = RetryBudget(self.clock.monotonic())
-        self._queue = Queue() if queue is None else queue
+        # PERF: made when somebody has to wait; most pools never need one.
+        self._room: WaitingRoom | None = None
+        self._queue = queue
         self._key_of = key_of(self.spec.policy)
-        self._serving_queue = False
-        self._serve_again = False
+        self._first_tokens: FirstTokens | None = None
 
     def __len__(self) -> int:
         return len(self._rotation.members)
@@ -86,13 +108,16 @@ class Pool:
         endpoint = spec.endpoint or _endpoint_of(engine)
         with self._lock:
             self._rotation.put(id_, engine, spec, endpoint, self.clock.monotonic())
-        self._membership_changed()
+            member = self._rotation.members[id_]
+        if member.probed:
+            Prober(self).look_after(member)
+        self._members_changed()
 
     def drop(self, id_: str) -> bool:
         """Remove an instance, if there is one of that id; its requests in flight go on."""
         with self._lock:
             dropped = self._rotation.drop(id_) is not None
-        self._membership_changed()
+        self._members_changed()
         return dropped
 
     def configure(self, spec: ModelSpec) -> None:
@@ -127,25 +152,29 @@ class Pool:
             members = [*self._rotation.members.values()]
         now = self.clock.monotonic()
         return PoolView(
-            self.model, self.kind, tuple(view_of(each, now) for each in members), len(self._queue)
+            self.model,
+            self.kind,
+            tuple(view_of(each, now) for each in members),
+            len(self._room or ()),
         )
 
     # Answering.
 
     def start(self, request: EngineRequest, sink: Sink, context: Context) -> None:
-        """Have an instance answer.
+        """Have an instance answer. Raises nothing: whatever happens is told to ``sink``.
 
-        Raises ``EngineUnavailable`` (503) without instances, ``EngineBusy`` (429) when every
-        instance and the queue are full. Whatever else happens is told to ``sink``.
+        Among it ``EngineUnavailable`` (503) without instances, ``EngineBusy`` (429) when every
+        instance and the queue are full, and ``EngineTimeout`` (504) when the time is over.
         """
         key = "" if self._key_of is None else self._key_of(request, context)
         exchange = Exchange(self, request, sink, context, key)
         if context.token.cancelled:
             sink.fail(Cancelled("the request was cancelled"))
             return
-        exchange.open()
-        with self._lock:
-            self._budget.asked()
+        spec = self.spec
+        timeless = context.deadline is None and spec.timeouts is NO_TIMEOUTS
+        watched = not timeless or spec.hedge_after is not None
+        exchange.open(self._watch_over(exchange) if watched else None)
         refusal = self._admit(exchange)
         if refusal is not None:
             exchange.give_up(refusal)
@@ -156,22 +185,54 @@ class Pool:
         waiter: Waiter | None = None
         with self._lock:
             rotation = self._rotation
+            if not exchange.tried:
+                self._budget.asked()
             member = rotation.take(now, exchange.key, exchange.tried)
             if member is None:
                 if not rotation.has_other(exchange.tried):
-                    return _nobody(self.model)
-                if not self._queue.full:
-                    waiter = self._queue.join(exchange, now)
+                    return nobody(self.model)
+                waiter = self._waiting_room().join(exchange, now)
         if member is not None:
             exchange.ask(member)
         elif waiter is not None:
-            self._wait(waiter)
+            self._waiting_room().wait(waiter)
         else:
-            self._listener.waited(Waited(self.model, 0.0, "full"))
-            return _busy(self.model)
+            return self._waiting_room().refuse()
         return None
 
-    # Called by exchanges.
+    def _waiting_room(self) -> WaitingRoom:
+        """Where requests wait. Call it under the lock at first."""
+        if self._room is None:
+            queue = Queue() if self._queue is None else self._queue
+            parts = (self._lock, self._rotation, queue, self.clock, self._listener)
+            self._room = WaitingRoom(self.model, *parts)
+        return self._room
+
+    def _members_changed(self) -> None:
+        if self._room:
+            self._room.members_changed()
+
+    def _watch_over(self, exchange: Exchange) -> Watch:
+        """The watch of a request that has a deadline or may be hedged."""
+        spec, deadline = self.spec, exchange.context.deadline
+        now = self.clock.monotonic()
+        total = math.inf if spec.timeouts.total is None else now + spec.timeouts.total
+        total = total if deadline is None else min(total, deadline)
+        return Watch(exchange, spec.timeouts, total_at=total, hedge_at=self._hedge_at(now))
+
+    def _hedge_at(self, now: float) -> float:
+        after = self.spec.hedge_after
+        if after is None or len(self._rotation.members) < 2:
+            return math.inf
+        seconds = after.seconds
+        if after.percentile is not None:
+            if self._first_tokens is None:
+                return math.inf
+            with self._lock:
+                seconds = self._first_tokens.percentile(after.percentile)
+        return math.inf if seconds is None else now + seconds
+
+    # Called by exchanges and the prober.
 
     def give_back(self, member: Member, treatment: Treatment) -> None:
         """An attempt at ``member`` ended so; whoever waits may have its place."""
@@ -179,12 +240,63 @@ class Pool:
         with self._lock:
             turn = self._rotation.release(member, treatment, now)
         if turn is not None:
-            self._tell_turn(turn, treatment)
-        if self._queue:
-            self._serve_queue()
+            self.tell_turn(turn, treatment)
+        if self._room:
+            self._room.serve()
 
-    def won(self, attempt: Attempt, *, hedged: bool) -> None:
+    def won(self, attempt: Attempt) -> None:
         """``attempt`` has begun to answer."""
+        member, exchange = attempt.member, attempt.exchange
+        # PERF: a healthy member needs no word of it before the end.
+        if member.healthy and self.spec.hedge_after is None:
+            return
+        now = self.clock.monotonic()
+        if not member.healthy:
+            with self._lock:
+                turn = self._rotation.learn(member, SUCCESS, now)
+            if turn is not None:
+                self.tell_turn(turn, SUCCESS)
+        if self.spec.hedge_after is not None:
+            with self._lock:
+                if self._first_tokens is None:
+                    self._first_tokens = FirstTokens()
+                self._first_tokens.observe(now - attempt.started)
+            if exchange.hedged:
+                self._listener.hedged(Hedged(self.model, member.id, won=attempt.hedge))
+
+    def hedge(self, exchange: Exchange) -> None:
+        """Ask a second instance beside the first one, if the budget allows it."""
+        if not exchange.waits_for_one:
+            return
+        now = self.clock.monotonic()
+        with self._lock:
+            member = self._rotation.take(now, exchange.key, exchange.tried)
+            if member is not None and not self._budget.take(now):
+                self._rotation.release(member, CANCELLED, now)
+                member = None
+        if member is not None:
+            exchange.hedged = True
+            self._listener.hedged(Hedged(self.model, member.id, won=None))
+            exchange.ask(member, hedge=True)
+
+    def begin_probe(self, member: Member) -> BreakerState:
+        """``member`` is going to be probed, which is its trial if its time out is over."""
+        with self._lock:
+            if member.breaker.due(self.clock.monotonic()):
+                member.breaker.try_again()
+            return member.breaker.state
+
+    def learn_probe(self, member: Member, treatment: Treatment) -> None:
+        """A probe of ``member`` ended so."""
+        now = self.clock.monotonic()
+        with self._lock:
+            if treatment is SUCCESS:
+                turn = self._rotation.probed(member, now)
+            else:
+                turn = self._rotation.learn(member, treatment, now)
+        if turn is not None:
+            self.tell_turn(turn, treatment)
+        self._members_changed()
 
     def retry(self, exchange: Exchange, failed: Member, treatment: Treatment) -> bool:
         """Have another instance answer after ``failed`` did not; False if that must not be."""
@@ -200,82 +312,11 @@ class Pool:
 
     def leave(self, exchange: Exchange) -> None:
         """``exchange`` is over: it waits no more."""
-        if not self._queue:
-            return
-        with self._lock:
-            waiter = self._queue.leave(exchange)
-        if waiter is not None:
-            self._waited(waiter, "left")
+        if self._room:
+            self._room.leave(exchange)
 
-    # The queue.
-
-    def _membership_changed(self) -> None:
-        """Serve those who wait; tell them at once if there is nobody left to wait for."""
-        if not self._queue:
-            return
-        with self._lock:
-            hopeless = [] if self._rotation.serving else [each.exchange for each in self._queue]
-        for exchange in hopeless:
-            self._expire(exchange, _nobody(self.model))
-        self._serve_queue()
-
-    def _wait(self, waiter: Waiter) -> None:
-        exchange, busy = waiter.exchange, _busy(self.model)
-        waiter.timer = self.clock.call_later(
-            self._queue.timeout, lambda: self._expire(exchange, busy)
-        )
-        if exchange.over:  # its client left while it joined
-            self.leave(exchange)
-
-    def _expire(self, exchange: Exchange, error: EngineError) -> None:
-        with self._lock:
-            waiter = self._queue.leave(exchange)
-        if waiter is not None:
-            self._waited(waiter, "expired")
-            exchange.give_up(exchange.last_error or error)
-
-    def _serve_queue(self) -> None:
-        """Give room that came to those who wait.
-
-        NOTE: an engine may end a request while it is started here, which calls this again: the
-        inner call leaves the work to the outer one, or a queue would be as deep as the stack.
-        """
-        with self._lock:
-            self._serve_again = True
-            if self._serving_queue:
-                return
-            self._serving_queue = True
-        while True:
-            with self._lock:
-                served = self._next_served()
-                if served is None and not self._serve_again:
-                    self._serving_queue = False
-                    return
-                self._serve_again = False
-            if served is not None:
-                waiter, member = served
-                self._waited(waiter, "served")
-                waiter.exchange.ask(member)
-
-    def _next_served(self) -> tuple[Waiter, Member] | None:
-        now = self.clock.monotonic()
-        for waiter in self._queue:
-            tried = waiter.exchange.tried
-            member = self._rotation.take(now, waiter.exchange.key, tried)
-            if member is not None:
-                self._queue.leave(waiter.exchange)
-                return waiter, member
-            if not tried:
-                return None
-        return None
-
-    def _waited(self, waiter: Waiter, outcome: str) -> None:
-        if waiter.timer is not None:
-            waiter.timer.cancel()
-        seconds = self.clock.monotonic() - waiter.since
-        self._listener.waited(Waited(self.model, seconds, outcome))
-
-    def _tell_turn(self, turn: Turn, treatment: Treatment) -> None:
+    def tell_turn(self, turn: Turn, treatment: Treatment) -> None:
+        """Tell listener and log how a breaker turned."""
         member = turn.member
         facts = {"model": self.model, "instance": member.id}
         if turn.opened:
@@ -291,15 +332,3 @@ def _endpoint_of(engine: Engine) -> str:
     """Where ``engine`` relays to; for one in this process, which object it is."""
     url = getattr(engine, "url", None)
     return url if isinstance(url, str) else f"{type(engine).__name__} at {id(engine):#x}"
-
-
-def _nobody(model: str) -> EngineError:
-    return EngineUnavailable(
-        f"no instance serves {model!r} just now", status=503, retry_after=_RETRY_AFTER
-    )
-
-
-def _busy(model: str) -> EngineError:
-    return EngineBusy(
-        f"every instance of {model!r} is busy; try again soon", retry_after=_RETRY_AFTER
-    )

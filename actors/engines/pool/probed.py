@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
-__all__ = ["Probed"]
+__all__ = ["Probed", "is_probed"]
 
 
 @runtime_checkable
@@ -19,3 +19,8 @@ class Probed(Protocol):
         that is never done counts as failed after a while.
         """
         ...
+
+
+def is_probed(engine: object) -> TypeGuard[Probed]:
+    """Whether ``engine`` can be asked. PERF: ``isinstance`` of a protocol takes 20 µs."""
+    return callable(getattr(engine, "probe", None))

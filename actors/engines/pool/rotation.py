@@ -12,7 +12,6 @@ which are asked only when no healthy one is left at all: the pool *fails open*.
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from collections.abc import Collection, Iterator
 from typing import Final
 
@@ -23,12 +22,16 @@ from actors.engines.pool.member import Member, Place
 from actors.engines.pool.policies import Chance, policy_of
 from actors.engines.pool.slow_start import STEP, WINDOW, share
 from actors.engines.pool.spec import InstanceSpec, PolicyName
-from actors.engines.pool.treatment import SUCCESS, Treatment
+from actors.engines.pool.treatment import CANCELLED, SUCCESS, Treatment
 
 __all__ = ["PAUSE", "Rotation", "Turn"]
 
 PAUSE: Final = 0.5
 """Seconds that a busy instance is left alone while others have room: requests end at that pace."""
+
+
+# PERF: looked up for each request.
+_OUT, _ROTATION, _SUSPECT = Place.OUT, Place.ROTATION, Place.SUSPECT
 
 
 class Turn:
@@ -45,6 +48,20 @@ class Turn:
 class Rotation:
     """The members of one pool, by id, and where each is. ``chance`` draws from [0, 1)."""
 
+    __slots__ = (
+        "_chance",
+        "_next_look",
+        "_policy",
+        "_suspects",
+        "_trials",
+        "_wakes",
+        "_wakes_made",
+        "_warming",
+        "healthy",
+        "members",
+        "serving",
+    )
+
     def __init__(self, policy: PolicyName, chance: Chance) -> None:
         self.members: Final[dict[str, Member]] = {}
         self.healthy = 0
@@ -53,8 +70,9 @@ class Rotation:
         """How many are neither draining nor gone."""
         self._chance = chance
         self._policy = policy_of(policy, chance)
-        self._suspects = LoadBuckets(chance)
-        self._trials: deque[Member] = deque()
+        # PERF: made for the first suspect; most pools never have one, and there may be thousands.
+        self._suspects: LoadBuckets | None = None
+        self._trials: list[Member] = []
         self._wakes: list[tuple[float, int, Member]] = []
         self._wakes_made = 0
         self._warming: dict[Member, None] = {}
@@ -70,15 +88,16 @@ class Rotation:
             member = None
         if member is None:
             member = self.members[id_] = Member(id_, engine, spec, endpoint, now)
-            self.serving += not spec.draining
+            self.serving += member.open
             self._warm(member, now)
             self._judge(member, now)
             return
         self._keep(member, Place.OUT)
-        self.serving += member.spec.draining - spec.draining
-        if member.spec.draining != spec.draining:
-            member.since = now
+        was_open = member.open
         member.renew(engine, spec)
+        self.serving += member.open - was_open
+        if member.open != was_open:
+            member.since = now
         self._reweigh(member, now)
         self._judge(member, now)
 
@@ -86,8 +105,8 @@ class Rotation:
         """Remove an instance; what it has in flight ends in its own time."""
         member = self.members.pop(id_, None)
         if member is not None:
-            self.serving -= not member.spec.draining
-            member.gone = True
+            self.serving -= member.open
+            member.gone, member.open = True, False
             self._warming.pop(member, None)
             self._judge(member, 0.0)
             self._policy.forget(member)
@@ -111,7 +130,12 @@ class Rotation:
             self._look_at_the_warming(now)
         member = self._next_trial(tried) if self._trials else None
         if member is None:
-            member = self._choose_from_untried(key, tried) if tried else self._choose(key)
+            if tried:
+                member = self._choose_from_untried(key, tried)
+            else:
+                member = self._policy.pick(key)
+                if member is None and self._suspects and not self.healthy:
+                    member = self._suspects.pick()
         if member is not None:
             member.inflight += 1
             member.selections += 1
@@ -120,14 +144,8 @@ class Rotation:
 
     def has_other(self, tried: Collection[Member]) -> bool:
         """Whether there is a member to wait for that is not in ``tried``."""
-        known = sum(not (each.gone or each.spec.draining) for each in tried)
+        known = sum(each.open for each in tried)
         return self.serving > known
-
-    def _choose(self, key: str) -> Member | None:
-        member = self._policy.pick(key)
-        if member is None and not self.healthy:
-            return self._suspects.pick()
-        return member
 
     def _choose_from_untried(self, key: str, tried: Collection[Member]) -> Member | None:
         away = [each for each in tried if each.place is not Place.OUT]
@@ -135,7 +153,11 @@ class Rotation:
         for member in away:
             self._keep(member, Place.OUT)
         chosen = self._policy.pick(key)
-        if chosen is None and self.healthy <= sum(each.healthy for each in tried):
+        if (
+            chosen is None
+            and self._suspects
+            and self.healthy <= sum(each.healthy for each in tried)
+        ):
             chosen = self._suspects.pick()
         for each, place in zip(away, places, strict=True):
             self._keep(each, place)
@@ -144,7 +166,7 @@ class Rotation:
     def _next_trial(self, tried: Collection[Member]) -> Member | None:
         """A member that has to show whether it recovered, and has no trial yet."""
         for _ in range(len(self._trials)):
-            member = self._trials.popleft()
+            member = self._trials.pop(0)
             if member.place is Place.OUT or member.breaker.state is not BreakerState.HALF_OPEN:
                 continue
             if member in tried:
@@ -167,25 +189,34 @@ class Rotation:
 
     def learn(self, member: Member, treatment: Treatment, now: float) -> Turn | None:
         """Something was seen of ``member``, by a request or a probe."""
-        if treatment.kind and treatment.kind != "cancelled":
+        if treatment.kind and treatment is not CANCELLED:
             member.last_error = treatment.kind
         turn = None
         if treatment.harm:
             member.failures += 1
             turn = self._harm(member, treatment.harm, now)
-        elif treatment.kind == "cancelled":
+        elif treatment is CANCELLED:
             if member.trial:
                 self._trials.append(member)
         elif member.breaker.succeeded():
-            member.since = now
-            self._warm(member, now)
-            turn = Turn(member, opened=False)
+            turn = self._readmit(member, now)
         if treatment.pause:
             member.paused_until = now + PAUSE
             self._wake_at(member.paused_until, member)
         member.trial = False
         self._judge(member, now)
         return turn
+
+    def probed(self, member: Member, now: float) -> Turn | None:
+        """A probe of ``member`` went well."""
+        turn = self._readmit(member, now) if member.breaker.probed() else None
+        self._judge(member, now)
+        return turn
+
+    def _readmit(self, member: Member, now: float) -> Turn:
+        member.since = now
+        self._warm(member, now)
+        return Turn(member, opened=False)
 
     def _harm(self, member: Member, points: int, now: float) -> Turn | None:
         breaker = member.breaker
@@ -200,22 +231,21 @@ class Rotation:
 
     def _settle(self, member: Member) -> None:
         """The number of its requests changed: it may be full now, or have room again."""
-        if member.gone or member.spec.draining or member.full:
-            place = Place.OUT
+        if not member.open or member.inflight >= member.limit:
+            place = _OUT
         else:
-            place = Place.ROTATION if member.healthy else Place.SUSPECT
+            place = _ROTATION if member.healthy else _SUSPECT
         if place is not member.place:
             self._keep(member, place)
-        elif place is Place.ROTATION:
+        elif place is _ROTATION:
             self._policy.update(member)
-        elif place is Place.SUSPECT:
+        elif place is _SUSPECT and self._suspects is not None:
             self._suspects.update(member)
 
     def _judge(self, member: Member, now: float) -> None:
         """Its health may have changed."""
-        out = member.gone or member.spec.draining
         closed = member.breaker.state is BreakerState.CLOSED
-        healthy = not out and closed and now >= member.paused_until
+        healthy = member.open and closed and now >= member.paused_until
         self.healthy += healthy - member.healthy
         member.healthy = healthy
         self._settle(member)
@@ -223,12 +253,14 @@ class Rotation:
     def _keep(self, member: Member, place: Place) -> None:
         if member.place is Place.ROTATION:
             self._policy.remove(member)
-        elif member.place is Place.SUSPECT:
+        elif member.place is Place.SUSPECT and self._suspects is not None:
             self._suspects.remove(member)
         member.place = place
         if place is Place.ROTATION:
             self._policy.add(member)
         elif place is Place.SUSPECT:
+            if self._suspects is None:
+                self._suspects = LoadBuckets(self._chance)
             self._suspects.add(member)
 
     # Time passes.

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 __all__ = [
+    "NO_TIMEOUTS",
     "ORDINARY",
     "PLAIN",
     "HedgeAfter",
@@ -57,6 +58,7 @@ class Timeouts:
 
 
 NO_TIMEOUTS: Final = Timeouts()
+"""Nothing is bounded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from actors.engines.errors import EngineError, EngineTimeout, EngineUnavailable
 from actors.engines.pool.breaker import LIMIT
 from actors.supervision.errors import Cancelled
 
-__all__ = ["SUCCESS", "Treatment", "treatment_of"]
+__all__ = ["CANCELLED", "SUCCESS", "Treatment", "treatment_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Treatment:
 
 
 SUCCESS: Final = Treatment("", retry=False)
+CANCELLED: Final = Treatment("cancelled", retry=False)
 
 
 def treatment_of(error: BaseException) -> Treatment:
@@ -71,7 +72,7 @@ _DEPTH: Final = 8
 
 _TABLE: Final[tuple[tuple[Callable[[BaseException], bool], Treatment], ...]] = (
     # Nobody waits any more: says nothing about the instance.
-    (_is(Cancelled), Treatment("cancelled", retry=False)),
+    (_is(Cancelled), CANCELLED),
     # Busy is not broken.
     (_status(429), Treatment("busy", retry=True, pause=True)),
     # The client's mistake is the same everywhere, and finding it takes a healthy instance.

@@ -142,14 +142,16 @@ def test_a_dropped_instance_finishes_what_it_has(pool: Pool) -> None:
     assert (sink.text(), sink.ends) == ("late", ["finish"])
 
 
-def test_an_engine_is_given_a_context_of_its_own(pool: Pool) -> None:
+def test_an_engine_that_may_be_stopped_alone_is_given_a_token_of_its_own(pool: Pool) -> None:
     engine = Manual()
     pool.put("a", engine)
     token = CancellationToken()
-    start(pool, Context("id-1", token, 99.0))
+    start(pool, Context("id-1", token, 99999.0))
     given = engine.last.context
-    assert (given.request_id, given.deadline) == ("id-1", 99.0)
+    assert (given.request_id, given.deadline) == ("id-1", 99999.0)
     assert given.token is not token
+    token.cancel()
+    assert given.token.cancelled
 
 
 def test_the_clients_leaving_reaches_the_engine_and_frees_the_instance(pool: Pool) -> None:

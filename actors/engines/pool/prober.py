@@ -1,0 +1,102 @@
+"""Asks instances how they are, so that no request has to find out.
+
+Only those whose engine can be asked (``probed.Probed``), and only while nothing else says how they
+are: requests that go well are a better proof. One that was ejected is asked when its time is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from actors.engines.errors import EngineTimeout
+from actors.engines.pool.breaker import LIMIT, BreakerState
+from actors.engines.pool.member import Member
+from actors.engines.pool.probed import is_probed
+from actors.engines.pool.treatment import SUCCESS, Treatment, treatment_of
+
+if TYPE_CHECKING:
+    from actors.engines.pool.pool import Pool
+
+__all__ = ["INTERVAL", "JITTER", "TIMEOUT", "Prober", "seriously"]
+
+INTERVAL: Final = 10.0
+"""Seconds between two probes: an idle instance that died is found before its next request, most of
+the time, at the price of a tenth of a request a second."""
+
+JITTER: Final = 0.2
+"""The part of the interval that is left to chance, so that a thousand probes don't go at once."""
+
+TIMEOUT: Final = 2.0
+"""Seconds for a probe; it costs a healthy server milliseconds."""
+
+
+class Prober:
+    """Probes the members of one pool, each on a timer of its own."""
+
+    __slots__ = ("_pool",)
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def look_after(self, member: Member) -> None:
+        """Probe ``member`` from now on until it is gone; nothing if it can't be, or is already."""
+        if member.probed and not member.probing:
+            member.probing = True
+            self._again(member, member.selections)
+
+    def _again(self, member: Member, selections: int) -> None:
+        pool = self._pool
+        delay = INTERVAL * (1 - JITTER * pool.chance())
+        if member.breaker.state is not BreakerState.CLOSED:
+            delay = max(member.breaker.until - pool.clock.monotonic(), 0.0)
+        pool.clock.call_later(delay, partial(self._look, member, selections))
+
+    def _look(self, member: Member, selections: int) -> None:
+        engine = member.engine
+        if member.gone or not is_probed(engine):
+            member.probing = False
+            return
+        state = self._pool.begin_probe(member)
+        busy = member.selections != selections and not member.breaker.harm
+        if state is BreakerState.CLOSED and busy:
+            self._again(member, member.selections)
+            return
+        probe = _Probe(partial(self._done, member))
+        late = EngineTimeout("the probe was not answered")
+        timer = self._pool.clock.call_later(TIMEOUT, partial(probe.done, late))
+        try:
+            engine.probe(probe.done)
+        except Exception as error:  # noqa: BLE001  # foreign code: a probe that fails, whatever it is
+            probe.done(error)
+        if probe.is_done:
+            timer.cancel()
+
+    def _done(self, member: Member, error: BaseException | None) -> None:
+        self._pool.learn_probe(member, SUCCESS if error is None else seriously(treatment_of(error)))
+        self._again(member, member.selections)
+
+
+class _Probe:
+    """One probe: its first end counts."""
+
+    __slots__ = ("_tell", "is_done")
+
+    def __init__(self, tell: Callable[[BaseException | None], object]) -> None:
+        self._tell = tell
+        self.is_done = False
+
+    def done(self, error: BaseException | None) -> None:
+        # Two ends at once are told twice at worst, which does no more harm than two probes.
+        if not self.is_done:
+            self.is_done = True
+            self._tell(error)
+
+
+def seriously(treatment: Treatment) -> Treatment:
+    """A failed probe as it counts: two in a row eject, or one that found nobody listening.
+
+    It has a question of its own, so that no failure is the client's, and none is busy.
+    """
+    return Treatment(treatment.kind, retry=False, harm=max(treatment.harm, (LIMIT + 1) // 2))

@@ -1,0 +1,185 @@
+"""Where requests wait for room at an instance, and how room that comes finds them."""
+
+from __future__ import annotations
+
+import math
+from _thread import LockType
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from actors.engines.errors import EngineBusy, EngineError, EngineUnavailable
+from actors.engines.pool.clock import Clock
+from actors.engines.pool.listener import PoolListener, Waited
+from actors.engines.pool.member import Member
+from actors.engines.pool.queue import Queue, Waiter
+from actors.engines.pool.rotation import Rotation
+
+if TYPE_CHECKING:
+    from actors.engines.pool.exchange import Exchange
+
+__all__ = ["WaitingRoom", "busy", "nobody"]
+
+_RETRY_AFTER: Final = 1
+"""Seconds that a client waits before it asks again for a model that is full or has no instance."""
+
+
+class WaitingRoom:
+    """The queue of one pool; ``lock`` is the pool's and guards ``rotation`` and ``queue``."""
+
+    __slots__ = (
+        "_again",
+        "_clock",
+        "_listener",
+        "_lock",
+        "_model",
+        "_queue",
+        "_rotation",
+        "_serving",
+        "_wake_at",
+    )
+
+    def __init__(
+        self,
+        model: str,
+        lock: LockType,
+        rotation: Rotation,
+        queue: Queue,
+        clock: Clock,
+        listener: PoolListener,
+    ) -> None:
+        self._model = model
+        self._lock = lock
+        self._rotation = rotation
+        self._queue = queue
+        self._clock = clock
+        self._listener = listener
+        self._serving = self._again = False
+        self._wake_at = math.inf
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def join(self, exchange: Exchange, now: float) -> Waiter | None:
+        """Let ``exchange`` wait, unless it is full. Call under the lock, then :meth:`wait`."""
+        return None if self._queue.full else self._queue.join(exchange, now)
+
+    def wait(self, waiter: Waiter) -> None:
+        """Let the clock take ``waiter`` out in the end."""
+        exchange = waiter.exchange
+        waiter.timer = self._clock.call_later(
+            self._queue.timeout, lambda: self.expire(exchange, busy(self._model))
+        )
+        if exchange.over:  # its client left while it joined
+            self.leave(exchange)
+        self._plan_wake()
+
+    def refuse(self) -> EngineError:
+        """It is full: what a client is told."""
+        self._listener.waited(Waited(self._model, 0.0, "full"))
+        return busy(self._model)
+
+    def leave(self, exchange: Exchange) -> None:
+        """``exchange`` is over: it waits no more."""
+        with self._lock:
+            waiter = self._queue.leave(exchange)
+        if waiter is not None:
+            self._waited(waiter, "left")
+
+    def expire(self, exchange: Exchange, error: EngineError) -> None:
+        """``exchange`` has waited in vain: its last failure is told, or else ``error``."""
+        with self._lock:
+            waiter = self._queue.leave(exchange)
+        if waiter is not None:
+            self._waited(waiter, "expired")
+            exchange.give_up(exchange.last_error or error)
+
+    def members_changed(self) -> None:
+        """Serve those who wait; tell them at once if there is nobody left to wait for."""
+        if not self._queue:
+            return
+        with self._lock:
+            hopeless = [] if self._rotation.serving else [each.exchange for each in self._queue]
+        for exchange in hopeless:
+            self.expire(exchange, nobody(self._model))
+        self.serve()
+
+    def serve(self) -> None:
+        """Give room that came to those who wait.
+
+        NOTE: an engine may end a request while it is started here, which calls this again: the
+        inner call leaves the work to the outer one, or a queue would be as deep as the stack.
+        """
+        with self._lock:
+            self._again = True
+            if self._serving:
+                return
+            self._serving = True
+        try:
+            while self._serve_one():
+                pass
+        except BaseException:
+            self._serving = False
+            raise
+        self._plan_wake()
+
+    def _serve_one(self) -> bool:
+        """Serve one, if that can be; False, and no more serving, once nothing is left to do."""
+        with self._lock:
+            served = self._next_served()
+            if served is None and not self._again:
+                self._serving = False
+                return False
+            self._again = False
+        if served is not None:
+            waiter, member = served
+            self._waited(waiter, "served")
+            waiter.exchange.ask(member)
+        return True
+
+    def _next_served(self) -> tuple[Waiter, Member] | None:
+        now = self._clock.monotonic()
+        for waiter in self._queue:
+            tried = waiter.exchange.tried
+            member = self._rotation.take(now, waiter.exchange.key, tried)
+            if member is not None:
+                self._queue.leave(waiter.exchange)
+                return waiter, member
+            if not tried:
+                return None
+        return None
+
+    def _plan_wake(self) -> None:
+        """Come back when somebody's time out is over, if anybody waits for that."""
+        with self._lock:
+            wake = self._rotation.next_wake
+            if wake is None or not self._queue or wake >= self._wake_at:
+                return
+            self._wake_at = wake
+        self._later(wake, self._woken)
+
+    def _woken(self) -> None:
+        self._wake_at = math.inf
+        self.serve()
+
+    def _later(self, when: float, call: Callable[[], object]) -> None:
+        self._clock.call_later(max(when - self._clock.monotonic(), 0.0), call)
+
+    def _waited(self, waiter: Waiter, outcome: str) -> None:
+        if waiter.timer is not None:
+            waiter.timer.cancel()
+        seconds = self._clock.monotonic() - waiter.since
+        self._listener.waited(Waited(self._model, seconds, outcome))
+
+
+def nobody(model: str) -> EngineError:
+    """What a client is told of a model that has no instance."""
+    return EngineUnavailable(
+        f"no instance serves {model!r} just now", status=503, retry_after=_RETRY_AFTER
+    )
+
+
+def busy(model: str) -> EngineError:
+    """What a client is told of a model all of whose instances are full."""
+    return EngineBusy(
+        f"every instance of {model!r} is busy; try again soon", retry_after=_RETRY_AFTER
+    )

@@ -1,0 +1,269 @@
+"""Before the first byte a failed instance is replaced by another; after it, never."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from actors.engines import Context, EngineError, EngineRejected, EngineTimeout
+from actors.engines.contract import Sink
+from actors.engines.pool import InstanceSpec, ModelSpec, PolicyName, Pool, Timeouts
+from actors.engines.pool.queue import Queue
+from actors.engines.pool.retry_budget import BURST, FLOOR, RATIO
+from actors.supervision.cancellation import CancellationToken
+from actors.supervision.errors import Cancelled
+from actors.testing import FakeClock
+from tests.engines.pool.fakes import (
+    Heard,
+    Manual,
+    Scripted,
+    chunk,
+    failing,
+    inflight,
+    pool_on,
+    refused,
+    reset,
+    start,
+    status,
+    well,
+)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def pool(clock: FakeClock, heard: Heard) -> Pool:
+    return pool_on(clock, ModelSpec(policy=PolicyName.ROUND_ROBIN), listener=heard)
+
+
+def raising(error: Callable[[], BaseException]) -> Callable[[Sink], None]:
+    def script(_sink: Sink) -> None:
+        raise error()
+
+    return script
+
+
+FAILURES: dict[str, Callable[[], BaseException]] = {
+    "500": status(500),
+    "502": status(502),
+    "503": status(503),
+    "429": status(429),
+    "refused": refused,
+    "reset": reset,
+    "timeout": lambda: EngineTimeout("no first byte"),
+    "defect": lambda: RuntimeError("a bug"),
+}
+
+
+@pytest.mark.parametrize("how", [failing, raising], ids=["through the sink", "out of start"])
+@pytest.mark.parametrize("error", FAILURES.values(), ids=FAILURES.keys())
+def test_while_one_instance_is_healthy_every_request_succeeds(
+    pool: Pool,
+    clock: FakeClock,
+    error: Callable[[], BaseException],
+    how: Callable[[Callable[[], BaseException]], Callable[[Sink], None]],
+) -> None:
+    healthy = Scripted(well)
+    for number in range(3):
+        pool.put(f"bad{number}", Scripted(how(error)))
+    pool.put("good", healthy)
+    for _ in range(200):
+        assert start(pool).ends == ["finish"]
+        clock.advance(0.05)
+    assert healthy.asked == 200
+    assert set(inflight(pool).values()) == {0}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_hanging_instance_is_replaced_after_its_first_byte_timeout(
+    clock: FakeClock, *, stream: bool
+) -> None:
+    spec = ModelSpec(policy=PolicyName.ROUND_ROBIN, timeouts=Timeouts(first_byte=2.0))
+    pool = pool_on(clock, spec)
+    hanging = Manual()
+    pool.put("hangs", hanging)
+    pool.put("good", Scripted(well))
+    sinks = [start(pool, stream=stream) for _ in range(10)]
+    clock.advance(2.0)
+    assert [sink.ends for sink in sinks] == [["finish"]] * 10
+    assert all(each.context.token.cancelled for each in hanging.asked)
+    assert set(inflight(pool).values()) == {0}
+
+
+def test_a_hanging_instance_costs_those_that_go_elsewhere_nothing(clock: FakeClock) -> None:
+    pool = pool_on(clock)  # least loaded: the hanging one is always the most loaded
+    hanging = Manual()
+    pool.put("hangs", hanging)
+    for number in range(3):
+        pool.put(str(number), Scripted(well))
+    ended = [bool(start(pool).ends) for _ in range(400)]
+    assert ended.count(False) == len(hanging.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [EngineRejected("too long", status=400), EngineError("no", status=501), Cancelled("left")],
+    ids=["400", "501", "cancelled"],
+)
+def test_what_would_fail_everywhere_is_not_retried(
+    pool: Pool, heard: Heard, error: BaseException
+) -> None:
+    engines = [Scripted(failing(lambda: error)) for _ in range(3)]
+    for number, engine in enumerate(engines):
+        pool.put(str(number), engine)
+    assert start(pool).error is error
+    assert sum(engine.asked for engine in engines) == 1
+    assert heard.events == []
+
+
+def test_nobody_else_is_asked_after_the_first_token(pool: Pool) -> None:
+    first, second = Manual(), Manual()
+    pool.put("a", first)
+    pool.put("b", second)
+    sink = start(pool)
+    error = reset()
+    first.last.sink.push(chunk())
+    first.last.sink.fail(error)
+    assert (sink.error, second.asked) == (error, [])
+    assert set(inflight(pool).values()) == {0}
+
+
+ROLE = {
+    "object": "chat.completion.chunk",
+    "choices": [{"index": 0, "delta": {"role": "assistant"}}],
+}
+
+
+def test_an_instance_that_died_after_telling_its_role_is_replaced(pool: Pool) -> None:
+    first = Manual()
+    pool.put("a", first)
+    pool.put("b", Scripted(well))
+    sink = start(pool)
+    first.last.sink.push(b": ping\n\n", 0)
+    first.last.sink.push(ROLE, 0)
+    first.last.sink.push(b": ping\n\n", 0)
+    assert sink.chunks == []
+    first.last.sink.fail(reset())
+    assert (sink.chunks, sink.ends) == ([chunk()], ["finish"])
+
+
+def test_what_was_held_back_comes_before_the_first_token(pool: Pool) -> None:
+    engine = Manual()
+    pool.put("a", engine)
+    sink = start(pool)
+    engine.last.sink.push(ROLE, 0)
+    engine.last.sink.push(chunk("x"))
+    engine.last.sink.push(chunk("y"), 2)
+    assert (sink.chunks, sink.tokens) == ([ROLE, chunk("x"), chunk("y")], [0, 1, 2])
+
+
+def test_a_second_chunk_without_a_token_begins_the_answer_too(pool: Pool) -> None:
+    engine = Manual()
+    pool.put("a", engine)
+    sink = start(pool)
+    engine.last.sink.push(ROLE, 0)
+    engine.last.sink.push(ROLE, 0)
+    assert sink.chunks == [ROLE, ROLE]
+
+
+def test_an_answer_in_one_piece_is_passed_on(pool: Pool) -> None:
+    pool.put("a", Scripted(lambda sink: sink.answer(b"{}")))
+    sink = start(pool, stream=False)
+    assert (sink.body, sink.ends) == (b"{}", ["answer"])
+    assert inflight(pool) == {"a": 0}
+
+
+def test_whatever_comes_after_the_end_is_ignored(pool: Pool) -> None:
+    engine = Manual()
+    pool.put("a", engine)
+    sink = start(pool)
+    given = engine.last.sink
+    given.finish()
+    given.fail(reset())
+    given.push(chunk())
+    given.answer(b"{}")
+    given.finish()
+    assert sink.ends == ["finish"]
+    assert inflight(pool) == {"a": 0}
+
+
+def test_a_replaced_attempt_is_heard_no_more(pool: Pool) -> None:
+    first, second = Manual(), Manual()
+    pool.put("a", first)
+    pool.put("b", second)
+    sink = start(pool)
+    first.last.sink.fail(reset())
+    second.last.sink.push(chunk("second"))
+    first.last.sink.push(chunk("first"))
+    first.last.sink.finish()
+    second.last.sink.finish()
+    assert (sink.text(), sink.ends) == ("second", ["finish"])
+
+
+def test_nobody_else_is_asked_for_a_client_that_left(pool: Pool) -> None:
+    first, second = Manual(), Manual()
+    pool.put("a", first)
+    pool.put("b", second)
+    token = CancellationToken()
+    sink = start(pool, Context("r", token))
+    given = first.last.sink
+    token.cancel()
+    given.fail(reset())
+    assert (sink.ends, second.asked) == (["fail"], [])
+    assert isinstance(sink.error, Cancelled)
+
+
+def test_one_request_is_tried_at_five_instances_at_most(pool: Pool) -> None:
+    engines = [Scripted(failing(status(500))) for _ in range(8)]
+    for number, engine in enumerate(engines):
+        pool.put(str(number), engine)
+    assert isinstance(start(pool).error, EngineError)
+    assert sorted(engine.asked for engine in engines) == [0] * 3 + [1] * 5
+
+
+def test_no_instance_is_asked_twice_for_one_request(pool: Pool) -> None:
+    engines = [Scripted(failing(status(500))) for _ in range(2)]
+    for number, engine in enumerate(engines):
+        pool.put(str(number), engine)
+    start(pool)
+    assert [engine.asked for engine in engines] == [1, 1]
+
+
+def test_a_retry_waits_for_room_where_there_is_none(clock: FakeClock) -> None:
+    pool = pool_on(clock, ModelSpec(policy=PolicyName.ROUND_ROBIN), queue=Queue())
+    busy = Manual()
+    pool.put("good", busy, InstanceSpec(max_concurrency=1))
+    first = start(pool)
+    pool.put("bad", Scripted(failing(status(500))))
+    second = start(pool)
+    assert second.ends == []
+    busy.last.sink.finish()
+    busy.last.sink.finish()
+    assert (first.ends, second.ends) == (["finish"], ["finish"])
+
+
+def test_when_all_fail_the_budget_bounds_the_extra_work(clock: FakeClock, heard: Heard) -> None:
+    pool = pool_on(clock, listener=heard)
+    engines = [Scripted(failing(status(500))) for _ in range(4)]
+    for number, engine in enumerate(engines):
+        pool.put(str(number), engine)
+    requests, seconds = 5000, 20.0
+    for _ in range(requests):
+        assert isinstance(start(pool).error, EngineError)
+        clock.advance(seconds / requests)
+    extra = sum(engine.asked for engine in engines) - requests
+    assert extra <= BURST + RATIO * requests + FLOOR * seconds
+    assert extra >= RATIO * requests
+    retried = heard.of("retried")
+    assert sum(each.allowed for each in retried) == extra
+    assert any(not each.allowed for each in retried)
+    assert {each.kind for each in retried} == {"failed", "unavailable"} & {retried[0].kind}

@@ -1,0 +1,377 @@
+"""Instances that fail are ejected, tried again, readmitted slowly; with none left all are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from actors.engines import EngineTimeout, EngineUnavailable
+from actors.engines.contract import Sink
+from actors.engines.pool import InstanceSpec, ModelSpec, PolicyName, Pool, Probed
+from actors.engines.pool.breaker import FIRST_WHILE, LIMIT
+from actors.engines.pool.prober import INTERVAL, TIMEOUT
+from actors.engines.pool.rotation import PAUSE
+from actors.engines.pool.slow_start import WINDOW
+from actors.engines.pool.watch import TRIAL_FIRST_BYTE
+from actors.testing import FakeClock
+from tests.engines.pool.fakes import (
+    Heard,
+    Manual,
+    Scripted,
+    chunk,
+    failing,
+    pool_on,
+    refused,
+    reset,
+    start,
+    status,
+    well,
+)
+
+BY_TURNS = ModelSpec(policy=PolicyName.ROUND_ROBIN)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def pool(clock: FakeClock, heard: Heard) -> Pool:
+    return pool_on(clock, BY_TURNS, listener=heard)
+
+
+def states(pool: Pool) -> dict[str, str]:
+    return {each.id: each.state for each in pool.view().instances}
+
+
+def ask(pool: Pool, times: int) -> None:
+    for _ in range(times):
+        start(pool)
+
+
+@pytest.mark.parametrize(
+    ("error", "tolerated"),
+    [
+        (refused, 1),
+        (reset, 2),
+        (lambda: EngineTimeout("silent"), 2),
+        (status(500), LIMIT),
+        (status(503), LIMIT),
+    ],
+    ids=["refused", "reset", "timeout", "500", "503"],
+)
+def test_an_instance_is_ejected_after_as_many_failures_as_its_kind_allows(
+    pool: Pool, heard: Heard, error: Callable[[], BaseException], tolerated: int
+) -> None:
+    bad = Scripted(failing(error))
+    pool.put("bad", bad)
+    pool.put("good", Scripted(well))
+    ask(pool, 50)
+    assert bad.asked == tolerated
+    assert states(pool)["bad"] == "ejected"
+    (ejected,) = heard.of("ejected")
+    assert (ejected.instance, ejected.model) == ("bad", "m")
+    assert 0.8 * FIRST_WHILE <= ejected.seconds <= FIRST_WHILE
+    assert pool.view().instances[0].last_error == ejected.kind
+
+
+def test_only_failures_in_a_row_count(pool: Pool) -> None:
+    answers = [well if number % LIMIT == 0 else failing(status(500)) for number in range(100)]
+    flaky = Scripted(lambda sink: answers.pop()(sink))
+    pool.put("flaky", flaky)
+    pool.put("good", Scripted(well))
+    ask(pool, 100)
+    assert states(pool)["flaky"] != "ejected"
+
+
+def test_a_clients_mistakes_eject_nobody(pool: Pool) -> None:
+    pool.put("a", Scripted(failing(status(400))))
+    ask(pool, 50)
+    assert states(pool) == {"a": "starting"}
+
+
+def test_a_failure_after_the_first_byte_counts_too(pool: Pool) -> None:
+    def cut(sink: Sink) -> None:
+        sink.push(chunk())
+        sink.fail(reset())
+
+    pool.put("cuts", Scripted(cut))
+    pool.put("good", Scripted(well))
+    ask(pool, 10)
+    assert states(pool)["cuts"] == "ejected"
+
+
+def test_a_busy_instance_is_left_alone_for_a_moment_and_not_ejected(
+    pool: Pool, clock: FakeClock, heard: Heard
+) -> None:
+    busy = Scripted(failing(status(429)))
+    pool.put("busy", busy)
+    pool.put("good", Scripted(well))
+    ask(pool, 20)
+    assert busy.asked == 1
+    assert states(pool)["busy"] == "paused"
+    clock.advance(PAUSE)
+    ask(pool, 20)
+    assert busy.asked == 2
+    assert heard.of("ejected") == []
+
+
+def test_one_request_is_the_trial_of_an_ejected_instance(pool: Pool, clock: FakeClock) -> None:
+    bad, good = Manual(), Scripted(well)
+    pool.put("bad", bad)
+    pool.put("good", good)
+    start(pool)
+    bad.last.sink.fail(refused())
+    clock.advance(FIRST_WHILE)
+    ask(pool, 10)
+    assert len(bad.asked) == 2
+    assert states(pool)["bad"] == "on_trial"
+
+
+def test_a_trial_that_goes_well_readmits(pool: Pool, clock: FakeClock, heard: Heard) -> None:
+    bad = Manual()
+    pool.put("bad", bad)
+    pool.put("good", Scripted(well))
+    start(pool)
+    bad.last.sink.fail(refused())
+    clock.advance(FIRST_WHILE)
+    trial = start(pool)
+    bad.last.sink.push(chunk())
+    assert states(pool)["bad"] == "starting"  # at its first token: an answer may take minutes
+    assert [each.instance for each in heard.of("readmitted")] == ["bad"]
+    bad.last.sink.finish()
+    assert trial.ends == ["finish"]
+
+
+def test_a_trial_that_fails_ejects_for_twice_as_long(
+    pool: Pool, clock: FakeClock, heard: Heard
+) -> None:
+    pool.put("bad", Scripted(failing(refused)))
+    pool.put("good", Scripted(well))
+    for _ in range(600):
+        assert start(pool).ends == ["finish"]
+        clock.advance(0.1)
+    seconds = [each.seconds for each in heard.of("ejected")]
+    assert len(seconds) in (6, 7)
+    for number, each in enumerate(seconds):
+        whole = min(2.0**number, 30.0)
+        assert 0.8 * whole <= each <= whole
+
+
+def test_a_trial_whose_client_left_is_tried_once_more(pool: Pool, clock: FakeClock) -> None:
+    bad = Manual()
+    pool.put("bad", bad)
+    pool.put("good", Scripted(well))
+    start(pool)
+    bad.last.sink.fail(refused())
+    clock.advance(FIRST_WHILE)
+    start(pool)
+    bad.last.context.token.cancel()
+    start(pool)
+    assert len(bad.asked) == 3
+
+
+def test_a_trial_that_hangs_is_taken_elsewhere(clock: FakeClock) -> None:
+    spec = ModelSpec(policy=PolicyName.ROUND_ROBIN)
+    pool = pool_on(clock, spec)
+    bad = Manual()
+    pool.put("bad", bad)
+    pool.put("good", Scripted(well))
+    start(pool)
+    bad.last.sink.fail(refused())
+    clock.advance(FIRST_WHILE)
+    trial = start(pool)
+    assert trial.ends == []
+    clock.advance(TRIAL_FIRST_BYTE)
+    assert trial.ends == ["finish"]
+    assert states(pool)["bad"] == "ejected"
+
+
+def test_with_every_instance_suspect_all_are_asked(pool: Pool) -> None:
+    engines = [Scripted(failing(refused)) for _ in range(2)]
+    for number, engine in enumerate(engines):
+        pool.put(str(number), engine)
+    ask(pool, 4)
+    assert set(states(pool).values()) == {"ejected"}
+    for engine in engines:
+        engine.script = well
+    assert start(pool).ends == ["finish"]
+
+
+def test_health_survives_when_others_come_and_go_and_a_new_announcement(pool: Pool) -> None:
+    pool.put("bad", Scripted(failing(refused), "http://bad"))
+    pool.put("good", Scripted(well))
+    ask(pool, 4)
+    pool.put("new", Scripted(well))
+    pool.drop("good")
+    pool.put("bad", Scripted(well, "http://bad"), InstanceSpec(weight=3.0))
+    assert states(pool)["bad"] == "ejected"
+    pool.put("bad", Scripted(well, "http://elsewhere"))
+    assert states(pool)["bad"] == "starting"
+
+
+def test_a_fresh_instance_gets_its_share_bit_by_bit(pool: Pool, clock: FakeClock) -> None:
+    old, fresh = Scripted(well), Scripted(well)
+    pool.put("old", old)
+    start(pool)
+    clock.advance(2 * WINDOW)
+    start(pool)
+    pool.put("fresh", fresh)
+    shares: list[float] = []
+    for _ in range(4):
+        before = fresh.asked
+        ask(pool, 100)
+        shares.append((fresh.asked - before) / 100)
+        clock.advance(WINDOW / 3)
+    assert shares[0] < 0.15
+    assert shares == sorted(shares)
+    assert abs(shares[-1] - 0.5) < 0.05
+
+
+def test_who_waits_is_the_trial_when_an_ejected_instances_time_is_over(
+    pool: Pool, clock: FakeClock
+) -> None:
+    busy, bad = Manual(), Scripted(failing(refused))
+    pool.put("bad", bad)
+    pool.put("busy", busy, InstanceSpec(max_concurrency=1))
+    first = start(pool)  # fails at one, and has the other one's only place
+    waiting = start(pool)
+    assert (first.ends, waiting.ends, len(busy.asked)) == ([], [], 1)
+    bad.script = well
+    clock.advance(FIRST_WHILE)
+    assert waiting.ends == ["finish"]
+
+
+# Probes.
+
+
+class Probeable(Scripted):
+    """An engine that can be probed; the test answers."""
+
+    def __init__(self, script: Callable[[Sink], object] = well, url: str = "") -> None:
+        super().__init__(script, url)
+        self.probes: list[Callable[[BaseException | None], object]] = []
+        self.verdict: BaseException | str | None = None
+
+    def probe(self, done: Callable[[BaseException | None], object]) -> None:
+        self.probes.append(done)
+        if not isinstance(self.verdict, str):
+            done(self.verdict)
+
+
+def test_an_engine_with_a_probe_is_recognised() -> None:
+    assert isinstance(Probeable(), Probed)
+    assert not isinstance(Scripted(well), Probed)
+
+
+def test_an_idle_instance_is_probed_at_intervals_that_differ(clock: FakeClock) -> None:
+    pool = pool_on(clock)
+    engines = [Probeable() for _ in range(20)]
+    for number, engine in enumerate(engines):
+        pool.put(str(number), engine)
+    clock.advance(INTERVAL * 0.9)
+    early = sum(len(engine.probes) for engine in engines)
+    assert 0 < early < 20
+    clock.advance(INTERVAL * 10)
+    assert all(10 <= len(engine.probes) <= 14 for engine in engines)
+
+
+def test_a_dead_idle_instance_is_found_by_a_probe_before_a_request(
+    pool: Pool, clock: FakeClock
+) -> None:
+    dead = Probeable()
+    dead.verdict = refused()
+    pool.put("dead", dead)
+    pool.put("good", Scripted(well))
+    clock.advance(INTERVAL)
+    ask(pool, 10)
+    assert dead.asked == 0
+
+
+def test_two_probes_without_an_answer_eject(pool: Pool, clock: FakeClock, heard: Heard) -> None:
+    silent = Probeable()
+    silent.verdict = "silence"
+    pool.put("silent", silent)
+    clock.advance(INTERVAL + TIMEOUT)
+    assert heard.of("ejected") == []
+    clock.advance(INTERVAL + TIMEOUT)
+    assert [each.kind for each in heard.of("ejected")] == ["timeout"]
+
+
+def test_a_probe_is_the_trial_where_there_is_one(
+    pool: Pool, clock: FakeClock, heard: Heard
+) -> None:
+    engine = Probeable(failing(refused))
+    engine.verdict = refused()
+    pool.put("bad", engine)
+    pool.put("good", Scripted(well))
+    ask(pool, 2)
+    assert engine.asked == 1
+    clock.advance(60.0)
+    ask(pool, 20)
+    assert engine.asked == 1
+    assert 4 <= len(engine.probes) <= 9
+    engine.verdict, engine.script = None, well
+    clock.advance(60.0)
+    assert [each.instance for each in heard.of("readmitted")] == ["bad"]
+    ask(pool, 40)
+    assert engine.asked > 1
+
+
+def test_one_that_answers_probes_but_no_requests_goes_out_again_for_longer(
+    pool: Pool, clock: FakeClock, heard: Heard
+) -> None:
+    two_faced = Probeable(failing(status(500)))
+    pool.put("bad", two_faced)
+    pool.put("good", Scripted(well))
+    for _ in range(1000):
+        assert start(pool).ends == ["finish"]
+        clock.advance(0.1)
+    seconds = [each.seconds for each in heard.of("ejected")]
+    assert all(each >= 0.8 * min(2.0**number, 30.0) for number, each in enumerate(seconds))
+    assert two_faced.asked <= LIMIT + len(seconds)
+
+
+def test_a_busy_instance_is_not_probed(pool: Pool, clock: FakeClock) -> None:
+    engine = Probeable()
+    pool.put("a", engine)
+    for _ in range(100):
+        start(pool)
+        clock.advance(1.0)
+    assert engine.probes == []
+
+
+def test_an_instance_that_is_gone_is_not_probed(pool: Pool, clock: FakeClock) -> None:
+    engine = Probeable()
+    pool.put("a", engine)
+    pool.drop("a")
+    clock.advance(5 * INTERVAL)
+    assert engine.probes == []
+    assert clock.pending == 0
+
+
+def test_a_probe_that_raises_is_a_failure_and_the_next_one_comes(
+    pool: Pool, clock: FakeClock
+) -> None:
+    class Broken(Scripted):
+        def __init__(self) -> None:
+            super().__init__(well)
+            self.probed = 0
+
+        def probe(self, done: Callable[[BaseException | None], object]) -> None:
+            del done
+            self.probed += 1
+            raise EngineUnavailable("broken")
+
+    engine = Broken()
+    pool.put("a", engine)
+    clock.advance(3 * INTERVAL)
+    assert engine.probed >= 3
+    assert states(pool)["a"] == "ejected"
