@@ -21,8 +21,9 @@ from typing import Final
 
 from actors.supervision.cancellation import CancellationToken
 from discovery.backoff import FullJitter
+from discovery.codec import encode
 from discovery.endpoints import Endpoints
-from discovery.entry import Entry, encode
+from discovery.entry import Entry
 from discovery.errors import EtcdError, LeaseGone
 from discovery.etcd_client import EtcdClient
 

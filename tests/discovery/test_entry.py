@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.engines.contract import Kind
-from discovery.entry import Entry, Quarantined, decode, encode, key_of, prefix_of
+from discovery.codec import decode, encode, key_of, prefix_of
+from discovery.entry import Entry, Quarantined
 from discovery.rules import MAX_NAME, MAX_URL, MAX_VALUE_BYTES
 
 URL = "http://10.0.0.7:8000/v1"

@@ -12,8 +12,9 @@ import pytest
 
 from actors.engines.contract import Kind
 from actors.supervision.cancellation import CancellationToken
+from discovery.codec import encode
 from discovery.endpoints import Endpoint, Endpoints
-from discovery.entry import Entry, encode
+from discovery.entry import Entry
 from discovery.errors import EtcdUnavailable
 from discovery.etcd_client import EtcdClient
 from discovery.registration import Registration
