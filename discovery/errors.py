@@ -15,6 +15,8 @@ __all__ = [
     "EtcdError",
     "EtcdPlanned",
     "EtcdRefused",
+    "EtcdTokenStale",
+    "EtcdTooLarge",
     "EtcdUnavailable",
     "LeaseGone",
     "SourceEnded",
@@ -46,6 +48,14 @@ class EtcdUnavailable(EtcdError):
 
 class EtcdRefused(EtcdError):
     """Ours or the operator's fault: etcd understood and said no (authentication, limits)."""
+
+
+class EtcdTokenStale(EtcdRefused):
+    """The token that once let us in is not valid any more. Get another one."""
+
+
+class EtcdTooLarge(EtcdRefused):
+    """The answer was larger than we accept. Ask for less at a time."""
 
 
 class EtcdCompacted(EtcdError):

@@ -19,13 +19,15 @@ import base64
 import json
 import shutil
 import signal
+import ssl
 import subprocess
 import tempfile
 import threading
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +40,7 @@ from tests.support.waiting import POLL, eventually, free_port
 
 __all__ = [
     "EtcdServer",
+    "TlsFiles",
     "etcd_binary",
     "etcd_server",
     "etcdctl_binary",
@@ -69,14 +72,31 @@ def unique_root() -> str:
     return f"/test-{uuid.uuid4().hex}"
 
 
+@dataclass(frozen=True)
+class TlsFiles:
+    """PEM files of an authority and of one certificate with its key."""
+
+    ca: Path
+    cert: Path
+    key: Path
+
+
 class EtcdServer:
     """One etcd process; a context manager. Its ports stay the same over restarts.
+
+    With ``tls`` it speaks TLS only, and only with clients that show a certificate of that
+    authority. ``options`` are further ones of etcd's own, as in ``{"--auth-token-ttl": "2"}``.
 
     The process dies with the thread that started it (``setpriv --pdeathsig``, where there is one),
     so start and restart it on the test's main thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, tls: TlsFiles | None = None, options: Mapping[str, str] | None = None
+    ) -> None:
+        self._tls: Final = tls
+        self._options: Final = {**(options or {})}
+        self._token: str | None = None
         self._directory: Final = tempfile.TemporaryDirectory(prefix="etcd-test-")
         self._process: subprocess.Popen[bytes] | None = None
         self.port: Final = free_port()
@@ -86,7 +106,7 @@ class EtcdServer:
     @property
     def endpoint(self) -> str:
         """The client address, as in ``http://127.0.0.1:2379``."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -166,7 +186,8 @@ class EtcdServer:
     def healthy(self) -> bool:
         """Whether the server answers that it is healthy."""
         try:
-            with urllib.request.urlopen(f"{self.endpoint}/health", timeout=CALL_TIMEOUT) as answer:
+            url = f"{self.endpoint}/health"
+            with urllib.request.urlopen(url, timeout=CALL_TIMEOUT, context=self._context) as answer:
                 report: dict[str, Any] = json.load(answer)
         except (URLError, OSError, ValueError):
             return False
@@ -178,11 +199,14 @@ class EtcdServer:
             name: base64.b64encode(value).decode() if isinstance(value, bytes) else value
             for name, value in fields.items()
         }
+        headers = {} if self._token is None else {"authorization": self._token}
         request = urllib.request.Request(
-            f"{self.endpoint}/v3/{path}", data=json.dumps(body).encode(), method="POST"
+            f"{self.endpoint}/v3/{path}", json.dumps(body).encode(), headers, method="POST"
         )
         try:
-            with urllib.request.urlopen(request, timeout=CALL_TIMEOUT) as answer:
+            with urllib.request.urlopen(
+                request, timeout=CALL_TIMEOUT, context=self._context
+            ) as answer:
                 result: dict[str, Any] = json.load(answer)
         except HTTPError as error:
             with error:
@@ -226,6 +250,27 @@ class EtcdServer:
         pairs = self.call("kv/range", key=_bytes(key)).get("kvs", [])
         return int(pairs[0].get("lease", 0)) if pairs else 0
 
+    def enable_auth(self, password: str) -> None:
+        """Let in only who knows a password; further calls of this object are ``root``'s."""
+        self.call("auth/user/add", name="root", password=password)
+        self.call("auth/role/add", name="root")
+        self.call("auth/user/grant", user="root", role="root")
+        self.call("auth/enable")
+        self.login(password)
+
+    def login(self, password: str) -> None:
+        """Get a token for the calls to come: the last one may have expired."""
+        self._token = None
+        self._token = str(self.call("auth/authenticate", name="root", password=password)["token"])
+
+    @property
+    def _context(self) -> ssl.SSLContext | None:
+        if self._tls is None:
+            return None
+        context = ssl.create_default_context(cafile=str(self._tls.ca))
+        context.load_cert_chain(self._tls.cert, self._tls.key)
+        return context
+
     @property
     def _data(self) -> Path:
         return Path(self._directory.name) / "data"
@@ -248,9 +293,15 @@ class EtcdServer:
             "--initial-cluster": f"test={peer}",
             "--logger": "zap",
             "--log-level": "error",
+            **self._options,
         }
+        if self._tls is not None:
+            options["--cert-file"] = str(self._tls.cert)
+            options["--key-file"] = str(self._tls.key)
+            options["--trusted-ca-file"] = str(self._tls.ca)
         flags = [word for option in options.items() for word in option]
-        return [*guard, etcd_binary(), *flags, "--unsafe-no-fsync"]
+        certified = ["--client-cert-auth"] if self._tls else []
+        return [*guard, etcd_binary(), *flags, *certified, "--unsafe-no-fsync"]
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:
