@@ -13,12 +13,16 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 __all__ = [
+    "alias",
     "byte_count",
+    "count",
     "engine",
     "etcd_root",
     "etcd_url",
+    "file_name",
     "host",
     "instance",
+    "key_variable",
     "llama_model",
     "metrics_prefix",
     "model_name",
@@ -28,12 +32,16 @@ __all__ = [
     "suggestion",
     "ttl",
     "upstream_url",
+    "user_name",
+    "weight",
 ]
 
 MIN_TTL: Final = 2
 """Seconds; etcd itself raises a lease of one second to two (minimum election timeout)."""
 MAX_TTL: Final = 3600
 """Seconds; a worker that died an hour ago must not be announced any more."""
+MAX_COUNT: Final = 1_000_000
+"""The largest number of requests in flight, and the heaviest weight."""
 MAX_NAME: Final = 256
 """Characters in a model or instance name; they become etcd keys and metric labels."""
 _UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
@@ -165,6 +173,58 @@ def engine(text: str) -> str:
             f"there is no engine {kind!r}: give echo or echo=NAME{suggestion(kind, _ENGINES)}"
         )
     return f"{kind}={model_name(name if separator else kind)}"
+
+
+def alias(text: str) -> str:
+    """``ALIAS`` or ``ALIAS=MODEL``, as it was given."""
+    other, separator, model = text.partition("=")
+    if separator:
+        model_name(model)
+    _name(other, "model")
+    return text
+
+
+def count(text: str) -> int:
+    """A number of requests; 0 means any number."""
+    if not text.isascii() or not text.isdigit() or int(text) > MAX_COUNT:
+        raise ValueError(f"{text!r} is not a number of requests: give 0 to {MAX_COUNT}")
+    return int(text)
+
+
+def weight(text: str) -> float:
+    """A share relative to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= MAX_COUNT:
+        raise ValueError(f"{text!r} is not a weight: give a number above 0, as in 2 or 0.5")
+    return value
+
+
+def key_variable(text: str) -> str:
+    """The name of an environment variable that holds a bearer key."""
+    if not re.fullmatch(r"CALLBOARD_KEY_[A-Z0-9_]{1,64}", text):
+        raise ValueError(
+            "give the name of a variable that begins with CALLBOARD_KEY_, as in "
+            "CALLBOARD_KEY_OPENAI, and never the key itself"
+        )
+    return text
+
+
+def user_name(text: str) -> str:
+    """A user's name: one line, without a colon."""
+    if not text.isprintable() or ":" in text:
+        # SECURITY: the text is not repeated here: it may hold a password.
+        raise ValueError("give the user's name only: its password has a variable and a file")
+    return text
+
+
+def file_name(text: str) -> str:
+    """The path of a file; whether it can be read is seen when it is."""
+    if "\0" in text:
+        raise ValueError("a file name can't hold a NUL")
+    return text
 
 
 def _name(text: str, what: str) -> str:

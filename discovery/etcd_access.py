@@ -51,6 +51,29 @@ class EtcdAccess:
             have, lack = ("user", "password") if self.password is None else ("password", "user")
             raise ValueError(f"etcd's {have} is given without a {lack}: give both")
 
+    @classmethod
+    def of(
+        cls,
+        *,
+        ca: str = "",
+        cert: str = "",
+        key: str = "",
+        user: str = "",
+        password: str = "",
+        password_file: str = "",
+    ) -> EtcdAccess:
+        """From settings, where empty means not given. Raises ``ValueError`` for contradictions."""
+        if password and password_file:
+            raise ValueError("etcd's password is given twice, as a variable and in a file")
+        if password_file:
+            password = read_password(Path(password_file))
+        files = [Path(file) if file else None for file in (ca, cert, key)]
+        access = cls(files[0], files[1], files[2], user=user or None, password=password or None)
+        for file in files:
+            if file is not None and not file.is_file():
+                raise ValueError(f"{file} is no file: certificates are PEM files")
+        return access
+
     def check(self, endpoints: Endpoints) -> None:
         """Refuse files that could never be used. Raises ``ValueError``."""
         secure = endpoints.members[0].secure

@@ -1,0 +1,109 @@
+"""The worker as its user runs it: announces, drains, leaves; with TLS and passwords too."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from actors.engines.contract import Kind
+from discovery.codec import decode, key_for
+from discovery.entry import Entry
+from tests.support.callboard import Callboard
+from tests.support.certificates import make_tls_files
+from tests.support.chat import chat, wait_for_model
+from tests.support.etcd import EtcdServer, unique_root
+from tests.support.slow_upstream import SlowUpstream
+from tests.support.waiting import eventually
+
+URL = "http://127.0.0.1:9/v1"
+
+
+def worker(etcd: EtcdServer, *options: str, **environment: str) -> Callboard:
+    given = ("worker", "--etcd", etcd.endpoint, "--instance", "w1", *options)
+    return Callboard(*given, environment=environment)
+
+
+def entry(etcd: EtcdServer, root: str, model: str) -> Entry | None:
+    key = key_for(Kind.CHAT, model, "w1", root)
+    found = decode(key, etcd.get(key) or b"", root)
+    return found if isinstance(found, Entry) else None
+
+
+def state(etcd: EtcdServer, root: str, model: str) -> str | None:
+    found = entry(etcd, root, model)
+    return found.state if found else None
+
+
+@pytest.fixture
+def root() -> str:
+    return unique_root()
+
+
+def test_several_models_come_drain_and_go_together(etcd_server: EtcdServer, root: str) -> None:
+    options = ("--model", "a,org/b", "--alias", "fast=a", "--url", URL, "--etcd-root", root)
+    with worker(etcd_server, *options, "--drain", "2") as process:
+        assert "announced a, org/b (chat and completions)" in process.wait_for("announced")
+        found = entry(etcd_server, root, "a")
+        assert found is not None
+        assert found.aliases == ("fast",)
+        process.signal(signal.SIGTERM)
+        eventually(lambda: state(etcd_server, root, "a") == "draining")
+        eventually(lambda: state(etcd_server, root, "org/b") == "draining")
+        assert process.exit_code() == 0
+        assert entry(etcd_server, root, "a") is None
+        assert entry(etcd_server, root, "org/b") is None
+
+
+def test_a_worker_that_drains_gets_no_new_request_and_finishes_what_it_has(
+    etcd_server: EtcdServer, root: str
+) -> None:
+    """With one worker, the model is gone for new requests while the old one still streams."""
+    at = ("--host", "127.0.0.1", "--port", "0", "--etcd", etcd_server.endpoint)
+    with SlowUpstream() as upstream, Callboard(*at, "--etcd-root", root) as front:
+        options = ("--model", "m", "--url", upstream.url, "--etcd-root", root, "--drain", "5")
+        with worker(etcd_server, *options) as process:
+            wait_for_model(front.url, "m")
+            assert chat(front.url, "m")[0] == 200
+            process.signal(signal.SIGTERM)
+            eventually(lambda: chat(front.url, "m")[0] != 200, what="no new request is sent")
+            assert state(etcd_server, root, "m") == "draining"
+            assert process.process.poll() is None, "it is still there for what it had"
+
+
+def test_a_worker_without_etcd_stops_at_once(server: EtcdServer) -> None:
+    server.kill()
+    with worker(server, "--model", "m", "--url", URL, "--drain", "60") as process:
+        process.wait_for("in doubt")
+        process.signal(signal.SIGTERM)
+        assert process.exit_code() == 0
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[tuple[EtcdServer, tuple[str, ...]]]:
+    """An etcd that wants a certificate and a password, and the options for the first."""
+    files = make_tls_files(tmp_path)
+    with EtcdServer(tls=files) as server:
+        server.enable_auth("open sesame")
+        options = {"--etcd-ca": files.ca, "--etcd-cert": files.cert, "--etcd-key": files.key}
+        yield server, tuple(str(word) for option in options.items() for word in option)
+
+
+def test_a_worker_is_let_in_by_certificate_and_password(
+    guarded: tuple[EtcdServer, tuple[str, ...]], tmp_path: Path
+) -> None:
+    server, tls = guarded
+    options = ("--model", "m", "--url", URL, "--etcd-user", "root", "--drain", "0", *tls)
+    with worker(server, *options, CALLBOARD_ETCD_PASSWORD="open sesame") as process:
+        process.wait_for("announced")
+        assert state(server, "", "m") == "serving"
+        process.signal(signal.SIGTERM)
+        assert process.exit_code() == 0
+    secret = tmp_path / "password"
+    secret.write_text("wrong\n")
+    with worker(server, *options, "--etcd-password-file", str(secret)) as process:
+        line = process.wait_for("in doubt")
+        assert "refuses the user or the password" in line
+        assert "wrong" not in process.output
