@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -110,6 +110,12 @@ class EtcdClient:
     ) -> None:
         """Set ``key``, under ``lease`` (0 for none). Raises ``LeaseGone`` if that expired."""
         self._call(self._kv.Put, _rpc.PutRequest(key=key, value=value, lease=lease), timeout)
+
+    def put_together(self, pairs: Mapping[bytes, bytes], timeout: float = RPC_TIMEOUT) -> None:
+        """Set all of these keys at one revision; etcd takes 128 of them unless told otherwise."""
+        puts = [_rpc.PutRequest(key=key, value=value) for key, value in pairs.items()]
+        request = _rpc.TxnRequest(success=[_rpc.RequestOp(request_put=put) for put in puts])
+        self._call(self._kv.Txn, request, timeout)
 
     def delete(self, key: bytes, timeout: float = RPC_TIMEOUT) -> bool:
         """Remove ``key``; tell whether it was there."""

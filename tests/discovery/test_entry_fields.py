@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from actors.engines.contract import Kind
 from discovery.codec import decode, encode
 from discovery.entry import NO_TIMEOUTS, Entry, Quarantined, Timeouts
+from discovery.status import DiscoveryStatus
 from discovery.wire import WireValue, schema, unknown_fields
+from tests.discovery.schema_page import PAGE, with_schema
 
 KEY = b"/models/chat/m"
 GOOD: dict[str, Any] = {
@@ -151,3 +153,14 @@ def test_unknown_fields_are_exactly_those_the_schema_does_not_have(extra: dict[s
     known = set(WireValue.__struct_fields__)
     raw = msgspec.json.encode({**extra, **GOOD})
     assert len(unknown_fields(raw)) == min(10, len(extra.keys() - known))
+
+
+def test_the_page_shows_the_schema_of_the_code() -> None:
+    page = PAGE.read_text()
+    assert page == with_schema(page), "run: python -m tests.discovery.schema_page"
+
+
+def test_the_page_describes_every_field_and_every_line_of_the_status() -> None:
+    page = PAGE.read_text()
+    fields = {*WireValue.__struct_fields__, *DiscoveryStatus.__dataclass_fields__}
+    assert [each for each in fields - {"endpoint", "source"} if f"`{each}`" not in page] == []

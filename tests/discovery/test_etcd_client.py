@@ -54,6 +54,16 @@ def test_a_key_is_put_read_and_deleted(client: EtcdClient, root: bytes) -> None:
     assert client.get(root + b"k") is None
 
 
+def test_several_keys_are_put_at_one_revision(client: EtcdClient, root: bytes) -> None:
+    client.put_together({root + b"a": b"1", root + b"b": b"2"})
+    entries = client.snapshot(root).entries
+    assert {key: pair.value for key, pair in entries.items()} == {
+        root + b"a": b"1",
+        root + b"b": b"2",
+    }
+    assert len({pair.mod_revision for pair in entries.values()}) == 1
+
+
 def test_a_snapshot_holds_exactly_the_prefix(
     client: EtcdClient, etcd_server: EtcdServer, root: bytes
 ) -> None:
