@@ -39,6 +39,7 @@ import pytest
 from tests.support.waiting import POLL, eventually, free_port
 
 __all__ = [
+    "EtcdCluster",
     "EtcdServer",
     "TlsFiles",
     "etcd_binary",
@@ -95,13 +96,15 @@ class EtcdServer:
         self, tls: TlsFiles | None = None, options: Mapping[str, str] | None = None
     ) -> None:
         self._tls: Final = tls
-        self._options: Final = {**(options or {})}
+        self.options: Final = {**(options or {})}
+        """Options of etcd's own; a change counts from the next start on."""
         self._token: str | None = None
         self._directory: Final = tempfile.TemporaryDirectory(prefix="etcd-test-")
         self._process: subprocess.Popen[bytes] | None = None
         self.port: Final = free_port()
         """The client port."""
-        self._peer_port: Final = free_port()
+        self.peer_url: Final = f"http://127.0.0.1:{free_port()}"
+        """Where other members of a cluster reach it."""
 
     @property
     def endpoint(self) -> str:
@@ -132,12 +135,22 @@ class EtcdServer:
 
     def start(self) -> None:
         """Start the process and wait until it answers."""
+        self.launch()
+        self.wait_healthy()
+
+    def launch(self) -> None:
+        """Start the process."""
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(self._command(), stdout=subprocess.DEVNULL, stderr=log)
+
+    def wait_healthy(self) -> None:
+        """Block until the process answers; a member of a cluster does when most of them run."""
+        process = self._process
+        assert process is not None, "etcd was not launched"
         deadline = time.monotonic() + START_TIMEOUT
         pause = threading.Event()
         while not self.healthy():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"etcd did not start:\n{self._log_path.read_text()[-2000:]}")
             pause.wait(POLL)
 
@@ -282,7 +295,7 @@ class EtcdServer:
     def _command(self) -> list[str]:
         # NOTE: setpriv instead of preexec_fn: a fork handler beside gRPC's threads breaks calls.
         guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-        peer = f"http://127.0.0.1:{self._peer_port}"
+        peer = self.peer_url
         options = {
             "--name": "test",
             "--data-dir": str(self._data),
@@ -293,7 +306,7 @@ class EtcdServer:
             "--initial-cluster": f"test={peer}",
             "--logger": "zap",
             "--log-level": "error",
-            **self._options,
+            **self.options,
         }
         if self._tls is not None:
             options["--cert-file"] = str(self._tls.cert)
@@ -310,6 +323,42 @@ class EtcdServer:
 
 def _bytes(text: bytes | str) -> bytes:
     return text.encode() if isinstance(text, str) else text
+
+
+class EtcdCluster:
+    """Three members, each of which may be killed and frozen; a context manager."""
+
+    def __init__(self) -> None:
+        self.members: Final = [EtcdServer() for _ in range(3)]
+        names = [f"m{number}" for number in range(3)]
+        pairs = zip(names, self.members, strict=True)
+        cluster = ",".join(f"{name}={member.peer_url}" for name, member in pairs)
+        for name, member in zip(names, self.members, strict=True):
+            member.options.update({"--name": name, "--initial-cluster": cluster})
+
+    @property
+    def endpoints(self) -> str:
+        """The client addresses of all members, with commas."""
+        return ",".join(member.endpoint for member in self.members)
+
+    def __enter__(self) -> Self:
+        try:
+            for member in self.members:
+                member.launch()
+            for member in self.members:
+                member.wait_healthy()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Kill every member and remove its data."""
+        for member in self.members:
+            member.close()
 
 
 @pytest.fixture(scope="session")
