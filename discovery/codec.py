@@ -27,6 +27,8 @@ _KINDS: Final = MappingProxyType(
     {**{str(kind): kind for kind in Kind}, "completion": Kind.COMPLETIONS}
 )
 """What ``model_type`` may say, in lower case; the singular is the seed's."""
+_BY_NAME: Final = MappingProxyType({str(kind): kind for kind in Kind})
+"""What a key may say. PERF: looking through the enumeration costs more than the rest of the key."""
 _DECODER: Final = msgspec.json.Decoder(WireValue)
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -100,13 +102,14 @@ def _read_key(key: bytes, root: str) -> tuple[Kind, str, str]:
     prefix = prefix_of(root)
     if not key.startswith(prefix):
         raise ValueError(f"the key doesn't begin with {prefix.decode()!r}")
-    kind, slash, rest = _text(key[len(prefix) :], "key").partition("/")
-    if kind not in {*Kind} or not slash:
-        raise ValueError(f"the key names no model type ({', '.join(Kind)}) but {shown(kind)}")
+    said, slash, rest = _text(key[len(prefix) :], "key").partition("/")
+    kind = _BY_NAME.get(said)
+    if kind is None or not slash:
+        raise ValueError(f"the key names no model type ({', '.join(Kind)}) but {shown(said)}")
     name, separator, instance = rest.partition("#")
     if separator and not instance:
         raise ValueError("the key ends with '#' but names no instance")
-    return Kind(kind), name, instance
+    return kind, name, instance
 
 
 def _read_value(value: bytes) -> WireValue:

@@ -1,9 +1,9 @@
 """``python -m tests.bench.discovery``: how fast discovery is, and what an entry costs.
 
-Four figures, from a real etcd: the time from the start of a put to the moment the instance is in
-the registry; the time to apply a snapshot; memory for each entry; the lag under steady changes.
-Each is measured to the registry's door (a registry that only counts) and with the real one. Compare
-figures of one run; a busy machine shows in all of them.
+From a real etcd: how long a stop takes while etcd is frozen; the time from the start of a put to
+the moment the instance is in the registry; the time to apply a snapshot; memory for each entry; the
+lag under steady changes. The last four are measured to the registry's door (a registry that only
+counts) and with the real one. Compare figures of one run; a busy machine shows in all of them.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from actors.engines.contract import Context, Engine, EngineRequest, Kind, Sink
 from actors.engines.upstream import UpstreamEngine
 from actors.registry import RegistryActor
 from actors.registry.messages import PutInstance
-from actors.supervision import Child, Supervisor
+from actors.supervision import CancellationToken, Child, Supervisor
 from discovery.actor import discovery_child
 from discovery.codec import encode
 from discovery.endpoints import Endpoints
 from discovery.entry import Entry
 from discovery.etcd_client import EtcdClient
 from discovery.etcd_watch import EtcdSource
+from discovery.source import Event
 from discovery.status import StatusBoard
 from tests.support.etcd import EtcdServer
 from tests.support.waiting import eventually
@@ -164,6 +165,31 @@ def _put_many(client: EtcdClient, numbers: range, models: int) -> None:
         client.put_together(dict(pair(n % 1000, models=models) for n in chunk))
 
 
+def stops(rounds: int) -> list[float]:
+    """Milliseconds from a source's cancellation to its end, etcd frozen under it."""
+    with EtcdServer() as etcd:
+        return sorted(_stop(etcd) for _ in range(rounds))
+
+
+def _stop(etcd: EtcdServer) -> float:
+    source = EtcdSource(Endpoints.parse(etcd.endpoint), b"/models/")
+    token, synced = CancellationToken(), threading.Event()
+
+    def hear(_event: Event) -> None:
+        synced.set()
+
+    run = threading.Thread(target=source.run, args=(hear, token), daemon=True)
+    run.start()
+    assert synced.wait(PATIENCE)
+    etcd.freeze()
+    begin = time.perf_counter()
+    token.cancel()
+    run.join(PATIENCE)
+    took = (time.perf_counter() - begin) * 1000
+    etcd.thaw()
+    return took
+
+
 def upstream_kilobytes(count: int = 2000) -> float:
     """KB of one relaying engine, which stands beside each entry in the real service."""
     gc.collect()
@@ -189,6 +215,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="how long at that rate")
     options = parser.parse_args(arguments)
     print(f"an UpstreamEngine holds {upstream_kilobytes():.1f} KB", flush=True)
+    frozen = stops(10)
+    print(f"stop, etcd frozen      median {statistics.median(frozen):.1f} ms, max {frozen[-1]:.1f}")
     with EtcdServer() as etcd, ExitStack() as stack:
         client = EtcdClient(Endpoints.parse(etcd.endpoint).turn(0))
         stack.callback(client.close)

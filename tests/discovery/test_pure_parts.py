@@ -232,10 +232,10 @@ def test_no_private_name_of_the_base_actor_is_overridden_by_accident(actor: type
     assert private & bases <= {"_abc_impl"}
 
 
-def test_importing_discovery_brings_neither_grpc_nor_threads() -> None:
+def test_importing_discovery_brings_neither_grpc_nor_watchfiles_nor_threads() -> None:
     program = (
         "import sys, threading, discovery, discovery.actor, discovery.memory, discovery.entry;"
-        "assert 'grpc' not in sys.modules and 'etcd3' not in sys.modules;"
+        "assert not {'grpc', 'etcd3', 'watchfiles', 'anyio'} & {*sys.modules};"
         "assert threading.active_count() == 1"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

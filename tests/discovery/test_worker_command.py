@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from actors.commands.draining import busy_slots
 from actors.engines.contract import Kind
 from discovery.codec import decode, key_for
 from discovery.entry import Entry
 from tests.support.callboard import Callboard
 from tests.support.certificates import make_tls_files
-from tests.support.chat import chat, wait_for_model
+from tests.support.chat import chat, stream_lines, wait_for_model
 from tests.support.etcd import EtcdServer, unique_root
 from tests.support.slow_upstream import SlowUpstream
 from tests.support.waiting import eventually
@@ -71,6 +73,36 @@ def test_a_worker_that_drains_gets_no_new_request_and_finishes_what_it_has(
             eventually(lambda: chat(front.url, "m")[0] != 200, what="no new request is sent")
             assert state(etcd_server, root, "m") == "draining"
             assert process.process.poll() is None, "it is still there for what it had"
+
+
+@pytest.mark.model
+@pytest.mark.timeout(240)
+def test_a_hosted_model_finishes_what_it_computes_before_its_worker_goes(
+    etcd_server: EtcdServer, root: str
+) -> None:
+    at = ("--host", "127.0.0.1", "--port", "0", "--etcd", etcd_server.endpoint)
+    options = ("--llama", "smollm2", "--model", "s", "--etcd-root", root, "--drain", "0.1")
+    with Callboard(*at, "--etcd-root", root) as front, worker(etcd_server, *options) as process:
+        process.wait_for("announced", 120.0)
+        wait_for_model(front.url, "s")
+        lines: list[str] = []
+
+        def stream() -> None:
+            text = "Tell me a very long story about a lighthouse."
+            lines.extend(stream_lines(front.url, "s", text, max_tokens=250, temperature=0))
+
+        client = threading.Thread(target=stream, daemon=True)
+        client.start()
+        address = process.wait_for("announced").rpartition(" at ")[2].strip()
+        eventually(lambda: busy_slots(address), 30, "the model computes")
+        process.signal(signal.SIGTERM)
+        eventually(lambda: state(etcd_server, root, "s") == "draining")
+        assert client.is_alive(), "the answer is still under way"
+        client.join(90)
+        assert lines[-1] == "data: [DONE]"
+        assert len(lines) > 100
+        assert not any('"error"' in line for line in lines)
+        assert process.exit_code() == 0
 
 
 def test_a_worker_without_etcd_stops_at_once(server: EtcdServer) -> None:
