@@ -15,7 +15,7 @@ from discovery.actor import DiscoveryActor, EngineFactory, discovery_child
 from discovery.codec import decode, encode, key_of, prefix_of
 from discovery.endpoints import Endpoint, Endpoints
 from discovery.entry import Entry, Quarantined, Timeouts
-from discovery.errors import DiscoveryError
+from discovery.errors import DiscoveryError, EntryUnusable
 from discovery.memory import MemorySource
 from discovery.source import Deleted, Put, Source, Stale, Synced
 from discovery.status import DiscoveryStatus, StatusBoard
@@ -29,6 +29,7 @@ __all__ = [
     "Endpoints",
     "EngineFactory",
     "Entry",
+    "EntryUnusable",
     "MemorySource",
     "Put",
     "Quarantined",

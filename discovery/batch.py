@@ -17,6 +17,7 @@ from actors.engines.contract import Engine
 from actors.registry.messages import DropInstance, PutInstance
 from discovery.codec import decode
 from discovery.entry import Entry, Quarantined
+from discovery.errors import EntryUnusable
 from discovery.ledger import Ledger, Placement, label_of
 from discovery.source import Deleted, Event, Put, Stale, Synced, Trouble
 
@@ -148,6 +149,9 @@ class Batch:
     def _make(self, key: bytes, entry: Entry) -> Engine | None:
         try:
             engine = self._make_engine(entry)
+        except EntryUnusable as error:
+            self._quarantine(label_of(key), str(error))
+            return None
         except Exception as error:  # noqa: BLE001  # foreign code must not harm other entries
             reason = f"no engine can be made of it ({type(error).__name__})"
             self._quarantine(label_of(key), reason, error)

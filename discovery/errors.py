@@ -10,6 +10,7 @@ from actors.supervision.errors import ActorsError
 
 __all__ = [
     "DiscoveryError",
+    "EntryUnusable",
     "EtcdCanceled",
     "EtcdCompacted",
     "EtcdError",
@@ -29,6 +30,13 @@ class DiscoveryError(ActorsError):
 
 class SourceEnded(DiscoveryError):
     """A blocking loop returned or failed although nobody asked it to stop: a bug, so crash."""
+
+
+class EntryUnusable(DiscoveryError):
+    """An engine factory can't serve an entry here; the text is the quarantine's reason.
+
+    It is shown to operators, in ``/health`` and the log. Of any other exception only the type is.
+    """
 
 
 class EtcdError(DiscoveryError):

@@ -10,6 +10,7 @@ import pytest
 
 from actors.engines.contract import Kind
 from actors.registry.messages import PutInstance
+from discovery.errors import EntryUnusable
 from tests.discovery.world import A, B, World, value
 from tests.support.waiting import eventually
 
@@ -132,6 +133,14 @@ def test_an_entry_of_which_no_engine_can_be_made_is_quarantined(world: World) ->
     world.memory.put(A, value("a", port=2))
     world.until("chat/a#")
     world.until_status(lambda status: status.quarantined_count == 0)
+
+
+def test_a_factory_may_say_why_it_can_not_serve_an_entry(world: World) -> None:
+    world.factory.failure = EntryUnusable("there is no variable CALLBOARD_KEY_A here")
+    world.start()
+    world.memory.put(A, value("a"))
+    world.until_status(lambda status: status.quarantined_count == 1)
+    assert [*world.status.quarantined.values()] == ["there is no variable CALLBOARD_KEY_A here"]
 
 
 def test_an_engine_that_fails_to_close_is_gone_all_the_same(
