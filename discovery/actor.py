@@ -33,8 +33,8 @@ REGISTRY_TIMEOUT: Final = 5.0
 """Seconds for the registry to answer; it takes microseconds, or a restart."""
 HANG_AFTER: Final = 30.0
 """Seconds in one message after which the actor counts as hung."""
-MOST: Final = 500
-"""Events of one batch: far from ``HANG_AFTER``, and the GIL is given up in between."""
+MOST: Final = 100
+"""Events of one batch: far from ``HANG_AFTER`` even if each engine takes 0.1 s (a TLS context)."""
 MAX_LINES: Final = 20
 """Changes of one batch that get a line each in the log; more are summed up in one."""
 _WAKE: Final = "events wait"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from discovery.codec import decode, key_for
 from discovery.entry import Entry
 from tests.support.callboard import Callboard
 from tests.support.certificates import make_tls_files
-from tests.support.chat import chat, stream_lines, wait_for_model
+from tests.support.chat import chat, get_json, stream_lines, wait_for_model
 from tests.support.etcd import EtcdServer, unique_root
 from tests.support.slow_upstream import SlowUpstream
 from tests.support.waiting import eventually
@@ -73,6 +74,48 @@ def test_a_worker_that_drains_gets_no_new_request_and_finishes_what_it_has(
             eventually(lambda: chat(front.url, "m")[0] != 200, what="no new request is sent")
             assert state(etcd_server, root, "m") == "draining"
             assert process.process.poll() is None, "it is still there for what it had"
+
+
+def test_a_worker_and_its_server_are_replaced_without_a_failed_request(
+    etcd_server: EtcdServer, root: str
+) -> None:
+    at = ("--host", "127.0.0.1", "--port", "0", "--etcd", etcd_server.endpoint)
+    done, statuses = threading.Event(), list[int]()
+
+    def instances() -> int:
+        health = get_json(f"{front.url}/health")[1]
+        return int(health["components"]["discovery"]["entries"])
+
+    def ask() -> None:
+        while not done.is_set():
+            statuses.append(chat(front.url, "m")[0])
+
+    def options(upstream: SlowUpstream, instance: str) -> tuple[str, ...]:
+        given = ("--model", "m", "--type", "chat", "--url", upstream.url)
+        return (*given, "--etcd-root", root, "--instance", instance)
+
+    with (
+        SlowUpstream() as new_server,
+        Callboard(*at, "--etcd-root", root) as front,
+        ExitStack() as old,
+    ):
+        old_server = old.enter_context(SlowUpstream())
+        first = old.enter_context(worker(etcd_server, *options(old_server, "one")))
+        wait_for_model(front.url, "m")
+        clients = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
+        for client in clients:
+            client.start()
+        with worker(etcd_server, *options(new_server, "two")):
+            eventually(lambda: instances() == 2, 30, "both are there")
+            first.signal(signal.SIGTERM)
+            assert first.exit_code() == 0
+            old.close()  # the server goes right after its worker
+            before = len(statuses)
+            eventually(lambda: len(statuses) > before + 20, 30, "requests go on")
+            done.set()
+            for client in clients:
+                client.join(30)
+    assert {*statuses} == {200}
 
 
 @pytest.mark.model
