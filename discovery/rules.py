@@ -22,6 +22,7 @@ __all__ = [
     "MAX_URL",
     "MAX_VALUE_BYTES",
     "MAX_WEIGHT",
+    "ORDINARY_URL",
     "check_aliases",
     "check_fallback",
     "check_key_variable",
@@ -29,6 +30,7 @@ __all__ = [
     "check_number",
     "check_size",
     "check_url",
+    "check_url_in_parts",
     "shown",
 ]
 
@@ -54,6 +56,10 @@ KEY_VARIABLE: Final = r"CALLBOARD_KEY_[A-Z0-9_]{1,64}"
 SECURITY: whoever may write entries chooses both the variable and where its content is sent. The
 prefix keeps every other secret of the front-end's environment out of reach.
 """
+ORDINARY_URL: Final = re.compile(
+    r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[1-9][0-9]{0,3}|:[1-5][0-9]{4})?(/[A-Za-z0-9._~/-]*)?"
+)
+"""PERF: nearly every URL; a look at each part costs a third of reading a whole entry."""
 MAX_SHOWN: Final = 80
 """Characters of a foreign text that a reason repeats."""
 
@@ -72,6 +78,12 @@ def check_url(url: str) -> None:
     """The base URL of an OpenAI-compatible server."""
     if len(url) > MAX_URL:
         raise ValueError(f"the URL has {len(url)} characters, at most {MAX_URL} are allowed")
+    if ORDINARY_URL.fullmatch(url) is None:
+        check_url_in_parts(url)
+
+
+def check_url_in_parts(url: str) -> None:
+    """A URL that is not ordinary at first sight."""
     # SECURITY: urlsplit drops tabs and line ends silently, the HTTP client might not.
     if not url.isascii() or not _is_plain(url) or "\\" in url:
         raise ValueError("the URL holds a blank, a backslash, or a character beyond ASCII")
