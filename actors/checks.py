@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 __all__ = [
+    "alias",
     "byte_count",
     "count",
     "engine",
@@ -21,6 +22,7 @@ __all__ = [
     "file_path",
     "host",
     "instance",
+    "key_variable",
     "llama_model",
     "metrics_prefix",
     "model_name",
@@ -30,8 +32,11 @@ __all__ = [
     "suggestion",
     "ttl",
     "upstream_url",
+    "user_name",
+    "weight",
 ]
 
+MAX_WEIGHT: Final = 1_000_000
 MIN_TTL: Final = 2
 """Seconds; etcd itself raises a lease of one second to two (minimum election timeout)."""
 MAX_TTL: Final = 3600
@@ -181,6 +186,44 @@ def engine(text: str) -> str:
             f"there is no engine {kind!r}: give echo or echo=NAME{suggestion(kind, _ENGINES)}"
         )
     return f"{kind}={model_name(name if separator else kind)}"
+
+
+def alias(text: str) -> str:
+    """``ALIAS`` or ``ALIAS=MODEL``, as it was given."""
+    other, separator, model = text.partition("=")
+    if separator:
+        model_name(model)
+    _name(other, "model")
+    return text
+
+
+def weight(text: str) -> float:
+    """A share relative to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= MAX_WEIGHT:
+        raise ValueError(f"{text!r} is not a weight: give a number above 0, as in 2 or 0.5")
+    return value
+
+
+def key_variable(text: str) -> str:
+    """The name of an environment variable that holds a bearer key."""
+    if not re.fullmatch(r"CALLBOARD_KEY_[A-Z0-9_]{1,64}", text):
+        raise ValueError(
+            "give the name of a variable that begins with CALLBOARD_KEY_, as in "
+            "CALLBOARD_KEY_OPENAI, and never the key itself"
+        )
+    return text
+
+
+def user_name(text: str) -> str:
+    """A user's name: one line, without a colon."""
+    if not text.isprintable() or ":" in text:
+        # SECURITY: the text is not repeated here: it may hold a password.
+        raise ValueError("give the user's name only: its password has a variable and a file")
+    return text
 
 
 def _name(text: str, what: str) -> str:

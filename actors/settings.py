@@ -28,7 +28,7 @@ class Setting:
 
     ``parse`` turns text into the value, or raises ``ValueError`` with a sentence that names what is
     wrong and what is allowed. ``repeatable`` options may be given several times, or as a comma
-    list.
+    list. A ``secret`` is taken from its variable only: everybody on a machine can read arguments.
     """
 
     parse: Callable[[str], Any]
@@ -36,6 +36,7 @@ class Setting:
     help: str
     repeatable: bool = False
     required: bool = False
+    secret: bool = False
 
 
 def _setting(
@@ -46,9 +47,10 @@ def _setting(
     *,
     repeatable: bool = False,
     required: bool = False,
+    secret: bool = False,
 ) -> Any:
-    setting = Setting(parse, metavar, help_text, repeatable, required)
-    return field(default=default, metadata={"setting": setting})
+    setting = Setting(parse, metavar, help_text, repeatable, required, secret)
+    return field(default=default, repr=not secret, metadata={"setting": setting})
 
 
 def _etcd_root() -> Any:
@@ -58,6 +60,46 @@ def _etcd_root() -> Any:
         "PREFIX",
         "what stands before /models/… in etcd's keys; workers and front-ends must agree on it",
     )
+
+
+def _etcd_ca() -> Any:
+    return _setting(
+        "",
+        checks.file_path,
+        "FILE",
+        "the PEM file of the authorities that etcd's certificate may come from, for https://",
+    )
+
+
+def _etcd_cert() -> Any:
+    return _setting(
+        "",
+        checks.file_path,
+        "FILE",
+        "the PEM file of the certificate to show to an etcd that asks for one; with --etcd-key",
+    )
+
+
+def _etcd_key() -> Any:
+    return _setting("", checks.file_path, "FILE", "the PEM file of that certificate's private key")
+
+
+def _etcd_user() -> Any:
+    return _setting("", checks.user_name, "NAME", "the user to etcd, where authentication is on")
+
+
+def _etcd_password() -> Any:
+    return _setting(
+        "",
+        str,
+        "…",
+        "that user's password; only as a variable, or in --etcd-password-file",
+        secret=True,
+    )
+
+
+def _etcd_password_file() -> Any:
+    return _setting("", checks.file_path, "FILE", "a file that holds that user's password")
 
 
 def _log_format() -> Any:
@@ -137,13 +179,22 @@ class ServeSettings:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """Settings of ``worker``, which announces one model in etcd for as long as it lives."""
+    """Settings of ``worker``, which announces models in etcd for as long as it lives."""
 
-    model: str = _setting(
-        "",
+    model: tuple[str, ...] = _setting(
+        (),
         checks.model_name,
-        "NAME",
-        f"the name under which clients ask for the model (with --llama smollm2: {SMOLLM2_MODEL})",
+        "NAME[,NAME…]",
+        "the names under which clients ask for the models of this server "
+        f"(with --llama smollm2: {SMOLLM2_MODEL})",
+        repeatable=True,
+    )
+    alias: tuple[str, ...] = _setting(
+        (),
+        checks.alias,
+        "ALIAS[=NAME]",
+        "another name of the model, or of the model NAME where there are several",
+        repeatable=True,
     )
     url: str = _setting(
         "",
@@ -167,6 +218,12 @@ class WorkerSettings:
         repeatable=True,
     )
     etcd_root: str = _etcd_root()
+    etcd_ca: str = _etcd_ca()
+    etcd_cert: str = _etcd_cert()
+    etcd_key: str = _etcd_key()
+    etcd_user: str = _etcd_user()
+    etcd_password: str = _etcd_password()
+    etcd_password_file: str = _etcd_password_file()
     type: tuple[str, ...] = _setting(
         ("chat", "completions"),
         checks.one_of("chat", "completions"),
@@ -185,6 +242,43 @@ class WorkerSettings:
         checks.instance,
         "ID",
         "tells several workers of one model apart (default: host name and a random part)",
+    )
+    max_concurrency: int = _setting(
+        0, checks.count, "N", "requests in flight that the server takes at most; 0 for no limit"
+    )
+    weight: float = _setting(
+        1.0, checks.weight, "N", "share of the model's requests, relative to its other workers"
+    )
+    unary: str = _setting(
+        "",
+        checks.one_of("pass", "fold"),
+        "pass|fold",
+        "fold: have front-ends ask for streams only, for a server that goes on computing when the "
+        "client of an answer in one piece leaves (default: pass; with --llama: fold)",
+    )
+    fallback: str = _setting(
+        "",
+        checks.model_name,
+        "NAME",
+        "the model that answers while this one has no worker",
+    )
+    api_key_env: str = _setting(
+        "",
+        checks.key_variable,
+        "VARIABLE",
+        "the front-ends' environment variable that holds the server's bearer key, CALLBOARD_KEY_…",
+    )
+    drain: float = _setting(
+        1.0,
+        checks.seconds,
+        "SECONDS",
+        "how long it stays after it was told to stop and has said so, for requests on their way",
+    )
+    drain_timeout: float = _setting(
+        25.0,
+        checks.seconds,
+        "SECONDS",
+        "with --llama: how long it then waits for what is still in flight before it cuts it",
     )
     log_format: str = _log_format()
 

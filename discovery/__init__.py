@@ -4,17 +4,18 @@ This package's front door leaves etcd out, so that a program without one pays no
 ``discovery.etcd_watch.EtcdSource`` reads entries from etcd and ``discovery.registration`` writes
 them; both load grpc on import.
 
-Lowest first: ``rules``, ``entry``, ``endpoints``, ``errors``, ``source`` and ``ledger`` are pure;
-``etcd_client`` alone speaks to etcd; ``etcd_watch`` and ``memory`` are sources; ``actor`` applies
-their events to the registry.
+Lowest first: ``rules``, ``entry``, ``wire``, ``codec``, ``endpoints``, ``errors``, ``source``,
+``ledger`` and ``batch`` are pure; ``etcd_client`` alone speaks to etcd; ``etcd_watch``,
+``directory`` and ``memory`` are sources; ``actor`` applies their events to the registry.
 """
 
 import logging as _logging
 
 from discovery.actor import DiscoveryActor, EngineFactory, discovery_child
+from discovery.codec import decode, encode, key_of, prefix_of
 from discovery.endpoints import Endpoint, Endpoints
-from discovery.entry import Entry, Quarantined, decode, encode, key_of, prefix_of
-from discovery.errors import DiscoveryError
+from discovery.entry import Entry, Quarantined, Timeouts
+from discovery.errors import DiscoveryError, EntryUnusable
 from discovery.memory import MemorySource
 from discovery.source import Deleted, Put, Source, Stale, Synced
 from discovery.status import DiscoveryStatus, StatusBoard
@@ -28,6 +29,7 @@ __all__ = [
     "Endpoints",
     "EngineFactory",
     "Entry",
+    "EntryUnusable",
     "MemorySource",
     "Put",
     "Quarantined",
@@ -35,6 +37,7 @@ __all__ = [
     "Stale",
     "StatusBoard",
     "Synced",
+    "Timeouts",
     "decode",
     "discovery_child",
     "encode",

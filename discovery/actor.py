@@ -10,35 +10,34 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import islice
-from typing import Any, Final, Protocol, assert_never
+from typing import Any, Final, Protocol
 
-from actors.engines.contract import Engine
-from actors.registry.messages import DropInstance, PutInstance
 from actors.supervision import Backoff, Child
 from actors.supervision.cancellation import CancellationToken
+from discovery.batch import Announce, Batch, Change, EngineFactory, Unseen, put_instance
 from discovery.engine_closer import GRACE, EngineCloser
-from discovery.entry import Entry, Quarantined, decode
-from discovery.ledger import Ledger, Placement, label_of
+from discovery.inbox import EventInbox
+from discovery.ledger import Ledger, label_of
 from discovery.loop_actor import LoopActor
 from discovery.quarantine_log import QuarantineLog
-from discovery.source import Deleted, Event, Put, Source, Stale, Synced
-from discovery.status import MAX_LISTED, StatusBoard, lost, regained
+from discovery.source import Source, Synced
+from discovery.status import StatusBoard, counted, lost, regained
 
 __all__ = ["DiscoveryActor", "EngineFactory", "Registry", "discovery_child"]
 
 _log = logging.getLogger("discovery.actor")
 
-EngineFactory = Callable[[Entry], Engine]
-"""Makes the engine for an entry, in microseconds and without I/O; what it raises quarantines it."""
-
 REGISTRY_TIMEOUT: Final = 5.0
 """Seconds for the registry to answer; it takes microseconds, or a restart."""
 HANG_AFTER: Final = 30.0
 """Seconds in one message after which the actor counts as hung."""
+MOST: Final = 100
+"""Events of one batch: far from ``HANG_AFTER`` even if each engine takes 0.1 s (a TLS context)."""
+MAX_LINES: Final = 20
+"""Changes of one batch that get a line each in the log; more are summed up in one."""
+_WAKE: Final = "events wait"
 
 
 class Registry(Protocol):
@@ -50,12 +49,13 @@ class Registry(Protocol):
 
 
 class DiscoveryActor(LoopActor):
-    """Keeps the registry equal to one source's good entries.
+    """Keeps the registry equal to one source's good entries that are not draining.
 
     ``board`` shows the status to everybody else. An engine that leaves is closed, if it can be,
     ``close_grace`` seconds after the registry let go of it, on another thread: its ``close`` should
     let requests in flight finish. A stop closes and drops nothing else, because the registry
-    outlives this actor.
+    outlives this actor. ``origin`` keeps the instances of several sources apart; ``announce``
+    makes the registry's message for an instance.
     """
 
     def __init__(
@@ -65,32 +65,33 @@ class DiscoveryActor(LoopActor):
         make_engine: EngineFactory,
         *,
         root: str = "",
+        origin: str = "",
+        announce: Announce = put_instance,
         board: StatusBoard | None = None,
         close_grace: float = GRACE,
     ) -> None:
         super().__init__()
         self._source: Final = source
         self._registry: Final = registry
-        self._make_engine: Final = make_engine
-        self._root: Final = root
+        self._new_batch: Final = partial(
+            Batch, make_engine=make_engine, root=root, origin=origin, announce=announce
+        )
         self._board: Final = board or StatusBoard(source.name)
         self._quarantine_log: Final = QuarantineLog(_log)
         self._closer: Final = EngineCloser(close_grace)
+        self._inbox: Final = EventInbox(lambda: self.tell_self(_WAKE))
         self._ledger = Ledger()
-        # What the previous incarnation knew and this one did not see yet; empty after a sync.
-        self._unseen: set[bytes] = set()
-        self._unseen_labels: set[str] = set()
+        self._unseen = Unseen()
 
     def on_start(self) -> None:
         """Take the predecessor's ledger over, then run the source."""
         inherited: Ledger | None = self.inherited
-        ledger = inherited or Ledger()
-        self._unseen = set(ledger.placed)
-        self._unseen_labels = set(ledger.quarantined)
-        for label, reason in ledger.quarantined.items():
+        self._ledger = inherited or Ledger()
+        self._unseen = Unseen(set(self._ledger.placed), set(self._ledger.quarantined))
+        for label, reason in self._ledger.quarantined.items():
             self._quarantine_log.remember(label, reason)
-        self._commit(ledger)
-        self._lose("starting")
+        status = counted(self._board.status, self._ledger)
+        self._board.show(lost(status, "starting", time.time()))
         super().on_start()
 
     def halt(self) -> None:
@@ -100,101 +101,49 @@ class DiscoveryActor(LoopActor):
 
     def run_loop(self, token: CancellationToken) -> None:
         """Run the source until told otherwise; its events come back through the mailbox."""
-        self._source.run(self.tell_self, token)
+        self._source.run(lambda event: self._inbox.add(event, token), token)
 
-    def on_event(self, event: Event) -> None:
-        """Handle one event of the source."""
-        match event:
-            case Put():
-                self._put(event)
-            case Deleted():
-                self._deleted(event)
-            case Synced():
-                self._synced(event)
-            case Stale():
-                self._lose(event.reason)
-            case _:
-                assert_never(event)  # crashes: whoever sent it has a bug
+    def on_event(self, event: Any) -> None:
+        """Apply what waits. Raises ``TypeError`` for anything but the loop's own word."""
+        if event is not _WAKE:
+            raise TypeError(f"the discovery actor was sent {type(event).__name__}")
+        taken = self._inbox.take(MOST)
+        batch = self._new_batch(self._ledger, self._unseen)
+        for each in taken.events:
+            batch.take(each)
+            if self.token.cancelled:  # abandoned while the factory hung: a successor is at work
+                for engine in batch.made:
+                    self._closer.close_later(engine)
+                return
+        self._apply(batch, taken.since)
 
-    def _put(self, event: Put) -> None:
-        key = event.key
-        entry = decode(key, event.value, self._root)
-        self._unseen_labels.discard(label_of(key))
-        if isinstance(entry, Quarantined):
-            self._quarantine(key, entry.reason)
-            return
-        current = self._ledger.placed.get(key)
-        if current is None or current.entry != entry:
-            self._place_new(key, entry, current)
-        elif key in self._unseen:
-            self._place(key, current)
-        elif label_of(key) in self._ledger.quarantined:
-            self._commit(self._ledger.place(key, current))
-        self._unseen.discard(key)
-
-    def _place_new(self, key: bytes, entry: Entry, current: Placement | None) -> None:
-        try:
-            engine = self._make_engine(entry)
-        except Exception as error:  # noqa: BLE001  # foreign code must not harm other entries
-            self._quarantine(key, f"no engine can be made of it ({type(error).__name__})", error)
-            return
-        if self.token.cancelled:  # abandoned while the factory hung: a successor is at work
+    def _apply(self, batch: Batch, since: float) -> None:
+        """Note, send, settle; see :mod:`discovery.batch`."""
+        noted, settled = batch.outcome()
+        self._note(noted)
+        for problem in batch.problems:
+            self._quarantine_log.say(problem.label, problem.reason, problem.count, problem.error)
+        for message in batch.messages:
+            self._registry.ask(message, timeout=REGISTRY_TIMEOUT)
+        self._note(settled)
+        _tell(batch.changes)
+        for engine in batch.leaving:
             self._closer.close_later(engine)
-            return
-        self._place(key, Placement(entry, engine))
-        _log.info("instance %s", "replaced" if current else "added", extra=_facts(key, entry))
-        if current is not None:
-            self._closer.close_later(current.engine)
+        self._show(batch, since)
 
-    def _place(self, key: bytes, placement: Placement) -> None:
-        """Note the placement, then have the registry do it: the order that loses nothing."""
-        self._commit(self._ledger.place(key, placement))
-        entry = placement.entry
-        self._ask(PutInstance(entry.kind, entry.name, entry.instance, placement.engine))
-
-    def _deleted(self, event: Deleted) -> None:
-        placement = self._ledger.placed.get(event.key)
-        if placement is not None:
-            entry = placement.entry
-            self._ask(DropInstance(entry.kind, entry.name, entry.instance))
-            _log.info("instance removed", extra=_facts(event.key, entry))
-            self._closer.close_later(placement.engine)
-        self._unseen.discard(event.key)
-        self._commit(self._ledger.remove(event.key))
-
-    def _synced(self, event: Synced) -> None:
-        for key in sorted(self._unseen):
-            self._deleted(Deleted(key))
-        if self._unseen_labels:
-            self._commit(self._ledger.pardon(self._unseen_labels))
-            self._unseen_labels = set()
-        self._board.show(regained(self._board.status, event.revision))
-
-    def _lose(self, reason: str) -> None:
-        self._board.show(lost(self._board.status, reason, time.time()))
-
-    def _quarantine(self, key: bytes, reason: str, error: Exception | None = None) -> None:
-        self._unseen.discard(key)
-        label = label_of(key)
-        if self._ledger.quarantined.get(label) == reason:
-            return
-        self._commit(self._ledger.quarantine(key, reason))
-        self._quarantine_log.say(label, reason, len(self._ledger.quarantined), error)
-
-    def _commit(self, ledger: Ledger) -> None:
-        """Make ``ledger`` the state: for the next incarnation and on the board."""
+    def _note(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self.publish(ledger)
-        status = replace(
-            self._board.status,
-            entries=len(ledger.placed),
-            quarantined=dict(islice(ledger.quarantined.items(), MAX_LISTED)),
-            quarantined_count=len(ledger.quarantined),
-        )
-        self._board.show(status)
 
-    def _ask(self, message: PutInstance | DropInstance) -> None:
-        self._registry.ask(message, timeout=REGISTRY_TIMEOUT)
+    def _show(self, batch: Batch, since: float) -> None:
+        status = counted(self._board.status, self._ledger)
+        for state in batch.states:
+            if isinstance(state, Synced):
+                status = regained(status, state.revision, state.repaired)
+            else:
+                status = lost(status, state.reason, time.time())
+        lag = time.monotonic() - since
+        self._board.show(replace(status, lag=lag, waiting=len(self._inbox)))
 
 
 def discovery_child(
@@ -203,6 +152,8 @@ def discovery_child(
     make_engine: EngineFactory,
     *,
     root: str = "",
+    origin: str = "",
+    announce: Announce = put_instance,
     board: StatusBoard | None = None,
     close_grace: float = GRACE,
     id: str = "discovery",  # noqa: A002  # what Child calls it
@@ -214,6 +165,8 @@ def discovery_child(
         registry,
         make_engine,
         root=root,
+        origin=origin,
+        announce=announce,
         board=board,
         close_grace=close_grace,
     )
@@ -226,10 +179,22 @@ def discovery_child(
     )
 
 
-def _facts(key: bytes, entry: Entry) -> dict[str, str]:
+def _tell(changes: list[Change]) -> None:
+    """A line for each change; for a crowd (a snapshot) one line."""
+    if len(changes) > MAX_LINES:
+        counts: dict[str, int] = {}
+        for change in changes:
+            counts[change.what] = counts.get(change.what, 0) + 1
+        _log.info("%d instances changed", len(changes), extra=counts)
+        return
+    for change in changes:
+        _log.info("instance %s", change.what, extra=_facts(change))
+
+
+def _facts(change: Change) -> dict[str, str]:
     return {
-        "entry_key": label_of(key),
-        "model": entry.name,
-        "kind": str(entry.kind),
-        "instance": entry.instance,
+        "entry_key": label_of(change.key),
+        "model": change.entry.name,
+        "kind": str(change.entry.kind),
+        "instance": change.entry.instance,
     }

@@ -10,11 +10,14 @@ from actors.supervision.errors import ActorsError
 
 __all__ = [
     "DiscoveryError",
+    "EntryUnusable",
     "EtcdCanceled",
     "EtcdCompacted",
     "EtcdError",
     "EtcdPlanned",
     "EtcdRefused",
+    "EtcdTokenStale",
+    "EtcdTooLarge",
     "EtcdUnavailable",
     "LeaseGone",
     "SourceEnded",
@@ -27,6 +30,13 @@ class DiscoveryError(ActorsError):
 
 class SourceEnded(DiscoveryError):
     """A blocking loop returned or failed although nobody asked it to stop: a bug, so crash."""
+
+
+class EntryUnusable(DiscoveryError):
+    """An engine factory can't serve an entry here; the text is the quarantine's reason.
+
+    It is shown to operators, in ``/health`` and the log. Of any other exception only the type is.
+    """
 
 
 class EtcdError(DiscoveryError):
@@ -46,6 +56,14 @@ class EtcdUnavailable(EtcdError):
 
 class EtcdRefused(EtcdError):
     """Ours or the operator's fault: etcd understood and said no (authentication, limits)."""
+
+
+class EtcdTokenStale(EtcdRefused):
+    """The token that once let us in is not valid any more. Get another one."""
+
+
+class EtcdTooLarge(EtcdRefused):
+    """The answer was larger than we accept. Ask for less at a time."""
 
 
 class EtcdCompacted(EtcdError):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -24,9 +24,12 @@ from discovery.errors import (
     EtcdCompacted,
     EtcdError,
     EtcdPlanned,
+    EtcdTokenStale,
+    EtcdTooLarge,
     EtcdUnavailable,
     LeaseGone,
 )
+from discovery.etcd_access import OPEN, EtcdAccess
 from discovery.etcd_failures import translate
 from discovery.etcd_library import check_one_distribution
 from discovery.etcd_options import CHANNEL_OPTIONS, HAS_LEADER, PAGE, RPC_TIMEOUT
@@ -44,6 +47,10 @@ __all__ = ["EtcdClient", "WatchStream"]
 _rpc: Final[Any] = _untyped_rpc  # Any on purpose: neither library ships types
 _grpc: Final[Any] = _untyped_grpc
 
+SHRINK: Final = 8
+"""A page that was too large is asked for again with this fraction of its keys."""
+AUTH_IS_OFF: Final = "authentication is not enabled"
+
 T = TypeVar("T")
 Metadata = tuple[tuple[str, str], ...]
 
@@ -55,24 +62,38 @@ class EtcdClient:
     thread that waited there gets ``EtcdUnavailable``.
     """
 
-    def __init__(self, endpoint: Endpoint, metadata: Metadata = ()) -> None:
+    def __init__(self, endpoint: Endpoint, access: EtcdAccess = OPEN) -> None:
+        """Raises ``EtcdRefused`` if a certificate can't be read; connects on the first call."""
         self._endpoint: Final = endpoint
-        self._metadata: Final = HAS_LEADER + metadata
-        self._channel: Final = _open_channel(endpoint)
+        self._access: Final = access
+        self._token: str | None = None  # None: not asked for yet
+        self._channel: Final = _open_channel(endpoint, access)
         self._kv: Final = _rpc.KVStub(self._channel)
         self._leases: Final = _rpc.LeaseStub(self._channel)
+        self._auth: Final = _rpc.AuthStub(self._channel)
 
     def close(self) -> None:
         """End every call in progress and the connection; idempotent."""
         self._channel.close()
 
-    def snapshot(self, prefix: bytes, timeout: float = RPC_TIMEOUT, page: int = PAGE) -> Snapshot:
-        """All keys under ``prefix`` at one revision, read page by page, ``timeout`` each."""
+    def snapshot(
+        self, prefix: bytes, timeout: float = RPC_TIMEOUT, page: int = PAGE, revision: int = 0
+    ) -> Snapshot:
+        """All keys under ``prefix`` at one revision, read page by page, ``timeout`` each.
+
+        ``revision`` 0 is the latest. A page that is too large is asked for in smaller ones.
+        """
         entries: dict[bytes, KeyValue] = {}
-        key, end, revision, more = prefix, prefix_end(prefix), 0, True
+        key, end, more = prefix, prefix_end(prefix), True
         while more:
             request = _rpc.RangeRequest(key=key, range_end=end, limit=page, revision=revision)
-            answer = self._call(self._kv.Range, request, timeout)
+            try:
+                answer = self._call(self._kv.Range, request, timeout)
+            except EtcdTooLarge:
+                if page == 1:
+                    raise
+                page = max(1, page // SHRINK)
+                continue
             revision = revision or int(answer.header.revision)
             entries.update((pair.key, _key_value(pair)) for pair in answer.kvs)
             more = bool(answer.more)
@@ -90,6 +111,12 @@ class EtcdClient:
         """Set ``key``, under ``lease`` (0 for none). Raises ``LeaseGone`` if that expired."""
         self._call(self._kv.Put, _rpc.PutRequest(key=key, value=value, lease=lease), timeout)
 
+    def put_together(self, pairs: Mapping[bytes, bytes], timeout: float = RPC_TIMEOUT) -> None:
+        """Set all of these keys at one revision; etcd takes 128 of them unless told otherwise."""
+        puts = [_rpc.PutRequest(key=key, value=value) for key, value in pairs.items()]
+        request = _rpc.TxnRequest(success=[_rpc.RequestOp(request_put=put) for put in puts])
+        self._call(self._kv.Txn, request, timeout)
+
     def delete(self, key: bytes, timeout: float = RPC_TIMEOUT) -> bool:
         """Remove ``key``; tell whether it was there."""
         request = _rpc.DeleteRangeRequest(key=key)
@@ -102,11 +129,7 @@ class EtcdClient:
 
     def keep_alive(self, lease: int, timeout: float = RPC_TIMEOUT) -> int:
         """Begin the lease's time anew; the seconds it has now. Raises ``LeaseGone``."""
-        requests = iter((_rpc.LeaseKeepAliveRequest(ID=lease),))
-        with _translated(self._endpoint):
-            stream = self._leases.LeaseKeepAlive(requests, timeout=timeout, metadata=self._metadata)
-            answer = next(stream, None)
-            stream.cancel()
+        answer: Any = self._allowed(partial(self._beat, lease, timeout), timeout)
         if answer is None:
             raise EtcdUnavailable("etcd hung up", str(self._endpoint))
         if answer.TTL <= 0:  # how etcd says that the lease is gone: no error code
@@ -136,12 +159,11 @@ class EtcdClient:
             start_revision=start_revision,
             progress_notify=True,
         )
+        metadata = self._credentials(timeout)
         requests: queue.SimpleQueue[Any] = queue.SimpleQueue()  # Any: an untyped message
         requests.put(_rpc.WatchRequest(create_request=create))
         with _translated(self._endpoint):
-            call = _rpc.WatchStub(self._channel).Watch(
-                iter(requests.get, None), metadata=self._metadata
-            )
+            call = _rpc.WatchStub(self._channel).Watch(iter(requests.get, None), metadata=metadata)
         return WatchStream(
             self._endpoint,
             call,
@@ -150,9 +172,50 @@ class EtcdClient:
             max_age=max_age,
         )
 
+    def _beat(self, lease: int, timeout: float, metadata: Metadata) -> Any:
+        requests = iter((_rpc.LeaseKeepAliveRequest(ID=lease),))
+        stream = self._leases.LeaseKeepAlive(requests, timeout=timeout, metadata=metadata)
+        try:
+            return next(stream, None)
+        finally:
+            stream.cancel()
+
     def _call(self, method: Callable[..., T], request: object, timeout: float) -> T:
+        return self._allowed(
+            lambda metadata: method(request, timeout=timeout, metadata=metadata), timeout
+        )
+
+    def _allowed(self, call: Callable[[Metadata], T], timeout: float = RPC_TIMEOUT) -> T:
+        """Run ``call`` with what lets us in; once more if the token turned out to be stale."""
+        try:
+            with _translated(self._endpoint):
+                return call(self._credentials(timeout))
+        except EtcdTokenStale:
+            self._token = None
         with _translated(self._endpoint):
-            return method(request, timeout=timeout, metadata=self._metadata)
+            return call(self._credentials(timeout))
+
+    def _credentials(self, timeout: float) -> Metadata:
+        """The metadata of a call, a token in it if there is a user."""
+        if self._access.user is None:
+            return HAS_LEADER
+        token = self._token
+        if token is None:
+            token = self._token = self._authenticate(timeout)
+        return (*HAS_LEADER, ("token", token)) if token else HAS_LEADER
+
+    def _authenticate(self, timeout: float) -> str:
+        """A new token; none (empty) from an etcd whose authentication is off."""
+        # NOTE: a token in the metadata, not gRPC's call credentials: those need TLS.
+        request = _rpc.AuthenticateRequest(name=self._access.user, password=self._access.password)
+        try:
+            with _translated(self._endpoint):
+                answer = self._auth.Authenticate(request, timeout=timeout, metadata=HAS_LEADER)
+        except EtcdError as error:
+            if AUTH_IS_OFF in str(error):
+                return ""
+            raise
+        return str(answer.token)
 
 
 class WatchStream:
@@ -218,11 +281,12 @@ def _alarm(seconds: float, ring: Callable[[], object]) -> threading.Timer:
     return alarm
 
 
-def _open_channel(endpoint: Endpoint) -> Any:
-    if endpoint.secure:
-        credentials = _grpc.ssl_channel_credentials()
-        return _grpc.secure_channel(endpoint.target, credentials, options=CHANNEL_OPTIONS)
-    return _grpc.insecure_channel(endpoint.target, options=CHANNEL_OPTIONS)
+def _open_channel(endpoint: Endpoint, access: EtcdAccess) -> Any:
+    if not endpoint.secure:
+        return _grpc.insecure_channel(endpoint.target, options=CHANNEL_OPTIONS)
+    files = access.certificates()
+    credentials = _grpc.ssl_channel_credentials(files.ca, files.key, files.cert)
+    return _grpc.secure_channel(endpoint.target, credentials, options=CHANNEL_OPTIONS)
 
 
 @contextmanager
@@ -250,4 +314,15 @@ def _batch(answer: Any) -> Batch:
         _key_value(event.kv) if event.type == event.PUT else bytes(event.kv.key)
         for event in answer.events
     )
-    return Batch(int(answer.header.revision), changes)
+    return Batch(_reached(answer), changes)
+
+
+def _reached(answer: Any) -> int:
+    """The revision up to which the watch told everything; 0 if this message does not say.
+
+    The header's is the store's own. It can be ahead of a watch that is still catching up, and is
+    to be trusted in a progress report only, which etcd sends to nobody who lags.
+    """
+    if answer.events:
+        return int(answer.events[-1].kv.mod_revision)
+    return 0 if answer.created else int(answer.header.revision)

@@ -9,6 +9,8 @@ from discovery.errors import (
     EtcdCompacted,
     EtcdError,
     EtcdRefused,
+    EtcdTokenStale,
+    EtcdTooLarge,
     EtcdUnavailable,
     LeaseGone,
 )
@@ -26,9 +28,18 @@ _TABLE: Final = MappingProxyType(
         "RESOURCE_EXHAUSTED": (EtcdRefused, "etcd is at a limit"),
     }
 )
-_NO_LEADER: Final = "no leader"
-_NO_LEASE: Final = "lease not found"
-_COMPACTED: Final = "has been compacted"
+_PHRASES: Final[tuple[tuple[str, type[EtcdError], str], ...]] = (
+    ("has been compacted", EtcdCompacted, "the history was compacted"),
+    ("lease not found", LeaseGone, "the lease expired"),
+    ("no leader", EtcdUnavailable, "etcd has no leader"),
+    ("invalid auth token", EtcdTokenStale, "etcd's token is not valid any more"),
+    ("auth store is old", EtcdTokenStale, "etcd's token is not valid any more"),
+    ("invalid user ID or password", EtcdRefused, "etcd refuses the user or the password"),
+    ("user name is empty", EtcdRefused, "etcd wants a user and a password"),
+    ("larger than max", EtcdTooLarge, "etcd's answer is too large"),
+    ("andshake failed", EtcdUnavailable, "the TLS handshake with etcd failed"),
+)
+"""What etcd and gRPC say in words only, or with a code that means many things; first match wins."""
 _SERVER_DEADLINE: Final = "context deadline exceeded"
 """etcd saw our deadline pass before we did; it says UNKNOWN then."""
 
@@ -36,12 +47,9 @@ _SERVER_DEADLINE: Final = "context deadline exceeded"
 def translate(code: str, details: str, endpoint: str) -> EtcdError:
     """The error for a call to ``endpoint`` that ended with ``code`` (a name, as in UNAVAILABLE)."""
     detail = f"{endpoint} {code}: {details}"
-    if _COMPACTED in details:
-        return EtcdCompacted("the history was compacted", detail)
-    if _NO_LEASE in details:
-        return LeaseGone("the lease expired", detail)
-    if _NO_LEADER in details:
-        return EtcdUnavailable("etcd has no leader", detail)
+    for phrase, error, said in _PHRASES:
+        if phrase in details:
+            return error(said, detail)
     if _SERVER_DEADLINE in details:
         code = "DEADLINE_EXCEEDED"
     kind, summary = _TABLE.get(code, (EtcdUnavailable, f"etcd failed ({code})"))

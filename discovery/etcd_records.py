@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
-__all__ = ["Batch", "KeyValue", "Snapshot", "prefix_end"]
+__all__ = ["Batch", "KeyValue", "Snapshot", "Version", "prefix_end"]
+
+Version: TypeAlias = tuple[int, int, int]
+"""Create revision, modification revision and hash of a value: enough to see that it changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +19,11 @@ class KeyValue:
     value: bytes
     create_revision: int
     mod_revision: int
+
+    @property
+    def version(self) -> Version:
+        """What to remember of it; the value itself may be a megabyte."""
+        return self.create_revision, self.mod_revision, hash(self.value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ One round is: connect to the next member, read a snapshot at one revision, deliv
 from what is known, watch from the next revision on. Any error ends the round; after a jittered
 delay the next begins with a new snapshot, so there is one way to recover and it is used for
 everything (a restart, a compaction, a lost data directory, a frozen member). A watch is also ended
-on purpose every few minutes, because etcd can lose a delete without an error (etcd #18089).
+on purpose every few minutes, because etcd can lose a delete without an error (etcd #18089); what
+only the new snapshot told is counted as repaired.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from typing import Final
 
 from actors.supervision.cancellation import CancellationToken
 from discovery.backoff import FullJitter
-from discovery.endpoints import Endpoints
-from discovery.errors import EtcdError, EtcdPlanned
+from discovery.endpoints import Endpoint, Endpoints
+from discovery.errors import EtcdCompacted, EtcdError, EtcdPlanned
 from discovery.etcd_client import EtcdClient
-from discovery.etcd_records import KeyValue
+from discovery.etcd_records import KeyValue, Snapshot, Version
 from discovery.source import Deleted, Deliver, Put, Stale, Synced
 
 __all__ = ["EtcdSource", "WatchTimes", "difference"]
@@ -80,10 +81,8 @@ class EtcdSource:
         backoff = FullJitter(times.first_delay, times.max_delay, self._rng)
         attempt = 0
         while not token.cancelled:
-            client = self._connect(self._endpoints.turn(attempt))
             try:
-                with token.on_cancel(client.close):
-                    run.round(client)
+                self._visit(self._endpoints.turn(attempt), run, token)
             except EtcdPlanned:
                 _log.debug("planned new snapshot")
             except EtcdError as error:
@@ -93,8 +92,15 @@ class EtcdSource:
                     if run.was_calm():
                         backoff.reset()
                     token.wait(backoff.next())
-            finally:
-                client.close()
+
+    def _visit(self, endpoint: Endpoint, run: _Run, token: CancellationToken) -> None:
+        """One round at one member, over a connection of its own; ends by an exception."""
+        client = self._connect(endpoint)
+        try:
+            with token.on_cancel(client.close):
+                run.round(client)
+        finally:
+            client.close()
 
 
 class _Run:
@@ -107,7 +113,8 @@ class _Run:
         self._times: Final = times
         self._deliver: Final = deliver
         self._rng: Final = rng
-        self._known: dict[bytes, KeyValue] = {}
+        self._known: dict[bytes, Version] = {}
+        self._revision = 0  # everything up to it was delivered
         self._synced_at: float | None = None  # time.monotonic(); None while out of sync
         self._held = 0.0  # seconds that the last sync lasted
         self._said: set[str] = set()  # the troubles of this outage that were logged
@@ -115,9 +122,12 @@ class _Run:
     def round(self, client: EtcdClient) -> None:
         """Snapshot, difference, watch; returns only by an exception."""
         snapshot = client.snapshot(self._prefix, self._times.rpc)
+        # Still in sync: the watch ended as planned, and should have told what is different now.
+        repaired = 0 if self._synced_at is None else self._missed(client, snapshot)
         for event in difference(self._known, snapshot.entries):
             self._deliver(event)
-        self._known = snapshot.entries
+        self._known = {key: record.version for key, record in snapshot.entries.items()}
+        self._revision = snapshot.revision
         jitter = self._rng.uniform(-self._times.age_jitter, self._times.age_jitter)
         stream = client.watch(
             self._prefix,
@@ -125,12 +135,35 @@ class _Run:
             max_age=self._times.max_age * (1.0 + jitter),
             timeout=self._times.rpc,
         )
-        revision = snapshot.revision
         for batch in stream:
             for change in batch.changes:
                 self._apply(change)
-            revision = max(revision, batch.revision)
-            self._regain(revision)
+            self._revision = max(self._revision, batch.revision)
+            self._regain(repaired)
+            repaired = 0
+
+    def _missed(self, client: EtcdClient, snapshot: Snapshot) -> int:
+        """How many differences are older than what the ended watch had told."""
+        told = self._revision
+        known = self._known
+        missed = sum(
+            record.mod_revision <= told and known.get(key) != record.version
+            for key, record in snapshot.entries.items()
+        )
+        gone = [key for key in known if key not in snapshot.entries]
+        if gone:
+            missed += len(gone) - self._still_there(client, gone, told)
+        if missed:
+            _log.warning("etcd's watch had lost %d changes; they are repaired", missed)
+        return missed
+
+    def _still_there(self, client: EtcdClient, keys: list[bytes], revision: int) -> int:
+        """How many of ``keys`` existed at ``revision``; none if that history is gone."""
+        try:
+            then = client.snapshot(self._prefix, self._times.rpc, revision=revision).entries
+        except EtcdCompacted:
+            return 0
+        return sum(key in then for key in keys)
 
     def lose(self, error: EtcdError) -> None:
         """Say that etcd is away; in the log once for each kind of trouble."""
@@ -147,24 +180,24 @@ class _Run:
 
     def _apply(self, change: KeyValue | bytes) -> None:
         if isinstance(change, KeyValue):
-            self._known[change.key] = change
+            self._known[change.key] = change.version
             self._deliver(Put(change.key, change.value))
         elif self._known.pop(change, None) is not None:
             self._deliver(Deleted(change))
 
-    def _regain(self, revision: int) -> None:
+    def _regain(self, repaired: int) -> None:
         if self._synced_at is None:
             self._synced_at = time.monotonic()
             self._said.clear()
             _log.info(
                 "in sync with etcd",
-                extra={"revision": revision, "keys": len(self._known)},
+                extra={"revision": self._revision, "keys": len(self._known)},
             )
-        self._deliver(Synced(revision))
+        self._deliver(Synced(self._revision, repaired))
 
 
 def difference(
-    known: Mapping[bytes, KeyValue], seen: Mapping[bytes, KeyValue]
+    known: Mapping[bytes, Version], seen: Mapping[bytes, KeyValue]
 ) -> Iterator[Put | Deleted]:
     """The events that lead from ``known`` to ``seen``, deletions first.
 
@@ -175,5 +208,5 @@ def difference(
         if key not in seen:
             yield Deleted(key)
     for key, record in seen.items():
-        if known.get(key) != record:
+        if known.get(key) != record.version:
             yield Put(key, record.value)

@@ -1,21 +1,21 @@
 """What the discovery actor remembers: which key put what, and which keys are in quarantine. Pure.
 
-Immutable, so that it can be handed to the next incarnation as it is. PERF: each change copies one
-plain ``dict`` (C speed, 0.1 ms at 10,000 entries; a ``MappingProxyType`` copies ten times slower),
-and nobody changes one after it was made.
+A :class:`Ledger` is immutable, so that it can be handed to the next incarnation as it is; a
+:class:`Draft` follows one through a batch of changes. PERF: a draft copies plain dictionaries once
+(C speed, 0.1 ms at 10,000 entries), however many changes the batch has.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
+from dataclasses import dataclass, field
+from typing import Final
 
 from actors.engines.contract import Engine
 from discovery.entry import Entry
 
-__all__ = ["Ledger", "Placement", "label_of"]
+__all__ = ["Draft", "Ledger", "Placement", "label_of"]
 
 MAX_LABEL: Final = 200
 """Characters of a key that are kept for display; etcd allows keys of a megabyte."""
@@ -23,16 +23,17 @@ _DIGEST: Final = 8
 """Bytes of the digest that tells two over-long keys apart."""
 
 
-K = TypeVar("K")
-V = TypeVar("V")
-
-
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What one key put into the registry."""
+    """What one key put into the registry; ``engine`` is None for what came as draining."""
 
     entry: Entry
-    engine: Engine
+    engine: Engine | None
+
+    @property
+    def serving(self) -> bool:
+        """Whether the registry has it."""
+        return self.entry.state == "serving"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +42,54 @@ class Ledger:
 
     placed: Mapping[bytes, Placement] = field(default_factory=dict[bytes, Placement])
     quarantined: Mapping[str, str] = field(default_factory=dict[str, str])
+    draining: frozenset[bytes] = frozenset()
+    """Keys of the placements that get no new request."""
+    unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Label to the fields of its value that nobody here knows."""
 
-    def place(self, key: bytes, placement: Placement) -> Ledger:
+    def draft(self) -> Draft:
+        """A changeable copy."""
+        return Draft(
+            dict(self.placed), dict(self.quarantined), set(self.draining), dict(self.unknown)
+        )
+
+
+@dataclass(slots=True)
+class Draft:
+    """A ledger in the making; :meth:`freeze` ends it."""
+
+    placed: dict[bytes, Placement]
+    quarantined: dict[str, str]
+    draining: set[bytes]
+    unknown: dict[str, tuple[str, ...]]
+
+    def place(self, key: bytes, placement: Placement) -> None:
         """``key`` put ``placement``; whatever was wrong with it is forgotten."""
-        placed = dict(self.placed)
-        placed[key] = placement
-        return Ledger(placed, _without(self.quarantined, label_of(key)))
+        label = label_of(key)
+        self.placed[key] = placement
+        self.quarantined.pop(label, None)
+        (self.draining.discard if placement.serving else self.draining.add)(key)
+        self.unknown.pop(label, None)
+        if placement.entry.unknown:
+            self.unknown[label] = placement.entry.unknown
 
-    def remove(self, key: bytes) -> Ledger:
-        """``key`` is gone."""
-        quarantined = _without(self.quarantined, label_of(key))
-        return Ledger(_without(self.placed, key), quarantined)
+    def remove(self, key: bytes) -> None:
+        """What ``key`` put is gone; what may be wrong with the key now stays."""
+        self.placed.pop(key, None)
+        self.draining.discard(key)
+        self.unknown.pop(label_of(key), None)
 
-    def quarantine(self, key: bytes, reason: str) -> Ledger:
-        """``key`` holds something unusable; what it put before stays."""
-        quarantined = dict(self.quarantined)
-        quarantined[label_of(key)] = reason
-        return replace(self, quarantined=quarantined)
+    def quarantine(self, label: str, reason: str) -> None:
+        """``label`` holds something unusable; what it put before stays."""
+        self.quarantined[label] = reason
 
-    def pardon(self, labels: set[str]) -> Ledger:
-        """The keys behind ``labels`` hold nothing unusable any more."""
-        rest = {label: why for label, why in self.quarantined.items() if label not in labels}
-        return replace(self, quarantined=rest)
+    def pardon(self, label: str) -> None:
+        """``label`` holds nothing unusable any more."""
+        self.quarantined.pop(label, None)
+
+    def freeze(self) -> Ledger:
+        """The ledger; this draft must not be used any more."""
+        return Ledger(self.placed, self.quarantined, frozenset(self.draining), self.unknown)
 
 
 def label_of(key: bytes) -> str:
@@ -73,11 +100,3 @@ def label_of(key: bytes) -> str:
         return shown
     digest = hashlib.blake2b(key, digest_size=_DIGEST).hexdigest()
     return f"{shown[:MAX_LABEL]}…{digest}"
-
-
-def _without(mapping: Mapping[K, V], key: K) -> Mapping[K, V]:
-    if key not in mapping:
-        return mapping
-    rest = dict(mapping)
-    del rest[key]
-    return rest

@@ -5,6 +5,9 @@ revoked, etcd lost its data) a new one is granted and every entry is put again, 
 lives is announced and one that died is not, one TTL later at the latest. Any trouble is retried
 for ever with a jittered delay, at another member each time.
 
+A worker that means to go drains first: its entries say ``draining``, front-ends send it nothing
+new, and only then it withdraws them.
+
 NOTE: a key that somebody deletes by hand stays deleted while the lease lives: whoever removes a
 worker with ``etcdctl del`` means it. It comes back with the next new lease, which a restart of the
 worker or ``etcdctl lease revoke`` brings about at once.
@@ -16,13 +19,14 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from actors.supervision.cancellation import CancellationToken
 from discovery.backoff import FullJitter
-from discovery.endpoints import Endpoints
-from discovery.entry import Entry, encode
+from discovery.codec import encode
+from discovery.endpoints import Endpoint, Endpoints
+from discovery.entry import Entry, State
 from discovery.errors import EtcdError, LeaseGone
 from discovery.etcd_client import EtcdClient
 
@@ -52,14 +56,16 @@ class RegistrationStatus:
     """The lease's id, as etcdctl shows it in hexadecimal."""
     last_error: str | None = "not started"
     """One clause that is safe to show; None while registered."""
+    draining: bool = False
+    """Whether the entries stand there as draining."""
 
 
 @dataclass(slots=True)
 class _Session:
-    """What one run holds in etcd: a lease, and whether every entry was put under it."""
+    """What one run holds in etcd: a lease, and as what every entry was put under it."""
 
     lease: int | None = None
-    announced: bool = False
+    announced: State | None = None
 
 
 class Registration:
@@ -81,8 +87,12 @@ class Registration:
     ) -> None:
         if ttl < MIN_TTL:
             raise ValueError(f"a lease of {ttl} s is too short: give {MIN_TTL} s or more")
-        self._pairs: Final = dict(encode(entry, root) for entry in entries)
-        if len(self._pairs) != len(entries) or not entries:
+        states: tuple[State, ...] = ("serving", "draining")
+        self._pairs: Final[dict[State, dict[bytes, bytes]]] = {
+            state: dict(encode(replace(entry, state=state), root) for entry in entries)
+            for state in states
+        }
+        if len(self._pairs["serving"]) != len(entries) or not entries:
             raise ValueError("give at least one entry, and each its own model, type or instance")
         self._endpoints: Final = endpoints
         self._ttl: Final = ttl
@@ -92,6 +102,9 @@ class Registration:
         self._status = RegistrationStatus()
         self._registered: Final = threading.Event()
         self._said: set[str] = set()  # the troubles since the last success that were logged
+        self._wanted: State = "serving"
+        self._drained: Final = threading.Event()
+        self._bell: Final = threading.Event()  # rung when a beat must not be waited for
 
     @property
     def status(self) -> RegistrationStatus:
@@ -101,6 +114,16 @@ class Registration:
     def wait_registered(self, timeout: float) -> bool:
         """Block until the entries are announced or ``timeout`` seconds passed; tell which."""
         return self._registered.wait(timeout)
+
+    def drain(self, timeout: float) -> bool:
+        """Mark the entries as draining, under the same lease; for good, and idempotent.
+
+        Blocks until they stand in etcd so, or ``timeout`` seconds passed; tells which. With False
+        it is still tried for as long as :meth:`run` runs.
+        """
+        self._wanted = "draining"
+        self._bell.set()
+        return self._drained.wait(timeout)
 
     def run(self, token: CancellationToken) -> None:
         """Keep the entries announced until ``token`` is cancelled, then withdraw them.
@@ -112,22 +135,28 @@ class Registration:
         attempt = 0
         try:
             while not token.cancelled:
-                client = self._connect(self._endpoints.turn(attempt))
                 try:
-                    with token.on_cancel(client.close):
-                        self._keep(client, session, token, backoff)
-                except LeaseGone as error:
-                    session.lease, session.announced = None, False
-                    self._lose(error, token)
-                    token.wait(backoff.next())
+                    self._visit(self._endpoints.turn(attempt), session, token, backoff)
                 except EtcdError as error:
-                    attempt += 1
+                    if isinstance(error, LeaseGone):
+                        session.lease, session.announced = None, None
+                    else:
+                        attempt += 1
                     self._lose(error, token)
                     token.wait(backoff.next())
-                finally:
-                    client.close()
         finally:
             self._withdraw(session, attempt)
+
+    def _visit(
+        self, endpoint: Endpoint, session: _Session, token: CancellationToken, backoff: FullJitter
+    ) -> None:
+        """Keep the entries at one member, over a connection of its own."""
+        client = self._connect(endpoint)
+        try:
+            with token.on_cancel(client.close):
+                self._keep(client, session, token, backoff)
+        finally:
+            client.close()
 
     def _keep(
         self,
@@ -137,18 +166,26 @@ class Registration:
         backoff: FullJitter,
     ) -> None:
         """Announce if need be, then keep the lease alive; ends with the token or by an error."""
-        while not token.cancelled:
-            if session.lease is None:
-                session.lease = client.grant(self._ttl, self._rpc)
-            else:
-                client.keep_alive(session.lease, self._rpc)
-            if not session.announced:
-                for key, value in self._pairs.items():
-                    client.put(key, value, lease=session.lease, timeout=self._rpc)
-                session.announced = True
-            backoff.reset()
-            self._regain(session.lease)
-            token.wait(self._ttl / BEATS)
+        with token.on_cancel(self._bell.set):
+            while not token.cancelled:
+                self._bell.clear()
+                if session.lease is None:
+                    session.lease = client.grant(self._ttl, self._rpc)
+                else:
+                    client.keep_alive(session.lease, self._rpc)
+                if session.announced != self._wanted:
+                    self._announce(client, session, session.lease)
+                backoff.reset()
+                self._regain(session)
+                if not token.cancelled:  # else the bell for it may have been muted above
+                    self._bell.wait(self._ttl / BEATS)
+
+    def _announce(self, client: EtcdClient, session: _Session, lease: int) -> None:
+        """Put every entry as what is wanted now."""
+        state = self._wanted
+        for key, value in self._pairs[state].items():
+            client.put(key, value, lease=lease, timeout=self._rpc)
+        session.announced = state
 
     def _withdraw(self, session: _Session, attempt: int) -> None:
         """Revoke the lease, which removes the keys; once, with a short deadline."""
@@ -156,26 +193,33 @@ class Registration:
         self._status = RegistrationStatus(last_error="stopped")
         if session.lease is None:
             return
-        client = self._connect(self._endpoints.turn(attempt))
         try:
-            client.revoke(session.lease, GOODBYE)
-            _log.info("withdrawn from etcd", extra={"entries": len(self._pairs)})
+            client = self._connect(self._endpoints.turn(attempt))
+            try:
+                client.revoke(session.lease, GOODBYE)
+            finally:
+                client.close()
+            _log.info("withdrawn from etcd", extra={"entries": len(self._pairs["serving"])})
         except LeaseGone:
             _log.info("withdrawn from etcd: the lease was gone already")
         except EtcdError as error:
             _log.warning("not withdrawn, etcd will after %s s: %s", self._ttl, error)
-        finally:
-            client.close()
 
-    def _regain(self, lease: int) -> None:
-        if not self._status.registered:
-            _log.info(
-                "registered in etcd",
-                extra={"entries": len(self._pairs), "lease": f"{lease:x}", "ttl": self._ttl},
-            )
+    def _regain(self, session: _Session) -> None:
+        draining = session.announced == "draining"
+        before, lease = self._status, session.lease or 0
+        facts = {"entries": len(self._pairs["serving"]), "lease": f"{lease:x}", "ttl": self._ttl}
+        if not before.registered:
+            _log.info("registered in etcd", extra=facts)
+        if draining and not before.draining:
+            _log.info("marked as draining in etcd", extra=facts)
         self._said.clear()
-        self._status = RegistrationStatus(registered=True, lease=lease, last_error=None)
+        self._status = RegistrationStatus(
+            registered=True, lease=session.lease, last_error=None, draining=draining
+        )
         self._registered.set()
+        if draining:
+            self._drained.set()
 
     def _lose(self, error: EtcdError, token: CancellationToken) -> None:
         if token.cancelled:

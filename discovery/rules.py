@@ -7,19 +7,30 @@ repeats a password, and none repeats more than ``MAX_SHOWN`` characters of a for
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
 __all__ = [
+    "KEY_VARIABLE",
+    "MAX_ALIASES",
     "MAX_CONCURRENCY",
     "MAX_NAME",
+    "MAX_PERCENTILE",
+    "MAX_TIMEOUT",
     "MAX_URL",
     "MAX_VALUE_BYTES",
     "MAX_WEIGHT",
+    "ORDINARY_URL",
+    "check_aliases",
+    "check_fallback",
+    "check_key_variable",
     "check_name",
     "check_number",
     "check_size",
     "check_url",
+    "check_url_in_parts",
     "shown",
 ]
 
@@ -33,6 +44,22 @@ MAX_CONCURRENCY: Final = 1_000_000
 """Requests in flight to one instance; more is a slip of the pen."""
 MAX_WEIGHT: Final = 1_000_000.0
 """The heaviest instance's share relative to 1."""
+MAX_ALIASES: Final = 32
+"""Other names of one model."""
+MAX_TIMEOUT: Final = 86_400.0
+"""Seconds that any deadline may have: a day; more is milliseconds taken for seconds."""
+MAX_PERCENTILE: Final = 99.9
+"""The latest moment for a hedge; 100 would mean never, and leaving the field out says that."""
+KEY_VARIABLE: Final = r"CALLBOARD_KEY_[A-Z0-9_]{1,64}"
+"""What the environment variable of a bearer key must be called.
+
+SECURITY: whoever may write entries chooses both the variable and where its content is sent. The
+prefix keeps every other secret of the front-end's environment out of reach.
+"""
+ORDINARY_URL: Final = re.compile(
+    r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[1-9][0-9]{0,3}|:[1-5][0-9]{4})?(/[A-Za-z0-9._~/-]*)?"
+)
+"""PERF: nearly every URL; a look at each part costs a third of reading a whole entry."""
 MAX_SHOWN: Final = 80
 """Characters of a foreign text that a reason repeats."""
 
@@ -51,6 +78,12 @@ def check_url(url: str) -> None:
     """The base URL of an OpenAI-compatible server."""
     if len(url) > MAX_URL:
         raise ValueError(f"the URL has {len(url)} characters, at most {MAX_URL} are allowed")
+    if ORDINARY_URL.fullmatch(url) is None:
+        check_url_in_parts(url)
+
+
+def check_url_in_parts(url: str) -> None:
+    """A URL that is not ordinary at first sight."""
     # SECURITY: urlsplit drops tabs and line ends silently, the HTTP client might not.
     if not url.isascii() or not _is_plain(url) or "\\" in url:
         raise ValueError("the URL holds a blank, a backslash, or a character beyond ASCII")
@@ -74,6 +107,32 @@ def check_number(number: float, what: str, most: float) -> None:
     """A number above 0 and not above ``most``; no boolean, no NaN."""
     if isinstance(number, bool) or not math.isfinite(number) or not 0 < number <= most:
         raise ValueError(f"{what} must be above 0 and at most {most:g}")
+
+
+def check_aliases(aliases: Sequence[str], name: str) -> None:
+    """The other names of the model ``name``."""
+    if len(aliases) > MAX_ALIASES:
+        raise ValueError(f"there are {len(aliases)} aliases, at most {MAX_ALIASES} are allowed")
+    for alias in aliases:
+        check_name(alias, "alias")
+    if len({name, *aliases}) <= len(aliases):
+        raise ValueError("an alias stands twice, or is the model's own name")
+
+
+def check_fallback(fallback: str, name: str) -> None:
+    """The model that answers while ``name`` has no instance."""
+    check_name(fallback, "fallback")
+    if fallback == name:
+        raise ValueError("the fallback is the model itself")
+
+
+def check_key_variable(variable: str) -> None:
+    """The name of the front-end's environment variable that holds a bearer key."""
+    if not re.fullmatch(KEY_VARIABLE, variable):
+        raise ValueError(
+            f"api_key_env is {shown(variable)}: it must name a variable of the front-end that "
+            "begins with CALLBOARD_KEY_ (never the key itself)"
+        )
 
 
 def check_size(value: bytes) -> None:

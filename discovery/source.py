@@ -1,6 +1,6 @@
 """The source protocol: where entries come from, without saying what they mean.
 
-etcd, memory and (later) a directory implement it and pass one contract suite
+etcd, a directory and memory implement it and pass one contract suite
 (``tests/discovery/test_source_contract.py``). A source knows keys and values as bytes, nothing of
 models, and never decodes.
 
@@ -9,8 +9,10 @@ The promises of every source:
 1. ``run`` delivers the whole content as ``Put`` before its first ``Synced``; a key that was not
    put by then does not exist.
 2. Later changes come in the order in which they happened; what changed while the source was away
-   comes as the difference, so a listener that applies every event ends with the same content.
-3. Being away is ``Stale`` and never a ``Deleted``.
+   comes as the difference, so a listener that applies every event ends with the same content. A
+   source without a history (a directory) may leave out a state that was overwritten at once.
+3. Being away is ``Stale`` and never a ``Deleted``. A part that can't be read is ``Trouble``, and
+   what it held before stays.
 4. ``run`` returns within 100 ms of the token's cancellation, whatever state the other side is in.
 5. All of one run's events come from the thread that called ``run``. State belongs to the run: a
    second run may begin, and overlap with one that is still ending.
@@ -24,7 +26,7 @@ from typing import Protocol, TypeAlias
 
 from actors.supervision.cancellation import CancellationToken
 
-__all__ = ["Deleted", "Deliver", "Event", "Put", "Source", "Stale", "Synced"]
+__all__ = ["Deleted", "Deliver", "Event", "Put", "Source", "Stale", "Synced", "Trouble"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,14 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """Everything up to ``revision`` was delivered, and changes will follow as they happen."""
+    """Everything up to ``revision`` was delivered, and changes will follow as they happen.
+
+    ``repaired`` changes among them should have been delivered long before: the source found them by
+    comparing. 0 unless something is wrong with it.
+    """
 
     revision: int
+    repaired: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,18 @@ class Stale:
     reason: str
 
 
-Event: TypeAlias = Put | Deleted | Synced | Stale
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A part of the source can't be read, and why; ``reason`` None: it can again, or it is gone.
+
+    ``where`` names the part and is no key, as in ``file:workers.json``. What it held stays.
+    """
+
+    where: bytes
+    reason: str | None
+
+
+Event: TypeAlias = Put | Deleted | Synced | Stale | Trouble
 Deliver: TypeAlias = Callable[[Event], None]
 
 

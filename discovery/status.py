@@ -7,10 +7,13 @@ so readiness has an answer while the actor is being restarted.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from typing import Any, Final
 
-__all__ = ["MAX_LISTED", "DiscoveryStatus", "StatusBoard", "lost", "regained"]
+from discovery.ledger import Ledger
+
+__all__ = ["MAX_LISTED", "DiscoveryStatus", "StatusBoard", "counted", "lost", "regained"]
 
 MAX_LISTED: Final = 100
 """Quarantined entries that the status lists; ``quarantined_count`` counts them all."""
@@ -32,16 +35,31 @@ class DiscoveryStatus:
     """Why it is not synced, safe to show; None while synced."""
     revision: int = 0
     """The source's revision up to which everything was applied."""
+    lag: float = 0.0
+    """Seconds between the arrival and the application of the change that was applied last."""
+    waiting: int = 0
+    """Changes that had arrived and were not applied yet when the last one was."""
+    resyncs: int = 0
+    """How often the source was away and came back."""
+    repairs: int = 0
+    """Changes that the source had missed and found by comparing; they point at a bug of etcd's."""
     entries: int = 0
     """Instances that were handed to the registry."""
+    draining: int = 0
+    """Instances that are announced and get no new request, because they are about to leave."""
     quarantined: Mapping[str, str] = field(default_factory=dict[str, str])
     """Key to reason, at most ``MAX_LISTED`` of them."""
     quarantined_count: int = 0
     """How many entries are in quarantine."""
+    unknown_fields: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict[str, tuple[str, ...]]
+    )
+    """Key to the fields of its value that nobody here knows, at most ``MAX_LISTED`` of them."""
 
 
-def regained(status: DiscoveryStatus, revision: int) -> DiscoveryStatus:
+def regained(status: DiscoveryStatus, revision: int, repaired: int = 0) -> DiscoveryStatus:
     """The status after the source said that everything up to ``revision`` was delivered."""
+    came_back = status.synced_once and not status.synced
     return replace(
         status,
         synced_once=True,
@@ -49,6 +67,8 @@ def regained(status: DiscoveryStatus, revision: int) -> DiscoveryStatus:
         stale_since=None,
         last_error=None,
         revision=revision,
+        repairs=status.repairs + repaired,
+        resyncs=status.resyncs + came_back,
     )
 
 
@@ -56,6 +76,18 @@ def lost(status: DiscoveryStatus, reason: str, now: float) -> DiscoveryStatus:
     """The status after the source went away, or still is: the first such moment stays."""
     since = now if status.stale_since is None else status.stale_since
     return replace(status, synced=False, stale_since=since, last_error=reason)
+
+
+def counted(status: DiscoveryStatus, ledger: Ledger) -> DiscoveryStatus:
+    """The status with the numbers and lists of ``ledger``."""
+    return replace(
+        status,
+        entries=len(ledger.placed) - len(ledger.draining),
+        draining=len(ledger.draining),
+        quarantined=dict(islice(ledger.quarantined.items(), MAX_LISTED)),
+        quarantined_count=len(ledger.quarantined),
+        unknown_fields=dict(islice(ledger.unknown.items(), MAX_LISTED)),
+    )
 
 
 class StatusBoard:
@@ -77,15 +109,4 @@ class StatusBoard:
 
     def describe(self) -> dict[str, Any]:
         """The latest record as JSON-ready values, for ``/health``."""
-        status = self._status
-        return {
-            "source": status.source,
-            "synced_once": status.synced_once,
-            "synced": status.synced,
-            "stale_since": status.stale_since,
-            "last_error": status.last_error,
-            "revision": status.revision,
-            "entries": status.entries,
-            "quarantined": dict(status.quarantined),
-            "quarantined_count": status.quarantined_count,
-        }
+        return asdict(self._status)

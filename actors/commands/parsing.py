@@ -128,10 +128,23 @@ def _parser(options: list[_Option], command: str, description: str) -> _Parser:
             option.flag,
             dest=option.field,
             metavar=option.setting.metavar,
-            action="append",
+            action=_Refused if option.setting.secret else "append",
             help=_help(option),
         )
     return parser
+
+
+class _Refused(argparse.Action):
+    """A secret on the command line: told how to give it instead, and not repeated."""
+
+    def __call__(self, *_anything: object) -> NoReturn:
+        """What argparse calls when it meets the option: raises :class:`UsageError`."""
+        flag = self.option_strings[0]
+        variable = ENVIRONMENT_PREFIX + self.dest.upper()
+        raise UsageError(
+            f"{flag}: everybody on this machine can read arguments: set {variable}, "
+            f"or give {flag}-file"
+        )
 
 
 def _help(option: _Option) -> str:

@@ -1,4 +1,4 @@
-"""``worker``: announces one model in etcd for as long as this process lives.
+"""``worker``: announces models in etcd for as long as this process lives.
 
 ::
 
@@ -6,17 +6,21 @@
     ├─ llama               LlamaServerActor, only with ``--llama``: the model, listening
     └─ registration        RegistrationActor: the entries under a lease, kept alive
 
-Stop order is bottom to top: the model leaves etcd before it stops answering.
+A stop says so in etcd first (``draining``), waits until front-ends have heard it and nothing is in
+flight, and only then takes the tree down, bottom to top: the entries go before the model does.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
+from actors.commands.draining import busy_slots, wait_until_idle
 from actors.commands.parsing import UsageError, parse_settings
 from actors.commands.running import run_until_cancelled
 from actors.engines.contract import Kind
@@ -26,23 +30,30 @@ from actors.logs import configure_logging
 from actors.settings import WorkerSettings, instance_name
 from actors.supervision import CancellationToken, Child, Strategy, Supervised, Supervisor, Tree
 from discovery import Endpoints, Entry
+from discovery.etcd_access import EtcdAccess
+from discovery.etcd_client import EtcdClient
 from discovery.registration import Registration
 from discovery.registration_actor import registration_child
 
-__all__ = ["DESCRIPTION", "run"]
+__all__ = ["DESCRIPTION", "entries_of", "run"]
+
+_log = logging.getLogger("actors.worker")
 
 DESCRIPTION: Final = """
-Announce a model in etcd, so that every front-end that watches there serves it.
+Announce models in etcd, so that every front-end that watches there serves them.
 
-With --url, the model runs elsewhere: vLLM, SGLang, llama.cpp, anything that speaks OpenAI's API.
-With --llama, this process hosts it. The announcement stands under a lease: it goes at once when the
-worker is told to stop, and --ttl seconds after the worker died; if etcd loses it, it is made anew.
+With --url, they run elsewhere: vLLM, SGLang, llama.cpp, anything that speaks OpenAI's API. With
+--llama, this process hosts one. The announcement stands under a lease: when the worker is told to
+stop it first says that it drains, then goes; it goes --ttl seconds after the worker died; and if
+etcd loses it, it is made anew.
 """
 
 LOAD_DEADLINE: Final = 300.0
 """Seconds that loading a model may take: gigabytes from a slow disk."""
 STOP_DEADLINE: Final = 10.0
 """Seconds for the whole worker to stop; the registration needs one, the model server two."""
+MARK_DEADLINE: Final = 1.0
+"""Seconds for etcd to take the word that this worker drains; without it nobody hears it anyway."""
 LOOK_AGAIN: Final = 0.2
 """Seconds between two looks whether the announcement was made, or is not wanted any more."""
 
@@ -52,8 +63,10 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     settings = _complete(
         parse_settings(WorkerSettings, "worker", DESCRIPTION, arguments, environment)
     )
+    access = _access(settings)
+    entries_of(settings, settings.url or "http://localhost")  # a check, before anything starts
     configure_logging(settings.log_format)
-    code = run_until_cancelled(lambda token: _Worker(settings, token))
+    code = run_until_cancelled(lambda token: _Worker(settings, access, token))
     if settings.llama:
         # A model server that still computes aborts the interpreter's exit (SIGABRT): leave before.
         sys.stdout.flush()
@@ -67,12 +80,70 @@ def _complete(settings: WorkerSettings) -> WorkerSettings:
     if bool(settings.url) == bool(settings.llama):
         what = "not both" if settings.url else "one of them"
         raise UsageError(f"give --url (a server that runs) or --llama (a model to host), {what}")
-    model = settings.model
-    if not model and settings.llama == BUNDLED_NAME:
-        model = BUNDLED_ALIAS
-    if not model:
+    models = tuple(dict.fromkeys(settings.model))
+    if not models and settings.llama == BUNDLED_NAME:
+        models = (BUNDLED_ALIAS,)
+    if not models:
         raise UsageError("give --model NAME: the name under which clients will ask for the model")
-    return dataclasses.replace(settings, model=model, instance=settings.instance or instance_name())
+    if settings.llama and len(models) > 1:
+        raise UsageError("--llama hosts one model: give one --model, and --alias for other names")
+    unary = settings.unary or ("fold" if settings.llama else "pass")
+    instance = settings.instance or instance_name()
+    return dataclasses.replace(settings, model=models, unary=unary, instance=instance)
+
+
+def entries_of(settings: WorkerSettings, url: str) -> list[Entry]:
+    """What complete settings announce. Raises :class:`UsageError`."""
+    aliases = _aliases(settings)
+    try:
+        return [
+            Entry(
+                kind=Kind(kind),
+                name=model,
+                url=url,
+                instance=settings.instance,
+                aliases=aliases[model],
+                fallback=settings.fallback or None,
+                max_concurrency=settings.max_concurrency or None,
+                weight=settings.weight,
+                unary="fold" if settings.unary == "fold" else "pass",
+                api_key_env=settings.api_key_env or None,
+            )
+            for model in settings.model
+            for kind in dict.fromkeys(settings.type)
+        ]
+    except ValueError as error:
+        raise UsageError(f"this can't be announced: {error}") from None
+
+
+def _aliases(settings: WorkerSettings) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = dict.fromkeys(settings.model, ())
+    for text in settings.alias:
+        alias, _, model = text.partition("=")
+        if not model and len(found) > 1:
+            raise UsageError(f"--alias {alias}: of which model? Say {alias}=NAME")
+        model = model or settings.model[0]
+        if model not in found:
+            raise UsageError(f"--alias {text}: there is no --model {model}")
+        found[model] += (alias,)
+    return found
+
+
+def _access(settings: WorkerSettings) -> EtcdAccess:
+    """How etcd lets us in. Raises :class:`UsageError`."""
+    try:
+        access = EtcdAccess.of(
+            ca=settings.etcd_ca,
+            cert=settings.etcd_cert,
+            key=settings.etcd_key,
+            user=settings.etcd_user,
+            password=settings.etcd_password,
+            password_file=settings.etcd_password_file,
+        )
+        access.check(Endpoints.parse(settings.etcd))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return access
 
 
 class LlamaServerActor(Supervised):
@@ -93,7 +164,7 @@ class LlamaServerActor(Supervised):
         settings = self._settings
         port = settings.port if self.inherited is None else self.inherited
         self._server = LlamaServer(
-            resolve_model(settings.llama), settings.model, host=settings.host, port=port
+            resolve_model(settings.llama), settings.model[0], host=settings.host, port=port
         )
         self._url = self._server.start()
         self.publish(int(self._url.rsplit(":", 1)[1].split("/")[0]))
@@ -112,14 +183,22 @@ class LlamaServerActor(Supervised):
 class _Worker:
     """The tree of this command."""
 
-    def __init__(self, settings: WorkerSettings, token: CancellationToken) -> None:
+    def __init__(
+        self, settings: WorkerSettings, access: EtcdAccess, token: CancellationToken
+    ) -> None:
         self._settings = settings
         self._token = token
         self._gave_up: str | None = None
         self._tree = _start_tree(settings)
         self._tree.on_exit(self._on_exit)
         self._url = settings.url or self._tree.address("llama").ask("url", timeout=STOP_DEADLINE)
-        self._registration = _registration(settings, self._url)
+        self._registration = Registration(
+            Endpoints.parse(settings.etcd),
+            entries_of(settings, self._url),
+            root=settings.etcd_root,
+            ttl=settings.ttl,
+            connect=partial(EtcdClient, access=access),
+        )
         self._tree.start_child(registration_child(self._registration))
 
     def announce(self) -> None:
@@ -128,12 +207,25 @@ class _Worker:
             if self._token.cancelled:
                 return
         kinds = " and ".join(self._settings.type)
-        print(f"announced {self._settings.model} ({kinds}) at {self._url}", flush=True)
+        print(f"announced {', '.join(self._settings.model)} ({kinds}) at {self._url}", flush=True)
 
     def stop(self) -> str | None:
-        """Stop the tree, its last child first."""
+        """Drain, then stop the tree, its last child first."""
+        if self._gave_up is None and self._registration.status.registered:
+            self._drain()
         self._tree.stop(timeout=STOP_DEADLINE)
         return self._gave_up
+
+    def _drain(self) -> None:
+        """Say that it goes; wait for who did not hear it yet, and for what is in flight."""
+        marked = self._registration.drain(MARK_DEADLINE)
+        _log.info("draining", extra={"seconds": self._settings.drain, "told": marked})
+        # Nothing ends this wait early but a second signal, which ends the process.
+        CancellationToken().wait(self._settings.drain)
+        if self._settings.llama:
+            timeout = self._settings.drain_timeout
+            if not wait_until_idle(partial(busy_slots, self._url), timeout):
+                _log.warning("leaving although something may be in flight")
 
     def _on_exit(self, why: object) -> None:
         if not self._token.cancelled:
@@ -153,18 +245,3 @@ def _start_tree(settings: WorkerSettings) -> Tree:
             )
         )
     return Supervisor.start(*children, name="worker", strategy=Strategy.REST_FOR_ONE)
-
-
-def _registration(settings: WorkerSettings, url: str) -> Registration:
-    entries = [
-        Entry(
-            kind=Kind(kind),
-            name=settings.model,
-            url=url,
-            instance=settings.instance,
-            unary="fold" if settings.llama else "pass",
-        )
-        for kind in dict.fromkeys(settings.type)
-    ]
-    endpoints = Endpoints.parse(settings.etcd)
-    return Registration(endpoints, entries, root=settings.etcd_root, ttl=settings.ttl)

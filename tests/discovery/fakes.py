@@ -66,8 +66,8 @@ class FakeRegistry:
                 self.instances[where] = message.engine
             else:
                 assert isinstance(message, DropInstance)
-                engine = self.instances.pop(where)
-                assert not engine.closed, "an engine was closed while it was in use"
+                engine = self.instances.pop(where, None)
+                assert engine is None or not engine.closed, "closed while it was in use"
 
     @property
     def names(self) -> set[str]:

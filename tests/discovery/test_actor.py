@@ -10,6 +10,7 @@ import pytest
 
 from actors.engines.contract import Kind
 from actors.registry.messages import PutInstance
+from discovery.errors import EntryUnusable
 from tests.discovery.world import A, B, World, value
 from tests.support.waiting import eventually
 
@@ -134,6 +135,14 @@ def test_an_entry_of_which_no_engine_can_be_made_is_quarantined(world: World) ->
     world.until_status(lambda status: status.quarantined_count == 0)
 
 
+def test_a_factory_may_say_why_it_can_not_serve_an_entry(world: World) -> None:
+    world.factory.failure = EntryUnusable("there is no variable CALLBOARD_KEY_A here")
+    world.start()
+    world.memory.put(A, value("a"))
+    world.until_status(lambda status: status.quarantined_count == 1)
+    assert [*world.status.quarantined.values()] == ["there is no variable CALLBOARD_KEY_A here"]
+
+
 def test_an_engine_that_fails_to_close_is_gone_all_the_same(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,9 +205,10 @@ def test_a_source_that_was_never_there_leaves_the_status_unsynced(world: World) 
 def test_ten_thousand_entries_are_all_applied(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.WARNING)
+    caplog.set_level(logging.INFO)
     for number in range(10_000):
         world.memory.put(b"/models/chat/m#%d" % number, value("m"))
     world.start()
     eventually(lambda: world.status.synced, timeout=60, what="synced")
     assert world.status.entries == len(world.registry.instances) == 10_000
+    assert len(caplog.records) < 500, "a snapshot is summed up, not told one by one"

@@ -14,8 +14,9 @@ from actors.registry import ListModels, RegistryActor
 from actors.supervision import Child, Supervisor, Tree
 from actors.supervision.cancellation import CancellationToken
 from discovery.actor import discovery_child
+from discovery.codec import encode, prefix_of
 from discovery.endpoints import Endpoints
-from discovery.entry import Entry, encode, prefix_of
+from discovery.entry import Entry
 from discovery.etcd_watch import EtcdSource, WatchTimes
 from discovery.registration import Registration
 from discovery.registration_actor import registration_child

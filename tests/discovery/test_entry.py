@@ -10,7 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.engines.contract import Kind
-from discovery.entry import Entry, Quarantined, decode, encode, key_of, prefix_of
+from discovery import rules
+from discovery.codec import decode, encode, key_of, prefix_of
+from discovery.entry import Entry, Quarantined
 from discovery.rules import MAX_NAME, MAX_URL, MAX_VALUE_BYTES
 
 URL = "http://10.0.0.7:8000/v1"
@@ -198,6 +200,11 @@ def test_a_url_with_credentials_is_refused_without_repeating_them(login: str) ->
 )
 def test_ordinary_urls_are_accepted_as_they_are(url: str) -> None:
     assert decode(KEY, value(endpoint={"url": url})) == Entry(Kind.CHAT, "org/model", url)
+
+
+@given(st.from_regex(rules.ORDINARY_URL, fullmatch=True))
+def test_no_url_is_taken_for_ordinary_that_a_closer_look_would_refuse(url: str) -> None:
+    rules.check_url_in_parts(url)
 
 
 @pytest.mark.parametrize("name", ["a b", "a\nb", "a\x00b", "a\u2028b", ""])

@@ -18,11 +18,14 @@ from discovery.errors import (
     EtcdError,
     EtcdPlanned,
     EtcdRefused,
+    EtcdTokenStale,
+    EtcdTooLarge,
     EtcdUnavailable,
     LeaseGone,
 )
 from discovery.etcd_client import EtcdClient, WatchStream
 from discovery.etcd_failures import translate
+from discovery.etcd_options import CHANNEL_OPTIONS
 from discovery.etcd_records import KeyValue, prefix_end
 from tests.support.etcd import EtcdServer, unique_root
 from tests.support.waiting import eventually, free_port
@@ -51,6 +54,16 @@ def test_a_key_is_put_read_and_deleted(client: EtcdClient, root: bytes) -> None:
     assert client.get(root + b"k") is None
 
 
+def test_several_keys_are_put_at_one_revision(client: EtcdClient, root: bytes) -> None:
+    client.put_together({root + b"a": b"1", root + b"b": b"2"})
+    entries = client.snapshot(root).entries
+    assert {key: pair.value for key, pair in entries.items()} == {
+        root + b"a": b"1",
+        root + b"b": b"2",
+    }
+    assert len({pair.mod_revision for pair in entries.values()}) == 1
+
+
 def test_a_snapshot_holds_exactly_the_prefix(
     client: EtcdClient, etcd_server: EtcdServer, root: bytes
 ) -> None:
@@ -74,6 +87,33 @@ def test_a_snapshot_is_the_same_in_pages_of_any_size(
         client.put(root + b"%d" % number, b"")
     snapshot = client.snapshot(root, page=page)
     assert sorted(snapshot.entries) == [root + b"%d" % number for number in range(7)]
+
+
+def test_a_snapshot_whose_page_is_too_large_is_read_in_smaller_ones(
+    client: EtcdClient, etcd_server: EtcdServer, root: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = 200_000
+    options = tuple(
+        (name, limit if name == "grpc.max_receive_message_length" else value)
+        for name, value in CHANNEL_OPTIONS
+    )
+    monkeypatch.setattr("discovery.etcd_client.CHANNEL_OPTIONS", options)
+    for number in range(9):
+        client.put(root + b"%d" % number, b"x" * 90_000)
+    small = EtcdClient(Endpoints.parse(etcd_server.endpoint).turn(0))
+    assert len(small.snapshot(root).entries) == 9
+    client.put(root + b"huge", b"x" * limit)
+    with pytest.raises(EtcdTooLarge):
+        small.snapshot(root)
+    small.close()
+
+
+def test_a_snapshot_can_be_taken_of_the_past(client: EtcdClient, root: bytes) -> None:
+    client.put(root + b"k", b"1")
+    then = client.snapshot(root).revision
+    client.delete(root + b"k")
+    assert client.snapshot(root).entries == {}
+    assert [*client.snapshot(root, revision=then).entries] == [root + b"k"]
 
 
 def test_a_snapshot_of_nothing_has_a_revision(client: EtcdClient, root: bytes) -> None:
@@ -236,10 +276,16 @@ def test_no_thread_is_left_behind(etcd_server: EtcdServer, root: bytes) -> None:
         ("CANCELLED", "", EtcdUnavailable, "the call to etcd was cancelled"),
         ("OUT_OF_RANGE", "required revision has been compacted", EtcdCompacted, "compacted"),
         ("NOT_FOUND", "etcdserver: requested lease not found", LeaseGone, "the lease expired"),
-        ("UNAUTHENTICATED", "invalid auth token", EtcdRefused, "valid credentials"),
+        ("UNAUTHENTICATED", "?", EtcdRefused, "valid credentials"),
+        ("UNAUTHENTICATED", "invalid auth token", EtcdTokenStale, "token is not valid any more"),
+        ("INVALID_ARGUMENT", "revision of auth store is old", EtcdTokenStale, "not valid any more"),
         ("PERMISSION_DENIED", "", EtcdRefused, "denies access"),
-        ("INVALID_ARGUMENT", "user name is empty", EtcdRefused, "rejects the request"),
-        ("RESOURCE_EXHAUSTED", "larger than max", EtcdRefused, "at a limit"),
+        ("INVALID_ARGUMENT", "duplicate key", EtcdRefused, "rejects the request"),
+        ("INVALID_ARGUMENT", "user name is empty", EtcdRefused, "wants a user and a password"),
+        ("INVALID_ARGUMENT", "invalid user ID or password", EtcdRefused, "refuses the user"),
+        ("RESOURCE_EXHAUSTED", "too many requests", EtcdRefused, "at a limit"),
+        ("RESOURCE_EXHAUSTED", "larger than max (9 vs. 8)", EtcdTooLarge, "too large"),
+        ("UNAVAILABLE", "Ssl handshake failed: wrong", EtcdUnavailable, "TLS handshake"),
         ("SOMETHING_NEW", "?", EtcdUnavailable, "etcd failed (SOMETHING_NEW)"),
     ],
 )

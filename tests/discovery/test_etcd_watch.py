@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from discovery.endpoints import Endpoint, Endpoints
 from discovery.errors import EtcdUnavailable
 from discovery.etcd_client import EtcdClient
-from discovery.etcd_records import KeyValue
+from discovery.etcd_records import Batch, KeyValue
 from discovery.etcd_watch import EtcdSource, WatchTimes, difference
 from discovery.source import Deleted, Put, Stale, Synced
 from tests.discovery.recorder import Recorder
@@ -190,6 +190,59 @@ def test_a_delete_that_etcd_lost_is_found_by_the_planned_snapshot(etcd_server: E
     assert not any(isinstance(event, Stale) for event in run.events)
 
 
+def repairs(run: Recorder) -> int:
+    return sum(event.repaired for event in run.events if isinstance(event, Synced))
+
+
+def test_a_change_that_the_watch_had_skipped_counts_as_repaired(etcd_server: EtcdServer) -> None:
+    """The watch hides one key and tells of a later one: what it hid is a repair, and only that."""
+    root = unique_root().encode()
+    for name in (b"/gone", b"/changed"):
+        etcd_server.put(root + name, "1")
+
+    class Skipping(EtcdClient):
+        def watch(self, *args: Any, **options: Any) -> Any:
+            for batch in super().watch(*args, **options):
+                told = tuple(c for c in batch.changes if b"/told" in getattr(c, "key", b""))
+                yield Batch(batch.revision, told)
+
+    source = EtcdSource(
+        Endpoints.parse(etcd_server.endpoint),
+        root,
+        times=WatchTimes(max_age=2.0, age_jitter=0.0),
+        connect=Skipping,
+    )
+    with Recorder(source) as run:
+        run.until_synced()
+        etcd_server.delete(root + b"/gone")
+        etcd_server.put(root + b"/changed", "2")
+        etcd_server.put(root + b"/told", "1")
+        run.until(lambda: repairs(run) == 2, "two repairs")
+        assert run.content == {root + b"/changed": b"2", root + b"/told": b"1"}
+
+
+def test_what_changes_between_two_watches_is_no_repair(etcd_server: EtcdServer) -> None:
+    root = unique_root().encode()
+    etcd_server.put(root + b"/old", "1")
+
+    class Between(EtcdClient):
+        def snapshot(self, prefix: bytes, *args: Any, **options: Any) -> Any:
+            if not options:  # the planned one, not the look into the past
+                etcd_server.delete(root + b"/old")
+                etcd_server.put(root + b"/new", str(etcd_server.port))
+            return super().snapshot(prefix, *args, **options)
+
+    source = EtcdSource(
+        Endpoints.parse(etcd_server.endpoint),
+        root,
+        times=WatchTimes(max_age=0.2),
+        connect=Between,
+    )
+    with Recorder(source) as run:
+        run.until(lambda: sum(isinstance(e, Synced) for e in run.events) >= 6, "some rounds")
+    assert repairs(run) == 0
+
+
 def test_a_planned_snapshot_delivers_only_what_differs(etcd_server: EtcdServer) -> None:
     root = unique_root().encode()
     etcd_server.put(root, "1")
@@ -291,12 +344,13 @@ records = st.dictionaries(
 def test_the_difference_leads_from_one_content_to_the_other(
     old: dict[bytes, Any], new: dict[bytes, Any]
 ) -> None:
-    known = {key: KeyValue(key, *rest) for key, rest in old.items()}
+    before = {key: KeyValue(key, *rest) for key, rest in old.items()}
+    known = {key: record.version for key, record in before.items()}
     seen = {key: KeyValue(key, *rest) for key, rest in new.items()}
-    content = {key: record.value for key, record in known.items()}
+    content = {key: record.value for key, record in before.items()}
     for event in difference(known, seen):
         if isinstance(event, Put):
-            assert known.get(event.key) != seen[event.key]
+            assert before.get(event.key) != seen[event.key]
             content[event.key] = event.value
         else:
             del content[event.key]
@@ -304,7 +358,8 @@ def test_the_difference_leads_from_one_content_to_the_other(
 
 
 def test_a_key_put_again_with_the_same_value_is_delivered() -> None:
-    known = {b"k": KeyValue(b"k", b"v", 1, 1)}
+    old = {b"k": KeyValue(b"k", b"v", 1, 1)}
+    known = {b"k": old[b"k"].version}
     seen = {b"k": KeyValue(b"k", b"v", 5, 5)}
     assert list(difference(known, seen)) == [Put(b"k", b"v")]
-    assert list(difference(known, known)) == []
+    assert list(difference(known, old)) == []

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -38,24 +39,46 @@ PLACED = Placement(Entry(Kind.CHAT, "m", "http://h/v1"), NoEngine())
 
 def test_a_ledger_is_never_changed_only_followed() -> None:
     empty = Ledger()
-    one = empty.place(b"k", PLACED)
-    bad = one.quarantine(b"k", "broken").quarantine(b"other", "broken too")
+    draft = empty.draft()
+    draft.place(b"k", PLACED)
+    one = draft.freeze()
+    draft = one.draft()
+    draft.quarantine("k", "broken")
+    draft.quarantine("other", "broken too")
+    bad = draft.freeze()
     assert (empty.placed, empty.quarantined) == ({}, {})
     assert (one.placed, one.quarantined) == ({b"k": PLACED}, {})
     assert bad.placed == one.placed
     assert bad.quarantined == {"k": "broken", "other": "broken too"}
-    assert bad.remove(b"k") == Ledger({}, {"other": "broken too"})
-    assert bad.pardon({"other", "unknown"}).quarantined == {"k": "broken"}
+    draft = bad.draft()
+    draft.remove(b"k")
+    draft.pardon("k")
+    assert draft.freeze() == Ledger({}, {"other": "broken too"})
+    assert len(bad.placed) == 1
 
 
 def test_a_good_value_ends_the_quarantine_of_its_key_only() -> None:
-    ledger = Ledger().quarantine(b"k", "broken").quarantine(b"l", "broken").place(b"k", PLACED)
-    assert ledger.quarantined == {"l": "broken"}
+    draft = Ledger().draft()
+    draft.quarantine("k", "broken")
+    draft.quarantine("l", "broken")
+    draft.place(b"k", PLACED)
+    assert draft.freeze().quarantined == {"l": "broken"}
 
 
-def test_removing_an_unknown_key_changes_nothing() -> None:
-    ledger = Ledger().place(b"k", PLACED)
-    assert ledger.remove(b"other") == ledger
+def test_a_ledger_knows_who_drains_and_whose_value_has_unknown_fields() -> None:
+    draft = Ledger().draft()
+    leaving = replace(PLACED.entry, state="draining", unknown=("future",))
+    draft.place(b"k", Placement(leaving, None))
+    ledger = draft.freeze()
+    assert ledger.draining == {b"k"}
+    assert ledger.unknown == {"k": ("future",)}
+    draft = ledger.draft()
+    draft.place(b"k", PLACED)
+    assert not draft.freeze().draining
+    assert not draft.freeze().unknown
+    draft = ledger.draft()
+    draft.remove(b"k")
+    assert draft.freeze() == Ledger()
 
 
 @pytest.mark.parametrize(
@@ -96,6 +119,13 @@ def test_being_back_clears_the_trouble_and_is_remembered() -> None:
     again = lost(status, "down", now=30.0)
     assert (again.synced, again.synced_once, again.revision) == (False, True, 7)
     assert again.stale_since == 30.0
+
+
+def test_a_status_counts_how_often_it_came_back_and_what_was_repaired() -> None:
+    status = regained(DiscoveryStatus(), 1)
+    assert (status.resyncs, status.repairs) == (0, 0)
+    status = regained(regained(lost(status, "down", now=1.0), 2), 3, repaired=2)
+    assert (status.resyncs, status.repairs) == (1, 2)
 
 
 def test_a_board_shows_the_latest_status_and_describes_it() -> None:
@@ -202,10 +232,10 @@ def test_no_private_name_of_the_base_actor_is_overridden_by_accident(actor: type
     assert private & bases <= {"_abc_impl"}
 
 
-def test_importing_discovery_brings_neither_grpc_nor_threads() -> None:
+def test_importing_discovery_brings_neither_grpc_nor_watchfiles_nor_threads() -> None:
     program = (
         "import sys, threading, discovery, discovery.actor, discovery.memory, discovery.entry;"
-        "assert 'grpc' not in sys.modules and 'etcd3' not in sys.modules;"
+        "assert not {'grpc', 'etcd3', 'watchfiles', 'anyio'} & {*sys.modules};"
         "assert threading.active_count() == 1"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -12,8 +12,9 @@ import pytest
 
 from actors.engines.contract import Kind
 from actors.supervision.cancellation import CancellationToken
+from discovery.codec import decode, encode
 from discovery.endpoints import Endpoint, Endpoints
-from discovery.entry import Entry, encode
+from discovery.entry import Entry
 from discovery.errors import EtcdUnavailable
 from discovery.etcd_client import EtcdClient
 from discovery.registration import Registration
@@ -186,6 +187,63 @@ def test_a_stop_is_quick_while_etcd_is_away(server: EtcdServer) -> None:
     with Running(registration(server)) as run:
         eventually(lambda: run.registration.status.last_error == "etcd can't be reached")
         assert run.stop() < STOP
+
+
+def state_of(server: EtcdServer, entry: Entry, root: str) -> str | None:
+    key, _ = encode(entry, root)
+    found = decode(key, server.get(key) or b"", root)
+    return found.state if isinstance(found, Entry) else None
+
+
+def test_a_drain_marks_every_entry_under_the_same_lease_and_a_stop_withdraws_them(
+    etcd_server: EtcdServer,
+) -> None:
+    root = unique_root()
+    with Running(registration(etcd_server, CHAT, COMPLETIONS, root=root, ttl=60)) as run:
+        assert run.registration.wait_registered(10)
+        lease = run.registration.status.lease
+        assert run.registration.drain(10)
+        for each in (CHAT, COMPLETIONS):
+            assert state_of(etcd_server, each, root) == "draining"
+            assert etcd_server.lease_of(encode(each, root)[0]) == lease
+        assert run.registration.status.draining
+        assert run.registration.drain(0), "a second drain has nothing to wait for"
+        run.stop()
+    assert not etcd_server.get(encode(CHAT, root)[0])
+
+
+def test_a_drain_survives_the_loss_of_the_lease(etcd_server: EtcdServer) -> None:
+    root = unique_root()
+    with Running(registration(etcd_server, root=root)) as run:
+        assert run.registration.wait_registered(10)
+        assert run.registration.drain(10)
+        lease = run.registration.status.lease
+        assert lease is not None
+        etcd_server.revoke(lease)
+        eventually(lambda: state_of(etcd_server, CHAT, root) == "draining", what="marked again")
+
+
+def test_a_drain_while_etcd_is_away_ends_with_its_deadline_and_is_made_up_for(
+    server: EtcdServer,
+) -> None:
+    with Running(registration(server)) as run:
+        assert run.registration.wait_registered(10)
+        server.kill()
+        begin = time.monotonic()
+        assert not run.registration.drain(0.3)
+        assert time.monotonic() - begin < 2
+        server.restart()
+        eventually(lambda: state_of(server, CHAT, "") == "draining", what="marked later")
+
+
+def test_a_worker_that_drains_before_it_was_ever_announced_comes_as_draining(
+    server: EtcdServer,
+) -> None:
+    server.kill()
+    with Running(registration(server)) as run:
+        assert not run.registration.drain(0.1)
+        server.restart()
+        eventually(lambda: state_of(server, CHAT, "") == "draining", what="marked")
 
 
 def test_a_lost_answer_halfway_leaves_no_half_registration(etcd_server: EtcdServer) -> None:

@@ -1,14 +1,18 @@
-"""One suite for every source: what the protocol promises, kept by memory and by a real etcd."""
+"""One suite for every source: what the protocol promises, kept by memory, etcd and a folder."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
 
 from actors.supervision.cancellation import CancellationToken
+from discovery.directory import DirectorySource, DirectoryTimes
 from discovery.endpoints import Endpoints
 from discovery.etcd_watch import EtcdSource
 from discovery.memory import MemorySource
@@ -18,6 +22,19 @@ from tests.support.etcd import EtcdServer, unique_root
 
 STOP: Final = 1.0
 """Seconds; the promise is 0.1, the rest is for a busy test machine."""
+
+
+def key(name: str) -> bytes:
+    return f"/models/chat/{name}".encode()
+
+
+def value(name: str, version: int = 0) -> bytes:
+    """An entry that may stand under ``key(name)``: a folder's keys follow from its entries."""
+    return json.dumps({"name": name, "model_type": "chat", "version": version}).encode()
+
+
+K, V, W = key("k"), value("k"), value("k", 1)
+L, X = key("l"), value("l")
 
 
 class Backend(ABC):
@@ -79,6 +96,37 @@ class EtcdBackend(Backend):
         self.server.restart()
 
 
+class DirectoryBackend(Backend):
+    """One file for each key, named for it, renamed into place."""
+
+    def __init__(self, folder: Path, *, polling: bool) -> None:
+        self.folder = folder / "entries"
+        self.folder.mkdir()
+        self.source = DirectorySource(
+            self.folder,
+            times=DirectoryTimes(rescan=0.5, away=0.02, poll=0.05),
+            polling=polling,
+        )
+
+    def put(self, key: bytes, value: bytes) -> None:
+        temporary = self.folder / ".new"
+        temporary.write_bytes(value)
+        temporary.rename(self._file(key))
+
+    def delete(self, key: bytes) -> None:
+        self._file(key).unlink(missing_ok=True)
+
+    def interrupt(self) -> None:
+        self.folder.rename(self.folder.with_name("away"))
+
+    def restore(self) -> None:
+        self.folder.with_name("away").rename(self.folder)
+
+    def _file(self, key: bytes) -> Path:
+        folder = self.folder if self.folder.exists() else self.folder.with_name("away")
+        return folder / f"{hashlib.blake2b(key, digest_size=8).hexdigest()}.json"
+
+
 class _Unrooted:
     """Shows a source's keys without their root, so that one suite can compare them."""
 
@@ -104,10 +152,17 @@ def mortal_server() -> Iterator[EtcdServer]:
         yield server
 
 
-@pytest.fixture(params=["memory", "etcd"])
+REMEMBERING: Final = ["memory", "etcd"]
+"""Sources that tell every change, and whose values may be any bytes."""
+
+
+@pytest.fixture(params=[*REMEMBERING, "directory", "polled directory"])
 def backend(request: pytest.FixtureRequest) -> Backend:
     if request.param == "memory":
         return MemoryBackend()
+    if "directory" in request.param:
+        folder: Path = request.getfixturevalue("tmp_path")
+        return DirectoryBackend(folder, polling="polled" in request.param)
     server: EtcdServer = request.getfixturevalue("mortal_server")
     return EtcdBackend(server)
 
@@ -119,17 +174,36 @@ def test_an_empty_source_is_synced_at_once(backend: Backend) -> None:
 
 
 def test_the_whole_content_comes_before_the_first_synced(backend: Backend) -> None:
-    for number in range(5):
-        backend.put(b"k%d" % number, b"v%d" % number)
-    backend.delete(b"k3")
+    for name in "abcde":
+        backend.put(key(name), value(name))
+    backend.delete(key("d"))
     with Recorder(backend.source) as run:
         run.until_synced()
         first = next(index for index, event in enumerate(run.events) if isinstance(event, Synced))
         puts = run.events[:first]
-    assert sorted(puts, key=repr) == [Put(b"k%d" % n, b"v%d" % n) for n in (0, 1, 2, 4)]
+    assert sorted(puts, key=repr) == [Put(key(name), value(name)) for name in "abce"]
 
 
 def test_later_changes_come_in_their_order(backend: Backend) -> None:
+    with Recorder(backend.source) as run:
+        run.until_synced()
+        for version in range(3):
+            backend.put(K, value("k", version))
+            run.until_content({K: value("k", version)})
+        backend.delete(K)
+        run.until_content({})
+        backend.put(L, X)
+        run.until_content({L: X})
+    changes = [event for event in run.events if isinstance(event, Put | Deleted)]
+    assert changes == [
+        *(Put(K, value("k", version)) for version in range(3)),
+        Deleted(K),
+        Put(L, X),
+    ]
+
+
+@pytest.mark.parametrize("backend", REMEMBERING, indirect=True)
+def test_a_source_with_a_history_leaves_out_no_state(backend: Backend) -> None:
     with Recorder(backend.source) as run:
         run.until_synced()
         for number in range(5):
@@ -148,70 +222,71 @@ def test_later_changes_come_in_their_order(backend: Backend) -> None:
 def test_each_change_is_followed_by_a_synced_that_is_newer(backend: Backend) -> None:
     with Recorder(backend.source) as run:
         run.until_synced()
-        backend.put(b"a", b"1")
-        run.until_content({b"a": b"1"})
-        backend.put(b"b", b"2")
-        run.until_content({b"a": b"1", b"b": b"2"})
+        backend.put(K, V)
+        run.until_content({K: V})
+        backend.put(L, X)
+        run.until_content({K: V, L: X})
     revisions = [event.revision for event in run.events if isinstance(event, Synced)]
     assert len(revisions) >= 3
     assert revisions == sorted(revisions)
     assert revisions[-1] > revisions[0]
 
 
+@pytest.mark.parametrize("backend", REMEMBERING, indirect=True)
 def test_any_bytes_pass_unchanged(backend: Backend) -> None:
     keys = {b"\xff\xfe": b"\x00", b"a/b#c": b"", "ü".encode(): b"\xc3\x28" * 1000}
     with Recorder(backend.source) as run:
         run.until_synced()
-        for key, value in keys.items():
-            backend.put(key, value)
+        for each, content in keys.items():
+            backend.put(each, content)
         run.until_content(keys)
 
 
 def test_deleting_an_unknown_key_is_silent(backend: Backend) -> None:
     with Recorder(backend.source) as run:
         run.until_synced()
-        backend.delete(b"never")
-        backend.put(b"k", b"v")
-        run.until_content({b"k": b"v"})
+        backend.delete(key("never"))
+        backend.put(K, V)
+        run.until_content({K: V})
     assert not any(isinstance(event, Deleted) for event in run.events)
 
 
 def test_an_outage_is_stale_and_deletes_nothing(backend: Backend) -> None:
-    backend.put(b"k", b"v")
+    backend.put(K, V)
     with Recorder(backend.source) as run:
-        run.until_content({b"k": b"v"})
+        run.until_content({K: V})
         backend.interrupt()
         run.until_stale()
-        assert run.content == {b"k": b"v"}
+        assert run.content == {K: V}
         backend.restore()
-        run.until_content({b"k": b"v"})
+        run.until_content({K: V})
     stale = [event for event in run.events if isinstance(event, Stale)]
     assert all(event.reason for event in stale)
-    assert [event for event in run.events if isinstance(event, Put)] == [Put(b"k", b"v")]
+    assert [event for event in run.events if isinstance(event, Put)] == [Put(K, V)]
 
 
 def test_changes_go_on_after_an_outage(backend: Backend) -> None:
-    backend.put(b"k", b"v")
+    backend.put(K, V)
     with Recorder(backend.source) as run:
         run.until_synced()
         backend.interrupt()
         run.until_stale()
         backend.restore()
-        backend.put(b"k", b"w")
-        backend.put(b"new", b"x")
-        run.until_content({b"k": b"w", b"new": b"x"})
-        backend.delete(b"k")
-        run.until_content({b"new": b"x"})
+        backend.put(K, W)
+        backend.put(L, X)
+        run.until_content({K: W, L: X})
+        backend.delete(K)
+        run.until_content({L: X})
 
 
 def test_a_source_that_is_away_at_first_is_stale_and_syncs_when_it_comes(backend: Backend) -> None:
-    backend.put(b"k", b"v")
+    backend.put(K, V)
     backend.interrupt()
     with Recorder(backend.source) as run:
         run.until_stale()
         assert run.content == {}
         backend.restore()
-        run.until_content({b"k": b"v"})
+        run.until_content({K: V})
 
 
 def test_a_run_stops_at_once_while_in_sync(backend: Backend) -> None:
@@ -245,28 +320,28 @@ def test_nothing_is_delivered_after_a_stop(backend: Backend) -> None:
         run.until_synced()
         run.stop()
         seen = len(run.events)
-        backend.put(b"late", b"x")
+        backend.put(L, X)
     with Recorder(backend.source) as other:
-        other.until_content({b"late": b"x"})
+        other.until_content({L: X})
     assert len(run.events) == seen
 
 
 def test_events_come_from_the_thread_that_runs(backend: Backend) -> None:
     with Recorder(backend.source) as run:
         run.until_synced()
-        backend.put(b"k", b"v")
-        run.until_content({b"k": b"v"})
+        backend.put(K, V)
+        run.until_content({K: V})
         assert len(run.threads) == 1
 
 
 def test_two_runs_may_overlap_and_each_hears_everything(backend: Backend) -> None:
-    backend.put(b"k", b"v")
+    backend.put(K, V)
     with Recorder(backend.source) as first, Recorder(backend.source) as second:
         first.until_synced()
         second.until_synced()
-        backend.put(b"l", b"w")
+        backend.put(L, X)
         for run in (first, second):
-            run.until_content({b"k": b"v", b"l": b"w"})
+            run.until_content({K: V, L: X})
 
 
 def test_what_deliver_raises_ends_the_run_and_reaches_the_caller(backend: Backend) -> None:

@@ -19,13 +19,15 @@ import base64
 import json
 import shutil
 import signal
+import ssl
 import subprocess
 import tempfile
 import threading
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +39,9 @@ import pytest
 from tests.support.waiting import POLL, eventually, free_port
 
 __all__ = [
+    "EtcdCluster",
     "EtcdServer",
+    "TlsFiles",
     "etcd_binary",
     "etcd_server",
     "etcdctl_binary",
@@ -69,24 +73,43 @@ def unique_root() -> str:
     return f"/test-{uuid.uuid4().hex}"
 
 
+@dataclass(frozen=True)
+class TlsFiles:
+    """PEM files of an authority and of one certificate with its key."""
+
+    ca: Path
+    cert: Path
+    key: Path
+
+
 class EtcdServer:
     """One etcd process; a context manager. Its ports stay the same over restarts.
+
+    With ``tls`` it speaks TLS only, and only with clients that show a certificate of that
+    authority. ``options`` are further ones of etcd's own, as in ``{"--auth-token-ttl": "2"}``.
 
     The process dies with the thread that started it (``setpriv --pdeathsig``, where there is one),
     so start and restart it on the test's main thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, tls: TlsFiles | None = None, options: Mapping[str, str] | None = None
+    ) -> None:
+        self._tls: Final = tls
+        self.options: Final = {**(options or {})}
+        """Options of etcd's own; a change counts from the next start on."""
+        self._token: str | None = None
         self._directory: Final = tempfile.TemporaryDirectory(prefix="etcd-test-")
         self._process: subprocess.Popen[bytes] | None = None
         self.port: Final = free_port()
         """The client port."""
-        self._peer_port: Final = free_port()
+        self.peer_url: Final = f"http://127.0.0.1:{free_port()}"
+        """Where other members of a cluster reach it."""
 
     @property
     def endpoint(self) -> str:
         """The client address, as in ``http://127.0.0.1:2379``."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -112,12 +135,22 @@ class EtcdServer:
 
     def start(self) -> None:
         """Start the process and wait until it answers."""
+        self.launch()
+        self.wait_healthy()
+
+    def launch(self) -> None:
+        """Start the process."""
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(self._command(), stdout=subprocess.DEVNULL, stderr=log)
+
+    def wait_healthy(self) -> None:
+        """Block until the process answers; a member of a cluster does when most of them run."""
+        process = self._process
+        assert process is not None, "etcd was not launched"
         deadline = time.monotonic() + START_TIMEOUT
         pause = threading.Event()
         while not self.healthy():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"etcd did not start:\n{self._log_path.read_text()[-2000:]}")
             pause.wait(POLL)
 
@@ -166,7 +199,8 @@ class EtcdServer:
     def healthy(self) -> bool:
         """Whether the server answers that it is healthy."""
         try:
-            with urllib.request.urlopen(f"{self.endpoint}/health", timeout=CALL_TIMEOUT) as answer:
+            url = f"{self.endpoint}/health"
+            with urllib.request.urlopen(url, timeout=CALL_TIMEOUT, context=self._context) as answer:
                 report: dict[str, Any] = json.load(answer)
         except (URLError, OSError, ValueError):
             return False
@@ -178,11 +212,14 @@ class EtcdServer:
             name: base64.b64encode(value).decode() if isinstance(value, bytes) else value
             for name, value in fields.items()
         }
+        headers = {} if self._token is None else {"authorization": self._token}
         request = urllib.request.Request(
-            f"{self.endpoint}/v3/{path}", data=json.dumps(body).encode(), method="POST"
+            f"{self.endpoint}/v3/{path}", json.dumps(body).encode(), headers, method="POST"
         )
         try:
-            with urllib.request.urlopen(request, timeout=CALL_TIMEOUT) as answer:
+            with urllib.request.urlopen(
+                request, timeout=CALL_TIMEOUT, context=self._context
+            ) as answer:
                 result: dict[str, Any] = json.load(answer)
         except HTTPError as error:
             with error:
@@ -226,6 +263,27 @@ class EtcdServer:
         pairs = self.call("kv/range", key=_bytes(key)).get("kvs", [])
         return int(pairs[0].get("lease", 0)) if pairs else 0
 
+    def enable_auth(self, password: str) -> None:
+        """Let in only who knows a password; further calls of this object are ``root``'s."""
+        self.call("auth/user/add", name="root", password=password)
+        self.call("auth/role/add", name="root")
+        self.call("auth/user/grant", user="root", role="root")
+        self.call("auth/enable")
+        self.login(password)
+
+    def login(self, password: str) -> None:
+        """Get a token for the calls to come: the last one may have expired."""
+        self._token = None
+        self._token = str(self.call("auth/authenticate", name="root", password=password)["token"])
+
+    @property
+    def _context(self) -> ssl.SSLContext | None:
+        if self._tls is None:
+            return None
+        context = ssl.create_default_context(cafile=str(self._tls.ca))
+        context.load_cert_chain(self._tls.cert, self._tls.key)
+        return context
+
     @property
     def _data(self) -> Path:
         return Path(self._directory.name) / "data"
@@ -237,7 +295,7 @@ class EtcdServer:
     def _command(self) -> list[str]:
         # NOTE: setpriv instead of preexec_fn: a fork handler beside gRPC's threads breaks calls.
         guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-        peer = f"http://127.0.0.1:{self._peer_port}"
+        peer = self.peer_url
         options = {
             "--name": "test",
             "--data-dir": str(self._data),
@@ -248,9 +306,15 @@ class EtcdServer:
             "--initial-cluster": f"test={peer}",
             "--logger": "zap",
             "--log-level": "error",
+            **self.options,
         }
+        if self._tls is not None:
+            options["--cert-file"] = str(self._tls.cert)
+            options["--key-file"] = str(self._tls.key)
+            options["--trusted-ca-file"] = str(self._tls.ca)
         flags = [word for option in options.items() for word in option]
-        return [*guard, etcd_binary(), *flags, "--unsafe-no-fsync"]
+        certified = ["--client-cert-auth"] if self._tls else []
+        return [*guard, etcd_binary(), *flags, *certified, "--unsafe-no-fsync"]
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -259,6 +323,42 @@ class EtcdServer:
 
 def _bytes(text: bytes | str) -> bytes:
     return text.encode() if isinstance(text, str) else text
+
+
+class EtcdCluster:
+    """Three members, each of which may be killed and frozen; a context manager."""
+
+    def __init__(self) -> None:
+        self.members: Final = [EtcdServer() for _ in range(3)]
+        names = [f"m{number}" for number in range(3)]
+        pairs = zip(names, self.members, strict=True)
+        cluster = ",".join(f"{name}={member.peer_url}" for name, member in pairs)
+        for name, member in zip(names, self.members, strict=True):
+            member.options.update({"--name": name, "--initial-cluster": cluster})
+
+    @property
+    def endpoints(self) -> str:
+        """The client addresses of all members, with commas."""
+        return ",".join(member.endpoint for member in self.members)
+
+    def __enter__(self) -> Self:
+        try:
+            for member in self.members:
+                member.launch()
+            for member in self.members:
+                member.wait_healthy()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Kill every member and remove its data."""
+        for member in self.members:
+            member.close()
 
 
 @pytest.fixture(scope="session")

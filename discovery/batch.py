@@ -1,0 +1,215 @@
+"""Works a batch of events out against a ledger: what to note, what to send, what to say. Pure.
+
+Only the engine factory is foreign; what it raises quarantines its entry and harms no other.
+
+The order that loses nothing: note every new placement (``noted``), have the registry do it
+(``messages``), then note what is gone (``settled``). Whoever dies in between leaves a ledger that
+knows too much, and the next incarnation drops what the source does not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, assert_never
+
+from actors.engines.contract import Engine
+from actors.registry.messages import DropInstance, PutInstance
+from discovery.codec import decode
+from discovery.entry import Entry, Quarantined
+from discovery.errors import EntryUnusable
+from discovery.ledger import Ledger, Placement, label_of
+from discovery.source import Deleted, Event, Put, Stale, Synced, Trouble
+
+__all__ = ["Announce", "Batch", "Change", "EngineFactory", "Problem", "Unseen", "put_instance"]
+
+EngineFactory = Callable[[Entry], Engine]
+"""Makes the engine for an entry, in microseconds and without I/O; what it raises quarantines it."""
+Announce = Callable[[Entry, str, Engine], Any]
+"""The registry's message that adds or replaces an instance: entry, instance name, engine."""
+
+
+def put_instance(entry: Entry, instance: str, engine: Engine) -> PutInstance:
+    """The plain message: no weights, no policy."""
+    return PutInstance(entry.kind, entry.name, instance, engine)
+
+
+@dataclass(slots=True)
+class Unseen:
+    """What the previous incarnation knew and this one has not heard of yet; empty after a sync."""
+
+    keys: set[bytes] = field(default_factory=set[bytes])
+    labels: set[str] = field(default_factory=set[str])
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An instance came, changed or went, for the log."""
+
+    what: str
+    key: bytes
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something new in quarantine, for the log; ``count`` things are in quarantine with it."""
+
+    label: str
+    reason: str
+    count: int
+    error: Exception | None = None
+
+
+class Batch:
+    """Takes events one after the other; the attributes tell the outcome so far."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        unseen: Unseen,
+        make_engine: EngineFactory,
+        *,
+        root: str = "",
+        origin: str = "",
+        announce: Announce = put_instance,
+    ) -> None:
+        self._draft: Final = ledger.draft()
+        self._gone: Final[set[bytes]] = set()  # removed, still in the draft
+        self._unseen: Final = unseen
+        self._make_engine: Final = make_engine
+        self._root: Final = root
+        self._origin: Final = origin
+        self._announce: Final = announce
+        self.messages: Final[list[Any]] = []
+        self.leaving: Final[list[Engine]] = []
+        self.made: Final[list[Engine]] = []
+        self.changes: Final[list[Change]] = []
+        self.problems: Final[list[Problem]] = []
+        self.states: Final[list[Synced | Stale]] = []
+
+    def take(self, event: Event) -> None:
+        """Work one event out."""
+        match event:
+            case Put():
+                self._put(event)
+            case Deleted():
+                self._delete(event.key)
+            case Trouble():
+                self._trouble(event)
+            case Synced():
+                self._sweep()
+                self.states.append(event)
+            case Stale():
+                self.states.append(event)
+            case _:
+                assert_never(event)
+
+    def outcome(self) -> tuple[Ledger, Ledger]:
+        """``noted`` and ``settled``; take no more events after this."""
+        noted = self._draft.freeze()
+        if not self._gone:
+            return noted, noted
+        rest = noted.draft()
+        for key in self._gone:
+            rest.remove(key)
+        return noted, rest.freeze()
+
+    def _current(self, key: bytes) -> Placement | None:
+        return None if key in self._gone else self._draft.placed.get(key)
+
+    def _put(self, event: Put) -> None:
+        key = event.key
+        entry = decode(key, event.value, self._root)
+        self._unseen.labels.discard(label_of(key))
+        if isinstance(entry, Quarantined):
+            self._quarantine(label_of(key), entry.reason)
+        else:
+            self._put_entry(key, entry)
+        self._unseen.keys.discard(key)
+
+    def _put_entry(self, key: bytes, entry: Entry) -> None:
+        current = self._current(key)
+        if current is not None and current.entry == entry:
+            # Also when nothing is new: the key may have been in quarantine, its unknown fields may
+            # differ, and a successor's registry has to hear of it.
+            self._place(key, Placement(entry, current.engine), again=key in self._unseen.keys)
+            return
+        engine = None if current is None else current.engine
+        if entry.state == "serving":
+            engine = self._make(key, entry)
+            if engine is None:
+                return
+            if current is not None and current.engine is not None:
+                self.leaving.append(current.engine)
+        self._place(key, Placement(entry, engine), again=True)
+        what = "draining" if entry.state == "draining" else "replaced" if current else "added"
+        self.changes.append(Change(what, key, entry))
+
+    def _make(self, key: bytes, entry: Entry) -> Engine | None:
+        try:
+            engine = self._make_engine(entry)
+        except EntryUnusable as error:
+            self._quarantine(label_of(key), str(error))
+            return None
+        except Exception as error:  # noqa: BLE001  # foreign code must not harm other entries
+            reason = f"no engine can be made of it ({type(error).__name__})"
+            self._quarantine(label_of(key), reason, error)
+            return None
+        self.made.append(engine)
+        return engine
+
+    def _place(self, key: bytes, placement: Placement, *, again: bool) -> None:
+        self._draft.place(key, placement)
+        self._gone.discard(key)
+        if not again:
+            return
+        if placement.serving and placement.engine is not None:
+            name = self._instance(placement.entry)
+            self.messages.append(self._announce(placement.entry, name, placement.engine))
+        else:
+            self._drop(placement.entry)
+
+    def _delete(self, key: bytes) -> None:
+        current = self._current(key)
+        self._unseen.keys.discard(key)
+        self._unseen.labels.discard(label_of(key))
+        if current is None:
+            self._draft.pardon(label_of(key))
+            return
+        if current.serving:
+            self._drop(current.entry)
+        if current.engine is not None:
+            self.leaving.append(current.engine)
+        self._gone.add(key)
+        self._draft.pardon(label_of(key))
+        self.changes.append(Change("removed", key, current.entry))
+
+    def _drop(self, entry: Entry) -> None:
+        self.messages.append(DropInstance(entry.kind, entry.name, self._instance(entry)))
+
+    def _instance(self, entry: Entry) -> str:
+        # An announced name holds no "#", so the same name from two sources stays two instances.
+        return f"{self._origin}#{entry.instance}" if self._origin else entry.instance
+
+    def _trouble(self, event: Trouble) -> None:
+        label = label_of(event.where)
+        self._unseen.labels.discard(label)
+        if event.reason is None:
+            self._draft.pardon(label)
+        else:
+            self._quarantine(label, event.reason)
+
+    def _sweep(self) -> None:
+        """The source said everything: what the predecessor knew beyond that is gone."""
+        for key in sorted(self._unseen.keys):
+            self._delete(key)
+        for label in self._unseen.labels:
+            self._draft.pardon(label)
+        self._unseen.labels.clear()
+
+    def _quarantine(self, label: str, reason: str, error: Exception | None = None) -> None:
+        if self._draft.quarantined.get(label) == reason:
+            return
+        self._draft.quarantine(label, reason)
+        self.problems.append(Problem(label, reason, len(self._draft.quarantined), error))

@@ -1,0 +1,174 @@
+"""The entry codec: what a worker writes under one key, checked field by field. Pure.
+
+Keys: ``{root}/models/{type}/{model}`` (one instance) and the same with ``#{instance}`` at the end
+(several); model names may contain "/", neither name may contain "#". The value is a JSON object
+(``discovery.wire``); unknown fields pass, and are named by :attr:`Entry.unknown`.
+
+Invariants: the key follows from the entry and from nothing else, and :func:`decode` never raises:
+whatever breaks a rule becomes a :class:`Quarantined` with a reason that an operator can act on and
+that repeats no password.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+from actors.engines.contract import Kind
+from discovery.entry import NO_TIMEOUTS, Entry, Quarantined, Timeouts
+from discovery.rules import MAX_NAME, check_size, shown
+from discovery.wire import WireEndpoint, WireTimeouts, WireValue, unknown_fields
+
+__all__ = ["decode", "encode", "key_for", "key_of", "kind_of", "prefix_of"]
+
+_KINDS: Final = MappingProxyType(
+    {**{str(kind): kind for kind in Kind}, "completion": Kind.COMPLETIONS}
+)
+"""What ``model_type`` may say, in lower case; the singular is the seed's."""
+_BY_NAME: Final = MappingProxyType({str(kind): kind for kind in Kind})
+"""What a key may say. PERF: looking through the enumeration costs more than the rest of the key."""
+_DECODER: Final = msgspec.json.Decoder(WireValue)
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+def prefix_of(root: str) -> bytes:
+    """The prefix that all entries under ``root`` share, for the watch."""
+    return f"{root.rstrip('/')}/models/".encode()
+
+
+def key_of(entry: Entry, root: str = "") -> bytes:
+    """The one key under which ``entry`` may stand."""
+    return key_for(entry.kind, entry.name, entry.instance, root)
+
+
+def key_for(kind: str, name: str, instance: str, root: str = "") -> bytes:
+    """The key of an entry of which only this much is known."""
+    return prefix_of(root) + f"{kind}/{name}{f'#{instance}' if instance else ''}".encode()
+
+
+def kind_of(model_type: str) -> Kind | None:
+    """What a ``model_type`` means, ``None`` if nothing."""
+    return _KINDS.get(model_type.lower())
+
+
+def encode(entry: Entry, root: str = "") -> tuple[bytes, bytes]:
+    """Key and value for ``entry``; ``decode`` gives back an equal one.
+
+    Raises ``ValueError`` if the metadata is no JSON or makes the value larger than
+    ``MAX_VALUE_BYTES``.
+    """
+    times = entry.timeouts
+    value = WireValue(
+        name=entry.name,
+        model_type=str(entry.kind),
+        endpoint=WireEndpoint(entry.url),
+        instance=entry.instance or None,
+        aliases=[*entry.aliases] or None,
+        fallback=entry.fallback,
+        max_concurrency=entry.max_concurrency,
+        weight=None if entry.weight == 1.0 else entry.weight,
+        unary=None if entry.unary == "pass" else entry.unary,
+        timeouts=None
+        if times == NO_TIMEOUTS
+        else WireTimeouts(times.connect, times.first_byte, times.idle, times.total),
+        state=None if entry.state == "serving" else entry.state,
+        policy=entry.policy,
+        hedge_after=entry.hedge_after,
+        api_key_env=entry.api_key_env,
+        metadata=dict(entry.metadata) or None,
+    )
+    try:
+        encoded = _ENCODER.encode(value)
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"the metadata can't be written as JSON: {error}") from None
+    check_size(encoded)
+    return key_of(entry, root), encoded
+
+
+def decode(key: bytes, value: bytes, root: str = "") -> Entry | Quarantined:
+    """What stands under ``key``: an entry, or why it is none. Never raises."""
+    try:
+        kind, name, instance = _read_key(key, root)
+        wire = _read_value(value)
+        return _entry(wire, kind, name, instance, unknown_fields(value))
+    except ValueError as error:  # msgspec's errors and UnicodeDecodeError are ValueErrors
+        return Quarantined(key, str(error))
+
+
+def _read_key(key: bytes, root: str) -> tuple[Kind, str, str]:
+    """Kind, model and instance (may be empty) that the key names."""
+    prefix = prefix_of(root)
+    if not key.startswith(prefix):
+        raise ValueError(f"the key doesn't begin with {prefix.decode()!r}")
+    said, slash, rest = _text(key[len(prefix) :], "key").partition("/")
+    kind = _BY_NAME.get(said)
+    if kind is None or not slash:
+        raise ValueError(f"the key names no model type ({', '.join(Kind)}) but {shown(said)}")
+    name, separator, instance = rest.partition("#")
+    if separator and not instance:
+        raise ValueError("the key ends with '#' but names no instance")
+    return kind, name, instance
+
+
+def _read_value(value: bytes) -> WireValue:
+    check_size(value)
+    _text(value, "value")
+    try:
+        return _DECODER.decode(value)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"the value breaks the schema: {str(error)[:MAX_NAME]}") from None
+    except msgspec.DecodeError as error:
+        raise ValueError(f"the value is not JSON: {str(error)[:MAX_NAME]}") from None
+    except RecursionError:
+        raise ValueError("the value is nested too deep") from None
+
+
+def _entry(
+    value: WireValue, kind: Kind, name: str, instance: str, unknown: tuple[str, ...]
+) -> Entry:
+    """The entry, if what the value says agrees with what its key says."""
+    _check_agreement(value, kind, name, instance)
+    times = value.timeouts
+    return Entry(
+        kind=kind,
+        name=name,
+        url=value.endpoint.url,
+        instance=instance,
+        aliases=tuple(value.aliases or ()),
+        fallback=value.fallback,
+        max_concurrency=value.max_concurrency,
+        weight=1.0 if value.weight is None else value.weight,
+        unary=value.unary or "pass",
+        timeouts=NO_TIMEOUTS
+        if times is None
+        else Timeouts(times.connect, times.first_byte, times.idle, times.total),
+        state=value.state or "serving",
+        policy=value.policy,
+        hedge_after=value.hedge_after,
+        api_key_env=value.api_key_env,
+        metadata=MappingProxyType(value.metadata or {}),
+        unknown=unknown,
+    )
+
+
+def _check_agreement(value: WireValue, kind: Kind, name: str, instance: str) -> None:
+    if value.name != name:
+        raise ValueError(f"the key says model {shown(name)}, the value {shown(value.name)}")
+    said = kind_of(value.model_type)
+    if said is None:
+        raise ValueError(f"model_type {shown(value.model_type)} is none of {', '.join(Kind)}")
+    if said is not kind:
+        raise ValueError(f"the key says model type '{kind}', the value '{said}'")
+    if (value.instance or instance) != instance:
+        raise ValueError(
+            f"the key says instance {shown(instance)}, the value {shown(value.instance or '')}"
+        )
+
+
+def _text(data: bytes, what: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the {what} is not UTF-8 (byte {error.start})") from None

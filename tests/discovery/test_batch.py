@@ -1,0 +1,192 @@
+"""A batch of events worked out: what is noted, what is sent, in which order, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.engines.contract import Kind
+from actors.registry.messages import DropInstance, PutInstance
+from discovery.batch import Batch, Unseen
+from discovery.entry import Entry
+from discovery.ledger import Ledger
+from discovery.source import Deleted, Event, Put, Synced, Trouble
+from tests.discovery.fakes import Factory, FakeEngine
+
+A = b"/models/chat/a"
+
+
+def put(name: str = "a", port: int = 1, **fields: Any) -> Put:
+    model, _, instance = name.partition("#")
+    endpoint = {"url": f"http://h:{port}/v1"}
+    value = {"name": model, "model_type": "chat", "endpoint": endpoint, **fields}
+    if instance:
+        value["instance"] = instance
+    return Put(f"/models/chat/{name}".encode(), json.dumps(value).encode())
+
+
+def run(*events: Event, ledger: Ledger | None = None, unseen: Unseen | None = None) -> Batch:
+    batch = Batch(ledger or Ledger(), unseen or Unseen(), Factory())
+    for event in events:
+        batch.take(event)
+    return batch
+
+
+def sent(batch: Batch) -> list[str]:
+    return [f"{type(m).__name__} {m.model}#{m.instance}" for m in batch.messages]
+
+
+def after(*events: Event) -> Ledger:
+    return run(*events).outcome()[1]
+
+
+def test_what_is_new_is_noted_before_it_is_sent_and_what_is_gone_only_after() -> None:
+    batch = run(put("b"), Deleted(A), ledger=after(put()))
+    noted, settled = batch.outcome()
+    assert sent(batch) == ["PutInstance b#", "DropInstance a#"]
+    assert {*noted.placed} == {A, b"/models/chat/b"}
+    assert {*settled.placed} == {b"/models/chat/b"}
+
+
+def test_an_entry_that_begins_to_drain_leaves_the_registry_and_keeps_its_engine() -> None:
+    before = after(put())
+    batch = run(put(state="draining"), ledger=before)
+    _, settled = batch.outcome()
+    assert sent(batch) == ["DropInstance a#"]
+    assert batch.leaving == batch.made == []
+    assert settled.placed[A].engine is before.placed[A].engine
+    assert settled.draining == {A}
+
+
+def test_a_draining_entry_that_is_removed_gives_its_engine_back_without_another_drop() -> None:
+    draining = run(put(state="draining"), ledger=after(put())).outcome()[1]
+    batch = run(Deleted(A), ledger=draining)
+    assert sent(batch) == []
+    assert len(batch.leaving) == 1
+    assert batch.outcome()[1] == Ledger()
+
+
+def test_an_entry_that_serves_again_after_a_drain_is_put_again() -> None:
+    draining = run(put(state="draining"), ledger=after(put())).outcome()[1]
+    batch = run(put(), ledger=draining)
+    assert sent(batch) == ["PutInstance a#"]
+    assert len(batch.leaving) == 1
+    assert batch.outcome()[1].draining == frozenset()
+
+
+def test_an_entry_that_comes_as_draining_gets_no_engine() -> None:
+    batch = run(put(state="draining"))
+    assert batch.made == []
+    assert batch.outcome()[1].placed[A].engine is None
+
+
+def test_a_key_put_deleted_and_put_in_one_batch_is_there_at_the_end() -> None:
+    batch = run(put(), Deleted(A), put(port=2), ledger=after(put()))
+    noted, settled = batch.outcome()
+    assert noted == settled
+    assert settled.placed[A].entry.url == "http://h:2/v1"
+    assert sent(batch) == ["DropInstance a#", "PutInstance a#"]
+
+
+def test_after_a_crash_a_draining_entry_is_dropped_again() -> None:
+    draining = run(put(state="draining"), ledger=after(put())).outcome()[1]
+    batch = run(put(state="draining"), ledger=draining, unseen=Unseen({A}))
+    assert sent(batch) == ["DropInstance a#"]
+
+
+def test_trouble_is_quarantined_under_its_own_name_and_ends() -> None:
+    batch = run(put(), Trouble(b"file:w.json", "not JSON"))
+    assert batch.outcome()[1].quarantined == {"file:w.json": "not JSON"}
+    over = run(Trouble(b"file:w.json", None), ledger=batch.outcome()[1])
+    assert over.outcome()[1].quarantined == {}
+    assert {*over.outcome()[1].placed} == {A}
+
+
+def test_unknown_fields_are_noted_even_if_nothing_else_changed() -> None:
+    batch = run(put(future=1), ledger=after(put()))
+    assert batch.messages == []
+    assert batch.outcome()[1].unknown == {"/models/chat/a": ("future",)}
+
+
+def test_an_origin_keeps_the_instances_of_two_sources_apart() -> None:
+    batch = Batch(Ledger(), Unseen(), Factory(), origin="file")
+    batch.take(put("a#w1"))
+    batch.take(put("a"))
+    assert sent(batch) == ["PutInstance a#file#w1", "PutInstance a#file#"]
+
+
+def test_the_message_that_announces_an_instance_can_be_another_one() -> None:
+    def announce(entry: Entry, instance: str, engine: object) -> PutInstance:
+        assert isinstance(engine, FakeEngine)
+        return PutInstance(Kind.CHAT, f"{entry.name}-weighted", instance, engine)
+
+    batch = Batch(Ledger(), Unseen(), Factory(), announce=announce)
+    batch.take(put("a"))
+    assert sent(batch) == ["PutInstance a-weighted#"]
+
+
+def test_a_stranger_is_refused() -> None:
+    with pytest.raises(AssertionError):
+        run("poison")  # type: ignore[arg-type]  # what the test is about
+
+
+def garbage(name: str) -> Put:
+    return Put(put(name).key, b"garbage")
+
+
+def gone(name: str) -> Deleted:
+    return Deleted(put(name).key)
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.builds(put, st.sampled_from("abc"), st.integers(1, 2)),
+        st.builds(put, st.sampled_from("abc"), state=st.just("draining")),
+        st.builds(garbage, st.sampled_from("abc")),
+        st.builds(gone, st.sampled_from("abc")),
+        st.just(Synced(1)),
+    ),
+    max_size=12,
+)
+
+
+def registry_after(batches: list[Batch]) -> dict[str, object]:
+    held: dict[str, object] = {}
+    for batch in batches:
+        for message in batch.messages:
+            if isinstance(message, DropInstance):
+                held.pop(message.model, None)
+            else:
+                held[message.model] = message.engine
+    return held
+
+
+@given(EVENTS, st.integers(0, 12))
+def test_the_cut_into_batches_changes_nothing(events: list[Event], cut: int) -> None:
+    whole = run(*events)
+    first = run(*events[:cut])
+    second = run(*events[cut:], ledger=first.outcome()[1])
+    one, two = whole.outcome()[1], second.outcome()[1]
+    assert {key: each.entry for key, each in one.placed.items()} == {
+        key: each.entry for key, each in two.placed.items()
+    }
+    assert (one.quarantined, one.draining) == (two.quarantined, two.draining)
+    assert {*registry_after([whole])} == {*registry_after([first, second])}
+
+
+@given(EVENTS)
+def test_the_registry_holds_exactly_what_serves_and_nothing_that_leaves(
+    events: list[Event],
+) -> None:
+    batch = run(*events)
+    settled = batch.outcome()[1]
+    held = registry_after([batch])
+    assert held == {
+        each.entry.name: each.engine for each in settled.placed.values() if each.serving
+    }
+    kept = [each.engine for each in settled.placed.values() if each.engine is not None]
+    assert sorted(map(id, [*kept, *batch.leaving])) == sorted(map(id, batch.made))
