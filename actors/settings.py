@@ -129,6 +129,18 @@ class ServeSettings:
         repeatable=True,
     )
     etcd_root: str = _etcd_root()
+    etcd_ca: str = _etcd_ca()
+    etcd_cert: str = _etcd_cert()
+    etcd_key: str = _etcd_key()
+    etcd_user: str = _etcd_user()
+    etcd_password: str = _etcd_password()
+    etcd_password_file: str = _etcd_password_file()
+    discovery_dir: str = _setting(
+        "",
+        checks.file_name,
+        "FOLDER",
+        "read models from the JSON files in this folder, beside etcd or without one",
+    )
     engine: tuple[str, ...] = _setting(
         (),
         checks.engine,

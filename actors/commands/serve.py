@@ -6,10 +6,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from actors.commands.parsing import parse_settings
+from actors.commands.parsing import UsageError, parse_settings
 from actors.commands.running import CannotStart, run_until_cancelled
 from actors.logs import configure_logging
-from actors.service import Service
+from actors.service import Service, etcd_access
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken, Child
 from http_service import BindFailed, ConfigError
@@ -37,6 +37,11 @@ and announce a model:  python -m actors.main worker --model NAME --url http://HO
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Serve until told to stop; answer the exit code. Raises ``UsageError``."""
     settings = parse_settings(ServeSettings, "serve", DESCRIPTION, arguments, environment)
+    try:
+        if settings.etcd:
+            etcd_access(settings)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     configure_logging(settings.log_format)
     write_access_log(AccessLines(sys.stderr, settings.log_format).write)
     return run_until_cancelled(lambda token: _Serving(start_service(settings, token), settings))
@@ -57,7 +62,7 @@ class _Serving:
 
     def __init__(self, service: Service, settings: ServeSettings) -> None:
         self._service = service
-        self._only_echo = not settings.etcd and not settings.engine
+        self._only_echo = not (settings.etcd or settings.discovery_dir or settings.engine)
 
     def announce(self) -> None:
         """Say where it listens; with nothing but echo, how to serve a real model."""
