@@ -12,9 +12,11 @@ from typing import Final, TextIO
 
 import structlog
 
+from actors.background_log import BackgroundHandler
+
 __all__ = ["configure_logging"]
 
-_NOISY: Final = ("waitress.queue", "urllib3.connectionpool", "pykka")
+_NOISY: Final = ("waitress.queue", "pykka")
 """Loggers of libraries that report as a warning what this service handles as a matter of course."""
 
 
@@ -26,7 +28,8 @@ def configure_logging(log_format: str, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_formatter(log_format, colors=(stream or sys.stderr).isatty()))
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    # A stream of the caller's own is written at once: a test looks at it next.
+    root.handlers[:] = [BackgroundHandler(handler) if stream is None else handler]
     root.setLevel(logging.INFO)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -27,6 +27,7 @@ import prometheus_client
 
 from actors.engines.contract import Engine
 from actors.engines.echo import EchoEngine
+from actors.engines.pool import PoolListeners
 from actors.engines.upstream import (
     CONNECT_TIMEOUT,
     FIRST_BYTE_TIMEOUT,
@@ -34,6 +35,7 @@ from actors.engines.upstream import (
     UpstreamEngine,
 )
 from actors.registry import RegistryActor
+from actors.registry.pools import PoolMaker
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken, Child, Exit, Strategy, Supervisor, Tree
 from actors.supervision.prometheus import SupervisionMetrics
@@ -56,6 +58,7 @@ from http_service import (
     Metrics,
     ModelManager,
 )
+from http_service.pool_metrics import PoolMetrics
 from http_service.restarts import INTENSITY, PERIOD
 
 __all__ = ["Service"]
@@ -88,19 +91,23 @@ class Service:
         # The "_created" samples double the exposition, and nobody asks for them. The switch is for
         # the whole process, so this module is the one to turn it.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # theirs
-        registry = Child("registry", RegistryActor.start, hand_over=True)
+        metrics = Metrics(settings.metrics_prefix)
+        pools = PoolMaker(PoolListeners([PoolMetrics(metrics)]))
+        registry = Child("registry", partial(RegistryActor.start, pools), hand_over=True)
         tree = Supervisor.start(
             registry, *before, name="callboard", intensity=INTENSITY, period=PERIOD
         )
         try:
-            return cls._grow(tree, settings, token)
+            return cls._grow(tree, settings, token, metrics)
         except BaseException:
             tree.stop(timeout=STOP_MARGIN)
             raise
 
     @classmethod
-    def _grow(cls, tree: Tree, settings: ServeSettings, token: CancellationToken) -> Service:
-        manager = ModelManager(tree.address("registry"), metrics=Metrics(settings.metrics_prefix))
+    def _grow(
+        cls, tree: Tree, settings: ServeSettings, token: CancellationToken, metrics: Metrics
+    ) -> Service:
+        manager = ModelManager(tree.address("registry"), metrics=metrics)
         _add_engines(manager, settings)
         boards: list[StatusBoard] = []
         for source, root in _sources(settings):

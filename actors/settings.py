@@ -137,7 +137,7 @@ class ServeSettings:
     etcd_password_file: str = _etcd_password_file()
     discovery_dir: str = _setting(
         "",
-        checks.file_name,
+        checks.file_path,
         "FOLDER",
         "read models from the JSON files in this folder, beside etcd or without one",
     )

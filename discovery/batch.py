@@ -20,6 +20,7 @@ from discovery.entry import Entry, Quarantined
 from discovery.errors import EntryUnusable
 from discovery.ledger import Ledger, Placement, label_of
 from discovery.source import Deleted, Event, Put, Stale, Synced, Trouble
+from discovery.specs import instance_spec, model_spec
 
 __all__ = ["Announce", "Batch", "Change", "EngineFactory", "Problem", "Unseen", "put_instance"]
 
@@ -30,8 +31,10 @@ Announce = Callable[[Entry, str, Engine], Any]
 
 
 def put_instance(entry: Entry, instance: str, engine: Engine) -> PutInstance:
-    """The plain message: no weights, no policy."""
-    return PutInstance(entry.kind, entry.name, instance, engine)
+    """The instance with all that its entry says of it, and of its model."""
+    return PutInstance(
+        entry.kind, entry.name, instance, engine, instance_spec(entry), model_spec(entry)
+    )
 
 
 @dataclass(slots=True)

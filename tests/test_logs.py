@@ -66,7 +66,7 @@ def test_a_traceback_for_people_is_pythons_own() -> None:
     assert "no such thing" in text
 
 
-@pytest.mark.parametrize("name", ["waitress.queue", "urllib3.connectionpool", "pykka"])
+@pytest.mark.parametrize("name", ["waitress.queue", "pykka"])
 def test_libraries_that_cry_wolf_are_heard_only_from_errors_on(name: str) -> None:
     stream = io.StringIO()
     configure_logging("text", stream)

@@ -65,11 +65,13 @@ class Context:
 
     ``token`` is cancelled when nobody wants the answer any more: the client left, the deadline
     passed, or the drain ended. ``deadline`` is on ``time.monotonic()``'s clock, ``None`` for none.
+    ``session`` is what the client calls its conversation, where it says so.
     """
 
     request_id: str
     token: CancellationToken = field(default_factory=CancellationToken)
     deadline: float | None = None
+    session: str | None = None
 
 
 class Sink(Protocol):

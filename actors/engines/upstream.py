@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Final, Literal
 
 from actors.engines.contract import Context, EngineRequest, Kind, Sink
@@ -15,7 +16,14 @@ from actors.engines.errors import EngineBusy, EngineUnavailable
 from actors.engines.upstream_exchange import Ask, Exchange, Timeouts
 from actors.engines.upstream_links import Links
 from actors.engines.upstream_names import Names
-from actors.engines.upstream_request import body_of, parse_url, request_head, whole_request
+from actors.engines.upstream_probe import PROBE_TIMEOUTS, ProbeSink
+from actors.engines.upstream_request import (
+    body_of,
+    parse_url,
+    probe_request,
+    request_head,
+    whole_request,
+)
 from actors.engines.upstream_tls import Tls
 from actors.eventloop import EventLoop, shared_loop
 from actors.supervision.errors import Cancelled
@@ -51,6 +59,9 @@ class UpstreamEngine:
     ``url`` is as it was given; ``place`` and ``base_path`` are what was read from it.
     """
 
+    keeps_time = True
+    """A pool need not watch its deadlines: it keeps those it was given."""
+
     def __init__(
         self,
         url: str,
@@ -78,6 +89,7 @@ class UpstreamEngine:
             for kind in Kind
             for stream in (False, True)
         }
+        self._probe = probe_request(target, api_key)
         self._loop = loop or shared_loop()
         self._links = Links(self._loop, _names, self.place)
         self._most = max_connections
@@ -121,6 +133,22 @@ class UpstreamEngine:
         else:
             self._loop.call(exchange.begin)
 
+    def probe(self, done: Callable[[BaseException | None], object]) -> None:
+        """Ask whether the upstream answers at all; ``done(None)``, or ``done(error)``, once.
+
+        Returns at once; ``done`` is called on the event loop's thread.
+        """
+        exchange = Exchange(
+            self._loop,
+            self._links,
+            Ask(self._probe, stream=False, raw=False, url=self.url),
+            PROBE_TIMEOUTS,
+            ProbeSink(done),
+            Context(request_id=""),
+            _nothing,
+        )
+        self._loop.call(exchange.begin)
+
     def close(self, timeout: float = 5.0) -> bool:
         """Refuse new requests, wait for the running ones; True if all ended in time.
 
@@ -152,3 +180,7 @@ class UpstreamEngine:
             self._running -= 1
             if self._closed:
                 self._changed.notify_all()
+
+
+def _nothing() -> None:
+    """A probe counts as no request."""

@@ -14,7 +14,15 @@ import orjson
 
 from actors.engines.contract import EngineRequest, Kind
 
-__all__ = ["Target", "body_of", "parse_url", "request_head", "whole_request", "with_model"]
+__all__ = [
+    "Target",
+    "body_of",
+    "parse_url",
+    "probe_request",
+    "request_head",
+    "whole_request",
+    "with_model",
+]
 
 _PATHS: Final = {Kind.CHAT: "/chat/completions", Kind.COMPLETIONS: "/completions"}
 _PORTS: Final = {"http": 80, "https": 443}
@@ -84,6 +92,20 @@ def request_head(target: Target, kind: Kind, api_key: str | None, *, stream: boo
         "content-length: ",
     ]
     return "\r\n".join(lines).encode()
+
+
+def probe_request(target: Target, api_key: str | None) -> bytes:
+    """A whole ``GET …/models``. The key was checked by :func:`request_head`."""
+    place = quote(f"{target.base_path}/models{target.query}", safe=_URL_SAFE)
+    lines = [
+        f"GET {place} HTTP/1.1",
+        f"host: {target.authority}",
+        "accept: application/json",
+        "accept-encoding: identity",
+        "user-agent: callboard",
+        *([] if api_key is None else [f"authorization: Bearer {api_key}"]),
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n"
 
 
 def whole_request(head: bytes, request_id: str, body: bytes) -> bytes:

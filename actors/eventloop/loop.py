@@ -95,6 +95,8 @@ class EventLoop:
         autostart: bool = True,
     ) -> None:
         self.clock: Final = clock
+        self.now = clock()
+        """The time at the begin of this round: good enough for deadlines of seconds, and free."""
         self.busy_since: float | None = None
         """When the loop began with what it does now; ``None`` while it waits. Any thread."""
         self._make_poller = poller
@@ -261,7 +263,7 @@ class EventLoop:
         self._sleeping = True
         events = poller.poll(0.0 if self._calls else longest)
         self._sleeping = False
-        now = self.busy_since = self.clock()
+        now = self.now = self.busy_since = self.clock()
         self._batch += 1
         # NOTE: whoever opened another poller has taken over while a handler hung here: leave the
         # rest to them.

@@ -22,6 +22,12 @@ from http_service.access_log import LOGGER, AccessRecord
 
 __all__ = ["AccessLines"]
 
+MOST_RECORDS: Final = 65_536
+"""Records that wait at most, while nobody reads."""
+
+EXIT_SECONDS: Final = 1.0
+"""How long the end of the process waits for the last lines."""
+
 FLUSH_SECONDS: Final = 0.05
 """How long a line may wait for others: too short for a person to notice."""
 
@@ -34,13 +40,18 @@ class AccessLines:
         self._line = _json if log_format == "json" else _text
         self._records: deque[tuple[AccessRecord, float]] = deque()
         self._waiting = threading.Event()
+        self._written = threading.Event()
+        self._written.set()
         self._writing = threading.Lock()
         threading.Thread(target=self._run, name="access-log", daemon=True).start()
-        atexit.register(self.flush)
+        atexit.register(self._wait, EXIT_SECONDS)
 
     def write(self, record: AccessRecord) -> None:
         """Take one record."""
+        if len(self._records) >= MOST_RECORDS:
+            return  # nobody reads: better no line than no memory
         self._records.append((record, time.time()))
+        self._written.clear()
         if not self._waiting.is_set():
             self._waiting.set()
 
@@ -53,6 +64,10 @@ class AccessLines:
                 self._stream.write("".join(lines))
                 self._stream.flush()
 
+    def _wait(self, timeout: float) -> None:
+        """Wait until what came is written, but not for a reader that is stuck."""
+        self._written.wait(timeout)
+
     def _run(self) -> None:
         pause = threading.Event()
         while True:
@@ -61,6 +76,8 @@ class AccessLines:
             self._waiting.clear()
             try:
                 self.flush()
+                if not self._records:
+                    self._written.set()
             except (OSError, ValueError):  # the stream was closed: nobody reads, nobody to tell
                 return
 

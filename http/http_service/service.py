@@ -22,9 +22,9 @@ from http_service.metrics import Metrics
 from http_service.resources.services import Services
 from http_service.restarts import INTENSITY, PERIOD
 from http_service.routes import enabled_routes
+from http_service.server.choosing import AnyServing, choose_serving
 from http_service.server.http_server import HttpServer, LoopKeeper, shutdown_time
 from http_service.server.listener import Listener
-from http_service.server.serving import Serving
 
 __all__ = ["HttpService", "ServiceCrashed", "ServiceHandle"]
 
@@ -69,7 +69,7 @@ class HttpService:
         self._lifecycle = Lifecycle()
         self._inflight = InflightRequests()
         self._loop = loop or shared_loop()
-        self._serving: Serving | None = None
+        self._serving: AnyServing | None = None
         self.app: Final[WsgiApp] = build_app(
             Services(
                 config=self.config,
@@ -112,7 +112,9 @@ class HttpService:
         """
         if self._serving is None:
             listener = Listener(self.config.host, self.config.port)
-            self._serving = Serving(self.app, listener, self.config, self._inflight, self._loop)
+            self._serving = choose_serving(
+                self.app, listener, self.config, self._inflight, self._loop
+            )
         return self.address
 
     def child(self, token: CancellationToken | None = None) -> Child:

@@ -13,6 +13,7 @@ from actors.engines.pool.listener import (
 from actors.engines.pool.pool import Pool
 from actors.engines.pool.probed import Probed
 from actors.engines.pool.spec import (
+    NO_TIMEOUTS,
     ORDINARY,
     PLAIN,
     HedgeAfter,
@@ -24,6 +25,7 @@ from actors.engines.pool.spec import (
 from actors.engines.pool.view import InstanceView, PoolView
 
 __all__ = [
+    "NO_TIMEOUTS",
     "ORDINARY",
     "PLAIN",
     "Clock",

@@ -24,8 +24,7 @@ def key_of(policy: PolicyName) -> KeyOf | None:
 
 def session_key(request: EngineRequest, context: Context) -> str:
     """The session that the client named in a header, else its ``user``; empty without either."""
-    # The service gives the header as an attribute of the context, where it knows of one.
-    session = getattr(context, "session", None) or request.body.get("user")
+    session = context.session or request.body.get("user")
     return session if isinstance(session, str) else ""
 
 

@@ -110,7 +110,7 @@ class Exchange:
             self._watch.began(attempt)
         try:
             member.engine.start(self.request, attempt, attempt.context)
-        except Exception as error:  # noqa: BLE001  # the treatment decides what becomes of it
+        except BaseException as error:  # noqa: BLE001  # foreign code; the treatment decides what becomes of it
             attempt.fail(error)
 
     # Called by attempts.

@@ -37,6 +37,9 @@ from http_service.validation import (
 
 __all__ = ["Endpoint", "GenerateResource"]
 
+SESSION_HEADER: Final = "x-session-id"
+"""What a client calls its conversation: the ``session`` policy keeps it to one instance."""
+
 EVENT_STREAM: Final = "text/event-stream"
 
 
@@ -123,6 +126,7 @@ class GenerateResource:
         context = Context(
             request_id=req.context.request_id,
             deadline=None if timeout is None else time.monotonic() + timeout,
+            session=req.get_header(SESSION_HEADER),
         )
         call = Call(guard, self._services.inflight, model, context, req.path)
         req.context.call = call

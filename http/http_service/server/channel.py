@@ -24,6 +24,7 @@ from waitress.channel import HTTPChannel
 from actors.eventloop import GONE, READ, WRITE, Watch
 from http_service.errors import ClientGone
 from http_service.inline import NeedsWorker, set_inline
+from http_service.server.deadlines import Progress, Reason
 from http_service.server.delivery import Delivery
 from http_service.server.limits import LINGER_SECONDS
 from http_service.server.parser import Parser
@@ -47,8 +48,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
     parser_class = Parser
     watch: Watch | None = None
     delivery: Delivery | None = None
+    request: Any
     lingers = False
     linger_until = 0.0
+    _sent = 0
+
+    def __init__(self, server: Any, *arguments: Any, **options: Any) -> None:
+        self.progress: Final = Progress(server.limits, server.loop.clock())
+        super().__init__(server, *arguments, **options)
 
     # A handler of the event loop.
 
@@ -73,7 +80,21 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
             self.handle_write()
         watch = self.watch
         if watch is not None:
+            now = self.server.loop.now
+            self.progress.read(now, self.request, busy=bool(self.requests))
+            self.progress.wrote(now, unsent=self.total_outbufs_len, sent=self._sent)
             watch.want(self._interest())
+
+    def end_late(self, reason: Reason) -> None:
+        """The client was too slow: answer where there is something to answer, and close."""
+        if reason.status is None or self.request is None:
+            self.handle_close()
+            return
+        with self.requests_lock:
+            late, self.request = self.request, None
+            late.refuse_late()
+            self.requests.append(late)
+        self.server.add_task(self)
 
     def _interest(self) -> int:
         # PERF: Waitress' readable() and writable() in one, asked several times a request.
@@ -155,6 +176,12 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         """Close at once, whatever is unsent."""
         self.handle_close()
 
+    def send(self, data: bytes, do_close: bool = True) -> int:  # noqa: FBT001, FBT002  # Waitress'
+        """Send what the socket takes; how much."""
+        sent: int = super().send(data, do_close)
+        self._sent += sent
+        return sent
+
     def handle_close(self) -> None:
         """Close the connection; an answer on its way is told."""
         super().handle_close()
@@ -165,7 +192,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
     def del_channel(self, map: Any = None) -> None:  # noqa: A002  # waitress' name
         """The connection is gone: there is room for another."""
         super().del_channel(map)
-        self.server.channel_closed()
+        self.server.channel_closed(self.addr[0])
 
     @property
     def draining(self) -> bool:

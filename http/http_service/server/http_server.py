@@ -10,8 +10,8 @@ from actors.eventloop import EventLoop
 from actors.supervision import Supervised
 from http_service.config import HttpServiceConfig
 from http_service.lifecycle import Lifecycle
+from http_service.server.choosing import AnyServing
 from http_service.server.drain import CUT_GRACE
-from http_service.server.serving import Serving
 
 __all__ = ["Broken", "HttpServer", "LoopKeeper", "shutdown_time"]
 
@@ -70,7 +70,7 @@ class HttpServer(Supervised):
 
     use_daemon_thread = True
 
-    def __init__(self, serving: Serving, lifecycle: Lifecycle) -> None:
+    def __init__(self, serving: AnyServing, lifecycle: Lifecycle) -> None:
         super().__init__()
         self._serving = serving
         self._lifecycle = lifecycle

@@ -15,7 +15,6 @@ from actors.eventloop import EventLoop
 from http_service.config import HttpServiceConfig
 from http_service.inflight import InflightRequests
 from http_service.server.drain import Drain
-from http_service.server.limits import waitress_settings
 from http_service.server.listener import Listener
 from http_service.server.waitress_server import WaitressServer
 
@@ -74,8 +73,7 @@ class Serving:
 
     def _open(self, on_broken: Callable[[BaseException], None]) -> None:
         if self._server is None:
-            settings = waitress_settings(self.config)
-            self._server = WaitressServer(self._app, self.listener.share(), settings, self._loop)
+            self._server = WaitressServer(self._app, self.listener.share(), self.config, self._loop)
         self._server.on_broken = on_broken
         self._server.accept_again()
 

@@ -20,6 +20,8 @@ from http_service.sse import DONE, encode, error_event
 
 __all__ = ["ROOM_BYTES", "ResponseStream"]
 
+_BLANK_LINES: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
+
 ROOM_BYTES: Final = 64 * 1024
 """Bytes that may wait for a client, beyond the kernel's buffers, before its engine is told to wait:
 several hundred tokens, so that no engine is paused for a hiccup."""
@@ -58,6 +60,10 @@ class ResponseStream:
         if self.ended:
             return
         self.heard = time.monotonic()
+        if isinstance(chunk, bytes) and not chunk.endswith(_BLANK_LINES):
+            # Half an event would swallow the next one, and with it the end of the stream.
+            self.fail(EngineUnavailable("The engine sent what is no event."))
+            return
         frame = encode(chunk, include_usage=self._include_usage)
         if frame.completion_tokens is not None:
             self._usage = frame.completion_tokens

@@ -12,6 +12,7 @@ active_channels, trigger, accepting}`` and ``ThreadedTaskDispatcher.queue_logger
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import time
@@ -24,14 +25,29 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from actors.eventloop import READ, EventLoop, Timer, Watch
+from http_service.config import HttpServiceConfig
+from http_service.server.admission import turn_away
 from http_service.server.channel import Channel
-from http_service.server.limits import INLINE_BODY
+from http_service.server.deadlines import overdue
+from http_service.server.limits import INLINE_BODY, connection_cap, deadlines, waitress_settings
 from http_service.server.socket_map import SocketMap
 
 __all__ = ["WaitressServer"]
 
+OUT_OF_RESOURCES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+"""What accepting fails with while descriptors or memory are short: trying at once would spin."""
+
+REST: Final = 1.0
+"""Seconds without accepting then."""
+
+LOOK: Final = 1.0
+"""Seconds between two looks for clients that are too slow."""
+
 ACCEPT_BURST: Final = 64
 """Connections taken at once, before those that are open have their turn again."""
+
+
+_log: Final = logging.getLogger("http_service.server")
 
 
 class _Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress ships no types
@@ -56,17 +72,20 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         self,
         application: Callable[..., Any],
         listening: socket.socket,
-        settings: dict[str, Any],
+        config: HttpServiceConfig,
         loop: EventLoop,
     ) -> None:
-        """Take over ``listening`` and start the workers; ``settings`` are Waitress' adjustments."""
+        """Take over ``listening`` and start the workers; ``config`` gives every limit."""
+        self.limits: Final = deadlines(config)
+        self._cap = connection_cap(config)
         self.loop = loop
         self.draining = False
         self.active_channels: dict[int, Channel] = {}
         self._closed = False
         self._full = False
         self._cleanup: Timer | None = None
-        adjustments = Adjustments(sockets=[listening], **settings)
+        self._lookout: Timer | None = None
+        adjustments = Adjustments(sockets=[listening], **waitress_settings(config))
         info = (listening.family, listening.type, listening.proto, listening.getsockname())
         super().__init__(
             application,
@@ -80,6 +99,7 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         self.trigger.close()
         self.task_dispatcher.set_thread_count(adjustments.threads)
         self._clean_up()
+        self._look()
 
     # A handler of the event loop: the listening socket.
 
@@ -87,12 +107,12 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         """Take the connections that wait, as far as there is room."""
         del events
         for _ in range(ACCEPT_BURST):
-            before = len(self.active_channels)
-            if before >= self.adj.connection_limit:
+            before = len(self.active_channels) + self._cap.refused
+            if before - self._cap.refused >= self.adj.connection_limit:
                 self._pause(full=True)
                 return
             self.handle_accept()
-            if len(self.active_channels) == before:
+            if len(self.active_channels) + self._cap.refused == before:
                 return
 
     def failed(self, error: BaseException) -> None:
@@ -110,8 +130,26 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         """Leave new connections waiting in the kernel's queue."""
         self._pause(full=False)
 
-    def channel_closed(self) -> None:
+    def handle_accept(self) -> None:
+        """Take one connection, or turn it away: there are too many."""
+        try:
+            accepted = self.accept()
+            if accepted is None:
+                return
+            connection, address = accepted
+            if not self._cap.admit(address[0]):
+                turn_away(connection)
+                return
+            self.set_socket_options(connection)
+        except OSError as error:
+            if error.errno in OUT_OF_RESOURCES:
+                self._rest(error)
+            return  # else it left before it was taken
+        self.channel_class(self, connection, self.fix_addr(address), self.adj, map=self._map)
+
+    def channel_closed(self, address: str) -> None:
         """A connection is gone: if new ones wait for a place, take them."""
+        self._cap.release(address)
         if self._full and len(self.active_channels) < self.adj.connection_limit:
             self.accept_again()
 
@@ -145,8 +183,9 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         if self._closed:
             return
         self._closed = True
-        if self._cleanup is not None:
-            self._cleanup.cancel()
+        for timer in (self._cleanup, self._lookout):
+            if timer is not None:
+                timer.cancel()
         for channel in self.channels():
             channel.cancel()
             channel.handle_close()
@@ -168,6 +207,24 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
             if channel.linger_until and now > channel.linger_until:
                 channel.will_close = True
                 channel.settle()
+
+    def _rest(self, error: OSError) -> None:
+        """The system has nothing left for another connection: let them wait, and say so once."""
+        _log.warning(
+            "can't accept connections just now; they wait",
+            extra={"error": error.strerror, "open": len(self.active_channels)},
+        )
+        self._pause(full=False)
+        self.loop.call_later(REST, self.accept_again)
+
+    def _look(self) -> None:
+        """End the connections whose time is over."""
+        now = self.loop.clock()
+        for channel in self.channels():
+            reason = overdue(channel.progress, now, self.limits)
+            if reason is not None:
+                channel.end_late(reason)
+        self._lookout = self.loop.call_later(LOOK, self._look)
 
     def _pause(self, *, full: bool) -> None:
         watch, self.watch = self.watch, None

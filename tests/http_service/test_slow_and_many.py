@@ -1,0 +1,102 @@
+"""Clients that are too slow, and clients that are too many, on real sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from http_service import HttpService
+from http_service.server import waitress_server
+from http_service.server.deadlines import Limits
+from tests.http_service.conftest import LOCAL, add_echo
+from tests.http_service.serving import CHAT, RawClient, Running, eventually, post_bytes, running
+
+GET_LIVE = b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n"
+HASTY = Limits(head=0.2, body=0.2, body_bytes=64, reader=0.2, idle=0.4)
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    """A service with little patience."""
+    monkeypatch.setattr(waitress_server, "deadlines", lambda _config: HASTY)
+    monkeypatch.setattr(waitress_server, "LOOK", 0.02)
+    with HttpService(LOCAL) as service:
+        add_echo(service)
+        with running(service) as it:
+            yield it
+
+
+def small(total: int = 100, per_address: int = 0) -> HttpService:
+    """A service that lets few in."""
+    config = replace(LOCAL, connection_limit=total, connections_per_address=per_address)
+    service = HttpService(config)
+    add_echo(service)
+    return service
+
+
+@pytest.mark.parametrize(
+    "part",
+    [b"GET /live HTTP/1.1\r\nHo", post_bytes("/v1/chat/completions", CHAT)[:-10]],
+    ids=["head", "body"],
+)
+def test_a_request_that_does_not_come_is_a_408(hasty: Running, part: bytes) -> None:
+    with RawClient(hasty.address) as raw:
+        raw.send(part)
+        answer = raw.read_answer()
+        assert raw.read_to_end() == b""
+
+    assert answer.status == 408
+    assert answer.headers["connection"] == "close"
+    assert answer.error["type"] == "invalid_request_error"
+
+
+def test_an_idle_connection_is_closed_without_a_word(hasty: Running) -> None:
+    with RawClient(hasty.address) as raw:
+        raw.send(GET_LIVE)
+        assert raw.read_answer().status == 200
+        assert raw.read_to_end() == b""
+
+
+def test_who_is_in_time_notices_nothing(hasty: Running) -> None:
+    with RawClient(hasty.address) as raw:
+        for _ in range(20):
+            raw.send(post_bytes("/v1/chat/completions", CHAT))
+            assert raw.read_answer().status == 200
+
+
+def test_a_connection_too_many_is_told_so_and_closed() -> None:
+    with small(total=2) as service, running(service) as live:
+        with RawClient(live.address) as one, RawClient(live.address) as two:
+            for each in (one, two):
+                each.send(GET_LIVE)
+                assert each.read_answer().status == 200
+            with RawClient(live.address) as third:
+                answer = third.read_answer()
+                assert third.read_to_end() == b""
+        assert answer.status == 503
+        assert answer.headers["retry-after"] == "1"
+        assert answer.error["code"] == "service_unavailable"
+
+        eventually(lambda: served(live), "there is room again")
+
+
+def test_one_address_has_its_own_limit() -> None:
+    with small(per_address=1) as service, running(service) as live:
+        with RawClient(live.address) as one:
+            one.send(GET_LIVE)
+            assert one.read_answer().status == 200
+            with RawClient(live.address) as second:
+                assert second.read_answer().status == 503
+        eventually(lambda: served(live), "there is room again")
+
+
+def served(live: Running) -> bool:
+    """Whether a new connection is served."""
+    with RawClient(live.address) as raw:
+        try:
+            raw.send(GET_LIVE)
+            return raw.read_answer().status == 200
+        except (OSError, AssertionError):
+            return False

@@ -1,0 +1,74 @@
+"""Logging never waits for who reads the log, and loses nothing without saying so."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+
+from actors.background_log import BackgroundHandler
+
+DEADLINE = 10.0
+
+
+class Gated(logging.Handler):
+    """A handler whose reader is stuck until the gate opens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.entered = threading.Event()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.entered.set()
+        assert self.gate.wait(DEADLINE)
+        self.records.append(record)
+
+
+def record(number: int) -> logging.LogRecord:
+    return logging.LogRecord("x", logging.INFO, "", 0, "line %d", (number,), None)
+
+
+@pytest.fixture
+def gated() -> Gated:
+    return Gated()
+
+
+def test_records_are_written_in_order_on_another_thread(gated: Gated) -> None:
+    gated.gate.set()
+    handler = BackgroundHandler(gated)
+    for number in range(100):
+        handler.handle(record(number))
+
+    assert handler.drain(DEADLINE)
+    assert [each.getMessage() for each in gated.records] == [f"line {n}" for n in range(100)]
+
+
+def test_who_logs_does_not_wait_for_a_reader_that_is_stuck(gated: Gated) -> None:
+    handler = BackgroundHandler(gated)
+    handler.handle(record(0))
+    assert gated.entered.wait(DEADLINE)
+    for number in range(1, 10):
+        handler.handle(record(number))
+
+    assert not handler.drain(0), "nothing could be written yet"
+    gated.gate.set()
+    assert handler.drain(DEADLINE)
+    assert len(gated.records) == 10
+
+
+def test_what_is_too_much_is_dropped_and_told(gated: Gated) -> None:
+    handler = BackgroundHandler(gated, most=5)
+    handler.handle(record(0))
+    assert gated.entered.wait(DEADLINE)
+    for number in range(1, 20):
+        handler.handle(record(number))
+    assert handler.dropped == 14
+    gated.gate.set()
+    assert handler.drain(DEADLINE)
+
+    assert len(gated.records) == 7
+    assert gated.records[-1].getMessage() == "log lines were dropped"
+    assert gated.records[-1].__dict__["count"] == 14
