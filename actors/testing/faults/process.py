@@ -1,0 +1,157 @@
+"""Faults of a whole process: killed, frozen, asked to stop, out of descriptors or memory."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from actors.testing.faults.fault import Fault, FaultUnavailable
+
+__all__ = ["FileLimit", "Freeze", "Kill", "MemoryLimit", "Terminate"]
+
+MIB = 1024 * 1024
+
+
+class _Signalled(Fault):
+    """Sends a signal to a process that ``pid()`` names when the fault is injected."""
+
+    def __init__(self, pid: Callable[[], int], number: signal.Signals) -> None:
+        super().__init__(signal=number.name)
+        self._pid, self._number = pid, number
+        self._target = 0
+
+    def _inject(self) -> None:
+        self._target = self._pid()
+        _send(self._target, self._number)
+
+
+class Kill(_Signalled):
+    """SIGKILL. Imitates the kernel's OOM killer, a power cut, a node that is taken away.
+
+    ``restart`` is called on healing: whatever starts the process again.
+    """
+
+    def __init__(self, pid: Callable[[], int], restart: Callable[[], object] | None = None) -> None:
+        super().__init__(pid, signal.SIGKILL)
+        self._restart = restart
+
+    def _heal(self) -> None:
+        if self._restart is not None:
+            self._restart()
+
+
+class Terminate(_Signalled):
+    """SIGTERM. Imitates an orchestrator that reschedules; ``restart`` is called on healing."""
+
+    def __init__(self, pid: Callable[[], int], restart: Callable[[], object] | None = None) -> None:
+        super().__init__(pid, signal.SIGTERM)
+        self._restart = restart
+
+    def _heal(self) -> None:
+        if self._restart is not None:
+            self._restart()
+
+
+class Freeze(_Signalled):
+    """SIGSTOP, and SIGCONT on healing. Imitates a hypervisor's pause, swapping, a dead disk.
+
+    Its sockets stay open and the kernel still takes connections: nothing but silence tells.
+    """
+
+    def __init__(self, pid: Callable[[], int]) -> None:
+        super().__init__(pid, signal.SIGSTOP)
+
+    def _heal(self) -> None:
+        _send(self._target, signal.SIGCONT, gone_is_fine=True)
+
+
+class _Limited(Fault):
+    """Lowers a soft limit of a running process; the old one is put back."""
+
+    def __init__(self, pid: Callable[[], int], kind: int, **parameters: object) -> None:
+        super().__init__(**parameters)
+        self._pid, self._kind = pid, kind
+        self._target = 0
+        self._before = (0, 0)
+
+    def limit(self, pid: int) -> int:
+        """The soft limit to set."""
+        raise NotImplementedError
+
+    def _inject(self) -> None:
+        self._target = self._pid()
+        try:
+            self._before = _prlimit(self._target, self._kind)
+        except ProcessLookupError:
+            raise FaultUnavailable(f"there is no process {self._target} to limit") from None
+        low = self.limit(self._target)
+        hard = self._before[1]
+        _prlimit(self._target, self._kind, (low if hard < 0 else min(low, hard), hard))
+
+    def _heal(self) -> None:
+        try:
+            _prlimit(self._target, self._kind, self._before)
+        except ProcessLookupError:
+            return  # it died of it: there is nothing to put back
+
+
+class FileLimit(_Limited):
+    """At most ``spare`` descriptors more than are open now. Imitates a leak, or ``ulimit -n``.
+
+    With ``spare`` above 0, gaps between open descriptors may let a few more be opened.
+    """
+
+    def __init__(self, pid: Callable[[], int], spare: int = 0) -> None:
+        super().__init__(pid, resource.RLIMIT_NOFILE, spare=spare)
+        self._spare = spare
+
+    def limit(self, pid: int) -> int:
+        """The lowest descriptor that is free: a new one must be below the limit."""
+        used = {int(each.name) for each in _proc(pid, "fd").iterdir()}
+        return next(each for each in itertools.count() if each not in used) + self._spare
+
+
+class MemoryLimit(_Limited):
+    """At most ``spare`` bytes more address space than now. Imitates a container's limit."""
+
+    def __init__(self, pid: Callable[[], int], spare: int = 64 * MIB) -> None:
+        super().__init__(pid, resource.RLIMIT_AS, spare=spare)
+        self._spare = spare
+
+    def limit(self, pid: int) -> int:
+        """What is mapped now and ``spare``."""
+        pages = int(_proc(pid, "statm").read_text().split()[0])
+        return pages * resource.getpagesize() + self._spare
+
+
+def _send(pid: int, number: signal.Signals, *, gone_is_fine: bool = False) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        if not gone_is_fine:
+            raise FaultUnavailable(f"there is no process {pid} to send {number.name} to") from None
+    except PermissionError:
+        raise FaultUnavailable(f"no permission to send {number.name} to process {pid}") from None
+
+
+def _proc(pid: int, name: str) -> Path:
+    path = Path(f"/proc/{pid}/{name}")
+    if not path.exists():
+        raise FaultUnavailable(f"this system has no {path.parent} to read the present use from")
+    return path
+
+
+def _prlimit(pid: int, kind: int, new: tuple[int, int] | None = None) -> tuple[int, int]:
+    if sys.platform != "linux":
+        raise FaultUnavailable("limits of another process can be set on Linux only (prlimit)")
+    arguments: tuple[Any, ...] = (pid, kind) if new is None else (pid, kind, new)
+    try:
+        return resource.prlimit(*arguments)
+    except PermissionError:
+        raise FaultUnavailable(f"no permission to set limits of process {pid}") from None

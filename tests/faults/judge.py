@@ -1,0 +1,65 @@
+"""From evidence to a verdict; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tests.faults.evidence import Evidence
+from tests.faults.scenario import Scenario
+
+__all__ = ["Outcome", "Verdict", "judge", "judge_control", "skipped"]
+
+Outcome = Literal["held", "broke", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one scenario: ``broken`` are sentences, ``figures`` name to value."""
+
+    scenario: Scenario
+    outcome: Outcome
+    broken: tuple[str, ...] = ()
+    figures: Mapping[str, float] = field(default_factory=dict[str, float])
+    reason: str = ""
+    evidence: Evidence | None = None
+    control: Evidence | None = None
+
+
+def judge(scenario: Scenario, evidence: Evidence, control: Evidence | None = None) -> Verdict:
+    """Held if every invariant does, and the control run (if there was one) shows nothing."""
+    broken = [
+        f"{invariant.name}: {how}"
+        for invariant in scenario.invariants
+        if (how := invariant.check(evidence)) is not None
+    ]
+    if control is not None:
+        broken += judge_control(scenario, control)
+    figures = {figure.name: figure.of(evidence) for figure in scenario.figures}
+    return Verdict(
+        scenario,
+        "broke" if broken else "held",
+        tuple(broken),
+        figures,
+        evidence=evidence,
+        control=control,
+    )
+
+
+def judge_control(scenario: Scenario, control: Evidence) -> list[str]:
+    """Without the fault every invariant holds, and the first figure is 0."""
+    broken = [
+        f"control: {invariant.name}: {how}"
+        for invariant in scenario.invariants
+        if (how := invariant.check(control)) is not None
+    ]
+    first = scenario.figures[0]
+    if (found := first.of(control)) != 0:
+        broken.append(f"control: {first.name} is {found:g} {first.unit}, not 0")
+    return broken
+
+
+def skipped(scenario: Scenario, reason: str) -> Verdict:
+    """The fault could not be injected here: neither held nor broke."""
+    return Verdict(scenario, "skipped", reason=reason)

@@ -1,0 +1,182 @@
+"""Rows 3, 30, 32, 33, 35 to 37: the process and what it lives on."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+from tests.faults.evidence import Evidence
+from tests.faults.invariants import (
+    Invariant,
+    all_failures_are,
+    at_least,
+    at_most,
+    common,
+    fact_is,
+    no_failures,
+)
+from tests.faults.rows.discovery import crash_actor
+from tests.faults.rows.process_faults import (
+    cpu_while_exhausted,
+    end,
+    end_during_outage,
+    end_during_restart,
+    end_during_start,
+    freeze_and_change,
+    full_disk,
+    idle_files,
+    log_gone,
+    log_stalls,
+    memory,
+    ready_again,
+    to_full_disk,
+    with_log_pipe,
+)
+from tests.faults.scenario import Figure, Scenario
+from tests.faults.worlds.served import discovered, hosted
+
+__all__ = ["ROWS"]
+
+FAMILY: Final = "process"
+
+CLEAN: Final = common("C1", "C3", "C4", "C5", "C6", "C8", "C9")
+FAILED: Final = Figure("failed requests", "", lambda e: len(e.failed()))
+OUTAGE: Final = Figure("outage", "s", Evidence.outage)
+GONE: Final = "refused|cut|status 503"
+"""What a client may meet while the process is on its way out, or gone."""
+
+
+def _lost(seen: Evidence) -> float:
+    """Requests that were taken and then neither answered nor refused in words."""
+    return sum(r.outcome in {"cut", "late"} for r in seen.requests)
+
+
+def _row(row: int, key: str, title: str, fault: Any, *more: Invariant, **settings: Any) -> Scenario:
+    figures = settings.pop("figures", (FAILED, OUTAGE))
+    base = settings.pop("clean", CLEAN)
+    stage = settings.pop("stage", hosted)
+    return Scenario(row, key, title, FAMILY, stage, fault, (*base, *more), figures, **settings)
+
+
+def _ends(key: str, title: str, fault: Any, *more: Invariant, **settings: Any) -> Scenario:
+    """A scenario in which the process ends."""
+    return _row(
+        35,
+        key,
+        title,
+        fault,
+        all_failures_are(GONE),
+        at_most(_lost, 0, "no request is lost that was taken"),
+        fact_is("code_wanted", True, "the exit code is the promised one", always=False),
+        *more,
+        clean=common("C1", "C3", "C8"),
+        figures=(
+            Figure("drain", "s", lambda e: e.fact("exit_seconds") if not e.control else 0),
+            Figure("requests lost", "", _lost),
+        ),
+        seconds=0.2,
+        **settings,
+    )
+
+
+ROWS: Final = (
+    _row(
+        3,
+        "listener",
+        "the HTTP server's actor is killed",
+        partial(crash_actor, "http", 1),
+        all_failures_are("cut"),
+        at_most(lambda e: len(e.failed()), 3, "what is in flight is cut once, nothing else fails"),
+        at_least(lambda e: e.count("restart serving/http"), 1, "it is restarted"),
+        fact_is("crash_lines", 1, "C7 one log line", always=False),
+        figures=(
+            Figure("down", "ms", lambda e: e.since_injection("restart serving/http")),
+            FAILED,
+        ),
+        quick=True,
+    ),
+    _row(
+        30,
+        "files",
+        "no file descriptor is left, and clients keep coming",
+        idle_files,
+        all_failures_are("cut|refused|late|status 5.."),
+        at_most(cpu_while_exhausted, 20.0, "the accept loop does not spin"),
+        figures=(FAILED, Figure("more CPU while exhausted", "%", cpu_while_exhausted)),
+        seconds=2.0,
+    ),
+    _row(
+        32,
+        "memory",
+        "24 MiB of memory are left, and requests of 30 MiB come",
+        memory,
+        all_failures_are("cut|status 5.."),
+        figures=(FAILED, OUTAGE),
+        seconds=2.0,
+    ),
+    _row(
+        33,
+        "log-closed",
+        "whoever reads the log is gone",
+        log_gone,
+        no_failures(),
+        stage=with_log_pipe,
+        seconds=2.0,
+    ),
+    _row(
+        33,
+        "log-stalled",
+        "whoever reads the log stalls",
+        log_stalls,
+        no_failures(),
+        at_most(lambda e: e.percentile(99), 1000.0, "answers don't wait for the log"),
+        stage=with_log_pipe,
+        seconds=2.0,
+    ),
+    _row(
+        33,
+        "log-full",
+        "the disk that holds the log is full",
+        full_disk,
+        no_failures(),
+        stage=to_full_disk,
+        figures=(Figure("full disks", "", lambda e: e.fact("full")), FAILED),
+    ),
+    _ends("sigterm", "SIGTERM under load", partial(end, 1), quick=True),
+    _ends("sigterm-twice", "SIGTERM twice, with an endless stream", partial(end, 2)),
+    _ends("sigterm-restart", "SIGTERM just after a restart of HTTP", end_during_restart),
+    _ends("sigterm-outage", "SIGTERM while etcd is away", end_during_outage, stage=discovered),
+    _row(
+        35,
+        "sigterm-start",
+        "SIGTERM during the start",
+        end_during_start,
+        no_failures(),
+        fact_is("start_ok", True, "it ends with 0, or by the signal", always=False),
+        at_most(lambda e: e.fact("start_stop_seconds"), 10.0, "within its budget"),
+        figures=(Figure("slowest end", "s", lambda e: e.fact("start_stop_seconds")),),
+        seconds=0.2,
+    ),
+    _row(
+        36,
+        "sigkill",
+        "SIGKILL, and a start one second later",
+        ready_again,
+        all_failures_are("refused|cut|status 404|status 503"),
+        clean=common("C1", "C3", "C5", "C8", "C9"),
+        stage=discovered,
+        figures=(OUTAGE, Figure("ready after start", "ms", lambda e: e.fact("ready_ms"))),
+        patience=30.0,
+    ),
+    _row(
+        37,
+        "sigstop",
+        "the process itself is frozen for 3 s, a model comes meanwhile",
+        freeze_and_change,
+        no_failures(),
+        at_least(lambda e: e.fact("reconverge_ms"), 0.001, "it catches up with etcd"),
+        stage=discovered,
+        figures=(Figure("reconverged", "ms", lambda e: e.fact("reconverge_ms")), OUTAGE),
+        seconds=3.0,
+    ),
+)

@@ -1,0 +1,40 @@
+"""The seeded mutants fit the code, and the runner tells caught ones from survivors."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+
+import pytest
+
+from tests.faults.catalogue import SCENARIOS
+from tests.faults.mutants import ROOT, applied, fate_of
+from tests.faults.seeds import MUTANTS, Mutant
+
+LEAST = 25
+HARMFUL = next(each for each in MUTANTS if each.scenario == "cycle")
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda each: f"{each.scenario}: {each.name}")
+def test_its_text_is_there_once_and_the_mutation_is_code(mutant: Mutant) -> None:
+    source = (ROOT / mutant.path).read_text()
+    mutated = applied(mutant, source)
+    assert mutated is not None, f"{mutant.path} holds {mutant.old!r} {source.count(mutant.old)} x"
+    assert ast.dump(ast.parse(mutated)) != ast.dump(ast.parse(source))
+
+
+def test_there_are_enough_and_each_names_a_scenario() -> None:
+    assert len(MUTANTS) >= LEAST
+    assert {each.scenario for each in MUTANTS} <= {each.key for each in SCENARIOS}
+
+
+def test_a_mutant_that_breaks_something_is_caught_and_a_harmless_one_survives() -> None:
+    fate, how = fate_of(HARMFUL)
+    assert fate == "caught"
+    assert "victim" in how
+    harmless = replace(HARMFUL, new=f"{HARMFUL.old}  # mutant")
+    assert fate_of(harmless) == ("SURVIVED", "")
+
+
+def test_a_mutant_that_no_longer_fits_is_told_as_such() -> None:
+    assert fate_of(replace(HARMFUL, old="of yesterday"))[0] == "NOT SEEDED"

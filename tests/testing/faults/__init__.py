@@ -1,0 +1,1 @@
+"""The toolkit of faults does what it says, and undoes it."""

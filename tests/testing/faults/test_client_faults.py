@@ -1,0 +1,142 @@
+"""Client faults against a server of three lines that writes down what it saw."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from actors.testing import FakeClock
+from actors.testing.faults import (
+    ClockJump,
+    Disconnect,
+    IdleConnections,
+    Malformed,
+    Slowloris,
+    SlowReader,
+    Stall,
+)
+from actors.testing.faults.client import Phase
+from tests.support.waiting import eventually
+
+WAIT = 10.0
+REQUEST = b"POST / HTTP/1.1\r\nContent-Length: 8\r\n\r\n12345678"
+
+
+class Server:
+    """Takes connections, answers what ``answer`` is, and notes what each client sent and how it
+    left."""
+
+    def __init__(self, answer: bytes = b"") -> None:
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self.address: tuple[str, int] = self._door.getsockname()
+        self.answer = answer
+        self.heard: list[tuple[bytes, str]] = []
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def close(self) -> None:
+        self._door.close()
+
+    def _run(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._door.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        seen, how = b"", "closed"
+        with client:
+            try:
+                if self.answer:
+                    seen = client.recv(65536)
+                    client.sendall(self.answer)
+                while piece := client.recv(65536):
+                    seen += piece
+            except OSError:
+                how = "reset"
+        self.heard.append((seen, how))
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("phase", "body"), [("before-body", b""), ("mid-body", b"1234"), ("waiting", b"12345678")]
+)
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_client_leaves_where_it_was_told_to(
+    server: Server, phase: Phase, body: bytes, reset: bool
+) -> None:
+    Disconnect(server.address, REQUEST, phase, reset=reset).inject()
+    eventually(lambda: server.heard, WAIT)
+    seen, how = server.heard[0]
+    assert how == ("reset" if reset else "closed")
+    assert reset or seen.partition(b"\r\n\r\n")[2] == body
+
+
+def test_a_client_leaves_within_the_answer(server: Server) -> None:
+    server.answer = b"x" * 100
+    Disconnect(server.address, REQUEST, "mid-answer", read=5, reset=True, count=2).inject()
+    eventually(lambda: len(server.heard) == 2, WAIT)
+
+
+def test_a_slow_reader_reads_a_little_at_a_time(server: Server) -> None:
+    server.answer = b"x" * 5_000_000
+    with SlowReader(server.address, REQUEST, count=2, size=10, every=0.01) as fault:
+        eventually(lambda: fault.open == 2, WAIT)
+        assert not server.heard  # still sending
+    eventually(lambda: len(server.heard) == 2, WAIT)
+
+
+def test_a_slowloris_dribbles_until_it_is_cut(server: Server) -> None:
+    with Slowloris(server.address, b"GET", b"/", count=3, every=0.01) as fault:
+        assert fault.open == 3
+    eventually(lambda: len(server.heard) == 3, WAIT)
+    assert all(seen.startswith(b"GET") for seen, _ in server.heard)
+
+
+def test_idle_clients_say_nothing(server: Server) -> None:
+    with IdleConnections(server.address, 20) as fault:
+        assert fault.open == 20
+    eventually(lambda: len(server.heard) == 20, WAIT)
+    assert {seen for seen, _ in server.heard} == {b""}
+
+
+def test_what_is_answered_to_nonsense_is_kept(server: Server) -> None:
+    server.answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\nno"
+    fault = Malformed(server.address, [("nul", b"\0"), ("empty line", b"\r\n")])
+    fault.inject()
+    assert [(said.case, said.status, said.ended) for said in fault.heard] == [
+        ("nul", 400, False),
+        ("empty line", 400, False),
+    ]
+
+
+def test_silence_is_no_answer(server: Server) -> None:
+    fault = Malformed(server.address, [("half", b"GET")], wait=0.05)
+    fault.inject()
+    assert (fault.heard[0].status, fault.heard[0].ended) == (0, False)
+
+
+def test_the_wall_clock_jumps_and_is_put_back() -> None:
+    real = time.time
+    with ClockJump(-3600.0):
+        assert time.time() < real() - 3000
+    assert time.time is real
+
+
+def test_a_stall_makes_every_timer_due() -> None:
+    clock = FakeClock()
+    rung: list[int] = []
+    clock.call_later(5.0, lambda: rung.append(5))
+    clock.call_later(50.0, lambda: rung.append(50))
+    Stall(clock, 10.0).inject()
+    assert rung == [5]
