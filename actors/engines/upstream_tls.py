@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from dataclasses import dataclass
 from functools import cache
@@ -29,7 +30,9 @@ class Tls:
         PERF: reading the system's authorities takes a tenth of a second: who only trusts them
         shares one context.
         """
-        return _system() if self == Tls() else self.make()
+        if self != Tls():
+            return self.make()
+        return _system(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
 
     def make(self) -> ssl.SSLContext:
         """:meth:`context`, read anew."""
@@ -52,7 +55,9 @@ class Tls:
 
 
 @cache
-def _system() -> ssl.SSLContext:
+def _system(cert_file: str | None, cert_dir: str | None) -> ssl.SSLContext:
+    """The context of OpenSSL's defaults, which its two variables may point elsewhere."""
+    del cert_file, cert_dir
     return Tls().make()
 
 
