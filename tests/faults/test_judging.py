@@ -20,6 +20,7 @@ from tests.faults.invariants import (
     no_failures,
 )
 from tests.faults.judge import judge, skipped
+from tests.faults.mix import mixed, told, unavailability
 from tests.faults.scenario import Figure
 
 GOOD = Evidence(
@@ -128,6 +129,23 @@ def test_outages_and_availability_are_measured_over_the_requests() -> None:
     assert replace(GOOD, requests=()).availability() == 100.0
     assert GOOD.percentile(99) == pytest.approx(10.0)
     assert replace(GOOD, requests=()).percentile(99) == 0.0
+
+
+def test_a_stream_that_says_its_worker_left_is_told_apart_from_one_that_just_failed() -> None:
+    during = Request(1.1, 0.2, "m stream", "error event None")
+    other = Request(5.0, 0.2, "m stream", "error event None")
+    unary = Request(1.1, 0.2, "m", "status 502")
+    marks = (Mark(1.0, "inject worker-down"), Mark(1.5, "heal worker-down"))
+    seen = replace(GOOD, requests=(*GOOD.requests, during), marks=marks)
+    assert told(seen) == [during]
+    assert unavailability(seen) == 0.0
+    assert told(replace(seen, marks=())) == []
+    assert unavailability(replace(seen, marks=())) == pytest.approx(100 / 31)
+    for bad in (other, unary):
+        lost = replace(seen, requests=(*GOOD.requests, bad))
+        assert not told(lost)
+        assert unavailability(lost) == pytest.approx(100 / 31)
+        assert judge(mixed("mix", None, 60.0), lost).outcome == "broke"
 
 
 def test_marks_are_counted_and_timed_from_the_injection() -> None:
