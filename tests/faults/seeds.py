@@ -172,7 +172,9 @@ _LIMITS: Final = (
         "the loop waits for a client that does not read",
         "http/http_service/server/channel.py",
         "                    sent = self.socket.send(data)",
-        "                    sent = self.socket.settimeout(10.0) or self.socket.send(data)",
+        "                    self.socket.settimeout(10.0)\n"
+        "                    self.socket.sendall(data)\n"
+        "                    sent = len(data)",
     ),
     Mutant(
         "files",
