@@ -16,8 +16,10 @@ from tests.faults.invariants import SPARE_THREADS
 from tests.faults.judge import Verdict, judge, skipped
 from tests.faults.scenario import Scenario
 
-__all__ = ["Timing", "observe", "run_scenario"]
+__all__ = ["FAILED_RUN", "Timing", "observe", "run_scenario"]
 
+FAILED_RUN: Final = "the run itself failed"
+"""How a verdict begins that tells of the suite, not of the system."""
 LOOK: Final = 0.1
 """Seconds between two samples."""
 CALM: Final = 0.5
@@ -73,7 +75,7 @@ def run_scenario(
         return skipped(scenario, unavailable.reason)
     except Exception as error:  # noqa: BLE001  # a run that fails is a broken promise, too
         traceback.print_exc()
-        return Verdict(scenario, "broke", (f"the run itself failed: {error!r}"[:500],))
+        return Verdict(scenario, "broke", (f"{FAILED_RUN}: {error!r}"[:500],))
 
 
 def observe(

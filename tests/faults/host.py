@@ -17,12 +17,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import pykka
 
-from actors import CancellationToken, ChildView
+from actors import Address, CancellationToken, ChildView
 from actors.engines.echo import EchoEngine
+from actors.eventloop import shared_loop
 from actors.logs import configure_logging
 from actors.service import Service
 from actors.settings import ServeSettings
@@ -31,6 +32,10 @@ from actors.testing import faults
 from http_service import HttpServiceConfig
 
 __all__ = ["main"]
+
+
+SUCCESSOR: Final = 10.0
+"""Seconds that a restart may take, its backoff included."""
 
 
 def _chunk(content: object, **more: object) -> dict[str, Any]:
@@ -81,11 +86,15 @@ class Host:
         fault = faults.Crash(actor_class, when=lambda message: message is poison, times=1)
         with fault:
             address.tell(poison)
-            deadline = time.monotonic() + 10.0
-            pause = threading.Event()
-            while address.epoch == epoch and time.monotonic() < deadline:
-                pause.wait(0.001)
+            _await_successor(address, epoch)
         return actor_class.__name__
+
+    def do_kill_loop(self) -> None:
+        """End the event loop's own thread, which has every connection and stream."""
+        address = self.service.tree.address("serving/eventloop")
+        epoch = address.epoch
+        shared_loop().call(sys.exit)
+        _await_successor(address, epoch)
 
     def do_twist(self, fault: str, **arguments: Any) -> None:
         """Put a fault into the victim engine, instead of the one that is there."""
@@ -159,10 +168,20 @@ def _resolved(children: Sequence[ChildView], part: str) -> str:
     raise LookupError(f"no actor's path holds {part!r}")
 
 
+def _await_successor(address: Address, epoch: int) -> None:
+    """Wait until another incarnation than ``epoch`` is up. Raises ``TimeoutError``."""
+    deadline = time.monotonic() + SUCCESSOR
+    pause = threading.Event()
+    while address.epoch == epoch:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no successor of {address.path} within {SUCCESSOR:g} s")
+        pause.wait(0.001)
+
+
 def _class_at(path: str) -> type[Any]:
     """The class of the actor at ``path``: Pykka's registry knows every living one."""
     wanted = path.rpartition("/")[2]
-    names = {"registry": "RegistryActor", "http": "HttpServer"}
+    names = {"registry": "RegistryActor", "http": "HttpServer", "eventloop": "LoopKeeper"}
     name = names.get(wanted, "DiscoveryActor" if "discovery" in path else wanted)
     for ref in pykka.ActorRegistry.get_all():
         if name in ref.actor_class.__name__:

@@ -68,8 +68,8 @@ def _never_half(seen: Evidence) -> str | None:
 
 
 def _first_stays(seen: Evidence) -> str | None:
-    firsts = [s.values["models"][0] for s in seen.samples if s.values.get("models")]
-    changed = [b for a, b in itertools.pairwise(firsts) if a != b]
+    shown = [s.values["models"] for s in seen.samples if s.values.get("models")]
+    changed = [b[0] for a, b in itertools.pairwise(shown) if b[0] != a[0] and a[0] in b]
     return f"the first model changed to {changed[0]!r}" if changed else None
 
 

@@ -19,9 +19,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
-from tests.faults.seeds import MUTANTS, Mutant
+from tests.faults.engine import FAILED_RUN
+from tests.faults.mutant import Mutant
+from tests.faults.seeds import MUTANTS
 
-__all__ = ["ROOT", "Fate", "applied", "fate_of", "main"]
+__all__ = ["ROOT", "Fate", "applied", "fate_of", "fate_told_by", "main"]
 
 ROOT: Final = Path(__file__).parents[2]
 COPIED: Final = ("actors", "discovery", "http", "tests", "pyproject.toml")
@@ -49,11 +51,17 @@ def fate_of(mutant: Mutant) -> tuple[Fate, str]:
             done = _run(root, mutant.scenario)
         except subprocess.TimeoutExpired:
             return "caught", f"the scenario hung for {RUN:g} s"
-    if done.returncode == 0:
+    return fate_told_by(done.returncode, done.stdout + done.stderr)
+
+
+def fate_told_by(code: int, printed: str) -> tuple[Fate, str]:
+    """The fate of a mutant by the exit code of its scenario and what that printed; pure."""
+    if code == 0:
         return "SURVIVED", ""
-    told = re.search(r"^broke .*\n\s+(.+)$", done.stdout, re.MULTILINE)
-    if done.returncode != BROKE or told is None:
-        return "NO VERDICT", (done.stdout + done.stderr)[-600:]
+    told = re.search(r"^broke .*\n\s+(.+)$", printed, re.MULTILINE)
+    # A run that can't be carried out tells nothing of what the scenario would have noticed.
+    if code != BROKE or told is None or told[1].startswith(FAILED_RUN):
+        return "NO VERDICT", printed[-600:]
     return "caught", told[1]
 
 

@@ -2,191 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["MUTANTS", "Mutant"]
+from tests.faults.mutant import Mutant
+from tests.faults.seeds_actors import ACTORS
 
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """``old`` in the file ``path`` becomes ``new``; then ``scenario`` must break."""
-
-    scenario: str
-    name: str
-    """What is broken, as a sentence without its end."""
-    path: str
-    old: str
-    """A text that occurs exactly once."""
-    new: str
-
-
-def _library(scenario: str, name: str, module: str, old: str, new: str) -> Mutant:
-    return Mutant(scenario, name, f"actors/supervision/{module}.py", old, new)
-
-
-_ACTORS: Final = (
-    _library(
-        "hang",
-        "who asked a hung actor waits for its whole timeout",
-        "runtime",
-        "letter.reply_to.fail(ActorCrashed(",
-        "repr(ActorCrashed(",
-    ),
-    _library(
-        "hang",
-        "nobody looks for hung actors",
-        "incarnation",
-        "if now - runtime.busy_since <= limit:",
-        "if now - runtime.busy_since <= limit * 1e6:",
-    ),
-    _library(
-        "poison",
-        "a crash is not logged",
-        "incarnation",
-        '_log.error("%s ended: %s"',
-        '_log.debug("%s ended: %s"',
-    ),
-    _library(
-        "start-once",
-        "a restart that fails is not tried again",
-        "keeper",
-        "self._decide(StartFailedAgain(child.spec.id, self._kin.clock.monotonic()))",
-        "pass",
-    ),
-    _library(
-        "start-never",
-        "children stop in the order of their start",
-        "supervisor",
-        "for member in reversed(self._roster.members):",
-        "for member in self._roster.members:",
-    ),
-    _library(
-        "start-hangs",
-        "start_within is not enforced",
-        "incarnation",
-        "runtime.life.settled.wait(spec.start_within)",
-        "runtime.life.settled.wait(60.0)",
-    ),
-    _library(
-        "storm",
-        "one restart too many is borne",
-        "plan",
-        "    state = _count(state, event.now)\n    if state.exhausted:\n"
-        "        return state, (GiveUp(len(state.restarts)),)\n    state, stops",
-        "    if state.exhausted:\n"
-        "        return state, (GiveUp(len(state.restarts)),)\n"
-        "    state = _count(state, event.now)\n    state, stops",
-    ),
-    _library(
-        "storm-backoff",
-        "the backoff is not waited for",
-        "keeper",
-        "        if delay > 0:",
-        "        if delay < 0:",
-    ),
-    _library(
-        "raise-SystemExit",
-        "a SystemExit in a handler is only an answer",
-        "runtime",
-        "ordinary = isinstance(error, Exception)",
-        "ordinary = True",
-    ),
-    _library(
-        "raise-KeyboardInterrupt",
-        "whoever asks an actor that dies of it hears nothing",
-        "runtime",
-        "            reply.set_exception((type(told), told, None))",
-        "            repr((type(told), told, None))",
-    ),
-    _library(
-        "raise-MemoryError",
-        "memory that ran out crashes nobody",
-        "runtime",
-        "_ALWAYS_FATAL: Final = (MemoryError, RecursionError)",
-        "_ALWAYS_FATAL: Final = (RecursionError,)",
-    ),
-    _library(
-        "raise-RecursionError",
-        "a stack that ran out crashes nobody",
-        "runtime",
-        "_ALWAYS_FATAL: Final = (MemoryError, RecursionError)",
-        "_ALWAYS_FATAL: Final = (MemoryError,)",
-    ),
-    _library(
-        "flood",
-        "a bounded mailbox takes everything",
-        "mailbox",
-        "self._user.qsize() >= self.capacity:",
-        "self._user.qsize() >= 10**9:",
-    ),
-    _library(
-        "cycle",
-        "an ask cycle is not looked for",
-        "waits",
-        "            if party in self._parties:",
-        "            if False:",
-    ),
-    _library(
-        "lost-reply",
-        "an ask waits a second longer than it may",
-        "reply",
-        "min(max(0.0, timeout), threading.TIMEOUT_MAX)",
-        "min(max(0.0, timeout) + 1.0, threading.TIMEOUT_MAX)",
-    ),
-    _library(
-        "late-reply",
-        "a timeout is taken for an answer",
-        "reply",
-        'raise pykka.Timeout(f"no answer within {timeout} seconds")',
-        "return",
-    ),
-    _library(
-        "supervisor",
-        "the children outlive a supervisor that crashes",
-        "keeper",
-        '"""Crashed: the children must not outlive it."""\n        self._stop_all()',
-        '"""Crashed: the children must not outlive it."""',
-    ),
-    _library(
-        "no-threads",
-        "no thread for a child is the end of its supervisor",
-        "incarnation",
-        "except BaseException as error:  # e.g. sys.exit()",
-        "except ValueError as error:  # e.g. sys.exit()",
-    ),
-    _library(
-        "clock+1h",
-        "a clock that went ahead stretches every backoff",
-        "clock",
-        "timer = _Due(time.monotonic() + delay",
-        "timer = _Due(time.monotonic() + max(0.0, time.time() - __import__('datetime')"
-        ".datetime.now().timestamp()) + delay",
-    ),
-    _library(
-        "clock-1h",
-        "a timer is due by the wall clock",
-        "clock",
-        "timer = _Due(time.monotonic() + delay",
-        "timer = _Due(time.monotonic() + abs(time.time() - __import__('datetime')"
-        ".datetime.now().timestamp()) + delay",
-    ),
-    _library(
-        "stop-all",
-        "an actor that ends stays in Pykka's registry",
-        "runtime",
-        "        ActorRegistry.unregister(self.actor.actor_ref)",
-        "        pass",
-    ),
-)
+__all__ = ["MUTANTS"]
 
 _DISCOVERY: Final = (
     Mutant(
         "registry",
         "the registry's state dies with it",
         "actors/service.py",
-        "RegistryActor.start, hand_over=True)",
-        "RegistryActor.start, hand_over=False)",
+        "partial(RegistryActor.start, pools), hand_over=True)",
+        "partial(RegistryActor.start, pools), hand_over=False)",
     ),
     Mutant(
         "discovery",
@@ -226,8 +55,8 @@ _DISCOVERY: Final = (
     Mutant(
         "garbage",
         "a bad entry is forgotten instead of quarantined",
-        "discovery/actor.py",
-        "        self._commit(self._ledger.quarantine(key, reason))",
+        "discovery/batch.py",
+        "        self._draft.quarantine(label, reason)",
         "        pass",
     ),
     Mutant(
@@ -301,6 +130,27 @@ _SERVICE: Final = (
         '_log.debug("%s ended: %s"',
     ),
     Mutant(
+        "mix",
+        "a request that an instance failed is asked of no other",
+        "actors/engines/pool/exchange.py",
+        "        if alone and not self.pool.retry(self, attempt.member, treatment):",
+        "        if alone:",
+    ),
+    Mutant(
+        "loop-thread",
+        "nobody is told that the loop's thread died",
+        "actors/eventloop/loop.py",
+        "                _guarded(partial(listener, error))",
+        "                pass",
+    ),
+    Mutant(
+        "eventloop",
+        "the server does not outlive the keeper of its loop",
+        "http/http_service/server/http_server.py",
+        "            self._serving.pause()\n            return",
+        "            self._serving.close()\n            return",
+    ),
+    Mutant(
         "sigterm",
         "SIGTERM is a failure",
         "actors/service.py",
@@ -310,6 +160,36 @@ _SERVICE: Final = (
 )
 
 _LIMITS: Final = (
+    Mutant(
+        "engine-garbage",
+        "half an event is passed on",
+        "http/http_service/server/stream.py",
+        "        if isinstance(chunk, bytes) and not chunk.endswith(_BLANK_LINES):",
+        "        if isinstance(chunk, bytes) and not chunk:",
+    ),
+    Mutant(
+        "slow-readers",
+        "the loop waits for a client that does not read",
+        "http/http_service/server/channel.py",
+        "                    sent = self.socket.send(data)",
+        "                    self.socket.settimeout(10.0)\n"
+        "                    self.socket.sendall(data)\n"
+        "                    sent = len(data)",
+    ),
+    Mutant(
+        "files",
+        "accepting is tried again at once when no descriptor is left",
+        "http/http_service/server/waitress_server.py",
+        "                self._rest(error)",
+        "                pass",
+    ),
+    Mutant(
+        "log-stalled",
+        "whoever logs waits for whoever reads",
+        "actors/logs.py",
+        "[BackgroundHandler(handler) if stream is None else handler]",
+        "[handler]",
+    ),
     Mutant(
         "etcd-freeze",
         "a connection is given up only after hours of silence",
@@ -321,15 +201,15 @@ _LIMITS: Final = (
         "silent-before",
         "an engine may be silent for ever before its first token",
         "http/http_service/resources/generate.py",
-        "answer.wait(self._services.config.engine_timeout)",
-        "answer.wait(600.0)",
+        "hand_over(answer, self._services.config.engine_timeout)",
+        "hand_over(answer, 600.0)",
     ),
     Mutant(
         "silent-after",
         "an engine may be silent for ever between two tokens",
         "http/http_service/resources/generate.py",
-        "silence = self._services.config.engine_timeout",
-        "silence = 600.0",
+        "hand_over(stream, self._services.config.engine_timeout)",
+        "hand_over(stream, 600.0)",
     ),
     Mutant(
         "leave-mid-answer-rst",
@@ -342,7 +222,7 @@ _LIMITS: Final = (
         "idle",
         "fifty connections are all there are",
         "http/http_service/server/limits.py",
-        "min(config.connection_limit, _file_limit() - RESERVED_FILES)",
+        "min(config.connection_limit, _file_limit() - RESERVED_FILES - SPARE)",
         "50",
     ),
     Mutant(
@@ -361,4 +241,4 @@ _LIMITS: Final = (
     ),
 )
 
-MUTANTS: Final = (*_ACTORS, *_DISCOVERY, *_SERVICE, *_LIMITS)
+MUTANTS: Final = (*ACTORS, *_DISCOVERY, *_SERVICE, *_LIMITS)

@@ -20,6 +20,7 @@ from tests.faults.invariants import (
     no_failures,
 )
 from tests.faults.judge import judge, skipped
+from tests.faults.mix import mixed, told, unavailability
 from tests.faults.scenario import Figure
 
 GOOD = Evidence(
@@ -40,11 +41,17 @@ def facts(**more: Any) -> Evidence:
     return replace(GOOD, facts={**GOOD.facts, **more})
 
 
+def shown(*models: str) -> Evidence:
+    return replace(
+        GOOD, samples=tuple(Sample(n, {"models": [*each]}) for n, each in enumerate(models))
+    )
+
+
 BAD = {
     "C1": failing("late"),
     "C2": failing("status 500"),
     "C3": replace(GOOD, samples=(Sample(0.5, {"models": ["a", "b"]}),)),
-    "C4": replace(GOOD, samples=tuple(Sample(n, {"models": [m]}) for n, m in enumerate("ab"))),
+    "C4": shown("ab", "ba"),
     "C5": replace(GOOD, after=Vitals(inflight=1)),
     "C6": replace(GOOD, after=Vitals(files=100)),
     "C7": facts(faults_injected=2, lines_logged=1),
@@ -58,6 +65,11 @@ def test_each_common_invariant_holds_of_good_evidence_and_breaks_of_bad(letter: 
     (invariant,) = common(letter)
     assert invariant.check(GOOD) is None
     assert invariant.check(BAD[letter])
+
+
+def test_the_first_model_may_change_once_it_is_removed_and_comes_back_behind() -> None:
+    assert COMMON["C4"].check(shown("abc", "bc", "bca")) is None
+    assert COMMON["C4"].check(shown("abc", "bc", "abc"))
 
 
 @pytest.mark.parametrize(
@@ -128,6 +140,23 @@ def test_outages_and_availability_are_measured_over_the_requests() -> None:
     assert replace(GOOD, requests=()).availability() == 100.0
     assert GOOD.percentile(99) == pytest.approx(10.0)
     assert replace(GOOD, requests=()).percentile(99) == 0.0
+
+
+def test_a_stream_that_says_its_worker_left_is_told_apart_from_one_that_just_failed() -> None:
+    during = Request(1.1, 0.2, "m stream", "error event None")
+    other = Request(5.0, 0.2, "m stream", "error event None")
+    unary = Request(1.1, 0.2, "m", "status 502")
+    marks = (Mark(1.0, "inject worker-down"), Mark(1.5, "heal worker-down"))
+    seen = replace(GOOD, requests=(*GOOD.requests, during), marks=marks)
+    assert told(seen) == [during]
+    assert unavailability(seen) == 0.0
+    assert told(replace(seen, marks=())) == []
+    assert unavailability(replace(seen, marks=())) == pytest.approx(100 / 31)
+    for bad in (other, unary):
+        lost = replace(seen, requests=(*GOOD.requests, bad))
+        assert not told(lost)
+        assert unavailability(lost) == pytest.approx(100 / 31)
+        assert judge(mixed("mix", None, 60.0), lost).outcome == "broke"
 
 
 def test_marks_are_counted_and_timed_from_the_injection() -> None:

@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 
 from tests.faults.catalogue import SCENARIOS
-from tests.faults.mutants import ROOT, applied, fate_of
-from tests.faults.seeds import MUTANTS, Mutant
+from tests.faults.engine import FAILED_RUN
+from tests.faults.mutant import Mutant
+from tests.faults.mutants import ROOT, applied, fate_of, fate_told_by
+from tests.faults.seeds import MUTANTS
 
 LEAST = 25
 HARMFUL = next(each for each in MUTANTS if each.scenario == "cycle")
@@ -34,6 +36,20 @@ def test_a_mutant_that_breaks_something_is_caught_and_a_harmless_one_survives() 
     assert "victim" in how
     harmless = replace(HARMFUL, new=f"{HARMFUL.old}  # mutant")
     assert fate_of(harmless) == ("SURVIVED", "")
+
+
+@pytest.mark.parametrize(
+    ("code", "printed", "fate"),
+    [
+        (0, "held      1 x   y 1 ms\n", "SURVIVED"),
+        (1, "broke     1 x   y 1 ms\n           no requests fail: 1 x\n", "caught"),
+        (1, f"broke     1 x   y 1 ms\n           {FAILED_RUN}: OSError()\n", "NO VERDICT"),
+        (1, "Traceback (most recent call last):\n", "NO VERDICT"),
+        (2, "broke     1 x   y 1 ms\n           no requests fail: 1 x\n", "NO VERDICT"),
+    ],
+)
+def test_only_a_broken_invariant_catches_a_mutant(code: int, printed: str, fate: str) -> None:
+    assert fate_told_by(code, printed)[0] == fate
 
 
 def test_a_mutant_that_no_longer_fits_is_told_as_such() -> None:

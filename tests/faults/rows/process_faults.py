@@ -31,6 +31,7 @@ __all__ = [
     "freeze_and_change",
     "full_disk",
     "idle_files",
+    "kill_loop",
     "log_gone",
     "log_stalls",
     "long_stream",
@@ -150,6 +151,18 @@ def with_log_pipe(base: float) -> Generator[ServedWorld]:
             os.close(reading)
 
 
+def kill_loop(world: ServedWorld, _rng: Any) -> Fault:
+    """The event loop's thread ends, three times: with it, whoever has every connection."""
+
+    def begin(facts: dict[str, Any]) -> None:
+        for _ in range(3):
+            world.host.order("kill_loop")
+            threading.Event().wait(0.1)
+        facts["faults_injected"] = 3
+
+    return Doing("the loop's thread ends", begin, times=3)
+
+
 def log_gone(world: ServedWorld, _rng: Any) -> Fault:
     reading = world.extra.pop("log_reading")
     world.extra.pop("log_stalled")
@@ -250,7 +263,7 @@ def freeze_and_change(world: ServedWorld, _rng: Any) -> Fault:
         world.announce("gamma", "w0", world.worker_proxies[0].address)
         freeze.heal()
         begun = time.monotonic()
-        world.wait_models({*before, "gamma"}, 30.0)
+        doing.facts["caught_up"] = world.models_become({*before, "gamma"}, 30.0)
         doing.facts["reconverge_ms"] = (time.monotonic() - begun) * 1000.0
 
     doing = Doing("freeze ourselves", lambda _facts: freeze.inject(), end)
@@ -262,9 +275,14 @@ def ready_again(world: ServedWorld, _rng: Any) -> Fault:
     everything: frozenset[str] = next(iter(world.extra["allowed_models"]))
 
     def restart() -> None:
-        host.restart()
+        doing.facts["came_back"] = False
+        try:
+            host.restart()
+        except RuntimeError as error:  # the evidence, not the end of the run
+            doing.facts["start_error"] = str(error)
+            return
         begun = time.monotonic()
-        world.wait_models(set(everything), 30.0)
+        doing.facts["came_back"] = world.models_become(set(everything), 30.0)
         doing.facts["ready_ms"] = (time.monotonic() - begun) * 1000.0
 
     kill = Kill(host.pid, restart)

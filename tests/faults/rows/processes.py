@@ -25,6 +25,7 @@ from tests.faults.rows.process_faults import (
     freeze_and_change,
     full_disk,
     idle_files,
+    kill_loop,
     log_gone,
     log_stalls,
     memory,
@@ -79,22 +80,35 @@ def _ends(key: str, title: str, fault: Any, *more: Invariant, **settings: Any) -
     )
 
 
-ROWS: Final = (
-    _row(
+def _killed(key: str, what: str, fault: Any, child: str, *more: Invariant) -> Scenario:
+    """Row 3: a part of the server dies; connections and streams belong to none of them."""
+    path = f"restart serving/{child}"
+    return _row(
         3,
-        "listener",
-        "the HTTP server's actor is killed",
-        partial(crash_actor, "http", 1),
-        all_failures_are("cut"),
-        at_most(lambda e: len(e.failed()), 3, "what is in flight is cut once, nothing else fails"),
-        at_least(lambda e: e.count("restart serving/http"), 1, "it is restarted"),
-        fact_is("crash_lines", 1, "C7 one log line", always=False),
-        figures=(
-            Figure("down", "ms", lambda e: e.since_injection("restart serving/http")),
-            FAILED,
-        ),
-        quick=True,
+        key,
+        f"{what} is killed three times",
+        fault,
+        no_failures(),
+        at_least(lambda e: e.count(path), 3, "each crash is one restart"),
+        at_most(lambda e: e.count(path), 3, "and no more than one"),
+        fact_is("crash_lines", 3, "C7 one log line for each crash", always=False),
+        *more,
+        figures=(Figure("down", "ms", lambda e: e.since_injection(path)), FAILED),
+        quick=key != "eventloop",
+    )
+
+
+ROWS: Final = (
+    _killed("listener", "the HTTP server's actor", partial(crash_actor, "http", 3), "http"),
+    _killed(
+        "eventloop",
+        "the keeper of the event loop",
+        partial(crash_actor, "eventloop", 3),
+        "eventloop",
+        # What comes after it in its supervisor restarts with it.
+        at_least(lambda e: e.count("restart serving/http"), 3, "the server restarts with it"),
     ),
+    _killed("loop-thread", "the thread of the event loop", kill_loop, "eventloop"),
     _row(
         30,
         "files",
@@ -163,6 +177,7 @@ ROWS: Final = (
         "SIGKILL, and a start one second later",
         ready_again,
         all_failures_are("refused|cut|status 404|status 503"),
+        fact_is("came_back", True, "it comes back at the same port", always=False),
         clean=common("C1", "C3", "C5", "C8", "C9"),
         stage=discovered,
         figures=(OUTAGE, Figure("ready after start", "ms", lambda e: e.fact("ready_ms"))),
@@ -174,7 +189,7 @@ ROWS: Final = (
         "the process itself is frozen for 3 s, a model comes meanwhile",
         freeze_and_change,
         no_failures(),
-        at_least(lambda e: e.fact("reconverge_ms"), 0.001, "it catches up with etcd"),
+        fact_is("caught_up", True, "it catches up with etcd", always=False),
         stage=discovered,
         figures=(Figure("reconverged", "ms", lambda e: e.fact("reconverge_ms")), OUTAGE),
         seconds=3.0,

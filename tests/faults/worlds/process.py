@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -52,6 +53,7 @@ class HostProcess:
         self._close_pipes()
         self._answers = queue.SimpleQueue()
         self._options = {**self._options, "port": self.address[1]}
+        self.url = ""
         self.process = self._start()
 
     def order(self, do: str, **arguments: Any) -> Any:
@@ -121,12 +123,14 @@ class HostProcess:
             self._follow(process.stderr, self._keep)
         ready: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._follow(process.stdout, self._sorted(ready))
-        try:
-            self.url = ready.get(timeout=START)
-        except queue.Empty:
-            process.kill()
-            process.wait(STOP)
-            raise RuntimeError("the host did not start:\n" + "\n".join(self.log[-20:])) from None
+        deadline = time.monotonic() + START
+        while not self.url:
+            with suppress(queue.Empty):
+                self.url = ready.get(timeout=0.1)
+            if not self.url and (process.poll() is not None or time.monotonic() > deadline):
+                process.kill()
+                process.wait(STOP)
+                raise RuntimeError("the host did not start:\n" + "\n".join(self.log[-20:]))
         return process
 
     def _sorted(self, ready: queue.SimpleQueue[str]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -134,24 +135,27 @@ class ServedWorld:
 
     def announce(self, model: str, instance: str, address: tuple[str, int]) -> None:
         """Put one instance of a model into etcd, as a worker does."""
-        url = f"http://{address[0]}:{address[1]}/v1"
-        value = {"name": model, "model_type": "chat", "endpoint": {"url": url}}
-        self.the_etcd.put(
-            f"/models/chat/{model}#{instance}", json.dumps({**value, "instance": instance})
-        )
+        self.the_etcd.put(*_entry(model, instance, address))
 
     def announce_all(self) -> None:
         """Both models with all their instances."""
-        for number, proxy in enumerate(self.worker_proxies):
-            self.announce(ALPHA, f"w{number}", proxy.address)
-        self.announce(BETA, "w1", self.worker_proxies[-1].address)
+        for key, value in _announced(self.worker_proxies):
+            self.the_etcd.put(key, value)
 
     def wait_models(self, wanted: set[str], timeout: float = READY) -> None:
         """Wait until exactly these models are listed."""
+        if not self.models_become(wanted, timeout):
+            raise RuntimeError(f"{sorted(wanted)} never came: {self.host.log[-5:]}")
+
+    def models_become(self, wanted: set[str], timeout: float) -> bool:
+        """Whether exactly these models are listed within ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
+        pause = threading.Event()
         while set(self.models() or ()) != wanted:
             if time.monotonic() > deadline:
-                raise RuntimeError(f"{sorted(wanted)} never came: {self.host.log[-5:]}")
+                return False
+            pause.wait(0.002)
+        return True
 
     def _inflight(self) -> int:
         status, body = self.get("/health")
@@ -191,16 +195,31 @@ def discovered(base: float, *, workers: int = 2, **options: Any) -> Generator[Se
         proxy = stack.enter_context(TcpProxy(("127.0.0.1", etcd.port)))
         crowd = [stack.enter_context(Worker()) for _ in range(workers)]
         doors = [stack.enter_context(TcpProxy(worker.address)) for worker in crowd]
+        # First, so that a host that can't follow changes starts all the same, and is found out.
+        for key, value in _announced(doors):
+            etcd.put(key, value)
         host = HostProcess({"etcd": [proxy.url], "engine": [], **options})
         stack.callback(host.close)
         world = ServedWorld(host, base, RELAYED)
         world.etcd, world.proxy, world.workers, world.worker_proxies = etcd, proxy, crowd, doors
-        world.announce_all()
         everything = {"steady", "victim", ALPHA, BETA}
         world.wait_models(everything)
         world.extra["allowed_models"] = {frozenset(everything)}
         _warm(world, RELAYED)
         yield world
+
+
+def _entry(model: str, instance: str, address: tuple[str, int]) -> tuple[str, str]:
+    """Key and value of one instance, as a worker writes them."""
+    url = f"http://{address[0]}:{address[1]}/v1"
+    value = {"name": model, "model_type": "chat", "endpoint": {"url": url}, "instance": instance}
+    return f"/models/chat/{model}#{instance}", json.dumps(value)
+
+
+def _announced(doors: Sequence[TcpProxy]) -> list[tuple[str, str]]:
+    """Every worker serves one model, the last one another, too."""
+    entries = [_entry(ALPHA, f"w{number}", door.address) for number, door in enumerate(doors)]
+    return [*entries, _entry(BETA, "w1", doors[-1].address)]
 
 
 def _holding(body: Any, key: str) -> dict[str, Any] | None:
