@@ -20,19 +20,20 @@ WARM = 10.5
 """Seconds of the slow start, in which weights are not yet what they will be."""
 MOST = 0.10
 """How far an instance may be from its share."""
-FAST, SLOW = 0.005, 0.1
+FAST, SLOW = 0.005, 0.5
+"""Seconds; as an engine that swaps, or waits for its GPU, beside well ones."""
 CLIENTS = 16
 
 
-def run(report: Report, settings: Settings) -> None:
+def run(report: Report, settings: Settings, warm: float = WARM) -> None:
     """``settings.seconds`` sets the requests: 200 a second of it for each policy."""
     count = max(400, int(settings.seconds * 200))
     with Upstreams(COUNT, FAST) as upstreams, Stage() as stage:
         stage.announce(upstreams.urls, "turns", policy="round_robin")
         stage.announce(upstreams.urls, "weights", policy="round_robin", weights=WEIGHTS)
         stage.announce(upstreams.urls, "least", policy="least_loaded")
-        report.say(f"wait for {WARM:g} s: a slow start is no balance")
-        pause(WARM)
+        report.say(f"wait for {warm:g} s: a slow start is no balance")
+        pause(warm)
         for model, weights in (("turns", [1.0] * COUNT), ("weights", WEIGHTS)):
             before = upstreams.seen()
             _drive(report, stage, model, count)
@@ -41,13 +42,14 @@ def run(report: Report, settings: Settings) -> None:
             off = report.figure(f"{model}: farthest from its share", worst_share(seen, weights))
             report.promise(f"{model}: each instance within 10 % of its share", off <= MOST)
         upstreams.be(0, "well", SLOW)
-        turns = Quantiles.of(_drive(report, stage, "turns", count).whole)
-        least = Quantiles.of(_drive(report, stage, "least", count).whole)
+        few = count // 3  # by turns the slow one is what all clients wait for
+        turns = Quantiles.of(_drive(report, stage, "turns", few).whole)
+        least = Quantiles.of(_drive(report, stage, "least", few).whole)
     report.figure("one slow, round_robin: p99", turns.p99, "ms")
     report.figure("one slow, least_loaded: p99", least.p99, "ms")
     report.figure("one slow, round_robin: p50", turns.p50, "ms")
     report.figure("one slow, least_loaded: p50", least.p50, "ms")
-    report.promise("least_loaded's p99 is below round_robin's", least.p99 < turns.p99)
+    report.promise("least_loaded's p99 is below half of round_robin's", least.p99 < turns.p99 / 2)
 
 
 def worst_share(seen: Sequence[int], weights: Sequence[float]) -> float:

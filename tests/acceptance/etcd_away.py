@@ -65,6 +65,5 @@ def _bring_back(stage: Stage, way: str) -> None:
 
 
 def _is_stale(stage: Stage) -> bool:
-    return "stale" in json.dumps(get_json(f"{stage.url}/health")[1]).lower().replace(
-        '"stale_since": null', ""
-    )
+    _, health = get_json(f"{stage.url}/health")
+    return any(each.get("stale_since") is not None for each in health["components"].values())

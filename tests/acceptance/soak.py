@@ -28,8 +28,8 @@ EVERY: Final = 1.0
 """Seconds between two samples."""
 PER: Final = 100_000
 """The requests that a slope is stated for."""
-GROWTH: Final = 2048.0
-"""KiB of resident memory for each :data:`PER` requests that are noise: 21 bytes a request."""
+GROWTH: Final = 512.0
+"""KiB of resident memory for each :data:`PER` requests that are noise: 5 bytes a request."""
 SPARE: Final = 8
 """Threads, or descriptors, that may come and go: connections that idle, workers that rest."""
 TIMEOUT: Final = 4 * 3600.0
