@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import IO, Self
 
 __all__ = ["START_DEADLINE", "Callboard", "run_to_end"]
@@ -17,9 +17,18 @@ START_DEADLINE = 60.0
 
 
 class Callboard:
-    """``python -m actors.main …`` as a child; ends with the ``with`` block, whatever happened."""
+    """``python -m actors.main …`` as a child; ends with the ``with`` block, whatever happened.
 
-    def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    ``keep`` sees each line, on a reader's thread, and says whether it is kept: long runs log much.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        keep: Callable[[str], bool] = lambda _line: True,
+    ) -> None:
+        self._keep = keep
         self.process = subprocess.Popen(
             [sys.executable, "-m", "actors.main", *arguments],
             stdin=subprocess.DEVNULL,
@@ -85,6 +94,8 @@ class Callboard:
     def _read(self, stream: IO[str], label: str) -> threading.Thread:
         def loop() -> None:
             for line in stream:
+                if not self._keep(line):
+                    continue
                 with self._changed:
                     self._lines.append(f"{label} {line.rstrip()}")
                     self._changed.notify_all()

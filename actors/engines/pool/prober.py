@@ -44,24 +44,24 @@ class Prober:
         """Probe ``member`` from now on until it is gone; nothing if it can't be, or is already."""
         if member.probed and not member.probing:
             member.probing = True
-            self._again(member, member.selections)
+            self._again(member, _ended(member))
 
-    def _again(self, member: Member, selections: int) -> None:
+    def _again(self, member: Member, ended: int) -> None:
         pool = self._pool
         delay = INTERVAL * (1 - JITTER * pool.chance())
         if member.breaker.state is not BreakerState.CLOSED:
             delay = max(member.breaker.until - pool.clock.monotonic(), 0.0)
-        pool.clock.call_later(delay, partial(self._look, member, selections))
+        pool.clock.call_later(delay, partial(self._look, member, ended))
 
-    def _look(self, member: Member, selections: int) -> None:
+    def _look(self, member: Member, ended: int) -> None:
         engine = member.engine
         if member.gone or not is_probed(engine):
             member.probing = False
             return
         state = self._pool.begin_probe(member)
-        busy = member.selections != selections and not member.breaker.harm
+        busy = _ended(member) != ended and not member.breaker.harm
         if state is BreakerState.CLOSED and busy:
-            self._again(member, member.selections)
+            self._again(member, _ended(member))
             return
         probe = _Probe(partial(self._done, member))
         late = EngineTimeout("the probe was not answered")
@@ -75,7 +75,7 @@ class Prober:
 
     def _done(self, member: Member, error: BaseException | None) -> None:
         self._pool.learn_probe(member, SUCCESS if error is None else seriously(treatment_of(error)))
-        self._again(member, member.selections)
+        self._again(member, _ended(member))
 
 
 class _Probe:
@@ -92,6 +92,11 @@ class _Probe:
         if not self.is_done:
             self.is_done = True
             self._tell(error)
+
+
+def _ended(member: Member) -> int:
+    """How many requests ended at ``member``: one that hangs is given requests, and ends none."""
+    return member.selections - member.inflight
 
 
 def seriously(treatment: Treatment) -> Treatment:

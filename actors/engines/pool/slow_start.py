@@ -17,5 +17,9 @@ STEP: Final = 0.5
 
 
 def share(age: float) -> float:
-    """The part of its weight that an instance ``age`` seconds old gets: linear from ``LEAST``."""
-    return min(max(age / WINDOW, LEAST), 1.0)
+    """The part of its weight that an instance ``age`` seconds old gets: in steps from ``LEAST``.
+
+    Steps, so that instances that came together have the same: a least loaded policy would give
+    nearly everything to the one that is a millisecond older.
+    """
+    return min(max(age // STEP * STEP / WINDOW, LEAST), 1.0)

@@ -249,6 +249,20 @@ def test_who_waits_is_the_trial_when_an_ejected_instances_time_is_over(
     assert waiting.ends == ["finish"]
 
 
+def test_two_that_came_together_share_evenly_though_one_is_milliseconds_older(
+    clock: FakeClock,
+) -> None:
+    pool = pool_on(clock)
+    first, second = Scripted(well), Scripted(well)
+    pool.put("first", first)
+    clock.advance(0.003)
+    pool.put("second", second)
+    for _ in range(400):
+        clock.advance(WINDOW / 500)
+        start(pool)
+    assert 120 < first.asked < 280
+
+
 # Probes.
 
 
@@ -346,6 +360,19 @@ def test_a_busy_instance_is_not_probed(pool: Pool, clock: FakeClock) -> None:
         start(pool)
         clock.advance(1.0)
     assert engine.probes == []
+
+
+def test_one_that_is_given_requests_but_ends_none_is_probed_and_ejected(
+    pool: Pool, clock: FakeClock, heard: Heard
+) -> None:
+    frozen = Probeable(lambda _sink: None)
+    frozen.verdict = "silence"
+    pool.put("frozen", frozen)
+    pool.put("good", Scripted(well))
+    for _ in range(30):
+        ask(pool, 2)
+        clock.advance(1.0)
+    assert {each.instance for each in heard.of("ejected")} == {"frozen"}
 
 
 def test_an_instance_that_is_gone_is_not_probed(pool: Pool, clock: FakeClock) -> None:

@@ -1,0 +1,67 @@
+"""``python -m tests.acceptance NAME``: one show, or ``all`` of them; 1 if a promise broke."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from tests.acceptance import (
+    balance,
+    etcd_away,
+    failing,
+    frozen,
+    hedging,
+    killed_workers,
+    soak,
+)
+from tests.acceptance.report import Report, Settings
+
+__all__ = ["SHOWS", "main"]
+
+SHOWS: Final[dict[str, tuple[Callable[[Report, Settings], None], float, str]]] = {
+    "killed_workers": (killed_workers.run, 60.0, "real workers are killed under streams"),
+    "failing": (failing.run, 64.0, "upstreams fail in six ways; then all of them"),
+    "frozen": (frozen.run, 30.0, "one worker is stopped under load"),
+    "etcd_away": (etcd_away.run, 60.0, "etcd is frozen, then killed, under load"),
+    "balance": (balance.run, 30.0, "eight instances, by turns, weight and load"),
+    "soak": (soak.run, 0.0, "a million requests: memory, threads and descriptors stay flat"),
+    "hedging": (hedging.run, 20.0, "a second instance is asked beside a slow one"),
+}
+"""Name: what runs it, its seconds by default, what it shows."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the arguments name; answer the exit code."""
+    shows = "\n".join(f"  {name:<16} {text}" for name, (_, _, text) in SHOWS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.acceptance",
+        description=f"{__doc__}\n\nshows:\n{shows}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=[*SHOWS, "all"], help="the show", metavar="NAME")
+    parser.add_argument("--seconds", type=float, help="how long the load, or the fault, lasts")
+    parser.add_argument("--seed", type=int, default=1, help="for what is left to chance")
+    parser.add_argument("--requests", type=int, default=1_000_000, help="of the soak")
+    options = parser.parse_args(arguments)
+    names = [*SHOWS] if options.name == "all" else [options.name]
+    codes = [_run(name, options) for name in names]
+    return max(codes)
+
+
+def _run(name: str, options: argparse.Namespace) -> int:
+    show, default, text = SHOWS[name]
+    seconds = default if options.seconds is None else options.seconds
+    report = Report()
+    report.say(f"{name}: {text}; {seconds:g} s, seed {options.seed}")
+    try:
+        show(report, Settings(seconds, options.seed, options.requests))
+    except AssertionError as error:  # a wait that was too long is a promise that broke
+        report.promise(f"the show ends: {error}", held=False)
+    report.say(f"{name}: {report.kept} promises kept, {len(report.broken)} broken")
+    return report.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""What a show says: figures as they come, promises with their verdict, an exit code."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+__all__ = ["Report", "Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line says: ``seconds`` is how long the fault, or the load, lasts."""
+
+    seconds: float
+    seed: int = 1
+    requests: int = 100_000
+
+
+_print: Final = partial(print, flush=True)
+
+
+class Report:
+    """Lines on standard output (or ``write``), each with the seconds since the show began."""
+
+    def __init__(self, write: Callable[[str], object] = _print) -> None:
+        self._write: Final = write
+        self._begun: Final = time.monotonic()
+        self.figures: dict[str, float] = {}
+        """Every number that was said, by its name."""
+        self.broken: list[str] = []
+        """The promises that did not hold."""
+        self.kept = 0
+
+    def say(self, text: str) -> None:
+        """Tell how far it is."""
+        self._write(f"[{time.monotonic() - self._begun:6.1f}] {text}")
+
+    def figure(self, name: str, value: float, unit: str = "") -> float:
+        """State a number; answers it."""
+        self.figures[name] = value
+        self.say(f"{name} = {value:,.4g}{' ' if unit else ''}{unit}")
+        return value
+
+    def promise(self, text: str, held: bool) -> None:
+        """State whether a promise held."""
+        if held:
+            self.kept += 1
+        else:
+            self.broken.append(text)
+        self.say(f"{'kept  ' if held else 'BROKEN'} {text}")
+
+    @property
+    def exit_code(self) -> int:
+        """0 if there were promises and all of them held."""
+        return 0 if self.kept and not self.broken else 1
