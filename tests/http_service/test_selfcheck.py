@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-import threading
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +11,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import WSGITask
 
 from http_service.server.selfcheck import TABLE, Part, mismatches
+from tests.http_service.leaks import leaks
 
 
 def test_the_pinned_waitress_is_the_one_that_we_know() -> None:
@@ -70,10 +68,6 @@ def test_a_waitress_that_cannot_even_be_built_is_told(monkeypatch: pytest.Monkey
 
 def test_the_check_leaves_nothing_behind() -> None:
     mismatches()
-    gc.collect()
-    before = (len([*Path("/proc/self/fd").iterdir()]), threading.active_count())
-    for _ in range(5):
-        mismatches()
-
-    gc.collect()
-    assert (len([*Path("/proc/self/fd").iterdir()]), threading.active_count()) == before
+    with leaks(deadline=0.5):
+        for _ in range(5):
+            mismatches()
