@@ -44,6 +44,7 @@ class Member:
         "keeps_time",
         "last_error",
         "limit",
+        "looks",
         "open",
         "paused_until",
         "place",
@@ -87,6 +88,8 @@ class Member:
         """Its engine can be asked how it is: no request has to find out."""
         self.probing = False
         """A prober looks after it."""
+        self.looks = 0
+        """The looks that the prober planned: the last one counts."""
         self.keeps_time = _keeps_time(engine)
         """Its engine bounds its own connect, first byte and silences."""
         self.gone = False

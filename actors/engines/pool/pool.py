@@ -323,6 +323,7 @@ class Pool:
             self._listener.ejected(Ejected(self.model, member.id, treatment.kind, turn.seconds))
             facts |= {"kind": treatment.kind, "seconds": f"{turn.seconds:.1f}"}
             _log.warning("instance ejected", extra=facts)
+            Prober(self).hasten(member)
         else:
             self._listener.readmitted(Readmitted(self.model, member.id))
             _log.info("instance readmitted", extra=facts)

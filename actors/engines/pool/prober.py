@@ -46,14 +46,23 @@ class Prober:
             member.probing = True
             self._again(member, _ended(member))
 
+    def hasten(self, member: Member) -> None:
+        """``member`` was ejected: ask it when its time out is over, not when it was planned."""
+        if member.probing:
+            self._again(member, _ended(member))
+
     def _again(self, member: Member, ended: int) -> None:
+        """Plan the next look; one that was planned before counts no more."""
         pool = self._pool
+        member.looks += 1
         delay = INTERVAL * (1 - JITTER * pool.chance())
         if member.breaker.state is not BreakerState.CLOSED:
             delay = max(member.breaker.until - pool.clock.monotonic(), 0.0)
-        pool.clock.call_later(delay, partial(self._look, member, ended))
+        pool.clock.call_later(delay, partial(self._look, member, ended, member.looks))
 
-    def _look(self, member: Member, ended: int) -> None:
+    def _look(self, member: Member, ended: int, look: int) -> None:
+        if look != member.looks:
+            return
         engine = member.engine
         if member.gone or not is_probed(engine):
             member.probing = False

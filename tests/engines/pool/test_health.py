@@ -362,6 +362,21 @@ def test_a_busy_instance_is_not_probed(pool: Pool, clock: FakeClock) -> None:
     assert engine.probes == []
 
 
+def test_an_ejected_one_is_probed_as_soon_as_its_time_out_is_over(
+    pool: Pool, clock: FakeClock, heard: Heard
+) -> None:
+    engine = Probeable(failing(refused))
+    pool.put("bad", engine)
+    pool.put("good", Scripted(well))
+    ask(pool, 2)
+    assert heard.of("ejected")
+    clock.advance(FIRST_WHILE)
+    assert len(engine.probes) == 1
+    assert [each.instance for each in heard.of("readmitted")] == ["bad"]
+    clock.advance(INTERVAL)
+    assert len(engine.probes) == 2
+
+
 def test_one_that_is_given_requests_but_ends_none_is_probed_and_ejected(
     pool: Pool, clock: FakeClock, heard: Heard
 ) -> None:

@@ -87,6 +87,7 @@ def test_every_request_succeeds_while_one_upstream_answers(failure: str, *, stre
             engine = UpstreamEngine(url, first_byte_timeout=0.3)
             stack.callback(engine.close)
             pool.put(str(number), engine, InstanceSpec())
+            stack.callback(pool.drop, str(number))  # its probes would go on for ever
         sinks = answered(pool, stream=stream)
         assert [sink.ends for sink in sinks] == [["finish" if stream else "answer"]] * REQUESTS
         assert len(good.received) == REQUESTS
@@ -101,6 +102,7 @@ def test_a_port_on_which_nobody_listens_is_found_out_by_one_request() -> None:
             engine = UpstreamEngine(url)
             stack.callback(engine.close)
             pool.put(str(number), engine)
+            stack.callback(pool.drop, str(number))  # its probes would go on for ever
         answered(pool, stream=False)
         dead = pool.view().instances[0]
         assert (dead.state, dead.last_error) == ("ejected", "connect")
