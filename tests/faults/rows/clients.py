@@ -18,6 +18,7 @@ from actors.testing.faults import (
 )
 from actors.testing.faults.client import Phase
 from tests.faults.answers import Broken, Question, judged, read_answer
+from tests.faults.asking import ask_many
 from tests.faults.evidence import Evidence
 from tests.faults.invariants import Invariant, at_most, common, fact_is, no_failures
 from tests.faults.load import Target, request_bytes
@@ -97,6 +98,7 @@ def _idle(count: int, world: Any, _rng: Any) -> Fault:
         except OSError as error:
             raise FaultUnavailable(f"can't hold {count} connections: {error}") from None
         facts["idle"] = idle.open
+        facts["newcomer"] = ask_many(world.address, [Target(world.model, any_text=True)], "a", 10.0)
 
     return Doing(idle.name, begin, idle.heal, count=count)
 
@@ -214,6 +216,7 @@ ROWS: Final = (
         "a thousand clients connect and say nothing",
         partial(_idle, 1000),
         at_most(lambda e: e.percentile(99), 2000.0, "others are answered within 2 s"),
+        fact_is("newcomer", ["ok"], "there is room for one more", always=False),
         figures=(Figure("idle connections", "", lambda e: e.fact("idle")), P99),
         seconds=3.0,
     ),

@@ -191,7 +191,7 @@ def hosted(
 def discovered(base: float, *, workers: int = 2, **options: Any) -> Generator[ServedWorld]:
     """The service, a real etcd behind a proxy, and workers behind theirs; two models."""
     with ExitStack() as stack:
-        etcd = stack.enter_context(EtcdServer())
+        etcd = _started_etcd(stack)
         proxy = stack.enter_context(TcpProxy(("127.0.0.1", etcd.port)))
         crowd = [stack.enter_context(Worker()) for _ in range(workers)]
         doors = [stack.enter_context(TcpProxy(worker.address)) for worker in crowd]
@@ -207,6 +207,16 @@ def discovered(base: float, *, workers: int = 2, **options: Any) -> Generator[Se
         world.extra["allowed_models"] = {frozenset(everything)}
         _warm(world, RELAYED)
         yield world
+
+
+def _started_etcd(stack: ExitStack, tries: int = 3) -> EtcdServer:
+    """A running etcd. Its ports were free when they were chosen; others may have been faster."""
+    try:
+        return stack.enter_context(EtcdServer())
+    except RuntimeError as error:
+        if tries <= 1 or "address already in use" not in str(error):
+            raise
+    return _started_etcd(stack, tries - 1)
 
 
 def _entry(model: str, instance: str, address: tuple[str, int]) -> tuple[str, str]:
