@@ -94,7 +94,7 @@ def _killed(key: str, what: str, fault: Any, child: str, *more: Invariant) -> Sc
         fact_is("crash_lines", 3, "C7 one log line for each crash", always=False),
         *more,
         figures=(Figure("down", "ms", lambda e: e.since_injection(path)), FAILED),
-        quick=key != "eventloop",
+        quick=key == "loop-thread",  # the others come with it
     )
 
 
