@@ -65,7 +65,7 @@ def _start_shared_loops() -> None:
     running = threading.Event()
     shared_loop().call(running.set)
     assert running.wait(DEADLINE), "the event loop does not run"
-    async_generator._LOOP.get()
+    async_generator._LOOP.get()  # pyright: ignore[reportPrivateUsage]  # to have it run
 
 
 def open_files() -> dict[str, str]:

@@ -27,6 +27,11 @@ from tests.http_service.serving import (
 PATH = "/v1/chat/completions"
 
 
+def serving_of(service: HttpService) -> object:
+    """What serves it."""
+    return service._serving  # pyright: ignore[reportPrivateUsage]  # nobody else asks
+
+
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[Running]:
     """A service on a Waitress whose inside it does not know."""
@@ -34,12 +39,12 @@ def plain(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> 
     with caplog.at_level(logging.WARNING), HttpService(LOCAL) as service:
         add_echo(service)
         with running(service) as it:
-            assert isinstance(service._serving, PlainServing)
+            assert isinstance(serving_of(service), PlainServing)
             yield it
 
 
 def test_this_waitress_is_the_one_we_know(live: Running) -> None:
-    assert isinstance(live.service._serving, Serving)
+    assert isinstance(serving_of(live.service), Serving)
 
 
 @pytest.mark.usefixtures("plain")

@@ -182,8 +182,13 @@ def own_loop() -> Iterator[EventLoop]:
     loop = EventLoop()
     yield loop
     loop.stop()
-    eventually(lambda: loop._thread is None, "the loop's thread has ended")
+    eventually(lambda: ended(loop), "the loop's thread has ended")
     loop.close()
+
+
+def ended(loop: EventLoop) -> bool:
+    """Whether no thread is inside the loop."""
+    return loop._thread is None  # pyright: ignore[reportPrivateUsage]  # stop() only asks
 
 
 def die() -> None:

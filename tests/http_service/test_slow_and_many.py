@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from http_service import HttpService
+from http_service import HttpService, HttpServiceConfig
 from http_service.server import waitress_server
 from http_service.server.deadlines import Limits
 from tests.http_service.conftest import LOCAL, add_echo
@@ -17,10 +17,15 @@ GET_LIVE = b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n"
 HASTY = Limits(head=0.2, body=0.2, body_bytes=64, reader=0.2, idle=0.4)
 
 
+def impatient(_config: HttpServiceConfig) -> Limits:
+    """The limits of a service with little patience."""
+    return HASTY
+
+
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
     """A service with little patience."""
-    monkeypatch.setattr(waitress_server, "deadlines", lambda _config: HASTY)
+    monkeypatch.setattr(waitress_server, "deadlines", impatient)
     monkeypatch.setattr(waitress_server, "LOOK", 0.02)
     with HttpService(LOCAL) as service:
         add_echo(service)

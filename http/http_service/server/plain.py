@@ -54,8 +54,11 @@ class PlainServing:
         """Serve; a server that runs already is left alone. Raises ``OSError`` without listener."""
         if self._server is not None:
             return
-        settings = waitress_settings(self.config) | {"threads": WORKERS}
-        self._server = create_server(self._app, sockets=[self.listener.share()], **settings)
+        settings: dict[str, Any] = waitress_settings(self.config) | {"threads": WORKERS}
+        make: Callable[..., Any] = (
+            create_server  # it ships no types, and its guessed ones are wrong
+        )
+        self._server = make(self._app, sockets=[self.listener.share()], **settings)
         threading.Thread(
             target=self._run, args=(self._server, on_broken), name="plain-http", daemon=True
         ).start()
