@@ -8,7 +8,7 @@ from typing import Any
 
 from actors.engines import Context, EngineBusy, EngineError, EngineUnavailable
 from actors.engines.contract import EngineRequest, Sink
-from actors.engines.pool import ModelSpec, Pool, PoolListener
+from actors.engines.pool import ModelSpec, PolicyName, Pool, PoolListener
 from actors.engines.pool.queue import Queue
 from actors.supervision.errors import Cancelled
 from actors.testing import FakeClock
@@ -155,3 +155,16 @@ def start(pool: Pool, context: Context | None = None, **fields: Any) -> Recordin
 def inflight(pool: Pool) -> dict[str, int]:
     """How many requests each instance has."""
     return {each.id: each.inflight for each in pool.view().instances}
+
+
+BY_TURNS = ModelSpec(policy=PolicyName.ROUND_ROBIN)
+"""A model whose instances take turns."""
+
+
+def states(pool: Pool) -> dict[str, str]:
+    return {each.id: each.state for each in pool.view().instances}
+
+
+def ask(pool: Pool, times: int) -> None:
+    for _ in range(times):
+        start(pool)
