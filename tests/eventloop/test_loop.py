@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 from actors.eventloop import GONE, READ, WRITE, EventLoop, Watch
-from tests.engines.recording import DEADLINE, wait_until
+from tests.engines.recording import DEADLINE
 from tests.eventloop.conftest import MakePoller, Pair
 from tests.eventloop.handlers import Recorder, fail
 
@@ -102,11 +102,11 @@ def test_rule_1_handlers_timers_and_calls_run_on_the_loops_thread(
     make_poller: MakePoller, pair: Pair
 ) -> None:
     loop = EventLoop(poller=make_poller)
-    threads: list[int] = []
+    threads: list[threading.Thread] = []
     done = threading.Event()
 
     def note() -> None:
-        threads.append(threading.get_ident())
+        threads.append(threading.current_thread())
         assert loop.on_loop
 
     def begin() -> None:
@@ -119,10 +119,11 @@ def test_rule_1_handlers_timers_and_calls_run_on_the_loops_thread(
     loop.call(begin)
     assert done.wait(DEADLINE)
     loop.stop()
-    wait_until(lambda: not loop.on_loop and not loop.running)
+    threads[0].join(DEADLINE)  # its sockets are closed next
+    assert not threads[0].is_alive()
     assert len(threads) == 3
     assert len(set(threads)) == 1
-    assert threads[0] != threading.get_ident()
+    assert threads[0] is not threading.current_thread()
 
 
 def test_rule_1_calls_run_in_their_order_and_never_inside_one_another(loop: EventLoop) -> None:
