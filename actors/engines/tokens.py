@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from actors.engines.contract import Chunk
-from actors.engines.sse_events import EventKind, read_event
-from actors.engines.sse_frames import split_events
+from actors.engines.sse.events import EventKind, read_event
+from actors.engines.sse.frames import split_events
 
 __all__ = ["OUTPUT_FIELDS", "tokens_in", "tokens_in_choices"]
 

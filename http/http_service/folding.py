@@ -14,7 +14,7 @@ import orjson
 
 from actors.engines.contract import Chunk, Kind
 from actors.engines.errors import EngineUnavailable
-from actors.engines.sse_events import EventKind, read_event
+from actors.engines.sse.events import EventKind, read_event
 
 __all__ = ["Fold"]
 

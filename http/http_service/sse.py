@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, cast
 import orjson
 
 from actors.engines.contract import Chunk
-from actors.engines.sse_events import read_event
+from actors.engines.sse.events import read_event
 from http_service.errors import ErrorReply
 
 __all__ = ["DONE", "Frame", "encode", "error_event", "usage_of_answer"]

@@ -11,20 +11,20 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from actors.engines.contract import Context, EngineRequest, Kind, Sink
-from actors.engines.dial import Place
 from actors.engines.errors import EngineBusy, EngineUnavailable
-from actors.engines.upstream_exchange import Ask, Exchange, Timeouts
-from actors.engines.upstream_links import Links
-from actors.engines.upstream_names import Names
-from actors.engines.upstream_probe import PROBE_TIMEOUTS, ProbeSink
-from actors.engines.upstream_request import (
+from actors.engines.upstream.dial import Place
+from actors.engines.upstream.exchange import Ask, Exchange, Timeouts
+from actors.engines.upstream.links import Links
+from actors.engines.upstream.names import Names
+from actors.engines.upstream.probe import PROBE_TIMEOUTS, ProbeSink
+from actors.engines.upstream.request import (
     body_of,
     parse_url,
     probe_request,
     request_head,
     whole_request,
 )
-from actors.engines.upstream_tls import Tls
+from actors.engines.upstream.tls import Tls
 from actors.eventloop import EventLoop, shared_loop
 from actors.supervision.errors import Cancelled
 

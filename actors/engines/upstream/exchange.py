@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from actors.engines.contract import Context, Sink
-from actors.engines.dial import Dial
 from actors.engines.errors import EngineError, EngineTimeout, EngineUnavailable
-from actors.engines.upstream_body import Body, Refusal, body_for
-from actors.engines.upstream_links import Link, Links
+from actors.engines.upstream.body import Body, Refusal, body_for
+from actors.engines.upstream.dial import Dial
+from actors.engines.upstream.links import Link, Links
 from actors.eventloop import Deadline, EventLoop, Timer
 from actors.supervision.cancellation import Registration
 from actors.supervision.errors import Cancelled

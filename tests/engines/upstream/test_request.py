@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.engines import EngineRequest, Kind
-from actors.engines.upstream_request import (
+from actors.engines.upstream.request import (
     body_of,
     parse_url,
     request_head,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.engines import EngineBusy, EngineError, EngineRejected, EngineUnavailable
-from actors.engines.upstream_errors import error_for, retry_after
+from actors.engines.upstream.errors import error_for, retry_after
 
 SECRET = b'{"error": {"message": "secret", "type": "t", "param": "p", "code": "c"}}'
 

@@ -7,10 +7,10 @@ from functools import partial
 from socket import socket
 from typing import Final, Protocol
 
-from actors.engines.dial import Dial, Place
-from actors.engines.upstream_answer import AnswerReader
-from actors.engines.upstream_names import Names
-from actors.engines.upstream_wire import Wire
+from actors.engines.upstream.answer import AnswerReader
+from actors.engines.upstream.dial import Dial, Place
+from actors.engines.upstream.names import Names
+from actors.engines.upstream.wire import Wire
 from actors.eventloop import EventLoop, Timer
 
 __all__ = ["Borrower", "Link", "Links"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.engines.upstream_answer import AnswerReader
+from actors.engines.upstream.answer import AnswerReader
 from tests.engines.raw_server import LAST_CHUNK, answer, capture, chunked
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"

@@ -7,7 +7,7 @@ from typing import Final
 
 from actors.engines.contract import Chunk
 from actors.engines.errors import EngineRejected
-from actors.engines.upstream_exchange import Timeouts
+from actors.engines.upstream.exchange import Timeouts
 
 __all__ = ["PROBE_TIMEOUTS", "ProbeSink"]
 

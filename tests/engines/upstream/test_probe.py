@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from actors.engines import upstream
 from actors.engines.errors import EngineTimeout, EngineUnavailable
-from actors.engines.upstream import UpstreamEngine
+from actors.engines.upstream import Timeouts, UpstreamEngine
+from actors.engines.upstream import engine as engine_module
 
 DEADLINE = 10.0
 
@@ -86,8 +86,8 @@ def test_nobody_there_is_no_health() -> None:
 
 
 def test_silence_is_no_health(monkeypatch: pytest.MonkeyPatch) -> None:
-    hasty = upstream.Timeouts(connect=1.0, first_byte=0.1, idle=0.1)
-    monkeypatch.setattr(upstream, "PROBE_TIMEOUTS", hasty)
+    hasty = Timeouts(connect=1.0, first_byte=0.1, idle=0.1)
+    monkeypatch.setattr(engine_module, "PROBE_TIMEOUTS", hasty)
     server = Server(None)
     outcome = probe(server.url)
     server.close()

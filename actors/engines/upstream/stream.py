@@ -12,9 +12,9 @@ from typing import Any, Final, cast
 
 from actors.engines.contract import Sink
 from actors.engines.errors import EngineUnavailable
-from actors.engines.sse_events import EventKind, StreamEvent, read_event
-from actors.engines.sse_frames import EventTooLong, SseFrames, event_end
-from actors.engines.sse_runs import EventShape, learn
+from actors.engines.sse.events import EventKind, StreamEvent, read_event
+from actors.engines.sse.frames import EventTooLong, SseFrames, event_end
+from actors.engines.sse.runs import EventShape, learn
 from actors.engines.tokens import tokens_in_choices
 
 __all__ = ["StreamRelay"]

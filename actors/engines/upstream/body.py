@@ -9,8 +9,8 @@ import orjson
 
 from actors.engines.contract import Sink
 from actors.engines.errors import EngineUnavailable
-from actors.engines.upstream_errors import error_for
-from actors.engines.upstream_stream import StreamRelay
+from actors.engines.upstream.errors import error_for
+from actors.engines.upstream.stream import StreamRelay
 
 __all__ = ["Body", "Refusal", "Stream", "Whole", "body_for"]
 

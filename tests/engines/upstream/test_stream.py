@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.engines import EngineUnavailable
-from actors.engines.sse_frames import MAX_EVENT_BYTES
-from actors.engines.upstream_stream import StreamRelay
+from actors.engines.sse.frames import MAX_EVENT_BYTES
+from actors.engines.upstream.stream import StreamRelay
 from tests.engines.raw_server import capture
 from tests.engines.recording import RecordingSink
 from tests.engines.subjects import FINISH, USAGE, event, token

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.engines.sse_events import EventKind, read_event
-from actors.engines.sse_frames import split_events
-from actors.engines.sse_runs import EventShape, learn
+from actors.engines.sse.events import EventKind, read_event
+from actors.engines.sse.frames import split_events
+from actors.engines.sse.runs import EventShape, learn
 from actors.engines.tokens import tokens_in
-from actors.engines.upstream_stream import StreamRelay
+from actors.engines.upstream.stream import StreamRelay
 from tests.engines.recording import RecordingSink
 from tests.engines.subjects import FINISH, USAGE, event, token
 

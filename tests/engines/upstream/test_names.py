@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from actors.engines.upstream_names import FRESH, Address, Names, literal
+from actors.engines.upstream.names import FRESH, Address, Names, literal
 from actors.testing import FakeClock
 from tests.engines.recording import DEADLINE
 

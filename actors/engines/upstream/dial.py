@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from actors.engines.upstream_names import Address, Names, literal
+from actors.engines.upstream.names import Address, Names, literal
 from actors.eventloop import READ, WRITE, Deadline, EventLoop, Watch
 
 __all__ = ["Dial", "Place"]

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from actors.engines.dial import Dial, Place
-from actors.engines.upstream_names import Address, Names
+from actors.engines.upstream.dial import Dial, Place
+from actors.engines.upstream.names import Address, Names
 from actors.eventloop import EventLoop
 from tests.engines.raw_server import closed_port
 from tests.engines.recording import DEADLINE, wait_until
