@@ -37,6 +37,8 @@ def run(report: Report, settings: Settings) -> None:
             report.figure(f"{mode} adds to p99", p99 - base, "ms")
         report.figure("ejections", stage.metric("pool_ejections"))
         report.figure("retries", stage.metric("pool_retries", 'outcome="retried"'))
+        refused = stage.metric("pool_retries", 'outcome="budget_spent"')
+        report.promise(f"{refused:g} retries are refused while one is well", refused == 0)
         _all_fail(report, stage, upstreams, part)
 
 

@@ -247,6 +247,9 @@ class Pool:
     def won(self, attempt: Attempt) -> None:
         """``attempt`` has begun to answer."""
         member, exchange = attempt.member, attempt.exchange
+        if len(exchange.tried) > 1 and not exchange.hedged:
+            with self._lock:
+                self._budget.give_back()
         # PERF: a healthy member needs no word of it before the end.
         if member.healthy and self.spec.hedge_after is None:
             return

@@ -1,7 +1,9 @@
 """The retry budget: failures may cost a bounded share of extra work, however many there are. Pure.
 
 Without it, an outage of a model with three tries a request is answered with three times the load
-(the amplification that Finagle's and gRPC's budgets were made against).
+(the amplification that Finagle's and gRPC's budgets were made against). A retry that finds an
+instance which answers amplifies nothing: it is paid back. So the budget is spent by what fails
+everywhere, and while one instance is well no request is refused its retry for the sake of it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ BURST: Final = 100.0
 class RetryBudget:
     """A bucket of retries: each request puts in ``ratio``, each second ``floor``. Not synchronised.
 
-    Invariant: in any span, retries <= ``burst + ratio * requests + floor * seconds``.
+    Invariant: in any span, retries that were not paid back
+    <= ``burst + ratio * requests + floor * seconds``.
     """
 
     __slots__ = ("_at", "_burst", "_floor", "_ratio", "saved")
@@ -51,3 +54,7 @@ class RetryBudget:
             return False
         self.saved -= 1.0
         return True
+
+    def give_back(self) -> None:
+        """A retry was answered: it was not in vain, and is free."""
+        self.saved = min(self._burst, self.saved + 1.0)

@@ -267,3 +267,21 @@ def test_when_all_fail_the_budget_bounds_the_extra_work(clock: FakeClock, heard:
     assert sum(each.allowed for each in retried) == extra
     assert any(not each.allowed for each in retried)
     assert {each.kind for each in retried} == {"failed", "unavailable"} & {retried[0].kind}
+
+
+def test_retries_that_are_answered_are_never_refused(pool: Pool, heard: Heard) -> None:
+    """Four failures of five never eject an instance; all of them would cost more than is saved."""
+    asked = 0
+
+    def mostly_failing(sink: Sink) -> None:
+        nonlocal asked
+        asked += 1
+        (failing(status(500)) if asked % 5 else well)(sink)
+
+    pool.put("bad", Scripted(mostly_failing))
+    pool.put("good", Scripted(well))
+    requests = 2000
+    assert all(start(pool).ends == ["finish"] for _ in range(requests))
+    retried = heard.of("retried")
+    assert all(each.allowed for each in retried)
+    assert len(retried) > BURST + RATIO * requests

@@ -142,6 +142,11 @@ def test_what_is_not_used_is_saved_up_to_the_burst() -> None:
     assert not budget.take(0.0)
     budget.asked()
     assert budget.take(0.0)
+    budget.give_back()
+    assert budget.take(0.0)
+    for _ in range(5):
+        budget.give_back()
+    assert budget.saved == 2.0
 
 
 # The treatment.
