@@ -95,7 +95,7 @@ class Deadline:
     ) -> None:
         self._timers = timers
         self._clock = clock
-        self._callback = expired
+        self._callback: Callable[[], object] = expired
         self.expires = clock() + seconds
         self._timer: Timer | None = timers.add(self.expires, self._fired)
 
@@ -110,6 +110,7 @@ class Deadline:
     def cancel(self) -> None:
         """Never expire. Idempotent."""
         timer, self._timer = self._timer, None
+        self._callback = _nothing  # PERF: whoever is to be told mostly holds the deadline: a cycle
         if timer is not None:
             timer.cancel()
 
@@ -119,3 +120,7 @@ class Deadline:
         else:
             self._timer = None
             self._callback()
+
+
+def _nothing() -> None:
+    """What a cancelled deadline calls."""

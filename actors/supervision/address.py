@@ -95,9 +95,11 @@ class Address:
             inbox.put(Letter(message, reply))
             try:
                 return reply.get(timeout=timeout)
-            except NotDelivered as error:
+            except BaseException as error:
+                reply.forget_error()
                 # One of our own mailbox, and not one that the handler met and passed on.
-                if not reply.refused or isinstance(error, MailboxFull):
+                refused = reply.refused and isinstance(error, NotDelivered)
+                if not refused or isinstance(error, MailboxFull):
                     raise
                 left -= reply.waited
         return self._ask_next(message, inbox, left)

@@ -83,6 +83,14 @@ class Reply(pykka.Future[Any]):
             raise self._error
         return self._value
 
+    def forget_error(self) -> None:
+        """For its only reader, which has the error now.
+
+        The error's traceback holds frames that hold this reply: a cycle, left to the garbage
+        collector together with all that the handler had in its hands.
+        """
+        self._error = None
+
     def _wait(self, timeout: float | None) -> None:
         clock = None if self.target is None else self.target.clock
         now = monotonic if clock is None else clock.monotonic

@@ -14,7 +14,7 @@ from actors.engines.contract import Context, Engine, EngineRequest, Sink
 from http_service.access_log import AccessRecord, log_request
 from http_service.error_types import ErrorType
 from http_service.errors import reply_for
-from http_service.inflight import InflightRequests, Running
+from http_service.inflight import InflightRequests
 from http_service.metrics import InflightGuard
 
 __all__ = ["Call"]
@@ -40,9 +40,14 @@ class Call:
         self.path = path
         self.context = context
         self._inflight = inflight
-        self._running = Running(context.request_id, model, self.cut)
+        self.model = model
         self._sink: Sink | None = None
-        inflight.add(self._running)
+        inflight.add(self)
+
+    @property
+    def request_id(self) -> str:
+        """The client's name for the request, or ours."""
+        return self.context.request_id
 
     def start(self, engine: Engine, request: EngineRequest, sink: Sink) -> None:
         """Have ``engine`` answer into ``sink``; what it raises ends the sink instead."""
@@ -75,7 +80,7 @@ class Call:
         """Close the books; only the first call does, and returns True."""
         if not self.guard.close():
             return False
-        self._inflight.discard(self._running)
+        self._inflight.discard(self)
         # NOTE: not after a success: the engine may just be putting its connection back into a pool,
         # and would take the cancellation for a reason to close it.
         if self.guard.error_type is not ErrorType.NONE:

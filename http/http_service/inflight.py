@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Protocol
 
 __all__ = ["InflightRequests", "Running"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Running:
-    """One request that has not been answered in full; ``cut`` ends it with an error.
+class Running(Protocol):
+    """One request that has not been answered in full; hashable by identity."""
 
-    ``cut`` may be called from any thread, returns at once, and does nothing to an ended request.
-    """
+    @property
+    def request_id(self) -> str:
+        """The client's name for it, or ours."""
+        ...
 
-    request_id: str
-    model: str
-    cut: Callable[[BaseException], None]
+    @property
+    def model(self) -> str:
+        """The name of the model that is asked."""
+        ...
+
+    def cut(self, error: BaseException) -> None:
+        """End it with ``error``. Any thread; returns at once; nothing to an ended request."""
+        ...
 
 
 class InflightRequests:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from http_service.errors import Draining
-from http_service.inflight import InflightRequests, Running
+from http_service.inflight import InflightRequests
 from http_service.server.drain import CUT_GRACE, IDLE_GRACE, Drain, Verdict, verdict
 
 
@@ -41,6 +41,19 @@ def test_a_busy_connection_is_never_closed_before_its_time(
         assert idle or judged is Verdict.KEEP
 
 
+@dataclass(eq=False)
+class Told:
+    """A request that remembers with what it was cut."""
+
+    errors: list[BaseException]
+    request_id: str = "id"
+    model: str = "m"
+
+    def cut(self, error: BaseException) -> None:
+        """Be ended."""
+        self.errors.append(error)
+
+
 @dataclass
 class FakeConnection:
     """A connection that remembers what was done to it."""
@@ -65,7 +78,7 @@ class Clock:
 
 def test_a_drain_goes_from_grace_over_deadline_to_abort() -> None:
     clock, inflight, told = Clock(), InflightRequests(), list[BaseException]()
-    inflight.add(Running("id", "m", told.append))
+    inflight.add(Told(told))
     drain = Drain(inflight, 5.0, clock)
     idle, busy = FakeConnection(idle=True), FakeConnection(idle=False)
 

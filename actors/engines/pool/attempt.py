@@ -120,6 +120,15 @@ class Attempt:
         elif exchange.end(self, error):
             exchange.sink.fail(error)
 
+    def retire(self) -> None:
+        """It is over, and its member is somebody's to give back: what it pushes is ignored.
+
+        PERF: bound methods on their own object are cycles, left to the garbage collector.
+        """
+        self.ended = True
+        self.push = _ignore
+        self.has_room = self.exchange.sink.has_room
+
     def expire(self, error: BaseException) -> None:
         """It was silent for too long: as if it had failed, and told to stop."""
         self.fail(error)
@@ -143,6 +152,10 @@ class Attempt:
         held, self._held = self._held, None
         for chunk, tokens in held or ():
             self.exchange.sink.push(chunk, tokens)
+
+
+def _ignore(chunk: Chunk, tokens: int = 1) -> None:
+    """What an attempt that is over pushes into."""
 
 
 _REST: Final = tuple(each.name for each in fields(Context) if each.name != "token")

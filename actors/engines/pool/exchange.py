@@ -95,9 +95,10 @@ class Exchange:
     def ask(self, member: Member, *, hedge: bool = False) -> None:
         """Have ``member``, which was taken for this request, answer."""
         now = self.pool.clock.monotonic()
-        if member.trial and self._watch is None:
-            self._watch = Watch(self, self.pool.spec.timeouts)
-        attempt = Attempt(self, member, now, hedge=hedge, alone=self._watch is None)
+        watch = self._watch
+        if member.trial and watch is None:
+            watch = self._watch = Watch(self, self.pool.spec.timeouts)
+        attempt = Attempt(self, member, now, hedge=hedge, alone=watch is None)
         with self._lock:
             over = self._over or self.winner is not None
             if not over:
@@ -106,8 +107,8 @@ class Exchange:
         if over:
             self.pool.give_back(member, CANCELLED)
             return
-        if self._watch is not None:
-            self._watch.began(attempt)
+        if watch is not None:
+            watch.began(attempt)
         try:
             member.engine.start(self.request, attempt, attempt.context)
         except BaseException as error:  # noqa: BLE001  # foreign code; the treatment decides what becomes of it
@@ -131,19 +132,20 @@ class Exchange:
         losers = [each for each in self._running if each is not winner]
         self._running = [winner]
         for each in losers:
-            each.ended = True
+            each.retire()
         return losers
 
     def pusher(self, winner: Attempt) -> Push:
         """What the winner pushes into from now on."""
-        push = self.sink.push
-        return push if self._watch is None else self._watch.won(winner, push)
+        push, watch = self.sink.push, self._watch
+        return push if watch is None else watch.won(winner, push)
 
     def end(self, attempt: Attempt, error: BaseException | None) -> bool:
         """The winner ended, with ``error`` or well: True if the sink is to be told so."""
         with self._lock:
             first, self._over = not self._over, True
-            held, attempt.ended = not attempt.ended, True
+            held = not attempt.ended
+            attempt.retire()
             self._running.clear()
         self._close()
         if held:
@@ -155,7 +157,7 @@ class Exchange:
         with self._lock:
             if attempt.ended:
                 return
-            attempt.ended = True
+            attempt.retire()
             self._running.remove(attempt)
             undecided = not self._over and self.winner is None
             alone = not self._running
@@ -196,7 +198,7 @@ class Exchange:
             self._over = True
             running, self._running = self._running, []
             for each in running:
-                each.ended = True
+                each.retire()
         self._close()
         # The sink first, or the engine's own "cancelled" would be the reason told.
         self.sink.fail(error)
@@ -208,10 +210,12 @@ class Exchange:
             each.token.cancel()
 
     def _close(self) -> None:
-        """Let go of the client's token, and of the place in the queue."""
+        """Let go of the client's token, of the place in the queue, and of who points back here."""
+        self.winner = self.last_error = None
         registration, self._registration = self._registration, None
         if registration is not None:
             registration.unregister()
-        if self._watch is not None:
-            self._watch.close()
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.close()
         self.pool.leave(self)

@@ -55,7 +55,7 @@ class Dial:
         self._failed = failed
         self._sock: socket.socket | None = None
         self._watch: Watch | None = None
-        self._step: Callable[[], None] = self._connected
+        self._shaking_hands = False
         self._closed = False
         self._error: OSError = OSError(f"{place.host} has no address")
         self._left: list[Address] = []
@@ -76,7 +76,10 @@ class Dial:
     def ready(self, events: int) -> None:
         """The connection, or the handshake, went on."""
         del events
-        self._step()
+        if self._shaking_hands:
+            self._shake_hands()
+        else:
+            self._connected()
 
     def failed(self, error: BaseException) -> None:
         """The loop ended, or this class is wrong."""
@@ -120,7 +123,7 @@ class Dial:
         else:
             self._error = _error_of(code)
         if code in _UNDER_WAY and self._sock is not None:
-            self._step = self._connected
+            self._shaking_hands = False
             self._watch = self._loop.watch(self._sock.fileno(), self, WRITE)
         else:
             self._next()  # as deep as a name has addresses
@@ -142,7 +145,7 @@ class Dial:
                 do_handshake_on_connect=False,
                 suppress_ragged_eofs=False,
             )
-            self._step = self._shake_hands
+            self._shaking_hands = True
             self._shake_hands()
 
     def _shake_hands(self) -> None:

@@ -241,8 +241,9 @@ class Exchange:
                 timer.cancel()
         if self._registration is not None:
             self._registration.unregister()
-        if self._dial is not None:
-            self._dial.close()
+        dial, self._dial = self._dial, None
+        if dial is not None:
+            dial.close()
         link, self._link = self._link, None
         if link is not None:
             if error is None or isinstance(self._body, Refusal):

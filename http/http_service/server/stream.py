@@ -139,6 +139,8 @@ class ResponseStream:
             self.ended = True
             self._frames.clear()
             self.size = 0
+        # PERF: who is woken holds the answer, and an error's traceback may: cycles otherwise.
+        self._wake, self.error = _nobody, None
         self._resume_engine()
 
     def _end(self, error: BaseException | None) -> None:

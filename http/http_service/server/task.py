@@ -66,6 +66,8 @@ class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
 
     def finish(self) -> None:
         """The application returned: end the response, or leave it to its delivery."""
+        # PERF: without it each request would be a cycle, left to the garbage collector.
+        self.environ.pop(KEY, None)
         if self._delivery is not None:
             raise Detached(self._delivery, self)
         super().finish()

@@ -98,6 +98,8 @@ class UnaryAnswer:
         """Nobody waits any more: whatever comes now is dropped."""
         with self._lock:
             self.ended = True
+        # PERF: who is woken holds the answer, and an error's traceback may: cycles otherwise.
+        self._wake, self.error = _nobody, None
 
     def _end(self, answer: Callable[[], bytes]) -> None:
         with self._lock:
