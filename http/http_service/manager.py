@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
-from typing import Self
+from typing import Final, Self
+
+import pykka
 
 from actors.engines.adapters import as_push_engine
 from actors.engines.contract import AnyEngine, Kind
@@ -11,7 +14,7 @@ from actors.engines.pool import PoolListeners
 from actors.registry.messages import AddModel, ListModels, RemoveModel
 from actors.registry.pools import PoolMaker
 from actors.registry.registry import RegistryActor
-from actors.supervision import Address, Child, Supervisor, Tree
+from actors.supervision import Address, Child, NotDelivered, Supervisor, Tree
 from http_service.config import HttpServiceConfig
 from http_service.metrics import Metrics
 from http_service.pool_metrics import PoolMetrics
@@ -19,6 +22,8 @@ from http_service.restarts import INTENSITY, PERIOD
 from http_service.state import DeploymentState
 
 __all__ = ["ModelManager"]
+
+_log: Final = logging.getLogger("http_service.manager")
 
 STOP_TIMEOUT = 5.0
 """Seconds to wait for a registry of one's own at the end: it only ever computes."""
@@ -90,9 +95,10 @@ class ModelManager:
         return self._state
 
     def close(self) -> None:
-        """Stop the registry if it is this manager's own. Idempotent."""
+        """Remove the models and stop the registry, if it is this manager's own. Idempotent."""
         tree, self._tree = self._tree, None
         if tree is not None:
+            self._remove_all()
             tree.stop(timeout=STOP_TIMEOUT)
 
     def __enter__(self) -> Self:
@@ -100,6 +106,15 @@ class ModelManager:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
+
+    def _remove_all(self) -> None:
+        """Upstreams are probed for as long as they belong to a model."""
+        try:
+            for kind in Kind:
+                for model in self._registry.ask(ListModels(kind), timeout=self._timeout):
+                    self._remove(kind, model)
+        except (NotDelivered, pykka.Timeout) as error:
+            _log.warning("the models are left as they are", extra={"reason": str(error)})
 
     def _add(self, kind: Kind, model: str, engine: AnyEngine) -> None:
         self._registry.ask(AddModel(kind, model, as_push_engine(engine)), timeout=self._timeout)

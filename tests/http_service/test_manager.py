@@ -89,6 +89,15 @@ def test_a_managers_own_registry_stops_with_it() -> None:
         manager.list_completions_models()
 
 
+def test_closing_lets_go_of_the_instances_so_that_nobody_probes_them_any_more() -> None:
+    manager = ModelManager()
+    manager.add_chat_completions_model("m", EchoEngine())
+    pool = manager.state().find_pools("m")[0]
+    manager.close()
+
+    assert pool.let_go
+
+
 def test_a_shared_manager_outlives_its_services(manager: ModelManager) -> None:
     with HttpService(LOCAL, manager) as service:
         assert service.model_manager() is manager

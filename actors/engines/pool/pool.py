@@ -63,6 +63,7 @@ class Pool:
         "chance",
         "clock",
         "kind",
+        "let_go",
         "model",
         "spec",
     )
@@ -85,6 +86,8 @@ class Pool:
         self.clock: Final = clock or loop_clock()
         self._listener = listener or PoolListener()
         self.chance: Final = chance
+        self.let_go = False
+        """Whether the registry has let go of it: only requests in flight need it any more."""
         self._max_attempts = max_attempts
         self._lock = allocate_lock()
         self._rotation = Rotation(self.spec.policy, chance)
@@ -140,10 +143,12 @@ class Pool:
 
     def opened(self) -> None:
         """The registry has this pool from now on; the listener is told."""
+        self.let_go = False
         self._listener.pool_opened(self)
 
     def closed(self) -> None:
-        """The registry has let go of this pool; requests in flight go on."""
+        """The registry has let go of this pool: requests in flight go on, probes end."""
+        self.let_go = True
         self._listener.pool_closed(self)
 
     def view(self) -> PoolView:

@@ -64,7 +64,7 @@ class Prober:
         if look != member.looks:
             return
         engine = member.engine
-        if member.gone or not is_probed(engine):
+        if member.gone or self._pool.let_go or not is_probed(engine):
             member.probing = False
             return
         state = self._pool.begin_probe(member)

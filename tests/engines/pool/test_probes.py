@@ -55,6 +55,19 @@ def test_an_idle_instance_is_probed_at_intervals_that_differ(clock: FakeClock) -
     assert all(10 <= len(engine.probes) <= 14 for engine in engines)
 
 
+def test_an_instance_is_not_probed_once_its_model_is_removed(clock: FakeClock) -> None:
+    pool, engine = pool_on(clock), Probeable()
+    pool.opened()
+    pool.put("a", engine)
+    clock.advance(INTERVAL * 2)
+    seen = len(engine.probes)
+    pool.closed()
+    clock.advance(INTERVAL * 5)
+    assert seen
+    assert len(engine.probes) == seen
+    assert start(pool).ends == ["finish"]  # who found it before it was removed is answered
+
+
 def test_a_dead_idle_instance_is_found_by_a_probe_before_a_request(
     pool: Pool, clock: FakeClock
 ) -> None:
