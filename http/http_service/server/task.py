@@ -23,6 +23,7 @@ from http_service.call import Call
 from http_service.detach import KEY, Answer
 from http_service.request_id import HEADER, request_id_from
 from http_service.server.delivery import Delivery
+from http_service.server.environ import request_part
 from http_service.server.refusals import refusal
 from http_service.server.response_head import response_head
 
@@ -49,13 +50,16 @@ class Detached(BaseException):
 class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
     """One request for the application."""
 
+    environ: dict[str, Any]
     wrote_header: bool
     _delivery: Delivery | None = None
 
     def get_environment(self) -> dict[str, Any]:
         """WSGI's environment, and a way to leave an answer to the server."""
-        environ: dict[str, Any] = super().get_environment()
+        channel = self.channel
+        environ = request_part(channel.server.environ, self.request, channel.addr, self.version)
         environ[KEY] = self.detach
+        self.environ = environ
         return environ
 
     def detach(self, answer: Answer, call: Call, silence: float) -> Iterable[bytes]:

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
+from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
@@ -29,6 +30,7 @@ from http_service.config import HttpServiceConfig
 from http_service.server.admission import turn_away
 from http_service.server.channel import Channel
 from http_service.server.deadlines import overdue
+from http_service.server.environ import fixed_part
 from http_service.server.limits import INLINE_BODY, connection_cap, deadlines, waitress_settings
 from http_service.server.socket_map import SocketMap
 
@@ -85,7 +87,9 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         self._full = False
         self._cleanup: Timer | None = None
         self._lookout: Timer | None = None
-        adjustments = Adjustments(sockets=[listening], **waitress_settings(config))
+        settings = waitress_settings(config)
+        settings["clear_untrusted_proxy_headers"] = False  # ours never come so far: see environ
+        adjustments = Adjustments(sockets=[listening], **settings)
         info = (listening.family, listening.type, listening.proto, listening.getsockname())
         super().__init__(
             application,
@@ -95,6 +99,9 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
             adj=adjustments,
             sockinfo=info,
             bind_socket=False,
+        )
+        self.environ: Final = fixed_part(
+            self.server_name, self.effective_port, ReadOnlyFileBasedBuffer
         )
         self.trigger.close()
         self.task_dispatcher.set_thread_count(adjustments.threads)
