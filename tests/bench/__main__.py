@@ -7,8 +7,9 @@ Waitress with eight threads; the ratio is ours over stock's. The cases take turn
 the medians, and compare only figures of one run. Latencies: of the whole answer, or, in the cases
 counted by token, from the making of a token to its arrival.
 
-``make bench ARGS=supervision`` measures the supervision library instead; ``held_streams``,
-``slow_clients`` and ``disconnects`` (``ARGS='held_streams --help'``) what their names say.
+``make bench ARGS=supervision`` measures the supervision library instead; ``layers`` tells where a
+request's time goes; ``held_streams``, ``slow_clients`` and ``disconnects`` (``ARGS='held_streams
+--help'``) what their names say.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from tests.bench import disconnects, held_streams, slow_clients
+from tests.bench import disconnects, held_streams, layers, slow_clients
 from tests.bench.cases import CASES
 from tests.bench.measure import run
 from tests.bench.relaying import relaying
@@ -68,6 +69,7 @@ def service(arguments: Sequence[str]) -> int:
 
 OTHERS: Final[dict[str, Callable[[Sequence[str]], int | None]]] = {
     "supervision": supervision,
+    "layers": layers.main,
     "held_streams": held_streams.main,
     "slow_clients": slow_clients.main,
     "disconnects": disconnects.main,

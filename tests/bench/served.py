@@ -107,6 +107,10 @@ class Served:
         """By how many seconds the engine itself was late with a token, at most."""
         return float(self._call("late"))
 
+    def layers(self) -> dict[str, int]:
+        """Nanoseconds spent in each layer since the last time; the first call begins to count."""
+        return {str(name): int(spent) for name, spent in self._call("layers").items()}
+
     def metrics(self) -> dict[str, float]:
         """What ``/metrics`` says now: each sample by its name with labels."""
         host, port = self.ours

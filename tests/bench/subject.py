@@ -9,6 +9,7 @@ line of JSON, and ends with its standard input.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import logging
 import resource
@@ -23,6 +24,7 @@ from actors.service import Service
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken
 from tests.bench.scripted import ScriptedEngine
+from tests.bench.stopwatch import Stopwatch
 
 __all__ = ["MODEL", "STOCK_THREADS", "main"]
 
@@ -92,9 +94,18 @@ def _obey(engine: ScriptedEngine) -> None:
         "cancelled": lambda: engine.cancelled,
         "started": lambda: sorted(engine.started),
         "late": lambda: engine.late,
+        "layers": lambda: _layers().take(),
     }
     for line in sys.stdin:
         print(json.dumps(answers[line.strip()]()), flush=True)
+
+
+@functools.cache
+def _layers() -> Stopwatch:
+    """The stopwatch, put in place when it is asked for at first."""
+    stopwatch = Stopwatch()
+    stopwatch.install()
+    return stopwatch
 
 
 if __name__ == "__main__":

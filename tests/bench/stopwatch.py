@@ -1,0 +1,88 @@
+"""A stopwatch around the functions through which a request enters each layer."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import threading
+from collections.abc import Callable
+from time import perf_counter_ns
+from typing import Any, Final
+
+__all__ = ["LAYERS", "Stopwatch"]
+
+WAIT: Final = "wait"
+"""Waiting for sockets; no CPU time, and in no share."""
+
+LAYERS: Final[tuple[tuple[str, str], ...]] = (
+    (WAIT, "actors.eventloop.poller:EpollPoller.poll"),
+    ("loop", "actors.eventloop.loop:EventLoop._round"),
+    ("server", "http_service.server.channel:Channel.ready"),
+    ("server", "http_service.server.channel:Channel.service"),
+    ("server", "http_service.server.channel:Channel.resume"),
+    ("parse", "http_service.server.parser:Parser.received"),
+    ("route", "falcon:App.__call__"),
+    ("validate", "http_service.resources.generate:parse_json"),
+    ("validate", "http_service.resources.generate:validate"),
+    ("ask", "http_service.state:DeploymentState.resolve"),
+    ("pool", "actors.engines.pool.pool:Pool.start"),
+    ("pool", "actors.engines.pool.exchange:Exchange.ask"),
+    ("pool", "actors.engines.pool.exchange:Exchange.end"),
+    ("engine", "actors.engines.upstream.engine:UpstreamEngine.start"),
+    ("engine", "actors.engines.upstream.wire:Wire.ready"),
+    ("engine", "actors.engines.echo:EchoEngine.start"),
+    ("encode", "http_service.server.stream:ResponseStream.push"),
+    ("encode", "http_service.server.stream:ResponseStream.take"),
+    ("encode", "http_service.server.unary:UnaryAnswer.push"),
+    ("encode", "http_service.server.unary:UnaryAnswer.finish"),
+    ("encode", "http_service.server.unary:UnaryAnswer.take"),
+    ("write", "http_service.server.delivery:Delivery._deliver"),
+    ("write", "http_service.server.channel:Channel.send_now"),
+    ("books", "http_service.metrics:Metrics.guard"),
+    ("books", "http_service.call:Call.conclude"),
+)
+"""Layer, and the function that enters it (``module:name``)."""
+
+
+class Stopwatch:
+    """Adds up, by layer, the nanoseconds that wrapped functions spent themselves. Any thread."""
+
+    def __init__(self) -> None:
+        self._spent: dict[str, int] = {}
+        self._here = threading.local()
+
+    def take(self) -> dict[str, int]:
+        """What was spent since the last time."""
+        spent, self._spent = self._spent, {}
+        return spent
+
+    def wrap(self, layer: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """``function``, with its own time counted for ``layer``."""
+        here = self._here
+
+        @functools.wraps(function)
+        def timed(*arguments: Any, **options: Any) -> Any:
+            # What the calls underneath took, a level each.
+            levels: list[int] = here.__dict__.setdefault("levels", [])
+            levels.append(0)
+            begin = perf_counter_ns()
+            try:
+                return function(*arguments, **options)
+            finally:
+                whole = perf_counter_ns() - begin
+                own = whole - levels.pop()
+                if levels:
+                    levels[-1] += whole
+                self._spent[layer] = self._spent.get(layer, 0) + own
+
+        return timed
+
+    def install(self) -> None:
+        """Put itself around every function of :data:`LAYERS`, in this process, for good."""
+        for layer, place in LAYERS:
+            module, _, path = place.partition(":")
+            owner: Any = importlib.import_module(module)
+            *holders, name = path.split(".")
+            for holder in holders:
+                owner = getattr(owner, holder)
+            setattr(owner, name, self.wrap(layer, getattr(owner, name)))
