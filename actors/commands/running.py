@@ -6,6 +6,7 @@ still in flight. Handlers take no lock: they ring a bell, a thread of its own ca
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -54,6 +55,7 @@ def run_until_cancelled(start: Callable[[CancellationToken], Running]) -> int:
         print(f"callboard: {_sentence(error)}", file=sys.stderr)
         return FAILED
     if not token.cancelled:
+        _settle_memory()
         running.announce()
     token.wait()
     failure = running.stop()
@@ -62,6 +64,16 @@ def run_until_cancelled(start: Callable[[CancellationToken], Running]) -> int:
     _log.error("gave up", extra={"reason": failure})
     print(f"callboard: {failure}", file=sys.stderr)
     return FAILED
+
+
+def _settle_memory() -> None:
+    """Take all that is here now, and stays, out of the garbage collector's sight.
+
+    PERF: modules, classes and the tree itself are fifty thousand objects. A full collection that
+    looks at them again stops every stream for some 17 ms.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _sentence(error: Exception) -> str:
