@@ -15,6 +15,7 @@ from _thread import allocate_lock
 from typing import TYPE_CHECKING, Final
 
 from actors.engines.contract import Context, EngineRequest, Sink
+from actors.engines.errors import EngineTimeout
 from actors.engines.pool.attempt import Attempt, Push
 from actors.engines.pool.member import Member
 from actors.engines.pool.treatment import CANCELLED, SUCCESS, treatment_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Exchange"]
 
 _NOBODY_WAITS: Final = "the request was cancelled"
+_HANGS: Final = "the engine does not answer"
 
 
 class Exchange:
@@ -87,6 +89,15 @@ class Exchange:
         with self._lock:
             return not self._over and self.winner is None and len(self._running) == 1
 
+    def waiting_at(self, member: Member) -> Attempt | None:
+        """The attempt at ``member``, if it runs alone, has not begun and can be stopped alone."""
+        with self._lock:
+            if self._over or self.winner is not None or len(self._running) != 1:
+                return None
+            attempt = self._running[0]
+        at_it = attempt.member is member and attempt.token is not self.context.token
+        return attempt if at_it else None
+
     def open(self, watch: Watch | None) -> None:
         """Hear of the client's leaving from now on; call before the first attempt."""
         self._watch = watch
@@ -97,7 +108,8 @@ class Exchange:
         now = self.pool.clock.monotonic()
         if member.trial and self._watch is None:
             self._watch = Watch(self, self.pool.spec.timeouts)
-        attempt = Attempt(self, member, now, hedge=hedge, alone=self._watch is None)
+        stoppable = self.pool.movable(self, member) or self._watch is not None
+        attempt = Attempt(self, member, now, hedge=hedge, alone=not stoppable)
         with self._lock:
             over = self._over or self.winner is not None
             if not over:
@@ -105,6 +117,7 @@ class Exchange:
                 self._running.append(attempt)
         if over:
             self.pool.give_back(member, CANCELLED)
+            self.pool.leave(self)
             return
         if self._watch is not None:
             self._watch.began(attempt)
@@ -177,6 +190,20 @@ class Exchange:
             self._over = True
         self._close()
         self.sink.fail(error)
+
+    def move(self, attempt: Attempt, member: Member) -> None:
+        """Have ``member``, taken for this request, answer instead of ``attempt``, which hangs."""
+        with self._lock:
+            moved = not attempt.ended and self.winner is None
+            if moved:
+                attempt.ended = True
+                self._running.remove(attempt)
+        if not moved:
+            self.pool.give_back(member, CANCELLED)
+            return
+        self.last_error = EngineTimeout(_HANGS)
+        self._dismiss([attempt])
+        self.ask(member)
 
     def expire(self, error: BaseException) -> None:
         """The time for the whole answer is over: whoever is at it is told to stop.

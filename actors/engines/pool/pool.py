@@ -17,6 +17,7 @@ from actors.engines.pool.affinity import key_of
 from actors.engines.pool.attempt import Attempt
 from actors.engines.pool.breaker import BreakerState
 from actors.engines.pool.clock import Clock, loop_clock
+from actors.engines.pool.evacuation import UNHEARD, Evacuation
 from actors.engines.pool.exchange import Exchange
 from actors.engines.pool.first_tokens import FirstTokens
 from actors.engines.pool.listener import Ejected, Hedged, PoolListener, Readmitted, Retried
@@ -52,6 +53,7 @@ class Pool:
 
     __slots__ = (
         "_budget",
+        "_evacuation",
         "_first_tokens",
         "_key_of",
         "_listener",
@@ -91,6 +93,7 @@ class Pool:
         self._budget = RetryBudget(self.clock.monotonic())
         # PERF: made when somebody has to wait; most pools never need one.
         self._room: WaitingRoom | None = None
+        self._evacuation: Evacuation | None = None
         self._queue = queue
         self._key_of = key_of(self.spec.policy)
         self._first_tokens: FirstTokens | None = None
@@ -279,6 +282,23 @@ class Pool:
             self._listener.hedged(Hedged(self.model, member.id, won=None))
             exchange.ask(member, hedge=True)
 
+    def movable(self, exchange: Exchange, member: Member) -> bool:
+        """Whether ``exchange`` can leave ``member`` should that hang; it is noted then.
+
+        PERF: never so where there is no other instance, or no probe that would tell.
+        """
+        if not member.probed or len(self._rotation.members) < 2:
+            return False
+        if self._evacuation is None:
+            with self._lock:
+                self._evacuation = self._evacuation or self._new_evacuation()
+        self._evacuation.known.add(exchange)
+        return True
+
+    def _new_evacuation(self) -> Evacuation:
+        parts = (self._lock, self._rotation, self._budget, self.clock, self._listener)
+        return Evacuation(self.model, self._max_attempts, *parts)
+
     def begin_probe(self, member: Member) -> BreakerState:
         """``member`` is going to be probed, which is its trial if its time out is over."""
         with self._lock:
@@ -287,7 +307,7 @@ class Pool:
             return member.breaker.state
 
     def learn_probe(self, member: Member, treatment: Treatment) -> None:
-        """A probe of ``member`` ended so."""
+        """A probe of ``member`` ended so; if nobody is there, nobody goes on waiting there."""
         now = self.clock.monotonic()
         with self._lock:
             if treatment is SUCCESS:
@@ -296,6 +316,8 @@ class Pool:
                 turn = self._rotation.learn(member, treatment, now)
         if turn is not None:
             self.tell_turn(turn, treatment)
+            if self._evacuation is not None and turn.opened and treatment.kind in UNHEARD:
+                self._evacuation.leave(member, treatment)
         self._members_changed()
 
     def retry(self, exchange: Exchange, failed: Member, treatment: Treatment) -> bool:
@@ -314,6 +336,8 @@ class Pool:
         """``exchange`` is over: it waits no more."""
         if self._room:
             self._room.leave(exchange)
+        if self._evacuation is not None:
+            self._evacuation.known.discard(exchange)
 
     def tell_turn(self, turn: Turn, treatment: Treatment) -> None:
         """Tell listener and log how a breaker turned."""

@@ -64,7 +64,8 @@ class Prober:
         if look != member.looks:
             return
         engine = member.engine
-        if member.gone or not is_probed(engine):
+        # NOTE: one that is gone may still hold requests; they are told if it hangs.
+        if (member.gone and not member.inflight) or not is_probed(engine):
             member.probing = False
             return
         state = self._pool.begin_probe(member)
