@@ -1,4 +1,4 @@
-"""``python -m tests.bench.discovery``: how fast discovery is, and what an entry costs.
+"""``make bench ARGS=discovery``: how fast discovery is, and what an entry costs.
 
 From a real etcd: how long a stop takes while etcd is frozen; the time from the start of a put to
 the moment the instance is in the registry; the time to apply a snapshot; memory for each entry; the
@@ -204,7 +204,7 @@ def upstream_kilobytes(count: int = 2000) -> float:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(
-        prog="python -m tests.bench.discovery",
+        prog="make bench ARGS='discovery …'",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -62,6 +62,7 @@ class Exchange:
         self.key: Final = key
         self.tried: list[Member] = []
         self.winner: Attempt | None = None
+        """Who answers; nobody any more once the exchange is over."""
         self.hedged = False
         """A second instance was asked beside the first one."""
         self.last_error: BaseException | None = None
@@ -108,8 +109,9 @@ class Exchange:
         now = self.pool.clock.monotonic()
         if member.trial and self._watch is None:
             self._watch = Watch(self, self.pool.spec.timeouts)
-        stoppable = self.pool.movable(self, member) or self._watch is not None
-        attempt = Attempt(self, member, now, hedge=hedge, alone=not stoppable)
+        movable = member.probed and self.pool.movable(self)
+        alone = self._watch is None and not movable
+        attempt = Attempt(self, member, now, hedge=hedge, alone=alone)
         with self._lock:
             over = self._over or self.winner is not None
             if not over:
@@ -135,7 +137,9 @@ class Exchange:
                 return False
             self.winner = attempt
             losers = self._lose_others(attempt) if len(self._running) > 1 else None
-        self.pool.won(attempt)
+        # PERF: a healthy member needs no word of it before the end.
+        if not attempt.member.healthy or self.pool.spec.hedge_after is not None:
+            self.pool.won(attempt)
         if losers:
             self._dismiss(losers)
         return True
@@ -158,6 +162,7 @@ class Exchange:
             first, self._over = not self._over, True
             held, attempt.ended = not attempt.ended, True
             self._running.clear()
+            self.winner = None  # PERF: or each request would leave a cycle to the collector
         self._close()
         if held:
             self.pool.give_back(attempt.member, treatment_of(error) if error else SUCCESS)
@@ -220,7 +225,7 @@ class Exchange:
         with self._lock:
             if self._over:
                 return
-            self._over = True
+            self._over, self.winner = True, None
             running, self._running = self._running, []
             for each in running:
                 each.ended = True

@@ -248,11 +248,8 @@ class Pool:
             self._room.serve()
 
     def won(self, attempt: Attempt) -> None:
-        """``attempt`` has begun to answer."""
+        """``attempt`` has begun to answer; to be told of a suspect, or where there is hedging."""
         member, exchange = attempt.member, attempt.exchange
-        # PERF: a healthy member needs no word of it before the end.
-        if member.healthy and self.spec.hedge_after is None:
-            return
         now = self.clock.monotonic()
         if not member.healthy:
             with self._lock:
@@ -282,12 +279,12 @@ class Pool:
             self._listener.hedged(Hedged(self.model, member.id, won=None))
             exchange.ask(member, hedge=True)
 
-    def movable(self, exchange: Exchange, member: Member) -> bool:
-        """Whether ``exchange`` can leave ``member`` should that hang; it is noted then.
+    def movable(self, exchange: Exchange) -> bool:
+        """Note that ``exchange`` can be moved should its instance hang; False if there is no other.
 
-        PERF: never so where there is no other instance, or no probe that would tell.
+        PERF: so requests to a pool of one instance don't pay for it.
         """
-        if not member.probed or len(self._rotation.members) < 2:
+        if len(self._rotation.members) < 2:
             return False
         if self._evacuation is None:
             with self._lock:
