@@ -85,11 +85,10 @@ class UpstreamEngine:
         self.base_path: Final = target.base_path
         context = (tls or Tls()).context() if target.tls else None
         self.place: Final = Place(target.host, target.port, context)
-        self._heads = {
-            (kind, stream): request_head(target, kind, api_key, stream=stream)
-            for kind in Kind
-            for stream in (False, True)
-        }
+        # PERF: one for the check of the key, the others when they are needed: 200 bytes each.
+        self._heads = {(Kind.CHAT, True): request_head(target, Kind.CHAT, api_key, stream=True)}
+        self._target = target
+        self._api_key = api_key
         self._probe = probe_request(target, api_key)
         self._loop = loop or shared_loop()
         self._links = Links(self._loop, _names, self.place)
@@ -119,7 +118,10 @@ class UpstreamEngine:
             return
         stream = request.stream or self._fold
         body = body_of(request, model=self._model, fold=self._fold)
-        data = whole_request(self._heads[request.kind, stream], context.request_id, body)
+        head = self._heads.get((request.kind, stream)) or self._new_head(
+            request.kind, stream=stream
+        )
+        data = whole_request(head, context.request_id, body)
         exchange = Exchange(
             self._loop,
             self._links,
@@ -168,6 +170,11 @@ class UpstreamEngine:
             self._loop.call(closed.set)
             closed.wait(max(until - time.monotonic(), 0.0))
         return ended
+
+    def _new_head(self, kind: Kind, *, stream: bool) -> bytes:
+        head = request_head(self._target, kind, self._api_key, stream=stream)
+        self._heads[kind, stream] = head
+        return head
 
     def _admit(self) -> None:
         with self._lock:
