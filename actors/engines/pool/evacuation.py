@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from _thread import LockType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from actors.engines.pool.clock import Clock
 from actors.engines.pool.listener import PoolListener, Retried
 from actors.engines.pool.member import Member
 from actors.engines.pool.retry_budget import RetryBudget
+from actors.engines.pool.roles import Asking
 from actors.engines.pool.rotation import Rotation
 from actors.engines.pool.treatment import CANCELLED, Treatment
-
-if TYPE_CHECKING:
-    from actors.engines.pool.exchange import Exchange
 
 __all__ = ["UNHEARD", "Evacuation"]
 
@@ -49,13 +47,12 @@ class Evacuation:
         self._clock = clock
         self._listener = listener
         # PERF: without the lock; each of a set's methods is one step under the GIL.
-        self.known: Final[set[Exchange]] = set()
+        self.known: Final[set[Asking]] = set()
 
     def leave(self, hung: Member, treatment: Treatment) -> None:
         """Move whoever waits at ``hung``, as long as others can serve and the budget lasts."""
         for exchange in self.known.copy():
-            attempt = exchange.waiting_at(hung)
-            if attempt is None or len(exchange.tried) >= self._most:
+            if not exchange.waits_at(hung) or len(exchange.tried) >= self._most:
                 continue
             member, allowed = self._elsewhere(exchange)
             if member is None:
@@ -63,9 +60,9 @@ class Evacuation:
             self._listener.retried(Retried(self._model, hung.id, treatment.kind, allowed))
             if not allowed:
                 return
-            exchange.move(attempt, member)
+            exchange.move(hung, member)
 
-    def _elsewhere(self, exchange: Exchange) -> tuple[Member | None, bool]:
+    def _elsewhere(self, exchange: Asking) -> tuple[Member | None, bool]:
         """A healthy member, taken for ``exchange`` if the budget allows it."""
         now = self._clock.monotonic()
         tried = exchange.tried

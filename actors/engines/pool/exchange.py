@@ -12,19 +12,17 @@ Invariants, each tested under its name:
 from __future__ import annotations
 
 from _thread import allocate_lock
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from actors.engines.contract import Context, EngineRequest, Sink
 from actors.engines.errors import EngineTimeout
 from actors.engines.pool.attempt import Attempt, Push
 from actors.engines.pool.member import Member
+from actors.engines.pool.roles import Owner
 from actors.engines.pool.treatment import CANCELLED, SUCCESS, treatment_of
 from actors.engines.pool.watch import Watch
 from actors.supervision.cancellation import Registration
 from actors.supervision.errors import Cancelled
-
-if TYPE_CHECKING:
-    from actors.engines.pool.pool import Pool
 
 __all__ = ["Exchange"]
 
@@ -53,7 +51,7 @@ class Exchange:
     )
 
     def __init__(
-        self, pool: Pool, request: EngineRequest, sink: Sink, context: Context, key: str
+        self, pool: Owner, request: EngineRequest, sink: Sink, context: Context, key: str
     ) -> None:
         self.pool: Final = pool
         self.request: Final = request
@@ -90,12 +88,16 @@ class Exchange:
         with self._lock:
             return not self._over and self.winner is None and len(self._running) == 1
 
-    def waiting_at(self, member: Member) -> Attempt | None:
-        """The attempt at ``member``, if it runs alone, has not begun and can be stopped alone."""
+    def waits_at(self, member: Member) -> bool:
+        """Whether ``member`` alone was asked, has not begun, and can be left."""
         with self._lock:
-            if self._over or self.winner is not None or len(self._running) != 1:
-                return None
-            attempt = self._running[0]
+            return self._left_at(member) is not None
+
+    def _left_at(self, member: Member) -> Attempt | None:
+        """The one attempt, if it is at ``member`` and can be stopped alone. Under the lock."""
+        if self._over or self.winner is not None or len(self._running) != 1:
+            return None
+        attempt = self._running[0]
         at_it = attempt.member is member and attempt.token is not self.context.token
         return attempt if at_it else None
 
@@ -139,7 +141,7 @@ class Exchange:
             losers = self._lose_others(attempt) if len(self._running) > 1 else None
         # PERF: a healthy member needs no word of it before the end.
         if not attempt.member.healthy or self.pool.spec.hedge_after is not None:
-            self.pool.won(attempt)
+            self.pool.won(self, attempt.member, attempt.started, hedge=attempt.hedge)
         if losers:
             self._dismiss(losers)
         return True
@@ -196,18 +198,18 @@ class Exchange:
         self._close()
         self.sink.fail(error)
 
-    def move(self, attempt: Attempt, member: Member) -> None:
-        """Have ``member``, taken for this request, answer instead of ``attempt``, which hangs."""
+    def move(self, hung: Member, member: Member) -> None:
+        """Have ``member``, taken for this request, answer instead of ``hung``."""
         with self._lock:
-            moved = not attempt.ended and self.winner is None
-            if moved:
-                attempt.ended = True
-                self._running.remove(attempt)
-        if not moved:
+            left = self._left_at(hung)
+            if left is not None:
+                left.ended = True
+                self._running.clear()
+        if left is None:
             self.pool.give_back(member, CANCELLED)
             return
         self.last_error = EngineTimeout(_HANGS)
-        self._dismiss([attempt])
+        self._dismiss([left])
         self.ask(member)
 
     def expire(self, error: BaseException) -> None:

@@ -14,7 +14,6 @@ from typing import Final
 from actors.engines.contract import Context, Engine, EngineRequest, Kind, Sink
 from actors.engines.errors import EngineError
 from actors.engines.pool.affinity import key_of
-from actors.engines.pool.attempt import Attempt
 from actors.engines.pool.breaker import BreakerState
 from actors.engines.pool.clock import Clock, loop_clock
 from actors.engines.pool.evacuation import UNHEARD, Evacuation
@@ -26,6 +25,7 @@ from actors.engines.pool.policies import Chance
 from actors.engines.pool.prober import Prober
 from actors.engines.pool.queue import Queue, Waiter
 from actors.engines.pool.retry_budget import RetryBudget
+from actors.engines.pool.roles import Asking
 from actors.engines.pool.rotation import Rotation, Turn
 from actors.engines.pool.spec import NO_TIMEOUTS, ORDINARY, PLAIN, InstanceSpec, ModelSpec
 from actors.engines.pool.treatment import CANCELLED, SUCCESS, Treatment
@@ -53,6 +53,7 @@ class Pool:
 
     __slots__ = (
         "_budget",
+        "_chance",
         "_evacuation",
         "_first_tokens",
         "_key_of",
@@ -62,7 +63,6 @@ class Pool:
         "_queue",
         "_room",
         "_rotation",
-        "chance",
         "clock",
         "kind",
         "model",
@@ -86,7 +86,7 @@ class Pool:
         self.spec = spec
         self.clock: Final = clock or loop_clock()
         self._listener = listener or PoolListener()
-        self.chance: Final = chance
+        self._chance = chance
         self._max_attempts = max_attempts
         self._lock = allocate_lock()
         self._rotation = Rotation(self.spec.policy, chance)
@@ -182,7 +182,7 @@ class Pool:
         if refusal is not None:
             exchange.give_up(refusal)
 
-    def _admit(self, exchange: Exchange) -> EngineError | None:
+    def _admit(self, exchange: Asking) -> EngineError | None:
         """Find a member for ``exchange``, or have it wait for one; else say why not."""
         now = self.clock.monotonic()
         waiter: Waiter | None = None
@@ -247,9 +247,11 @@ class Pool:
         if self._room:
             self._room.serve()
 
-    def won(self, attempt: Attempt) -> None:
-        """``attempt`` has begun to answer; to be told of a suspect, or where there is hedging."""
-        member, exchange = attempt.member, attempt.exchange
+    def won(self, exchange: Asking, member: Member, started: float, *, hedge: bool) -> None:
+        """``member``, asked at ``started``, has begun to answer.
+
+        To be told of a suspect, or where there is hedging.
+        """
         now = self.clock.monotonic()
         if not member.healthy:
             with self._lock:
@@ -260,11 +262,11 @@ class Pool:
             with self._lock:
                 if self._first_tokens is None:
                     self._first_tokens = FirstTokens()
-                self._first_tokens.observe(now - attempt.started)
+                self._first_tokens.observe(now - started)
             if exchange.hedged:
-                self._listener.hedged(Hedged(self.model, member.id, won=attempt.hedge))
+                self._listener.hedged(Hedged(self.model, member.id, won=hedge))
 
-    def hedge(self, exchange: Exchange) -> None:
+    def hedge(self, exchange: Asking) -> None:
         """Ask a second instance beside the first one, if the budget allows it."""
         if not exchange.waits_for_one:
             return
@@ -279,7 +281,7 @@ class Pool:
             self._listener.hedged(Hedged(self.model, member.id, won=None))
             exchange.ask(member, hedge=True)
 
-    def movable(self, exchange: Exchange) -> bool:
+    def movable(self, exchange: Asking) -> bool:
         """Note that ``exchange`` can be moved should its instance hang; False if there is no other.
 
         PERF: so requests to a pool of one instance don't pay for it.
@@ -295,6 +297,10 @@ class Pool:
     def _new_evacuation(self) -> Evacuation:
         parts = (self._lock, self._rotation, self._budget, self.clock, self._listener)
         return Evacuation(self.model, self._max_attempts, *parts)
+
+    def chance(self) -> float:
+        """Draw from [0, 1)."""
+        return self._chance()
 
     def begin_probe(self, member: Member) -> BreakerState:
         """``member`` is going to be probed, which is its trial if its time out is over."""
@@ -317,7 +323,7 @@ class Pool:
                 self._evacuation.leave(member, treatment)
         self._members_changed()
 
-    def retry(self, exchange: Exchange, failed: Member, treatment: Treatment) -> bool:
+    def retry(self, exchange: Asking, failed: Member, treatment: Treatment) -> bool:
         """Have another instance answer after ``failed`` did not; False if that must not be."""
         if not treatment.retry or exchange.over or len(exchange.tried) >= self._max_attempts:
             return False
@@ -329,7 +335,7 @@ class Pool:
         self._listener.retried(Retried(self.model, failed.id, treatment.kind, allowed))
         return allowed and self._admit(exchange) is None
 
-    def leave(self, exchange: Exchange) -> None:
+    def leave(self, exchange: Asking) -> None:
         """``exchange`` is over: it waits no more."""
         if self._room:
             self._room.leave(exchange)
