@@ -49,7 +49,7 @@ class Registry(Protocol):
 
 
 class DiscoveryActor(LoopActor):
-    """Keeps the registry equal to one source's good entries that are not draining.
+    """Keeps the registry equal to one source's good entries, those that drain marked as such.
 
     ``board`` shows the status to everybody else. An engine that leaves is closed, if it can be,
     ``close_grace`` seconds after the registry let go of it, on another thread: its ``close`` should

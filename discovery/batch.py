@@ -10,7 +10,7 @@ knows too much, and the next incarnation drops what the source does not hold.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, assert_never
 
 from actors.engines.contract import Engine
@@ -138,12 +138,14 @@ class Batch:
             # differ, and a successor's registry has to hear of it.
             self._place(key, Placement(entry, current.engine), again=key in self._unseen.keys)
             return
-        engine = None if current is None else current.engine
-        if entry.state == "serving":
-            engine = self._make(key, entry)
-            if engine is None:
+        if current is not None and replace(current.entry, state=entry.state) == entry:
+            engine = current.engine  # it only begins to drain, or serves again
+        else:
+            made = self._make(key, entry)
+            if made is None:
                 return
-            if current is not None and current.engine is not None:
+            engine = made
+            if current is not None:
                 self.leaving.append(current.engine)
         self._place(key, Placement(entry, engine), again=True)
         what = "draining" if entry.state == "draining" else "replaced" if current else "added"
@@ -165,13 +167,9 @@ class Batch:
     def _place(self, key: bytes, placement: Placement, *, again: bool) -> None:
         self._draft.place(key, placement)
         self._gone.discard(key)
-        if not again:
-            return
-        if placement.serving and placement.engine is not None:
+        if again:
             name = self._instance(placement.entry)
             self.messages.append(self._announce(placement.entry, name, placement.engine))
-        else:
-            self._drop(placement.entry)
 
     def _delete(self, key: bytes) -> None:
         current = self._current(key)
@@ -180,16 +178,12 @@ class Batch:
         if current is None:
             self._draft.pardon(label_of(key))
             return
-        if current.serving:
-            self._drop(current.entry)
-        if current.engine is not None:
-            self.leaving.append(current.engine)
+        entry = current.entry
+        self.messages.append(DropInstance(entry.kind, entry.name, self._instance(entry)))
+        self.leaving.append(current.engine)
         self._gone.add(key)
         self._draft.pardon(label_of(key))
-        self.changes.append(Change("removed", key, current.entry))
-
-    def _drop(self, entry: Entry) -> None:
-        self.messages.append(DropInstance(entry.kind, entry.name, self._instance(entry)))
+        self.changes.append(Change("removed", key, entry))
 
     def _instance(self, entry: Entry) -> str:
         # An announced name holds no "#", so the same name from two sources stays two instances.

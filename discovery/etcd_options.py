@@ -14,11 +14,13 @@ MAX_MESSAGE: Final = 64 * 1024 * 1024
 """Bytes of one message that are accepted: the backlog of a watch comes in one piece."""
 
 CHANNEL_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
-    # A frozen member is noticed within 15 s. Without ping_timeout_ms gRPC waits for 60 s at least,
-    # without max_pings_without_data=0 it stops asking; etcd refuses pings under 5 s.
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.http2.ping_timeout_ms", 5_000),
+    # A frozen member is noticed within 9 s. Without ping_timeout_ms gRPC waits for 60 s at least,
+    # without max_pings_without_data=0 it stops asking. etcd hangs up on who asks three times in
+    # less than 5 s each (--grpc-keepalive-min-time): a second more, for a ping that was held up.
+    # gRPC reads the answers on threads of its own, so a busy interpreter is no silent etcd.
+    ("grpc.keepalive_time_ms", 6_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.http2.ping_timeout_ms", 3_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.max_receive_message_length", MAX_MESSAGE),

@@ -25,14 +25,14 @@ _DIGEST: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What one key put into the registry; ``engine`` is None for what came as draining."""
+    """What one key put into the registry."""
 
     entry: Entry
-    engine: Engine | None
+    engine: Engine
 
     @property
     def serving(self) -> bool:
-        """Whether the registry has it."""
+        """Whether it gets new requests."""
         return self.entry.state == "serving"
 
 

@@ -8,8 +8,8 @@ the medians, and compare only figures of one run. Latencies: of the whole answer
 counted by token, from the making of a token to its arrival.
 
 ``make bench ARGS=supervision`` measures the supervision library instead; ``layers`` tells where a
-request's time goes; ``held_streams``, ``slow_clients`` and ``disconnects`` (``ARGS='held_streams
---help'``) what their names say.
+request's time goes; ``held_streams``, ``slow_clients``, ``disconnects``, ``pools`` and
+``discovery`` (``ARGS='pools --help'``) what their names say.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from tests.bench import disconnects, held_streams, layers, slow_clients
+from tests.bench import disconnects, discovery, held_streams, layers, pools, slow_clients
 from tests.bench.cases import CASES
 from tests.bench.measure import run
 from tests.bench.relaying import relaying
@@ -73,6 +73,8 @@ OTHERS: Final[dict[str, Callable[[Sequence[str]], int | None]]] = {
     "held_streams": held_streams.main,
     "slow_clients": slow_clients.main,
     "disconnects": disconnects.main,
+    "pools": pools.main,
+    "discovery": discovery.main,
 }
 
 if __name__ == "__main__":

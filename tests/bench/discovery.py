@@ -1,4 +1,4 @@
-"""``python -m tests.bench.discovery``: how fast discovery is, and what an entry costs.
+"""``make bench ARGS=discovery``: how fast discovery is, and what an entry costs.
 
 From a real etcd: how long a stop takes while etcd is frozen; the time from the start of a put to
 the moment the instance is in the registry; the time to apply a snapshot; memory for each entry; the
@@ -204,7 +204,7 @@ def upstream_kilobytes(count: int = 2000) -> float:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(
-        prog="python -m tests.bench.discovery",
+        prog="make bench ARGS='discovery …'",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -214,7 +214,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rate", type=int, default=1000, help="changes a second")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long at that rate")
     options = parser.parse_args(arguments)
-    print(f"an UpstreamEngine holds {upstream_kilobytes():.1f} KB", flush=True)
+    engine = upstream_kilobytes()
+    print(f"an UpstreamEngine holds {engine:.2f} KB", flush=True)
     frozen = stops(10)
     print(f"stop, etcd frozen      median {statistics.median(frozen):.1f} ms, max {frozen[-1]:.1f}")
     with EtcdServer() as etcd, ExitStack() as stack:
@@ -233,7 +234,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             client.put_together(dict(pair(n, models=options.models) for n in numbers))
         for real, name in ((False, "to the door"), (True, "real registry")):
             took, held = snapshot(etcd, options.entries, real=real)
-            print(f"snapshot {options.entries}, {name:<14} {took:6.2f} s   {held:5.2f} KB an entry")
+            print(
+                f"snapshot {options.entries}, {name:<14} {took:6.2f} s   {held:5.2f} KB an entry, "
+                f"{held + engine:5.2f} KB with its engine",
+                flush=True,
+            )
         for real, name in ((False, "to the door"), (True, "real registry")):
             put, lags = steady(etcd, options.rate, options.seconds, options.models, real=real)
             third = max(1, len(lags) // 3)

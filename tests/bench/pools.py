@@ -1,11 +1,11 @@
-"""What a pool costs and what it is good for: run ``python -m tests.bench.pools --help``."""
+"""``make bench ARGS=pools``: what a pool costs, and what it is good for."""
 
 from __future__ import annotations
 
 import argparse
 import gc
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import Any
 
@@ -149,13 +149,13 @@ def balance(requests: int) -> Iterator[str]:
         yield f"  {policy:34}{percentile(took, 50):10.2f}{percentile(took, 99):10.2f}"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what was asked for, and print it."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.pools", description=__doc__)
+    parser = argparse.ArgumentParser(prog="make bench ARGS='pools …'", description=__doc__)
     parser.add_argument("--requests", type=int, default=2000, help="in a round (default 2000)")
     parser.add_argument("--count", type=int, default=10_000, help="models to add (default 10000)")
     parser.add_argument("only", nargs="*", help="routing, adding, balance; all if none is named")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     parts: dict[str, Callable[[], Iterator[str]]] = {
         "routing": lambda: routing(options.requests),
         "adding": lambda: adding(options.count),

@@ -52,36 +52,50 @@ def test_what_is_new_is_noted_before_it_is_sent_and_what_is_gone_only_after() ->
     assert {*settled.placed} == {b"/models/chat/b"}
 
 
-def test_an_entry_that_begins_to_drain_leaves_the_registry_and_keeps_its_engine() -> None:
+def told(batch: Batch) -> list[tuple[str, bool]]:
+    """The instances that were put, and whether they were said to drain."""
+    puts = [each for each in batch.messages if isinstance(each, PutInstance)]
+    return [(each.model, each.spec.draining) for each in puts]
+
+
+def test_an_entry_that_begins_to_drain_is_said_to_and_keeps_its_engine() -> None:
     before = after(put())
     batch = run(put(state="draining"), ledger=before)
     _, settled = batch.outcome()
-    assert sent(batch) == ["DropInstance a#"]
+    assert told(batch) == [("a", True)]
     assert batch.leaving == batch.made == []
     assert settled.placed[A].engine is before.placed[A].engine
     assert settled.draining == {A}
 
 
-def test_a_draining_entry_that_is_removed_gives_its_engine_back_without_another_drop() -> None:
+def test_a_draining_entry_that_is_removed_is_dropped_and_gives_its_engine_back() -> None:
     draining = run(put(state="draining"), ledger=after(put())).outcome()[1]
     batch = run(Deleted(A), ledger=draining)
-    assert sent(batch) == []
+    assert sent(batch) == ["DropInstance a#"]
     assert len(batch.leaving) == 1
     assert batch.outcome()[1] == Ledger()
 
 
-def test_an_entry_that_serves_again_after_a_drain_is_put_again() -> None:
+def test_an_entry_that_serves_again_after_a_drain_keeps_its_engine() -> None:
     draining = run(put(state="draining"), ledger=after(put())).outcome()[1]
     batch = run(put(), ledger=draining)
-    assert sent(batch) == ["PutInstance a#"]
-    assert len(batch.leaving) == 1
+    assert told(batch) == [("a", False)]
+    assert batch.leaving == batch.made == []
     assert batch.outcome()[1].draining == frozenset()
 
 
-def test_an_entry_that_comes_as_draining_gets_no_engine() -> None:
+def test_an_entry_that_drains_at_another_address_gets_another_engine() -> None:
+    before = after(put())
+    batch = run(put(port=2, state="draining"), ledger=before)
+    assert told(batch) == [("a", True)]
+    assert batch.leaving == [before.placed[A].engine]
+    assert batch.outcome()[1].placed[A].engine is batch.made[0]
+
+
+def test_an_entry_that_comes_as_draining_is_known_as_draining() -> None:
     batch = run(put(state="draining"))
-    assert batch.made == []
-    assert batch.outcome()[1].placed[A].engine is None
+    assert told(batch) == [("a", True)]
+    assert batch.outcome()[1].placed[A].engine is batch.made[0]
 
 
 def test_a_key_put_deleted_and_put_in_one_batch_is_there_at_the_end() -> None:
@@ -92,10 +106,10 @@ def test_a_key_put_deleted_and_put_in_one_batch_is_there_at_the_end() -> None:
     assert sent(batch) == ["DropInstance a#", "PutInstance a#"]
 
 
-def test_after_a_crash_a_draining_entry_is_dropped_again() -> None:
+def test_after_a_crash_a_draining_entry_is_said_to_drain_again() -> None:
     draining = run(put(state="draining"), ledger=after(put())).outcome()[1]
     batch = run(put(state="draining"), ledger=draining, unseen=Unseen({A}))
-    assert sent(batch) == ["DropInstance a#"]
+    assert told(batch) == [("a", True)]
 
 
 def test_trouble_is_quarantined_under_its_own_name_and_ends() -> None:
@@ -179,14 +193,12 @@ def test_the_cut_into_batches_changes_nothing(events: list[Event], cut: int) -> 
 
 
 @given(EVENTS)
-def test_the_registry_holds_exactly_what_serves_and_nothing_that_leaves(
+def test_the_registry_holds_exactly_what_is_placed_and_nothing_that_leaves(
     events: list[Event],
 ) -> None:
     batch = run(*events)
     settled = batch.outcome()[1]
     held = registry_after([batch])
-    assert held == {
-        each.entry.name: each.engine for each in settled.placed.values() if each.serving
-    }
-    kept = [each.engine for each in settled.placed.values() if each.engine is not None]
+    kept = [each.engine for each in settled.placed.values()]
+    assert held == {each.entry.name: each.engine for each in settled.placed.values()}
     assert sorted(map(id, [*kept, *batch.leaving])) == sorted(map(id, batch.made))

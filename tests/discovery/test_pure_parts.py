@@ -68,7 +68,7 @@ def test_a_good_value_ends_the_quarantine_of_its_key_only() -> None:
 def test_a_ledger_knows_who_drains_and_whose_value_has_unknown_fields() -> None:
     draft = Ledger().draft()
     leaving = replace(PLACED.entry, state="draining", unknown=("future",))
-    draft.place(b"k", Placement(leaving, None))
+    draft.place(b"k", Placement(leaving, NoEngine()))
     ledger = draft.freeze()
     assert ledger.draining == {b"k"}
     assert ledger.unknown == {"k": ("future",)}

@@ -16,7 +16,14 @@ from discovery.codec import decode, key_for
 from discovery.entry import Entry
 from tests.support.callboard import Callboard
 from tests.support.certificates import make_tls_files
-from tests.support.chat import chat, get_json, stream_lines, wait_for_model
+from tests.support.chat import (
+    chat,
+    get_json,
+    get_models,
+    stream_lines,
+    wait_for_model,
+    wait_without_model,
+)
 from tests.support.etcd import EtcdServer, unique_root
 from tests.support.slow_upstream import SlowUpstream
 from tests.support.waiting import eventually
@@ -63,7 +70,7 @@ def test_several_models_come_drain_and_go_together(etcd_server: EtcdServer, root
 def test_a_worker_that_drains_gets_no_new_request_and_finishes_what_it_has(
     etcd_server: EtcdServer, root: str
 ) -> None:
-    """With one worker, the model is gone for new requests while the old one still streams."""
+    """With one worker, the model is known and unavailable until the worker is gone."""
     at = ("--host", "127.0.0.1", "--port", "0", "--etcd", etcd_server.endpoint)
     with SlowUpstream() as upstream, Callboard(*at, "--etcd-root", root) as front:
         options = ("--model", "m", "--url", upstream.url, "--etcd-root", root, "--drain", "5")
@@ -71,9 +78,12 @@ def test_a_worker_that_drains_gets_no_new_request_and_finishes_what_it_has(
             wait_for_model(front.url, "m")
             assert chat(front.url, "m")[0] == 200
             process.signal(signal.SIGTERM)
-            eventually(lambda: chat(front.url, "m")[0] != 200, what="no new request is sent")
+            eventually(lambda: chat(front.url, "m")[0] == 503, what="no new request is sent")
+            assert get_models(front.url) == ["m"]
             assert state(etcd_server, root, "m") == "draining"
             assert process.process.poll() is None, "it is still there for what it had"
+            wait_without_model(front.url, "m")
+            assert chat(front.url, "m")[0] == 404
 
 
 def test_a_worker_and_its_server_are_replaced_without_a_failed_request(

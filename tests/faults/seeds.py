@@ -194,8 +194,8 @@ _LIMITS: Final = (
         "etcd-freeze",
         "a connection is given up only after hours of silence",
         "discovery/etcd_options.py",
-        '("grpc.keepalive_time_ms", 10_000)',
-        '("grpc.keepalive_time_ms", 10_000_000)',
+        '("grpc.keepalive_time_ms", 6_000)',
+        '("grpc.keepalive_time_ms", 6_000_000)',
     ),
     Mutant(
         "silent-before",

@@ -147,7 +147,10 @@ def test_the_fallback_answers_while_every_instance_drains(registry: Address) -> 
     put(registry, "m", draining=True)
     with_none = resolve(registry, "m")
     assert with_none.model == "m"
-    assert isinstance(start(with_none.engine).error, EngineUnavailable)
+    error = start(with_none.engine).error
+    assert isinstance(error, EngineUnavailable)
+    assert (error.status, error.retry_after) == (503, 1)
+    assert registry.ask(ListModels(Kind.CHAT), timeout=ASK) == ["m"]
     put(registry, "small")
     assert resolve(registry, "m").model == "small"
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Attempt"]
 
+_NEVER: Final = math.inf
 _HELD: Final = 16
 """Chunks without a token that are held back at most; comments come every few seconds."""
 
@@ -68,7 +69,7 @@ class Attempt:
         self.exchange = exchange
         self.hedge = hedge
         """It was started beside another one that had not answered yet."""
-        self.due = math.inf
+        self.due = _NEVER
         """When it will have been silent for too long; see ``watch``."""
         self._held: list[tuple[Chunk, int]] | None = None
         self._spoken = False

@@ -12,22 +12,22 @@ Invariants, each tested under its name:
 from __future__ import annotations
 
 from _thread import allocate_lock
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from actors.engines.contract import Context, EngineRequest, Sink
+from actors.engines.errors import EngineTimeout
 from actors.engines.pool.attempt import Attempt, Push
 from actors.engines.pool.member import Member
+from actors.engines.pool.roles import Owner
 from actors.engines.pool.treatment import CANCELLED, SUCCESS, treatment_of
 from actors.engines.pool.watch import Watch
 from actors.supervision.cancellation import Registration
 from actors.supervision.errors import Cancelled
 
-if TYPE_CHECKING:
-    from actors.engines.pool.pool import Pool
-
 __all__ = ["Exchange"]
 
 _NOBODY_WAITS: Final = "the request was cancelled"
+_HANGS: Final = "the engine does not answer"
 
 
 class Exchange:
@@ -51,7 +51,7 @@ class Exchange:
     )
 
     def __init__(
-        self, pool: Pool, request: EngineRequest, sink: Sink, context: Context, key: str
+        self, pool: Owner, request: EngineRequest, sink: Sink, context: Context, key: str
     ) -> None:
         self.pool: Final = pool
         self.request: Final = request
@@ -60,6 +60,7 @@ class Exchange:
         self.key: Final = key
         self.tried: list[Member] = []
         self.winner: Attempt | None = None
+        """Who answers; nobody any more once the exchange is over."""
         self.hedged = False
         """A second instance was asked beside the first one."""
         self.last_error: BaseException | None = None
@@ -87,6 +88,19 @@ class Exchange:
         with self._lock:
             return not self._over and self.winner is None and len(self._running) == 1
 
+    def waits_at(self, member: Member) -> bool:
+        """Whether ``member`` alone was asked, has not begun, and can be left."""
+        with self._lock:
+            return self._left_at(member) is not None
+
+    def _left_at(self, member: Member) -> Attempt | None:
+        """The one attempt, if it is at ``member`` and can be stopped alone. Under the lock."""
+        if self._over or self.winner is not None or len(self._running) != 1:
+            return None
+        attempt = self._running[0]
+        at_it = attempt.member is member and attempt.token is not self.context.token
+        return attempt if at_it else None
+
     def open(self, watch: Watch | None) -> None:
         """Hear of the client's leaving from now on; call before the first attempt."""
         self._watch = watch
@@ -98,7 +112,9 @@ class Exchange:
         watch = self._watch
         if member.trial and watch is None:
             watch = self._watch = Watch(self, self.pool.spec.timeouts)
-        attempt = Attempt(self, member, now, hedge=hedge, alone=watch is None)
+        movable = member.probed and self.pool.movable(self)
+        alone = watch is None and not movable
+        attempt = Attempt(self, member, now, hedge=hedge, alone=alone)
         with self._lock:
             over = self._over or self.winner is not None
             if not over:
@@ -106,6 +122,7 @@ class Exchange:
                 self._running.append(attempt)
         if over:
             self.pool.give_back(member, CANCELLED)
+            self.pool.leave(self)
             return
         if watch is not None:
             watch.began(attempt)
@@ -123,7 +140,10 @@ class Exchange:
                 return False
             self.winner = attempt
             losers = self._lose_others(attempt) if len(self._running) > 1 else None
-        self.pool.won(attempt)
+        # PERF: a healthy member that was asked first needs no word of it before the end.
+        first = len(self.tried) == 1 and attempt.member.healthy
+        if not first or self.pool.spec.hedge_after is not None:
+            self.pool.won(self, attempt.member, attempt.started, hedge=attempt.hedge)
         if losers:
             self._dismiss(losers)
         return True
@@ -147,6 +167,7 @@ class Exchange:
             held = not attempt.ended
             attempt.retire()
             self._running.clear()
+            self.winner = None  # PERF: or each request would leave a cycle to the collector
         self._close()
         if held:
             self.pool.give_back(attempt.member, treatment_of(error) if error else SUCCESS)
@@ -180,6 +201,20 @@ class Exchange:
         self._close()
         self.sink.fail(error)
 
+    def move(self, hung: Member, member: Member) -> None:
+        """Have ``member``, taken for this request, answer instead of ``hung``."""
+        with self._lock:
+            left = self._left_at(hung)
+            if left is not None:
+                left.retire()
+                self._running.clear()
+        if left is None:
+            self.pool.give_back(member, CANCELLED)
+            return
+        self.last_error = EngineTimeout(_HANGS)
+        self._dismiss([left])
+        self.ask(member)
+
     def expire(self, error: BaseException) -> None:
         """The time for the whole answer is over: whoever is at it is told to stop.
 
@@ -195,7 +230,7 @@ class Exchange:
         with self._lock:
             if self._over:
                 return
-            self._over = True
+            self._over, self.winner = True, None
             running, self._running = self._running, []
             for each in running:
                 each.retire()
@@ -211,7 +246,7 @@ class Exchange:
 
     def _close(self) -> None:
         """Let go of the client's token, of the place in the queue, and of who points back here."""
-        self.winner = self.last_error = None
+        self.last_error = None
         registration, self._registration = self._registration, None
         if registration is not None:
             registration.unregister()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from actors.engines.pool.load_buckets import LoadBuckets
-from actors.engines.pool.member import Member
+from actors.engines.pool.member import Member, Place
 
 __all__ = ["HashRing"]
 
@@ -85,13 +85,14 @@ class HashRing:
         """The member that ``key`` belongs to, or the next that is not overloaded."""
         if not key or not len(self._buckets):
             return self._buckets.pick()
-        self._tidy()
+        if self._dead or self._unsorted:
+            self._tidy()
         points, owners, inside = self._points, self._owners, self._buckets
         share = SLACK * (self._inflight + 1) / self._weight
         start = bisect_right(points, _hash(key))
         for step in range(len(points)):
             member = owners[points[(start + step) % len(points)]]
-            if member.place == "rotation" and member.inflight < share * member.spec.weight:
+            if member.place is Place.ROTATION and member.inflight < share * member.spec.weight:
                 return member
         return inside.pick()
 

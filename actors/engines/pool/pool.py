@@ -14,9 +14,9 @@ from typing import Final
 from actors.engines.contract import Context, Engine, EngineRequest, Kind, Sink
 from actors.engines.errors import EngineError
 from actors.engines.pool.affinity import key_of
-from actors.engines.pool.attempt import Attempt
 from actors.engines.pool.breaker import BreakerState
 from actors.engines.pool.clock import Clock, loop_clock
+from actors.engines.pool.evacuation import UNHEARD, Evacuation
 from actors.engines.pool.exchange import Exchange
 from actors.engines.pool.first_tokens import FirstTokens
 from actors.engines.pool.listener import Ejected, Hedged, PoolListener, Readmitted, Retried
@@ -25,6 +25,7 @@ from actors.engines.pool.policies import Chance
 from actors.engines.pool.prober import Prober
 from actors.engines.pool.queue import Queue, Waiter
 from actors.engines.pool.retry_budget import RetryBudget
+from actors.engines.pool.roles import Asking
 from actors.engines.pool.rotation import Rotation, Turn
 from actors.engines.pool.spec import NO_TIMEOUTS, ORDINARY, PLAIN, InstanceSpec, ModelSpec
 from actors.engines.pool.treatment import CANCELLED, SUCCESS, Treatment
@@ -52,6 +53,8 @@ class Pool:
 
     __slots__ = (
         "_budget",
+        "_chance",
+        "_evacuation",
         "_first_tokens",
         "_key_of",
         "_listener",
@@ -60,7 +63,6 @@ class Pool:
         "_queue",
         "_room",
         "_rotation",
-        "chance",
         "clock",
         "kind",
         "let_go",
@@ -85,7 +87,7 @@ class Pool:
         self.spec = spec
         self.clock: Final = clock or loop_clock()
         self._listener = listener or PoolListener()
-        self.chance: Final = chance
+        self._chance = chance
         self.let_go = False
         """Whether the registry has let go of it: only requests in flight need it any more."""
         self._max_attempts = max_attempts
@@ -94,6 +96,7 @@ class Pool:
         self._budget = RetryBudget(self.clock.monotonic())
         # PERF: made when somebody has to wait; most pools never need one.
         self._room: WaitingRoom | None = None
+        self._evacuation: Evacuation | None = None
         self._queue = queue
         self._key_of = key_of(self.spec.policy)
         self._first_tokens: FirstTokens | None = None
@@ -184,7 +187,7 @@ class Pool:
         if refusal is not None:
             exchange.give_up(refusal)
 
-    def _admit(self, exchange: Exchange) -> EngineError | None:
+    def _admit(self, exchange: Asking) -> EngineError | None:
         """Find a member for ``exchange``, or have it wait for one; else say why not."""
         now = self.clock.monotonic()
         waiter: Waiter | None = None
@@ -249,15 +252,14 @@ class Pool:
         if self._room:
             self._room.serve()
 
-    def won(self, attempt: Attempt) -> None:
-        """``attempt`` has begun to answer."""
-        member, exchange = attempt.member, attempt.exchange
+    def won(self, exchange: Asking, member: Member, started: float, *, hedge: bool) -> None:
+        """``member``, asked at ``started``, has begun to answer.
+
+        To be told of a suspect, of a retry, or where there is hedging.
+        """
         if len(exchange.tried) > 1 and not exchange.hedged:
             with self._lock:
                 self._budget.give_back()
-        # PERF: a healthy member needs no word of it before the end.
-        if member.healthy and self.spec.hedge_after is None:
-            return
         now = self.clock.monotonic()
         if not member.healthy:
             with self._lock:
@@ -268,11 +270,11 @@ class Pool:
             with self._lock:
                 if self._first_tokens is None:
                     self._first_tokens = FirstTokens()
-                self._first_tokens.observe(now - attempt.started)
+                self._first_tokens.observe(now - started)
             if exchange.hedged:
-                self._listener.hedged(Hedged(self.model, member.id, won=attempt.hedge))
+                self._listener.hedged(Hedged(self.model, member.id, won=hedge))
 
-    def hedge(self, exchange: Exchange) -> None:
+    def hedge(self, exchange: Asking) -> None:
         """Ask a second instance beside the first one, if the budget allows it."""
         if not exchange.waits_for_one:
             return
@@ -287,6 +289,27 @@ class Pool:
             self._listener.hedged(Hedged(self.model, member.id, won=None))
             exchange.ask(member, hedge=True)
 
+    def movable(self, exchange: Asking) -> bool:
+        """Note that ``exchange`` can be moved should its instance hang; False if there is no other.
+
+        PERF: so requests to a pool of one instance don't pay for it.
+        """
+        if len(self._rotation.members) < 2:
+            return False
+        if self._evacuation is None:
+            with self._lock:
+                self._evacuation = self._evacuation or self._new_evacuation()
+        self._evacuation.known.add(exchange)
+        return True
+
+    def _new_evacuation(self) -> Evacuation:
+        parts = (self._lock, self._rotation, self._budget, self.clock, self._listener)
+        return Evacuation(self.model, self._max_attempts, *parts)
+
+    def chance(self) -> float:
+        """Draw from [0, 1)."""
+        return self._chance()
+
     def begin_probe(self, member: Member) -> BreakerState:
         """``member`` is going to be probed, which is its trial if its time out is over."""
         with self._lock:
@@ -295,7 +318,7 @@ class Pool:
             return member.breaker.state
 
     def learn_probe(self, member: Member, treatment: Treatment) -> None:
-        """A probe of ``member`` ended so."""
+        """A probe of ``member`` ended so; if nobody is there, nobody goes on waiting there."""
         now = self.clock.monotonic()
         with self._lock:
             if treatment is SUCCESS:
@@ -304,9 +327,11 @@ class Pool:
                 turn = self._rotation.learn(member, treatment, now)
         if turn is not None:
             self.tell_turn(turn, treatment)
+            if self._evacuation is not None and turn.opened and treatment.kind in UNHEARD:
+                self._evacuation.leave(member, treatment)
         self._members_changed()
 
-    def retry(self, exchange: Exchange, failed: Member, treatment: Treatment) -> bool:
+    def retry(self, exchange: Asking, failed: Member, treatment: Treatment) -> bool:
         """Have another instance answer after ``failed`` did not; False if that must not be."""
         if not treatment.retry or exchange.over or len(exchange.tried) >= self._max_attempts:
             return False
@@ -318,10 +343,12 @@ class Pool:
         self._listener.retried(Retried(self.model, failed.id, treatment.kind, allowed))
         return allowed and self._admit(exchange) is None
 
-    def leave(self, exchange: Exchange) -> None:
+    def leave(self, exchange: Asking) -> None:
         """``exchange`` is over: it waits no more."""
         if self._room:
             self._room.leave(exchange)
+        if self._evacuation is not None:
+            self._evacuation.known.discard(exchange)
 
     def tell_turn(self, turn: Turn, treatment: Treatment) -> None:
         """Tell listener and log how a breaker turned."""

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from actors.engines.errors import EngineTimeout
 from actors.engines.pool.breaker import LIMIT, BreakerState
 from actors.engines.pool.member import Member
 from actors.engines.pool.probed import is_probed
+from actors.engines.pool.roles import Owner
 from actors.engines.pool.treatment import SUCCESS, Treatment, treatment_of
-
-if TYPE_CHECKING:
-    from actors.engines.pool.pool import Pool
 
 __all__ = ["INTERVAL", "JITTER", "TIMEOUT", "Prober", "seriously"]
 
@@ -37,7 +35,7 @@ class Prober:
 
     __slots__ = ("_pool",)
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Owner) -> None:
         self._pool = pool
 
     def look_after(self, member: Member) -> None:
@@ -64,7 +62,9 @@ class Prober:
         if look != member.looks:
             return
         engine = member.engine
-        if member.gone or self._pool.let_go or not is_probed(engine):
+        # NOTE: one that is gone may still hold requests; they are told if it hangs.
+        gone = member.gone or self._pool.let_go
+        if (gone and not member.inflight) or not is_probed(engine):
             member.probing = False
             return
         state = self._pool.begin_probe(member)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from actors.engines.pool.clock import Pending
-
-if TYPE_CHECKING:
-    from actors.engines.pool.exchange import Exchange
+from actors.engines.pool.roles import Asking
 
 __all__ = ["MAX_WAITING", "QUEUE_TIMEOUT", "Queue", "Waiter"]
 
@@ -24,7 +22,7 @@ QUEUE_TIMEOUT: Final = 10.0
 class Waiter:
     """One request in the queue, since when, and the timer that takes it out again."""
 
-    exchange: Exchange
+    exchange: Asking
     since: float
     timer: Pending | None = None
 
@@ -40,7 +38,7 @@ class Queue:
     def __init__(self, limit: int = MAX_WAITING, timeout: float = QUEUE_TIMEOUT) -> None:
         self.limit: Final = limit
         self.timeout: Final = timeout
-        self._waiters: dict[Exchange, Waiter] = {}
+        self._waiters: dict[Asking, Waiter] = {}
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -54,11 +52,11 @@ class Queue:
         """Whether nobody else may wait."""
         return len(self._waiters) >= self.limit
 
-    def join(self, exchange: Exchange, now: float) -> Waiter:
+    def join(self, exchange: Asking, now: float) -> Waiter:
         """Wait, last."""
         waiter = self._waiters[exchange] = Waiter(exchange, now)
         return waiter
 
-    def leave(self, exchange: Exchange) -> Waiter | None:
+    def leave(self, exchange: Asking) -> Waiter | None:
         """Wait no more; ``None`` for one that did not wait."""
         return self._waiters.pop(exchange, None)

@@ -31,11 +31,7 @@ class RoundRobin:
         self._size += 1
         if member.turn < self._now:
             member.turn = self._now + 0.5 / member.weight
-        self._serial += 1
-        member.serial = self._serial
-        heapq.heappush(self._turns, (member.turn, member.serial, member))
-        if len(self._turns) > 2 * self._size + 64:
-            self._sweep()
+        self._plan(member)
 
     def remove(self, member: Member) -> None:
         """Let ``member`` go."""
@@ -43,7 +39,11 @@ class RoundRobin:
         member.serial = 0
 
     def update(self, member: Member) -> None:
-        """Load makes no difference here; a new weight counts from the next turn on."""
+        """Load makes no difference here; a new weight stretches or shortens what is left."""
+        if member.weight != member.bucket:
+            left = member.turn - self._now
+            member.turn = self._now + left * member.bucket / member.weight
+            self._plan(member)
 
     def forget(self, member: Member) -> None:
         """Nothing to do: nothing is kept of who was removed."""
@@ -58,12 +58,22 @@ class RoundRobin:
                 heapq.heappop(turns)
                 continue
             self._now = turn
+            member.bucket = member.weight
             member.turn = turn + 1 / member.weight
             self._serial += 1
             member.serial = self._serial
             heapq.heapreplace(turns, (member.turn, member.serial, member))
             return member
         return None
+
+    def _plan(self, member: Member) -> None:
+        """Put its turn into the heap; ``bucket`` notes the weight that it was worked out with."""
+        member.bucket = member.weight
+        self._serial += 1
+        member.serial = self._serial
+        heapq.heappush(self._turns, (member.turn, member.serial, member))
+        if len(self._turns) > 2 * self._size + 64:
+            self._sweep()
 
     def _sweep(self) -> None:
         self._turns = [each for each in self._turns if each[1] == each[2].serial]

@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from _thread import LockType
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from actors.engines.errors import EngineBusy, EngineError, EngineUnavailable
 from actors.engines.pool.clock import Clock
 from actors.engines.pool.listener import PoolListener, Waited
 from actors.engines.pool.member import Member
 from actors.engines.pool.queue import Queue, Waiter
+from actors.engines.pool.roles import Asking
 from actors.engines.pool.rotation import Rotation
-
-if TYPE_CHECKING:
-    from actors.engines.pool.exchange import Exchange
 
 __all__ = ["WaitingRoom", "busy", "nobody"]
 
@@ -59,7 +57,7 @@ class WaitingRoom:
     def __len__(self) -> int:
         return len(self._queue)
 
-    def join(self, exchange: Exchange, now: float) -> Waiter | None:
+    def join(self, exchange: Asking, now: float) -> Waiter | None:
         """Let ``exchange`` wait, unless it is full. Call under the lock, then :meth:`wait`."""
         return None if self._queue.full else self._queue.join(exchange, now)
 
@@ -78,14 +76,14 @@ class WaitingRoom:
         self._listener.waited(Waited(self._model, 0.0, "full"))
         return busy(self._model)
 
-    def leave(self, exchange: Exchange) -> None:
+    def leave(self, exchange: Asking) -> None:
         """``exchange`` is over: it waits no more."""
         with self._lock:
             waiter = self._queue.leave(exchange)
         if waiter is not None:
             self._waited(waiter, "left")
 
-    def expire(self, exchange: Exchange, error: EngineError) -> None:
+    def expire(self, exchange: Asking, error: EngineError) -> None:
         """``exchange`` has waited in vain: its last failure is told, or else ``error``."""
         with self._lock:
             waiter = self._queue.leave(exchange)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from _thread import allocate_lock
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -84,18 +85,18 @@ class UpstreamEngine:
         self.base_path: Final = target.base_path
         context = (tls or Tls()).context() if target.tls else None
         self.place: Final = Place(target.host, target.port, context)
-        self._heads = {
-            (kind, stream): request_head(target, kind, api_key, stream=stream)
-            for kind in Kind
-            for stream in (False, True)
-        }
+        # PERF: one for the check of the key, the others when they are needed: 200 bytes each.
+        self._heads = {(Kind.CHAT, True): request_head(target, Kind.CHAT, api_key, stream=True)}
+        self._target = target
+        self._api_key = api_key
         self._probe = probe_request(target, api_key)
         self._loop = loop or shared_loop()
         self._links = Links(self._loop, _names, self.place)
         self._most = max_connections
         self._running = 0
-        self._closed = False
-        self._changed = threading.Condition()
+        self._lock = allocate_lock()
+        # PERF: made by ``close``: an engine stands beside each of perhaps ten thousand entries.
+        self._emptied: threading.Event | None = None
 
     def __repr__(self) -> str:
         return f"<UpstreamEngine {self.url}>"
@@ -117,7 +118,10 @@ class UpstreamEngine:
             return
         stream = request.stream or self._fold
         body = body_of(request, model=self._model, fold=self._fold)
-        data = whole_request(self._heads[request.kind, stream], context.request_id, body)
+        head = self._heads.get((request.kind, stream)) or self._new_head(
+            request.kind, stream=stream
+        )
+        data = whole_request(head, context.request_id, body)
         exchange = Exchange(
             self._loop,
             self._links,
@@ -155,11 +159,11 @@ class UpstreamEngine:
         On the event loop's own thread it does not wait.
         """
         until = time.monotonic() + (0.0 if self._loop.on_loop else timeout)
-        with self._changed:
-            self._closed = True
-            while self._running and time.monotonic() < until:
-                self._changed.wait(until - time.monotonic())
-            ended = not self._running
+        with self._lock:
+            emptied = self._emptied = self._emptied or threading.Event()
+            if not self._running:
+                emptied.set()
+        ended = emptied.wait(max(until - time.monotonic(), 0.0))
         if len(self._links):
             closed = threading.Event()
             self._loop.call(self._links.close)
@@ -167,19 +171,24 @@ class UpstreamEngine:
             closed.wait(max(until - time.monotonic(), 0.0))
         return ended
 
+    def _new_head(self, kind: Kind, *, stream: bool) -> bytes:
+        head = request_head(self._target, kind, self._api_key, stream=stream)
+        self._heads[kind, stream] = head
+        return head
+
     def _admit(self) -> None:
-        with self._changed:
-            if self._closed:
+        with self._lock:
+            if self._emptied is not None:
                 raise EngineUnavailable("the engine was closed")
             if self._running >= self._most:
                 raise EngineBusy("too many requests for one upstream; try again soon")
             self._running += 1
 
     def _ended(self) -> None:
-        with self._changed:
+        with self._lock:
             self._running -= 1
-            if self._closed:
-                self._changed.notify_all()
+            if self._emptied is not None and not self._running:
+                self._emptied.set()
 
 
 def _nothing() -> None:

@@ -15,7 +15,7 @@ from actors.testing import FakeClock
 from tests.engines.asking import chat
 from tests.engines.recording import RecordingSink
 
-__all__ = ["Asked", "Heard", "Manual", "Scripted", "chunk", "pool_on", "refused", "start"]
+__all__ = ["Asked", "Heard", "Manual", "Probed", "Scripted", "chunk", "pool_on", "refused", "start"]
 
 
 def chunk(text: str = "hi") -> dict[str, Any]:
@@ -61,6 +61,20 @@ class Scripted:
         del request, context
         self.asked += 1
         self.script(sink)
+
+
+class Probed(Manual):
+    """A manual engine that can be probed; ``verdict`` answers, ``"silence"`` does not."""
+
+    def __init__(self, verdict: BaseException | str | None = None, url: str = "") -> None:
+        super().__init__(url)
+        self.verdict = verdict
+        self.probes = 0
+
+    def probe(self, done: Callable[[BaseException | None], object]) -> None:
+        self.probes += 1
+        if not isinstance(self.verdict, str):
+            done(self.verdict)
 
 
 def well(sink: Sink) -> None:

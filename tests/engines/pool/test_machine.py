@@ -23,7 +23,7 @@ from actors.supervision.cancellation import CancellationToken
 from actors.supervision.errors import Cancelled
 from actors.testing import FakeClock
 from tests.engines.asking import chat
-from tests.engines.pool.fakes import Asked, Manual, chunk, refused, reset, status
+from tests.engines.pool.fakes import Asked, Manual, Probed, chunk, refused, reset, status
 from tests.engines.recording import RecordingSink
 
 ERRORS: list[Callable[[], BaseException]] = [
@@ -65,13 +65,21 @@ class PoolMachine(RuleBasedStateMachine):
         limit=st.sampled_from([None, 1, 2]),
         draining=st.booleans(),
         moved=st.booleans(),
+        verdict=st.sampled_from([None, "silence", refused()]),
     )
-    def put(self, name: str, limit: int | None, draining: bool, moved: bool) -> None:
+    def put(
+        self,
+        name: str,
+        limit: int | None,
+        draining: bool,
+        moved: bool,
+        verdict: BaseException | str | None,
+    ) -> None:
         old = self.engines.get(name)
         url = f"http://{name}" if not moved else f"http://{name}/{random.random()}"
         if old is not None:
             self.retired.append(old)
-        self.engines[name] = Manual(url)
+        self.engines[name] = Probed(verdict, url)
         spec = InstanceSpec(max_concurrency=limit, draining=draining)
         self.pool.put(name, self.engines[name], spec)
 
@@ -115,7 +123,7 @@ class PoolMachine(RuleBasedStateMachine):
     def leave(self, at: int) -> None:
         self.clients[at % len(self.clients)][1].cancel()
 
-    @rule(seconds=st.sampled_from([0.1, 1.0, 6.0]))
+    @rule(seconds=st.sampled_from([0.1, 1.0, 6.0, 12.0]))
     def wait(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
@@ -139,6 +147,8 @@ class PoolMachine(RuleBasedStateMachine):
             assert [each.inflight for each in view.instances] == [0] * len(view.instances)
             assert view.waiting == 0
             assert all(sink.ends for sink, _ in self.clients)
+            for name in NAMES:  # or they would be probed for ever
+                self.pool.drop(name)
             self.clock.advance(100.0)
             assert self.clock.pending == 0
 

@@ -12,12 +12,15 @@ import pytest
 
 from actors.engines import Context
 from actors.engines.pool import InstanceSpec, ModelSpec, PolicyName, Pool
+from actors.engines.pool.prober import INTERVAL, TIMEOUT
 from actors.engines.upstream import UpstreamEngine
+from actors.testing import FakeClock
 from tests.engines.asking import chat
-from tests.engines.pool.fakes import inflight
+from tests.engines.pool.fakes import inflight, pool_on
 from tests.engines.raw_server import Line, RawServer, Script, answer, says
 from tests.engines.recording import DEADLINE, RecordingSink
 from tests.engines.relaying import STREAM, UNARY
+from tests.support.waiting import eventually
 
 REQUESTS = 60
 CLIENTS = 6
@@ -109,3 +112,38 @@ def test_a_port_on_which_nobody_listens_is_found_out_by_one_request() -> None:
         dead = pool.view().instances[0]
         assert (dead.state, dead.last_error) == ("ejected", "connect")
         assert dead.failures <= CLIENTS
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "unary"])
+def test_requests_that_wait_at_a_frozen_upstream_are_answered_by_another_one(
+    *, stream: bool
+) -> None:
+    """Its probes hang too; the clock of the pool is the test's, the sockets are real."""
+    clock, left = FakeClock(), threading.Event()
+
+    def frozen(line: Line) -> None:
+        asked = line.hear()
+        line.wait_for_hang_up()
+        if asked.line.startswith("POST"):
+            left.set()
+
+    pool = pool_on(clock, ModelSpec(policy=PolicyName.ROUND_ROBIN))
+    with ExitStack() as stack:
+        hung = stack.enter_context(RawServer(frozen))
+        good = stack.enter_context(RawServer(says(STREAM if stream else UNARY)))
+        for server in (hung, good):
+            engine = UpstreamEngine(server.url)
+            stack.callback(engine.close)
+            pool.put(server.url, engine)
+            stack.callback(pool.drop, server.url)
+        sinks = [RecordingSink(), RecordingSink()]
+        for sink in sinks:
+            pool.start(chat(stream=stream), sink, Context("r"))
+        eventually(lambda: hung.received, DEADLINE, "one waits there")
+        sinks[1].wait_for_end()
+        assert sinks[0].ends == []
+        clock.advance(2 * (INTERVAL + TIMEOUT))
+        sinks[0].wait_for_end()
+        assert [sink.ends for sink in sinks] == [["finish" if stream else "answer"]] * 2
+        assert left.wait(DEADLINE), "the upstream is told that nobody waits"
+        eventually(lambda: set(inflight(pool).values()) == {0}, DEADLINE, "nothing is in flight")

@@ -197,6 +197,35 @@ def test_a_member_that_was_away_does_not_catch_up() -> None:
     assert abs(found["one"] - found["two"]) <= 1
 
 
+@pytest.mark.parametrize("before", [0, 1, 4, 7])
+def test_a_slow_start_that_is_over_leaves_no_uneven_turn(before: int) -> None:
+    policy = made(PolicyName.ROUND_ROBIN)
+    light, heavy = member("light"), member("heavy", 3.0)
+    light.weight, heavy.weight = 0.1, 0.3
+    add(policy, light, heavy)
+    chosen(policy, before)
+    for each in (light, heavy):
+        each.weight = each.spec.weight
+        policy.update(each)
+    for _ in range(5):
+        found = chosen(policy, 4)
+        assert (found["light"], found["heavy"]) == (1, 3)
+
+
+def test_a_new_member_waits_by_its_slow_weight_and_no_longer_than_that_lasts() -> None:
+    policy = made(PolicyName.ROUND_ROBIN)
+    old, new = member("old"), member("new")
+    add(policy, old)
+    chosen(policy, 100)
+    new.weight = 0.1
+    add(policy, new)
+    assert chosen(policy, 20)["new"] == 2
+    new.weight = 1.0
+    policy.update(new)
+    found = chosen(policy, 20)
+    assert abs(found["new"] - found["old"]) <= 1
+
+
 def test_members_that_come_and_go_leave_nothing_behind() -> None:
     policy = made(PolicyName.ROUND_ROBIN)
     one = member("one")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -293,3 +295,26 @@ def test_many_threads_leave_nothing_in_flight(policy: PolicyName) -> None:
     assert bad == []
     assert set(inflight(pool).values()) == {0}
     assert sum(each.selections for each in pool.view().instances) == 8 * 300
+
+
+def push_one(sink: Sink) -> None:
+    """Begin an answer, and never go on."""
+    sink.push(chunk())
+
+
+@pytest.mark.parametrize("script", [well, push_one])
+def test_a_request_that_ended_leaves_nothing_to_the_cycle_collector(
+    pool: Pool, script: Callable[[Sink], None]
+) -> None:
+    """Each collection stops every thread for as long as the heap is large."""
+    pool.put("a", Scripted(script))
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(100):
+            token = CancellationToken()
+            start(pool, Context("r", token))
+            token.cancel()
+        assert gc.collect() < 100
+    finally:
+        gc.enable()
