@@ -11,7 +11,7 @@ from tests.faults.catalogue import SCENARIOS
 from tests.faults.engine import FAILED_RUN
 from tests.faults.mutant import Mutant
 from tests.faults.mutants import ROOT, applied, fate_of, fate_told_by
-from tests.faults.seeds import MUTANTS
+from tests.faults.seeds import MUTANTS, NO_MUTANT
 
 LEAST = 25
 HARMFUL = next(each for each in MUTANTS if each.scenario == "cycle")
@@ -28,6 +28,17 @@ def test_its_text_is_there_once_and_the_mutation_is_code(mutant: Mutant) -> None
 def test_there_are_enough_and_each_names_a_scenario() -> None:
     assert len(MUTANTS) >= LEAST
     assert {each.scenario for each in MUTANTS} <= {each.key for each in SCENARIOS}
+
+
+@pytest.mark.parametrize("key", [each.key for each in SCENARIOS])
+def test_every_scenario_has_a_mutant_of_its_own_or_says_why_not(key: str) -> None:
+    seeded = any(each.scenario == key for each in MUTANTS)
+    assert seeded or NO_MUTANT.get(key), f"{key}: a scenario that can't fail is a defect"
+    assert not (seeded and key in NO_MUTANT), f"{key} has a mutant, and a reason to have none"
+
+
+def test_reasons_are_given_for_scenarios_that_exist() -> None:
+    assert set(NO_MUTANT) <= {each.key for each in SCENARIOS}
 
 
 def test_a_mutant_that_breaks_something_is_caught_and_a_harmless_one_survives() -> None:

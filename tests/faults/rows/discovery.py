@@ -49,6 +49,9 @@ CONVERGE: Final = 30.0
 CLEAN: Final = common("C1", "C2", "C3", "C4", "C5", "C6", "C8", "C9")
 RECONVERGED: Final = Figure("reconverged", "ms", lambda e: e.fact("reconverge_ms"))
 KNOWN: Final = fact_is("missing", [], "what changed meanwhile is known afterwards", always=False)
+NO_CRASH: Final = at_most(lambda e: e.count("restart"), 0, "and no actor dies of it")
+SEEN_THROUGH: Final = at_most(lambda e: e.count("stale"), 0, "and nothing is taken for an outage")
+"""Of what is shorter than the time that etcd has to answer a ping."""
 STALE: Final = Figure("seen as stale", "ms", lambda e: e.since_injection("stale"))
 
 
@@ -268,26 +271,46 @@ ROWS: Final = (
         fact_is("crash_lines", 3, "C7 one log line for each crash", always=False),
         figures=(RECONVERGED,),
     ),
-    _row(14, "etcd-kill", "etcd is killed and started again", _etcd(EtcdKill), KNOWN, seconds=2.0),
+    _row(
+        14,
+        "etcd-kill",
+        "etcd is killed and started again",
+        _etcd(EtcdKill),
+        KNOWN,
+        NO_CRASH,
+        seconds=2.0,
+    ),
     _row(
         15,
         "etcd-freeze",
         "etcd freezes, its connections stay open",
         _etcd(EtcdFreeze),
         KNOWN,
+        NO_CRASH,
         at_least(
             lambda e: e.since_injection("stale"), 1.0, "found by a progress deadline, not by TCP"
         ),
         figures=(STALE, RECONVERGED),
         seconds=20.0,
     ),
-    _row(16, "partition", "no packet to etcd or back", _net(Partition), KNOWN, seconds=3.0),
+    _row(
+        16,
+        "partition",
+        "no packet to etcd or back",
+        _net(Partition),
+        KNOWN,
+        NO_CRASH,
+        SEEN_THROUGH,
+        seconds=3.0,
+    ),
     _row(
         16,
         "partition-up",
         "no packet to etcd",
         _net(Partition, directions=("up",)),
         KNOWN,
+        NO_CRASH,
+        SEEN_THROUGH,
         seconds=3.0,
     ),
     _row(
@@ -296,20 +319,42 @@ ROWS: Final = (
         "no packet from etcd",
         _net(Partition, directions=("down",)),
         KNOWN,
+        NO_CRASH,
         seconds=3.0,
         quick=True,
     ),
-    _row(16, "etcd-reset", "etcd's connections are reset", _net(ResetPeer), KNOWN, seconds=2.0),
-    _row(16, "etcd-latency", "500 ms more to etcd", _net(Latency, 0.5, 0.1), KNOWN, seconds=3.0),
+    _row(
+        16,
+        "etcd-reset",
+        "etcd's connections are reset",
+        _net(ResetPeer),
+        KNOWN,
+        NO_CRASH,
+        seconds=2.0,
+    ),
+    _row(
+        16,
+        "etcd-latency",
+        "500 ms more to etcd",
+        _net(Latency, 0.5, 0.1),
+        KNOWN,
+        NO_CRASH,
+        SEEN_THROUGH,
+        seconds=3.0,
+    ),
     _row(
         16,
         "etcd-slicer",
         "etcd's answers come in pieces of 7 bytes",
         _net(Slicer, 7, 0.0005),
         KNOWN,
+        NO_CRASH,
+        SEEN_THROUGH,
         seconds=2.0,
     ),
-    _row(16, "etcd-half-close", "etcd hears the end of our stream", _net(HalfClose), KNOWN),
+    _row(
+        16, "etcd-half-close", "etcd hears the end of our stream", _net(HalfClose), KNOWN, NO_CRASH
+    ),
     _row(
         17,
         "compaction",
