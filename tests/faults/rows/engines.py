@@ -180,7 +180,7 @@ ROWS: Final = (
         "clients leave endless answers",
         partial(_left_alone, "EngineEndless", {}),
         fact_is("still_running", 0, "every generator is closed", always=False),
-        at_most(lambda e: e.fact("freed_s"), 2.0, "soon after its client left"),
+        at_most(lambda e: e.fact("freed_s"), 5.0, "soon after its client left"),
         figures=(FREED,),
         seconds=0.5,
         quick=True,

@@ -15,7 +15,7 @@ from tests.faults.invariants import (
     fact_is,
     no_failures,
 )
-from tests.faults.rows.discovery import crash_actor
+from tests.faults.rows.discovery_faults import crash_actor
 from tests.faults.rows.process_faults import (
     cpu_while_exhausted,
     end,
