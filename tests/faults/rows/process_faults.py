@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from actors.testing.faults import FileLimit, Freeze, Kill, MemoryLimit, Terminate
 from actors.testing.faults.fault import Fault
+from tests.faults.asking import ask_many
 from tests.faults.evidence import Evidence
 from tests.faults.load import Target, request_bytes
 from tests.faults.worlds.doing import Doing
@@ -48,6 +49,8 @@ __all__ = [
 MIB: Final = 1024 * 1024
 F_SETPIPE_SZ: Final = 1031
 START: Final = 60.0
+FILLED: Final = 1.0
+"""Seconds in which access lines surely fill a pipe of 4 KiB."""
 LARGE: Final = 30 * MIB
 
 
@@ -197,9 +200,22 @@ def log_gone(world: ServedWorld, _rng: Any) -> Fault:
 
 
 def log_stalls(world: ServedWorld, _rng: Any) -> Fault:
+    """Nobody reads: access lines fill the pipe, then engines fail, which is logged otherwise."""
     world.extra.pop("log_reading")
     stalled = world.extra.pop("log_stalled")
-    return Doing("stderr stalls", lambda _facts: stalled.set(), stalled.clear)
+    asked = Target("victim", any_text=True)
+
+    def begin(facts: dict[str, Any]) -> None:
+        world.host.order("twist", fault="EngineRaises", error="RuntimeError")
+        stalled.set()
+        threading.Event().wait(FILLED)
+        facts["failing"] = ask_many(world.address, [asked] * 4, "a", 10.0)
+
+    def end() -> None:
+        stalled.clear()
+        world.host.order("untwist")
+
+    return Doing("stderr stalls", begin, end)
 
 
 @contextmanager

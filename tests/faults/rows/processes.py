@@ -146,6 +146,7 @@ ROWS: Final = (
         log_stalls,
         no_failures(),
         at_most(lambda e: e.percentile(99), 1000.0, "answers don't wait for the log"),
+        fact_is("failing", ["status 500"] * 4, "nor do failures", always=False),
         stage=with_log_pipe,
         seconds=2.0,
     ),

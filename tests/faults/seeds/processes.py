@@ -123,4 +123,11 @@ PROCESSES: Final = (
         "        if alone and not self.pool.retry(self, attempt.member, treatment):",
         "        if alone:",
     ),
+    Mutant(
+        "log-stalled",
+        "who answers waits until its access line is written",
+        "http/http_service/access_lines.py",
+        "            self._waiting.set()\n",
+        "            self._waiting.set()\n        self._written.wait()\n",
+    ),
 )
