@@ -16,7 +16,7 @@ from typing import Any
 
 import pykka
 
-from actors.supervision.errors import NotDelivered
+from actors.supervision.errors import AskCycle, NotDelivered
 from actors.supervision.waits import Party, blocked_on
 
 __all__ = ["Reply"]
@@ -41,6 +41,8 @@ class Reply(pykka.Future[Any]):
         self.done = False
         self.refused = False
         """Whether the mailbox refused the message: then no handler ever saw it."""
+        self.withdrawn = False
+        """Whether the message is not to be handled any more: nobody can wait for its answer."""
         self.target: Party | None = None
         """The actor that was asked, known from the moment its mailbox took the message."""
 
@@ -95,8 +97,15 @@ class Reply(pykka.Future[Any]):
         clock = None if self.target is None else self.target.clock
         now = monotonic if clock is None else clock.monotonic
         begin = now()
-        with blocked_on(self):
-            answered = self._opened(timeout) if clock is None else clock.wait(self._opened, timeout)
+        try:
+            with blocked_on(self):
+                answered = (
+                    self._opened(timeout) if clock is None else clock.wait(self._opened, timeout)
+                )
+        except AskCycle:
+            # Handled later, it would ask the next one in the ring, and so on for ever.
+            self.withdrawn = True
+            raise
         if self.refused:
             self.waited = now() - begin
         if not answered:

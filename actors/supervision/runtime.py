@@ -151,6 +151,8 @@ class Runtime:
     def handle(self, letter: Letter) -> None:
         """Handle one message with all its consequences; never raises."""
         message, reply = letter.message, letter.reply_to
+        if isinstance(reply, Reply) and reply.withdrawn:
+            return
         here.stack.append(self.mailbox)
         self._handling, self.busy_since = letter, self._now()
         try:

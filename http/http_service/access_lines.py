@@ -78,8 +78,10 @@ class AccessLines:
                 self.flush()
                 if not self._records:
                     self._written.set()
-            except (OSError, ValueError):  # the stream was closed: nobody reads, nobody to tell
+            except ValueError:  # the stream was closed: nobody reads, nobody to tell
                 return
+            except OSError:  # a full disk, say; it may have room for the lines to come
+                self._written.set()
 
 
 def _json(record: AccessRecord, now: float) -> str:

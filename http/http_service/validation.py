@@ -41,6 +41,8 @@ SCHEMAS: Final[Mapping[Kind, type[ChatRequest | CompletionRequest]]] = {
 """The body that each generating endpoint reads."""
 
 _JSON_TYPE: Final = re.compile(r"\s*application/(?:json|[^;\s]+\+json)\s*(?:;|$)", re.IGNORECASE)
+_NO_MEMORY: Final = "Not enough memory"
+"""How orjson begins to say that it is not the client's fault."""
 _WHERE: Final = re.compile(r" - at `\$\.?(?P<path>.*)`$")
 _MISSING: Final = re.compile(r"^Object missing required field `(?P<field>[^`]+)`")
 
@@ -82,10 +84,12 @@ def check_content_type(content_type: str | None) -> None:
 
 
 def parse_json(raw: bytes) -> dict[str, Any]:
-    """The JSON object in ``raw``. Raises :class:`MalformedRequest`, never anything else."""
+    """The JSON object in ``raw``. Raises :class:`MalformedRequest`, or ``MemoryError``."""
     try:
         body: object = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
+        if error.msg.startswith(_NO_MEMORY):
+            raise MemoryError(_NO_MEMORY) from None
         raise MalformedRequest(f"The body is not valid JSON: {error}") from None
     if not isinstance(body, dict):
         raise MalformedRequest(f"The body must be a JSON object, not {_JSON_NAMES[type(body)]}")

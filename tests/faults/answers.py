@@ -86,9 +86,11 @@ def _judge_stream(question: Question, body: bytes) -> str:
     if not data or data.pop() != b"[DONE]":
         raise Broken("a stream does not end with [DONE]")
     text = ""
-    for each in data:
+    for number, each in enumerate(data):
         chunk = _object(each)
         if "error" in chunk:
+            if number == 0:
+                raise Broken("a stream that begins with an error should have been a status")
             _check_error(each)
             return f"error event {chunk['error']['code']}"
         text += _chunk_text(question, chunk)

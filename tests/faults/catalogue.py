@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.faults import mix
-from tests.faults.rows import actors, clients, discovery, engines, processes
+from tests.faults.rows import actors, clients, discovery, engines, models, processes
 from tests.faults.scenario import Scenario
 
 __all__ = ["LAST_ROW", "SCENARIOS", "chosen"]
@@ -20,6 +20,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = tuple(
             *engines.ROWS,
             *clients.ROWS,
             *processes.ROWS,
+            *models.ROWS,
             *mix.ROWS,
         ),
         key=lambda each: each.row,

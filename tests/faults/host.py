@@ -10,18 +10,18 @@ from __future__ import annotations
 import json
 import math
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from types import FrameType
 from typing import Any, Final, cast
 
 import pykka
 
-from actors import Address, CancellationToken, ChildView
+from actors import Address, ChildView
+from actors.commands.running import run_until_cancelled
+from actors.commands.serve import start_service
 from actors.engines.echo import EchoEngine
 from actors.eventloop import shared_loop
 from actors.logs import configure_logging
@@ -30,6 +30,8 @@ from actors.settings import ServeSettings
 from actors.supervision import ChildAbandoned, ChildEnded, ChildStarted
 from actors.testing import faults
 from http_service import HttpServiceConfig
+from http_service.access_lines import AccessLines
+from http_service.access_log import write_access_log
 
 __all__ = ["main"]
 
@@ -200,24 +202,27 @@ def main(arguments: list[str]) -> int:
     if silence is not None:
         cast("Any", HttpServiceConfig.__init__).__kwdefaults__["engine_timeout"] = silence
     settings = ServeSettings(host="127.0.0.1", port=options.pop("port", 0), **options)
+    # As serve does it: what signals, logs and ends must be the product's, or nobody tests it.
     configure_logging("json")
-    token = CancellationToken()
-    ring, seen = token.signal_safe_cancel(), [0]
+    write_access_log(AccessLines(sys.stderr, "json").write)
+    return run_until_cancelled(lambda token: _Hosted(start_service(settings, token)))
 
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        seen[0] += 1
-        if seen[0] > 1:
-            os._exit(1)
-        ring()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    service = Service.start(settings, token)
-    host = Host(service)
-    print(f"listening on {service.url}", flush=True)
-    threading.Thread(target=_obey_lines, args=(host,), name="orders", daemon=True).start()
-    token.wait()
-    return 0 if service.stop() is None else 1
+class _Hosted:
+    """The service as ``serve`` runs it, and the hand inside."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._host = Host(service)
+
+    def announce(self) -> None:
+        """Say where it listens, and obey."""
+        print(f"listening on {self._service.url}", flush=True)
+        threading.Thread(target=_obey_lines, args=(self._host,), name="orders", daemon=True).start()
+
+    def stop(self) -> str | None:
+        """As ``serve`` does."""
+        return self._service.stop()
 
 
 def _obey_lines(host: Host) -> None:

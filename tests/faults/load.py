@@ -36,6 +36,8 @@ class Target:
     stream: bool = False
     words: int = 6
     any_text: bool = False
+    max_tokens: int | None = None
+    """For models that would not end by themselves."""
 
     @property
     def name(self) -> str:
@@ -228,10 +230,14 @@ class HttpLoad:
 def request_bytes(target: Target, text: str) -> bytes:
     """One chat request, ready to be sent."""
     message = {"role": "user", "content": text}
-    body = json.dumps(
-        {"model": target.model, "stream": target.stream, "messages": [message]},
-        separators=(",", ":"),
-    ).encode()
+    asked: dict[str, object] = {
+        "model": target.model,
+        "stream": target.stream,
+        "messages": [message],
+    }
+    if target.max_tokens is not None:
+        asked["max_tokens"] = target.max_tokens
+    body = json.dumps(asked, separators=(",", ":")).encode()
     head = (
         "POST /v1/chat/completions HTTP/1.1\r\nHost: faults\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"

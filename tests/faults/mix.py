@@ -27,7 +27,7 @@ from tests.faults.evidence import Evidence, Request
 from tests.faults.invariants import Invariant, common
 from tests.faults.load import Target, request_bytes
 from tests.faults.rows.bad_bytes import BAD_JSON, Case, requests_for
-from tests.faults.rows.discovery import crash_actor
+from tests.faults.rows.discovery_faults import crash_actor
 from tests.faults.scenario import Figure, Scenario
 from tests.faults.worlds.doing import Doing
 from tests.faults.worlds.served import ALPHA, ServedWorld, discovered

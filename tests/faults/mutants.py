@@ -87,7 +87,8 @@ def _sandbox() -> Generator[Path]:
         for name in COPIED:
             source = ROOT / name
             if source.is_dir():
-                shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+                # With its bytecode, which holds for the copies, too: they keep their times.
+                shutil.copytree(source, root / name)
             else:
                 shutil.copy(source, root / name)
         yield root

@@ -18,7 +18,7 @@ def test_the_tree_survives(scenario: Scenario) -> None:
 
 
 def test_a_control_run_shows_nothing() -> None:
-    (scenario,) = chosen("=cycle")
+    (scenario,) = chosen("=raise-SystemExit")
     verdict = run_scenario(scenario, Timing.drawn(scenario, SEED))
     assert verdict.outcome == "held", verdict.broken
     assert verdict.control is not None

@@ -95,6 +95,8 @@ def test_an_error_must_have_openais_shape_to_count_as_one() -> None:
     assert outcome(ASKED, http(b"oops", "503 Down")).startswith("wrong: ")
     late = event("a") + b"data: " + proper + b"\n\ndata: [DONE]\n\n"
     assert outcome(STREAMED, chunked(late)) == "error event c"
+    early = b"data: " + proper + b"\n\ndata: [DONE]\n\n"
+    assert outcome(STREAMED, chunked(early)).startswith("wrong: ")
 
 
 @pytest.mark.parametrize(

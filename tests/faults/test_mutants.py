@@ -11,10 +11,10 @@ from tests.faults.catalogue import SCENARIOS
 from tests.faults.engine import FAILED_RUN
 from tests.faults.mutant import Mutant
 from tests.faults.mutants import ROOT, applied, fate_of, fate_told_by
-from tests.faults.seeds import MUTANTS
+from tests.faults.seeds import MUTANTS, NO_MUTANT
 
 LEAST = 25
-HARMFUL = next(each for each in MUTANTS if each.scenario == "cycle")
+HARMFUL = next(each for each in MUTANTS if each.scenario == "raise-SystemExit")
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda each: f"{each.scenario}: {each.name}")
@@ -30,10 +30,24 @@ def test_there_are_enough_and_each_names_a_scenario() -> None:
     assert {each.scenario for each in MUTANTS} <= {each.key for each in SCENARIOS}
 
 
-def test_a_mutant_that_breaks_something_is_caught_and_a_harmless_one_survives() -> None:
+@pytest.mark.parametrize("key", [each.key for each in SCENARIOS])
+def test_every_scenario_has_a_mutant_of_its_own_or_says_why_not(key: str) -> None:
+    seeded = any(each.scenario == key for each in MUTANTS)
+    assert seeded or NO_MUTANT.get(key), f"{key}: a scenario that can't fail is a defect"
+    assert not (seeded and key in NO_MUTANT), f"{key} has a mutant, and a reason to have none"
+
+
+def test_reasons_are_given_for_scenarios_that_exist() -> None:
+    assert set(NO_MUTANT) <= {each.key for each in SCENARIOS}
+
+
+def test_a_mutant_that_breaks_something_is_caught() -> None:
     fate, how = fate_of(HARMFUL)
     assert fate == "caught"
-    assert "victim" in how
+    assert "restarted" in how
+
+
+def test_a_mutant_that_breaks_nothing_survives() -> None:
     harmless = replace(HARMFUL, new=f"{HARMFUL.old}  # mutant")
     assert fate_of(harmless) == ("SURVIVED", "")
 

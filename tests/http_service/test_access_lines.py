@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -76,3 +77,26 @@ def test_lines_are_written_soon_and_in_order() -> None:
     eventually(lambda: stream.getvalue().count("\n") == 100, "all are written")
     told = [json.loads(line)["status"] for line in stream.getvalue().splitlines()]
     assert told == [*range(100)]
+
+
+class FullDisk(io.StringIO):
+    """Has no room until it is made."""
+
+    full = True
+    refused = 0
+
+    def flush(self) -> None:
+        if self.full:
+            self.refused += 1
+            raise OSError(errno.ENOSPC, "no space left on device")
+
+
+def test_lines_are_written_again_once_the_disk_has_room() -> None:
+    stream = FullDisk()
+    lines = AccessLines(stream, "json")
+    lines.write(RECORD)
+    eventually(lambda: stream.refused > 0, "the disk was full")
+    stream.full = False
+    lines.write(RECORD._replace(status=418))
+
+    eventually(lambda: '"status":418' in stream.getvalue(), "the next line is written")

@@ -47,6 +47,15 @@ NOT_JSON = {
 }
 
 
+def test_too_little_memory_is_not_the_clients_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    def loads(_raw: bytes) -> object:
+        raise orjson.JSONDecodeError("Not enough memory to allocate buffer for parsing", "", 0)
+
+    monkeypatch.setattr(orjson, "loads", loads)
+    with pytest.raises(MemoryError):
+        parse_json(b"{}")
+
+
 @pytest.mark.parametrize("raw", NOT_JSON.values(), ids=NOT_JSON.keys())
 def test_what_is_not_json_is_malformed_and_nothing_worse(raw: bytes) -> None:
     with pytest.raises(MalformedRequest, match="not valid JSON"):

@@ -187,12 +187,17 @@ _ADDRESS: Final = (
     Mutant(
         "a NotDelivered that the handler raised is sent again",
         "address.py",
-        "not one that the handler met and passed on.\n"
-        "                if not reply.refused or isinstance(error, MailboxFull):",
-        "not one that the handler met and passed on.\n"
-        "                if isinstance(error, MailboxFull):",
+        "refused = reply.refused and isinstance(error, NotDelivered)",
+        "refused = isinstance(error, NotDelivered)",
         "test_actor_contract.py::"
         "test_a_not_delivered_of_the_handler_is_passed_on_and_never_sent_again",
+    ),
+    Mutant(
+        "the message of a refused cycle is handled all the same",
+        "reply.py",
+        "            self.withdrawn = True\n",
+        "",
+        "test_actor_contract.py::test_the_message_of_a_refused_cycle_is_taken_back",
     ),
     Mutant(
         "a child that was started by hand is not waited for when it crashes",

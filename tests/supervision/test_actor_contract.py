@@ -127,6 +127,25 @@ def test_a_cycle_of_two_is_found_and_named(kind: Any, grow: Grow) -> None:
         a.ask(call(ask_b), timeout=WAIT)
 
 
+def test_the_message_of_a_refused_cycle_is_taken_back(kind: Any, grow: Grow) -> None:
+    """Handled later it would ask the next one in the ring, and that one the first, for ever."""
+    tree = grow(Child("a", kind.start), Child("b", kind.start))
+    a, b = tree.address("a"), tree.address("b")
+    seen: list[str] = []
+
+    def ask_a(_me: Supervised) -> Any:
+        return a.ask(call(lambda _me: seen.append("refused")), timeout=60)
+
+    def ask_b(_me: Supervised) -> Any:
+        return b.ask(call(ask_a), timeout=60)
+
+    with pytest.raises(AskCycle):
+        a.ask(call(ask_b), timeout=WAIT)
+    for address in (b, a):
+        assert address.ask(("echo", 1), timeout=WAIT) == 1
+    assert not seen
+
+
 def test_a_message_told_to_itself_is_handled_after_the_current_one(kind: Any, grow: Grow) -> None:
     seen: list[str] = []
 

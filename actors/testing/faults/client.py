@@ -29,7 +29,8 @@ class Disconnect(Fault):
     """``count`` clients send ``request`` and leave in ``phase``, with RST if ``reset``.
 
     Imitates closed browser tabs, clients' timeouts, and with RST crashed ones. Over as soon as it
-    happened. For ``mid-answer`` the client reads ``read`` bytes first.
+    happened. For ``mid-answer`` the client reads ``read`` bytes first. ``stay`` is how many seconds
+    a client waits before it leaves, so that the server has taken what it sent.
     """
 
     def __init__(
@@ -41,11 +42,13 @@ class Disconnect(Fault):
         reset: bool = False,
         count: int = 1,
         read: int = 1,
+        stay: float = 0.0,
     ) -> None:
-        super().__init__(phase=phase, reset=reset, count=count)
+        super().__init__(phase=phase, reset=reset, count=count, stay=stay)
         self._address, self._request = address, request
         self._phase: Phase = phase
         self._reset, self._count, self._read = reset, count, read
+        self._stay = stay
 
     def _inject(self) -> None:
         sent = self._request[: _sent_until(self._request, self._phase)]
@@ -54,6 +57,8 @@ class Disconnect(Fault):
                 client.sendall(sent)
                 if self._phase == "mid-answer":
                     _read_at_least(client, self._read)
+                if self._stay:
+                    threading.Event().wait(self._stay)
                 if self._reset:
                     linger_to_reset(client)
 

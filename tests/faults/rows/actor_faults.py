@@ -88,6 +88,7 @@ def poison(world: TreeWorld, _rng: Any) -> Fault:
 def cycle(world: TreeWorld, _rng: Any) -> Fault:
     def begin(facts: dict[str, Any]) -> None:
         begun = time.monotonic()
+        relayed.clear()
         try:
             world.victim.ask(("ask", "bystander", "victim"), timeout=ASK)
             facts["told"] = "an answer"
@@ -98,7 +99,9 @@ def cycle(world: TreeWorld, _rng: Any) -> Fault:
             facts["told"] = "Timeout"
         facts["cycle_ms"] = (time.monotonic() - begun) * 1000.0
 
-    return Doing("ask-cycle", begin)
+    relayed = world.victim_class.relayed
+    fault = Doing("ask-cycle", begin, lambda: fault.facts.update(relayed=len(relayed)))
+    return fault
 
 
 def lost(world: TreeWorld, _rng: Any) -> Fault:

@@ -96,7 +96,10 @@ ROWS: Final = (
         at_least(lambda e: e.count("abandoned"), 1, "it is found and abandoned"),
         at_most(lambda e: e.count("abandoned"), 1, "its successor is left alone"),
         at_most(
-            lambda e: e.since_injection("abandoned"), 900.0, "detected within hang_after and a tick"
+            # Ticks come every fraction of a second; the rest is room for a busy machine.
+            lambda e: e.since_injection("abandoned"),
+            1900.0,
+            "found before an ask would time out",
         ),
         world={"hang_after": 0.3},
         figures=(
@@ -222,7 +225,8 @@ ROWS: Final = (
         no_failures("victim"),
         fact_is("told", "AskCycle", "the cycle is told at once"),
         fact_is("members", 2, "with its members"),
-        at_most(lambda e: e.fact("cycle_ms"), 500.0, "and nobody waits"),
+        at_most(lambda e: e.fact("cycle_ms"), 1500.0, "and nobody waits for a timeout"),
+        at_most(lambda e: e.fact("relayed"), 2, "the refused question is not asked again"),
         figures=(Figure("ask cycle found", "ms", lambda e: e.fact("cycle_ms")),),
         seconds=0.4,
         quick=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,11 +12,14 @@ import sys
 import threading
 import time
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Final
 
 from actors.testing.faults import FileLimit, Freeze, Kill, MemoryLimit, Terminate
 from actors.testing.faults.fault import Fault
+from tests.faults.asking import ask_many
 from tests.faults.evidence import Evidence
 from tests.faults.load import Target, request_bytes
 from tests.faults.worlds.doing import Doing
@@ -44,6 +48,10 @@ __all__ = [
 
 MIB: Final = 1024 * 1024
 F_SETPIPE_SZ: Final = 1031
+START: Final = 60.0
+FILLED: Final = 1.0
+"""Seconds in which access lines surely fill a pipe of 4 KiB."""
+LARGE: Final = 30 * MIB
 
 
 def end(times: int, world: ServedWorld, _rng: Any) -> Fault:
@@ -90,7 +98,7 @@ def end_during_start(_world: ServedWorld, _rng: Any) -> Fault:
 
     def begin(facts: dict[str, Any]) -> None:
         worst, codes = 0.0, set[int | None]()
-        for wait in (0.05, 0.3, 0.6):
+        for wait in (0.05, 0.3, 0.6, None):
             code, seconds = start_and_stop(wait)
             codes.add(code)
             worst = max(worst, seconds)
@@ -102,21 +110,38 @@ def end_during_start(_world: ServedWorld, _rng: Any) -> Fault:
     return Doing("SIGTERM during start", begin)
 
 
-def start_and_stop(wait: float) -> tuple[int | None, float]:
+def start_and_stop(wait: float | None) -> tuple[int | None, float]:
+    """SIGTERM after so many seconds, or (``None``) as soon as a handler of ours waits for it.
+
+    The exit code, ``None`` if it did not end; and the seconds from the signal to the end.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "actors.main", "serve", "--host", "127.0.0.1", "--port", "0"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    threading.Event().wait(wait)
+    _await_handler(process) if wait is None else threading.Event().wait(wait)
     begun = time.monotonic()
     process.send_signal(signal.SIGTERM)
     try:
         return process.wait(20.0), time.monotonic() - begun
+    except subprocess.TimeoutExpired:  # it does not end: the evidence, not the end of the run
+        return None, time.monotonic() - begun
     finally:
         if process.poll() is None:
             process.kill()
             process.wait(10.0)
+
+
+def _await_handler(process: subprocess.Popen[bytes]) -> None:
+    """Wait until ``process`` catches SIGTERM: what starts then takes far longer than a look."""
+    deadline, pause = time.monotonic() + START, threading.Event()
+    status = Path(f"/proc/{process.pid}/status")
+    while process.poll() is None and time.monotonic() < deadline:
+        found = re.search(r"^SigCgt:\s*([0-9a-f]+)", status.read_text(), re.MULTILINE)
+        if found and int(found[1], 16) >> (signal.SIGTERM - 1) & 1:
+            return
+        pause.wait(0.001)
 
 
 @contextmanager
@@ -175,9 +200,22 @@ def log_gone(world: ServedWorld, _rng: Any) -> Fault:
 
 
 def log_stalls(world: ServedWorld, _rng: Any) -> Fault:
+    """Nobody reads: access lines fill the pipe, then engines fail, which is logged otherwise."""
     world.extra.pop("log_reading")
     stalled = world.extra.pop("log_stalled")
-    return Doing("stderr stalls", lambda _facts: stalled.set(), stalled.clear)
+    asked = Target("victim", any_text=True)
+
+    def begin(facts: dict[str, Any]) -> None:
+        world.host.order("twist", fault="EngineRaises", error="RuntimeError")
+        stalled.set()
+        threading.Event().wait(FILLED)
+        facts["failing"] = ask_many(world.address, [asked] * 4, "a", 10.0)
+
+    def end() -> None:
+        stalled.clear()
+        world.host.order("untwist")
+
+    return Doing("stderr stalls", begin, end)
 
 
 @contextmanager
@@ -196,23 +234,22 @@ def full_disk(_world: ServedWorld, _rng: Any) -> Fault:
 
 
 def memory(world: ServedWorld, _rng: Any) -> Fault:
-    """Little memory left, and large requests that want it."""
+    """Little memory left, and large requests at once that want it."""
     limit = MemoryLimit(world.host.pid, spare=24 * MIB)
-    body = b'{"model":"steady","messages":[{"role":"user","content":"' + b"x" * (30 * MIB) + b'"}]}'
-    head = (
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(body)
-    )
+    data = request_bytes(Target("steady"), "x" * LARGE)
+
+    def ask(_number: int) -> str:
+        answer = b""
+        with suppress(OSError), socket.create_connection(world.address, 10.0) as client:
+            client.sendall(data)
+            answer = client.recv(100)
+        return f"status {answer[9:12].decode()}" if answer else "cut"
 
     def begin(facts: dict[str, Any]) -> None:
         limit.inject()
-        facts["large_requests"] = 0
-        for _ in range(3):
-            with suppress(OSError), socket.create_connection(world.address, 5.0) as client:
-                client.settimeout(5.0)
-                facts["large_requests"] += 1
-                client.sendall(head + body)
-                client.recv(100)
+        with ThreadPoolExecutor(4) as pool:
+            facts["large"] = sorted(pool.map(ask, range(4)))
+        facts["large_failed"] = sum(each != "status 200" for each in facts["large"])
 
     return Doing("memory limit", begin, limit.heal, spare=24 * MIB)
 

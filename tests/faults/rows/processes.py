@@ -15,7 +15,7 @@ from tests.faults.invariants import (
     fact_is,
     no_failures,
 )
-from tests.faults.rows.discovery import crash_actor
+from tests.faults.rows.discovery_faults import crash_actor
 from tests.faults.rows.process_faults import (
     cpu_while_exhausted,
     end,
@@ -122,10 +122,12 @@ ROWS: Final = (
     _row(
         32,
         "memory",
-        "24 MiB of memory are left, and requests of 30 MiB come",
+        "24 MiB of memory are left, and four requests of 30 MiB come at once",
         memory,
         all_failures_are("cut|status 5.."),
-        figures=(FAILED, OUTAGE),
+        at_least(lambda e: e.fact("large_failed"), 1, "there is not memory enough for all"),
+        at_most(lambda e: e.count("restart"), 0, "and no actor dies of that"),
+        figures=(FAILED, OUTAGE, Figure("large failed", "", lambda e: e.fact("large_failed"))),
         seconds=2.0,
     ),
     _row(
@@ -144,6 +146,7 @@ ROWS: Final = (
         log_stalls,
         no_failures(),
         at_most(lambda e: e.percentile(99), 1000.0, "answers don't wait for the log"),
+        fact_is("failing", ["status 500"] * 4, "nor do failures", always=False),
         stage=with_log_pipe,
         seconds=2.0,
     ),
@@ -159,7 +162,15 @@ ROWS: Final = (
     _ends("sigterm", "SIGTERM under load", partial(end, 1), quick=True),
     _ends("sigterm-twice", "SIGTERM twice, with an endless stream", partial(end, 2)),
     _ends("sigterm-restart", "SIGTERM just after a restart of HTTP", end_during_restart),
-    _ends("sigterm-outage", "SIGTERM while etcd is away", end_during_outage, stage=discovered),
+    _ends(
+        "sigterm-outage",
+        "SIGTERM while etcd is away",
+        end_during_outage,
+        at_most(
+            lambda e: e.fact("stuck_lines"), 0, "discovery ends at once, whatever it waits for"
+        ),
+        stage=discovered,
+    ),
     _row(
         35,
         "sigterm-start",

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from tests.faults.evidence import Mark, Vitals
 from tests.faults.load import HttpLoad, Target
 
-__all__ = ["NotAllowed", "RemoteWorld", "address_of", "permitted", "remote"]
+__all__ = ["NotAllowed", "RemoteWorld", "address_of", "inflight_at", "permitted", "remote"]
 
 
 class NotAllowed(Exception):
@@ -66,10 +66,8 @@ class RemoteWorld:
 
     def vitals(self) -> Vitals:
         """What is in flight, if /health says so."""
-        body = _get(self.address, "/health")
-        known = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
-        inflight = known.get("inflight_requests", 0)
-        return Vitals(inflight=0 if self.load and self.load.running else int(inflight))
+        runs = self.load is not None and self.load.running
+        return Vitals(inflight=0 if runs else inflight_at(self.address))
 
     def sample(self) -> Mapping[str, Any]:
         """The models that are listed."""
@@ -97,6 +95,13 @@ def remote(
     if model and model not in names:
         raise NotAllowed(f"model {model!r} is not served; there are: {', '.join(names)}")
     yield RemoteWorld(address, base, model or names[0], rate)
+
+
+def inflight_at(address: tuple[str, int]) -> int:
+    """How many requests are in flight, as /health has it; 0 if it does not say."""
+    body = _get(address, "/health")
+    known = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
+    return int(known.get("inflight_requests", 0))
 
 
 def _models(address: tuple[str, int]) -> list[str] | None:

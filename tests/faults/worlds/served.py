@@ -17,9 +17,10 @@ from tests.faults.worlds.process import HostProcess
 from tests.faults.worlds.worker import Worker
 from tests.support.etcd import EtcdServer
 
-__all__ = ["ServedWorld", "discovered", "hosted"]
+__all__ = ["ServedWorld", "discovered", "hosted", "started_etcd"]
 
 RATE: Final = 60.0
+DEADLINE: Final = 10.0
 LOOK_TIMEOUT: Final = 5.0
 READY: Final = 60.0
 ALPHA, BETA = "alpha", "beta"
@@ -28,14 +29,22 @@ ALPHA, BETA = "alpha", "beta"
 class ServedWorld:
     """One host process; ``etcd``, ``proxy`` (between the two) and ``workers`` if it discovers."""
 
-    def __init__(self, host: HostProcess, base: float, targets: Sequence[Target]) -> None:
+    def __init__(
+        self,
+        host: HostProcess,
+        base: float,
+        targets: Sequence[Target],
+        *,
+        rate: float = RATE,
+        deadline: float = DEADLINE,
+    ) -> None:
         self.host, self.base = host, base
-        self.deadline = 10.0
+        self.deadline = deadline
         self.address = host.address
         self.model = targets[0].model
         """A model to ask, for faults that need one."""
         self.load: HttpLoad | None = HttpLoad(
-            host.address, targets, RATE, base=base, deadline=self.deadline
+            host.address, targets, rate, base=base, deadline=deadline
         )
         self.etcd: EtcdServer | None = None
         self.proxy: TcpProxy | None = None
@@ -126,7 +135,8 @@ class ServedWorld:
     def finish(self) -> Mapping[str, Any]:
         """SIGTERM; how it ended, and what its log says."""
         lines = [line for line in self.host.log if " ended: crash" in line]
-        facts = {"crash_lines": len(lines), **self.extra}
+        stuck = [line for line in self.host.log if "did not end within" in line]
+        facts = {"crash_lines": len(lines), "stuck_lines": len(stuck), **self.extra}
         if self.exit_expected:
             code, seconds = self.host.terminate()
             facts.setdefault("exit_code", code)
@@ -191,7 +201,7 @@ def hosted(
 def discovered(base: float, *, workers: int = 2, **options: Any) -> Generator[ServedWorld]:
     """The service, a real etcd behind a proxy, and workers behind theirs; two models."""
     with ExitStack() as stack:
-        etcd = _started_etcd(stack)
+        etcd = started_etcd(stack)
         proxy = stack.enter_context(TcpProxy(("127.0.0.1", etcd.port)))
         crowd = [stack.enter_context(Worker()) for _ in range(workers)]
         doors = [stack.enter_context(TcpProxy(worker.address)) for worker in crowd]
@@ -209,14 +219,14 @@ def discovered(base: float, *, workers: int = 2, **options: Any) -> Generator[Se
         yield world
 
 
-def _started_etcd(stack: ExitStack, tries: int = 3) -> EtcdServer:
+def started_etcd(stack: ExitStack, tries: int = 3) -> EtcdServer:
     """A running etcd. Its ports were free when they were chosen; others may have been faster."""
     try:
         return stack.enter_context(EtcdServer())
     except RuntimeError as error:
         if tries <= 1 or "address already in use" not in str(error):
             raise
-    return _started_etcd(stack, tries - 1)
+    return started_etcd(stack, tries - 1)
 
 
 def _entry(model: str, instance: str, address: tuple[str, int]) -> tuple[str, str]:

@@ -40,10 +40,13 @@ class Echo(Supervised):
     """Answers numbers with themselves; ``("ask", address)`` asks somebody else."""
 
     peers: ClassVar[dict[str, Address]] = {}
+    relayed: ClassVar[list[object]] = []
+    """The messages that asked for somebody else to be asked."""
 
     def on_receive(self, message: Any) -> Any:
         """Answer."""
         if isinstance(message, tuple):
+            self.relayed.append(message)
             return self.peers[message[1]].ask(("ask", message[2], message[1]), timeout=ASK)
         return message
 

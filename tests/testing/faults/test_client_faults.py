@@ -82,6 +82,13 @@ def test_a_client_leaves_where_it_was_told_to(
     assert reset or seen.partition(b"\r\n\r\n")[2] == body
 
 
+def test_a_client_that_stays_a_while_was_read_before_its_reset(server: Server) -> None:
+    Disconnect(server.address, REQUEST, "mid-body", reset=True, stay=0.5).inject()
+    eventually(lambda: server.heard, WAIT)
+    seen, how = server.heard[0]
+    assert (seen.partition(b"\r\n\r\n")[2], how) == (b"1234", "reset")
+
+
 def test_a_client_leaves_within_the_answer(server: Server) -> None:
     server.answer = b"x" * 100
     Disconnect(server.address, REQUEST, "mid-answer", read=5, reset=True, count=2).inject()

@@ -116,6 +116,13 @@ ACTORS: Final = (
         "            if False:",
     ),
     _library(
+        "cycle",
+        "the message of a refused cycle is handled all the same",
+        "reply",
+        "            self.withdrawn = True\n",
+        "",
+    ),
+    _library(
         "lost-reply",
         "an ask waits a second longer than it may",
         "reply",

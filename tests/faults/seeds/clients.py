@@ -1,0 +1,120 @@
+"""The seeded mutants of the HTTP server, which clients from hell must notice."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.faults.mutant import Mutant
+
+__all__ = ["CLIENTS"]
+
+CLIENTS: Final = (
+    Mutant(
+        "bad-json",
+        "an error has another shape than OpenAI's",
+        "http/http_service/errors.py",
+        '"code": code}}',
+        '"kind": code}}',
+    ),
+    Mutant(
+        "slow-readers",
+        "the loop waits for a client that does not read",
+        "http/http_service/server/channel.py",
+        "                    sent = self.socket.send(data)",
+        "                    self.socket.settimeout(10.0)\n"
+        "                    self.socket.sendall(data)\n"
+        "                    sent = len(data)",
+    ),
+    Mutant(
+        "leave-mid-answer-rst",
+        "a request that ended is still in flight",
+        "http/http_service/call.py",
+        "        self._inflight.discard(self)",
+        "        pass",
+    ),
+    Mutant(
+        "idle",
+        "fifty connections are all there are",
+        "http/http_service/server/limits.py",
+        "min(config.connection_limit, _file_limit() - RESERVED_FILES - SPARE)",
+        "50",
+    ),
+    Mutant(
+        "bad-http",
+        "a body may be of any size",
+        "http/http_service/server/limits.py",
+        '"max_request_body_size": config.body_limit + 1,',
+        '"max_request_body_size": 1 << 60,',
+    ),
+    Mutant(
+        "leave-before-body",
+        "who leaves within a request keeps the connection",
+        "http/http_service/server/channel.py",
+        "        super().handle_close()\n        delivery",
+        "        if self.request is None:\n            super().handle_close()\n        delivery",
+    ),
+    Mutant(
+        "leave-before-body-rst",
+        "who leaves within a request keeps the connection",
+        "http/http_service/server/channel.py",
+        "        super().handle_close()\n        delivery",
+        "        if self.request is None:\n            super().handle_close()\n        delivery",
+    ),
+    Mutant(
+        "leave-mid-body",
+        "who leaves within a request keeps the connection",
+        "http/http_service/server/channel.py",
+        "        super().handle_close()\n        delivery",
+        "        if self.request is None:\n            super().handle_close()\n        delivery",
+    ),
+    Mutant(
+        "leave-mid-body-rst",
+        "who leaves within a request keeps the connection",
+        "http/http_service/server/channel.py",
+        "        super().handle_close()\n        delivery",
+        "        if self.request is None:\n            super().handle_close()\n        delivery",
+    ),
+    Mutant(
+        "leave-waiting",
+        "nobody looks whether a client that waits has left",
+        "http/http_service/server/channel.py",
+        "        elif events & GONE:\n            self.handle_close()",
+        "        elif events & GONE:\n            pass",
+    ),
+    Mutant(
+        "leave-waiting-rst",
+        "an answer on its way is not told that its client left",
+        "http/http_service/server/channel.py",
+        "        if delivery is not None:\n            delivery.client_left()",
+        "        if delivery is not None:\n            pass",
+    ),
+    Mutant(
+        "leave-mid-answer",
+        "a stream that was left is still counted",
+        "http/http_service/server/delivery.py",
+        "        self._conclude(200 if self._head_sent else 499)",
+        "        if not self._head_sent:\n            self._conclude(499)",
+    ),
+    Mutant(
+        "slow-headers",
+        "one address may have 64 connections",
+        "http/http_service/server/limits.py",
+        "_connections(config), config.connections_per_address)",
+        "_connections(config), config.connections_per_address or 64)",
+    ),
+    Mutant(
+        "slow-bodies",
+        "each piece of a body costs all others 20 ms",
+        "http/http_service/server/channel.py",
+        "        if not self.linger_until:\n            super().handle_read()",
+        "        if not self.linger_until:\n            if self.request is not None:\n"
+        "                time.sleep(0.02)\n            super().handle_read()",
+    ),
+    Mutant(
+        "odd-json",
+        "a body that is no JSON is our own failure",
+        "http/http_service/validation.py",
+        "    except orjson.JSONDecodeError as error:",
+        "    except UnicodeError as error:",
+    ),
+)

@@ -1,0 +1,99 @@
+"""The seeded mutants of how engines are run, and of what is told when they fail."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.faults.mutant import Mutant
+
+__all__ = ["ENGINES"]
+
+ENGINES: Final = (
+    Mutant(
+        "raise-before-RuntimeError",
+        "a failure before the first token is a gateway's",
+        "http/http_service/errors.py",
+        "    return reply_for_status(500, INTERNAL)",
+        "    return reply_for_status(418, INTERNAL)",
+    ),
+    Mutant(
+        "raise-after-RuntimeError",
+        "an error event without the blank line after it",
+        "http/http_service/sse.py",
+        'return b"data: " + reply.body() + b"\\n\\n"',
+        'return b"data: " + reply.body() + b"\\n"',
+    ),
+    Mutant(
+        "raise-after-MemoryError",
+        "an engine that runs out of memory is never heard of again",
+        "actors/engines/generator.py",
+        "        sink.fail(error)",
+        "        isinstance(error, Exception) and not isinstance(error, MemoryError)"
+        " and sink.fail(error)",
+    ),
+    Mutant(
+        "endless",
+        "a generator goes on after its client left",
+        "actors/engines/generator.py",
+        "            if token.cancelled:\n                break",
+        "            if token.cancelled:\n                continue",
+    ),
+    Mutant(
+        "deaf",
+        "a generator that was left is not closed",
+        "actors/engines/generator.py",
+        "        if close is not None:",
+        "        if token.cancelled:\n            __import__('threading').Event().wait(30)\n"
+        "        if close is not None:",
+    ),
+    Mutant(
+        "engine-garbage",
+        "half an event is passed on",
+        "http/http_service/server/stream.py",
+        "        if isinstance(chunk, bytes) and not chunk.endswith(_BLANK_LINES):",
+        "        if isinstance(chunk, bytes) and not chunk:",
+    ),
+    Mutant(
+        "silent-before",
+        "an engine may be silent for ever before its first token",
+        "http/http_service/resources/generate.py",
+        "hand_over(answer, self._services.config.engine_timeout)",
+        "hand_over(answer, 600.0)",
+    ),
+    Mutant(
+        "silent-after",
+        "an engine may be silent for ever between two tokens",
+        "http/http_service/resources/generate.py",
+        "hand_over(stream, self._services.config.engine_timeout)",
+        "hand_over(stream, 600.0)",
+    ),
+    Mutant(
+        "raise-before-SystemExit",
+        "an engine that raises SystemExit is never heard of again",
+        "actors/engines/generator.py",
+        "    except BaseException as error:  # noqa: BLE001  # whatever the engine raised",
+        "    except Exception as error:  # noqa: BLE001  # whatever the engine raised",
+    ),
+    Mutant(
+        "raise-before-MemoryError",
+        "memory that ran out is the client's mistake",
+        "http/http_service/errors.py",
+        "    for cls in type(error).__mro__:\n",
+        "    if isinstance(error, MemoryError):\n        return reply_for_status(413, INTERNAL)\n"
+        "    for cls in type(error).__mro__:\n",
+    ),
+    Mutant(
+        "raise-after-SystemExit",
+        "a stream that fails otherwise than by an Exception ends without a word",
+        "http/http_service/server/stream.py",
+        "                if self.begun:\n",
+        "                if self.begun and isinstance(error, Exception):\n",
+    ),
+    Mutant(
+        "burn",
+        "an engine computes on the thread of the event loop",
+        "actors/engines/generator.py",
+        "        self._executor.submit(run, sink.fail, context.token)",
+        "        run()",
+    ),
+)

@@ -1,0 +1,133 @@
+"""The seeded mutants of the process and what it lives on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.faults.mutant import Mutant
+
+__all__ = ["PROCESSES"]
+
+PROCESSES: Final = (
+    Mutant(
+        "sigstop",
+        "a put after the snapshot is not applied",
+        "discovery/etcd_watch.py",
+        "            self._deliver(Put(change.key, change.value))",
+        "            pass",
+    ),
+    Mutant(
+        "listener",
+        "an actor of the service that crashes is not logged",
+        "actors/supervision/incarnation.py",
+        '_log.error("%s ended: %s"',
+        '_log.debug("%s ended: %s"',
+    ),
+    Mutant(
+        "loop-thread",
+        "nobody is told that the loop's thread died",
+        "actors/eventloop/loop.py",
+        "                _guarded(partial(listener, error))",
+        "                pass",
+    ),
+    Mutant(
+        "eventloop",
+        "the server does not outlive the keeper of its loop",
+        "http/http_service/server/http_server.py",
+        "            self._serving.pause()\n            return",
+        "            self._serving.close()\n            return",
+    ),
+    Mutant(
+        "sigterm",
+        "SIGTERM is a failure",
+        "actors/service.py",
+        "        if self._gave_up is None:\n            return None",
+        '        if self._gave_up is None:\n            return "stopped"',
+    ),
+    Mutant(
+        "files",
+        "accepting is tried again at once when no descriptor is left",
+        "http/http_service/server/waitress_server.py",
+        "                self._rest(error)",
+        "                pass",
+    ),
+    Mutant(
+        "log-stalled",
+        "whoever logs waits for whoever reads",
+        "actors/logs.py",
+        "[BackgroundHandler(handler) if stream is None else handler]",
+        "[handler]",
+    ),
+    Mutant(
+        "sigkill",
+        "a port that was in use can't be listened on again",
+        "http/http_service/server/listener.py",
+        "        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)",
+        "        pass",
+    ),
+    Mutant(
+        "memory",
+        "memory that ran out in one handler ends the loop's thread",
+        "actors/eventloop/loop.py",
+        "        except Exception as error:  # noqa: BLE001  # told to the handler: rule 2",
+        "        except OSError as error:",
+    ),
+    Mutant(
+        "log-closed",
+        "an access line is written by who answers, whatever becomes of it",
+        "http/http_service/access_lines.py",
+        "            self._waiting.set()\n",
+        "            self.flush()\n",
+    ),
+    Mutant(
+        "log-full",
+        "an access line is written at once",
+        "http/http_service/access_lines.py",
+        "        self._records.append((record, time.time()))",
+        "        self._stream.write(self._line(record, time.time()))",
+    ),
+    Mutant(
+        "sigterm-twice",
+        "a second signal is taken for the first",
+        "actors/commands/running.py",
+        "        if seen > 1:",
+        "        if seen > 2:",
+    ),
+    Mutant(
+        "sigterm-restart",
+        "a restart forgets the connections that are open",
+        "http/http_service/server/serving.py",
+        "        if self._server is None:\n            self._server = WaitressServer(",
+        "        if self._server is None or self._server.watch:\n"
+        "            self._server = WaitressServer(",
+    ),
+    Mutant(
+        "sigterm-outage",
+        "the pause between two tries can't be ended",
+        "discovery/etcd_watch.py",
+        "                    token.wait(backoff.next())",
+        "                    time.sleep(60.0)",
+    ),
+    Mutant(
+        "sigterm-start",
+        "a signal during the start is forgotten",
+        "actors/commands/running.py",
+        "    if not token.cancelled:\n        _settle_memory()\n",
+        "    if token.cancelled:\n        token = CancellationToken()\n"
+        "    if not token.cancelled:\n",
+    ),
+    Mutant(
+        "model-worker",
+        "a request that a dead worker did not take is asked of no other",
+        "actors/engines/pool/exchange.py",
+        "        if alone and not self.pool.retry(self, attempt.member, treatment):",
+        "        if alone:",
+    ),
+    Mutant(
+        "log-stalled",
+        "who answers waits until its access line is written",
+        "http/http_service/access_lines.py",
+        "            self._waiting.set()\n",
+        "            self._waiting.set()\n        self._written.wait()\n",
+    ),
+)
