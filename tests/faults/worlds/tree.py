@@ -40,7 +40,7 @@ class Echo(Supervised):
     """Answers numbers with themselves; ``("ask", address)`` asks somebody else."""
 
     peers: ClassVar[dict[str, Address]] = {}
-    relayed: ClassVar[list[object]] = []
+    relayed: ClassVar[list[Any]] = []
     """The messages that asked for somebody else to be asked."""
 
     def on_receive(self, message: Any) -> Any:
