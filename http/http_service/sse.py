@@ -15,7 +15,7 @@ from actors.engines.contract import Chunk
 from actors.engines.sse.events import read_event
 from http_service.errors import ErrorReply
 
-__all__ = ["DONE", "Frame", "encode", "error_event", "usage_of_answer"]
+__all__ = ["DONE", "Frame", "encode", "error_event", "plain_event", "usage_of_answer"]
 
 DONE: Final = b"data: [DONE]\n\n"
 
@@ -34,20 +34,34 @@ class Frame(NamedTuple):
     completion_tokens: int | None = None
 
 
+def plain_event(chunk: Chunk) -> bytes | None:
+    """The event of an ordinary chunk; ``None`` for what :func:`encode` has to look into.
+
+    PERF: most chunks are tokens, no comment and without usage; they need no :class:`Frame`.
+    """
+    if isinstance(chunk, bytes):
+        # A relay's tokens are never decoded; the `"usage":null` of some servers is no reason to.
+        usage = b'"usage":{' in chunk or b'"usage": {' in chunk
+        return None if usage or chunk.startswith(b":") else chunk
+    if chunk.get("usage") is not None:
+        return None
+    return b"data: %b\n\n" % orjson.dumps(chunk)
+
+
 def encode(chunk: Chunk, *, include_usage: bool) -> Frame:
     """``chunk`` as an event. The usage chunk (no choices) passes only if the client asked for it.
 
     ``bytes`` pass as they are, and are looked into only where they mention usage.
     """
+    event = plain_event(chunk)
+    if event is not None:
+        return Frame(event)
     if isinstance(chunk, bytes):
         return _encode_event(chunk, include_usage=include_usage)
-    completion_tokens = None
-    usage = chunk.get("usage")
-    if usage is not None:
-        completion_tokens = _completion_tokens(usage)
-        if not include_usage and not chunk.get("choices"):
-            return Frame(b"", completion_tokens=completion_tokens)
-    return Frame(b"data: " + orjson.dumps(chunk) + b"\n\n", completion_tokens=completion_tokens)
+    completion_tokens = _completion_tokens(chunk["usage"])
+    if not include_usage and not chunk.get("choices"):
+        return Frame(b"", completion_tokens=completion_tokens)
+    return Frame(b"data: %b\n\n" % orjson.dumps(chunk), completion_tokens=completion_tokens)
 
 
 def error_event(reply: ErrorReply) -> bytes:
@@ -65,9 +79,6 @@ def usage_of_answer(body: bytes) -> int | None:
 def _encode_event(event: bytes, *, include_usage: bool) -> Frame:
     if event.startswith(b":"):
         return Frame(event, comment=True)
-    # PERF: a relay's tokens are never decoded; the `"usage":null` of some servers is no reason to.
-    if b'"usage":{' not in event and b'"usage": {' not in event:
-        return Frame(event)
     chunk = read_event(event).chunk
     completion_tokens = _completion_tokens(chunk.get("usage"))
     if completion_tokens is not None and not include_usage and not chunk.get("choices"):

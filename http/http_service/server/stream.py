@@ -16,7 +16,7 @@ from actors.engines.contract import Chunk
 from actors.engines.errors import EngineUnavailable
 from http_service.errors import reply_for
 from http_service.metrics import InflightGuard
-from http_service.sse import DONE, encode, error_event
+from http_service.sse import DONE, encode, error_event, plain_event
 
 __all__ = ["ROOM_BYTES", "ResponseStream"]
 
@@ -64,22 +64,23 @@ class ResponseStream:
             # Half an event would swallow the next one, and with it the end of the stream.
             self.fail(EngineUnavailable("The engine sent what is no event."))
             return
-        frame = encode(chunk, include_usage=self._include_usage)
-        if frame.completion_tokens is not None:
-            self._usage = frame.completion_tokens
-        if not frame.data:
-            return
+        event, comment = plain_event(chunk), False
+        if event is None:
+            event, comment, usage = encode(chunk, include_usage=self._include_usage)
+            if usage is not None:
+                self._usage = usage
+            if not event:
+                return
         with self._lock:
             if self.ended:
                 return
+            self._frames.append(event)
+            self.size += len(event)
             if tokens > 0:
                 self._tokens += tokens
-            self._frames.append(frame.data)
-            self.size += len(frame.data)
-            if tokens > 0 or self._held_back:
-                self.begun = self.begun or not frame.comment
-            elif not frame.comment:
-                self._held_back = True
+                self.begun = self.begun or not comment
+            elif not self.begun and not comment:
+                self.begun, self._held_back = self._held_back, True
         if self.begun:
             self._wake()
 
