@@ -98,8 +98,7 @@ PROCESSES: Final = (
         "a restart forgets the connections that are open",
         "http/http_service/server/serving.py",
         "        if self._server is None:\n            self._server = WaitressServer(",
-        "        if self._server is None or self._server.watch:\n"
-        "            self._server = WaitressServer(",
+        "        if True:\n            self._server = WaitressServer(",
     ),
     Mutant(
         "sigterm-outage",
