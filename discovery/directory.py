@@ -238,7 +238,8 @@ def _read(path: Path, before: File | None) -> File | None:
             return before
         # NOTE: not blocking: between the look and the opening a pipe may have taken its place.
         with open(path, "rb", opener=_without_blocking) as opened:  # Path.open has no opener
-            raw = opened.read(MAX_FILE + 1)
+            # One byte more than it has: it may be growing; the next look reads it again then.
+            raw = opened.read(min(mark[1], MAX_FILE) + 1)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -130,7 +130,8 @@ def test_three_hundred_kills_under_four_askers_lose_and_hang_nobody(kind: Any) -
     def ask_on() -> None:
         while not over.is_set():
             try:
-                address.ask(("echo", 1), timeout=WAIT)
+                # Long enough for all the kills: one asker may find it dead each time.
+                address.ask(("echo", 1), timeout=12 * WAIT)
             except BaseException as error:  # noqa: BLE001  # any failure is the finding
                 failures.add(error)
 
@@ -141,7 +142,7 @@ def test_three_hundred_kills_under_four_askers_lose_and_hang_nobody(kind: Any) -
             thread.start()
         for _ in range(300):
             address.tell(("raise", Boom()))
-            address.ask(("echo", 1), timeout=WAIT)
+            address.ask(("echo", 1), timeout=12 * WAIT)
     finally:
         sys.setswitchinterval(interval)
         over.set()
