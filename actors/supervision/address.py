@@ -179,13 +179,17 @@ class Address:
 
     def _next_inbox(self, refused_by: Any, timeout: float) -> Any:
         """The inbox of an incarnation other than that of ``refused_by``; ``None`` in vain."""
+        found: Any = None
 
-        def next_one() -> Any:
-            inbox = self._inbox
-            return None if inbox is refused_by else inbox
+        def settled() -> bool:
+            # NOTE: kept as it was seen under the lock: looked at again it may have died meanwhile,
+            # and then its successor is waited for, which only its refusal leads to.
+            nonlocal found
+            found = None if self._inbox is refused_by else self._inbox
+            return self._retired or found is not None
 
-        self._wait_until(lambda: self._retired or next_one() is not None, timeout)
-        return next_one()
+        self._wait_until(settled, timeout)
+        return found
 
     def _wait_until(self, settled: Callable[[], bool], timeout: float) -> bool:
         """Wait until ``settled()``, which may become so with a change only; tell whether it is."""

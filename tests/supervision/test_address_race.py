@@ -1,0 +1,67 @@
+"""An incarnation that dies between being seen and being asked costs an asker nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import cast
+
+from actors import NotDelivered
+from actors.supervision.address import Address
+from actors.supervision.clock import Timer
+from actors.supervision.life import Life
+from actors.supervision.mailbox import Letter
+from actors.supervision.reply import Reply
+from tests.supervision.subjects import WAIT
+
+
+class Inbox:
+    """Answers every letter, or refuses it as a closed mailbox does."""
+
+    def __init__(self, *, closed: bool) -> None:
+        self.closed = closed
+
+    def put(self, letter: Letter) -> None:
+        reply = cast("Reply", letter.reply_to)
+        if self.closed:
+            reply.refuse(NotDelivered("the actor has ended"))
+        else:
+            reply.settle("answered")
+
+
+class Interrupting:
+    """A clock on which things happen right before and right after each wait."""
+
+    def __init__(self) -> None:
+        self.before: list[Callable[[], object]] = []
+        self.after: list[Callable[[], object]] = []
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
+        raise NotImplementedError(delay, callback)
+
+    def wait(self, ready: Callable[[float | None], bool], timeout: float | None) -> bool:
+        if self.before:
+            self.before.pop(0)()
+        found = ready(timeout)
+        if self.after:
+            self.after.pop(0)()
+        return found
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def test_an_asker_whose_next_incarnation_dies_at_once_waits_for_the_one_after_it() -> None:
+    clock = Interrupting()
+    address, life = Address("a", clock), cast("Life", None)
+    first, short, good = Inbox(closed=True), Inbox(closed=True), Inbox(closed=False)
+    clock.before = [
+        lambda: address.point_to(short, life),
+        lambda: address.point_to(good, life),
+    ]
+    clock.after = [lambda: address.clear(short)]
+    address.point_to(first, life)
+    assert address.ask("question", timeout=WAIT) == "answered"
