@@ -6,15 +6,34 @@ render, so ``import actors`` needs neither it nor any configuration.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
-from typing import Final, TextIO
-
-import structlog
+from collections.abc import Generator
+from typing import Any, Final, TextIO, cast
 
 from actors.background_log import BackgroundHandler
 
 __all__ = ["configure_logging"]
+
+
+@contextlib.contextmanager
+def _without(package: str) -> Generator[None]:
+    """Have imports find no ``package``, unless it is imported already."""
+    if package in sys.modules:
+        yield
+        return
+    modules = cast("dict[str, Any]", sys.modules)  # None stands for "there is none"
+    modules[package] = None
+    try:
+        yield
+    finally:
+        del modules[package]
+
+
+# PERF: structlog imports rich wherever it is installed: 12 MiB for tracebacks that nobody asks for.
+with _without("rich"):
+    import structlog
 
 _NOISY: Final = ("waitress.queue", "pykka")
 """Loggers of libraries that report as a warning what this service handles as a matter of course."""

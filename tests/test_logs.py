@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -79,3 +81,18 @@ def test_libraries_that_cry_wolf_are_heard_only_from_errors_on(name: str) -> Non
 def test_configuring_twice_does_not_double_the_lines() -> None:
     configure_logging("text", io.StringIO())
     assert logged("text").count("a thing happened") == 1
+
+
+def test_the_logs_need_no_rich_and_hide_it_from_nobody() -> None:
+    """It is installed beside our tests, and 12 MiB of memory in a service that never uses it."""
+    code = """
+import sys, actors.logs
+assert not [name for name in sys.modules if name.partition(".")[0] == "rich"]
+import rich.console
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_rich_that_is_imported_already_stays() -> None:
+    code = "import rich, sys, actors.logs; assert sys.modules['rich'] is rich"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any, Final
 
 from actors.engines.contract import Chunk, Context, EngineRequest, Kind, Sink
-from actors.engines.echo_text import Plan, plan
+from actors.engines.echo_chunks import streamed, whole
+from actors.engines.echo_text import plan
 from actors.engines.generator import GeneratorAdapter
 from actors.supervision.errors import Cancelled
 
@@ -45,74 +46,37 @@ class EchoEngine:
             return
         # PERF: without a delay there is nothing to wait for. A thread hop would cost more than the
         # answer (microseconds a chunk, and their number is bounded), so the caller pushes it.
-        for chunk, tokens in self._speak(request, context, whole=not request.stream):
-            if context.token.cancelled:
+        token = context.token
+        for chunk, tokens in self._speak(request, context, stream=request.stream):
+            if token.cancelled:
                 break
             sink.push(chunk, tokens)
-        if context.token.cancelled:
+        if token.cancelled:
             sink.fail(Cancelled("the request was cancelled"))
         else:
             sink.finish()
 
     def generate(self, request: EngineRequest, context: Context) -> Iterator[Chunk]:
         """The answer's chunks, at the pace of ``delay``. Raises ``EngineRejected``."""
-        for chunk, tokens in self._speak(request, context):
+        for chunk, tokens in self._speak(request, context, stream=True):
             if tokens and self._delay > 0 and context.token.wait(self._delay):
                 return
             yield chunk
 
     def _speak(
-        self, request: EngineRequest, context: Context, *, whole: bool = False
+        self, request: EngineRequest, context: Context, *, stream: bool
     ) -> Iterator[tuple[Chunk, int]]:
-        """Each chunk with its number of tokens; ``whole``: a choice's text in one chunk."""
-        answer = plan(request.kind, request.body)
+        """Each chunk with its number of tokens; not streamed: a choice's text in one chunk."""
+        kind = request.kind
+        answer = plan(kind, request.body)
         head: dict[str, Any] = {
-            "id": f"{_ID_PREFIX[request.kind]}{context.request_id or next(self._serial)}",
-            "object": _OBJECT[request.kind],
+            "id": f"{_ID_PREFIX[kind]}{context.request_id or next(self._serial)}",
+            "object": _OBJECT[kind],
             "created": int(self._now()),
             "model": request.model,
         }
-        choices = _chat_choices if request.kind is Kind.CHAT else _text_choices
-        spoken = choices(answer, whole=whole)
-        for choice, tokens in spoken:
-            yield {**head, "choices": [choice]}, tokens
-        yield {**head, "choices": [], "usage": _usage(answer)}, 0
+        return (streamed if stream else whole)(kind, head, answer)
 
     def close(self, timeout: float = 5.0) -> bool:
         """Refuse new delayed answers and wait for the running ones; True if all ended in time."""
         return self._delayed.close(timeout)
-
-
-def _pieces(tokens: Sequence[str], *, whole: bool) -> Iterable[tuple[str, int]]:
-    return [("".join(tokens), len(tokens))] if whole else [(token, 1) for token in tokens]
-
-
-def _chat_choices(answer: Plan, *, whole: bool) -> Iterator[tuple[dict[str, Any], int]]:
-    for index, choice in enumerate(answer.choices):
-        yield _chat(index, {"role": "assistant", "content": ""}), 0
-        for text, tokens in _pieces(choice.tokens, whole=whole):
-            yield _chat(index, {"content": text}), tokens
-        yield _chat(index, {}, choice.finish), 0
-
-
-def _chat(index: int, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
-    return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
-
-
-def _text_choices(answer: Plan, *, whole: bool) -> Iterator[tuple[dict[str, Any], int]]:
-    for index, choice in enumerate(answer.choices):
-        for text, tokens in _pieces(choice.tokens, whole=whole):
-            yield _text(index, text), tokens
-        yield _text(index, "", choice.finish), 0
-
-
-def _text(index: int, text: str, finish: str | None = None) -> dict[str, Any]:
-    return {"text": text, "index": index, "logprobs": None, "finish_reason": finish}
-
-
-def _usage(answer: Plan) -> dict[str, int]:
-    return {
-        "prompt_tokens": answer.prompt_tokens,
-        "completion_tokens": answer.completion_tokens,
-        "total_tokens": answer.prompt_tokens + answer.completion_tokens,
-    }

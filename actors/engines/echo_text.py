@@ -13,7 +13,7 @@ from actors.engines.errors import EngineRejected
 
 __all__ = ["MAX_CHOICES", "MAX_TOKENS", "Choice", "Plan", "plan"]
 
-# Characters of a text whose tokens are counted as a list.
+# Characters of a text whose tokens are all listed at once.
 LISTED: Final = 64 * 1024
 # Tokens of one answer, over all its choices: a 45 MiB prompt must not become millions of chunks.
 MAX_TOKENS: Final = 65_536
@@ -62,24 +62,37 @@ def plan(kind: Kind, body: Mapping[str, Any]) -> Plan:
     stops = _stops(body)
     choices = [_choice(prompt, stops, limit) for prompt in prompts]
     spoken = _all_text(body) if kind is Kind.CHAT else prompts
+    # PERF: whoever says all of a text has counted it.
+    counted = {} if stops else _counted(prompts, choices)
     return Plan(
         choices=tuple(choice for choice in choices for _ in range(n)),
-        prompt_tokens=sum(_count(text) for text in spoken),
+        prompt_tokens=sum(counted.get(text) or _count(text) for text in spoken),
     )
+
+
+def _counted(prompts: list[str], choices: list[Choice]) -> dict[str, int]:
+    pairs = zip(prompts, choices, strict=True)
+    return {text: len(choice.tokens) for text, choice in pairs if choice.finish == "stop"}
 
 
 def _choice(text: str, stops: list[str], limit: int) -> Choice:
     """``text`` up to the first stop string, then at most ``limit`` tokens of it."""
     found = [at for stop in stops if (at := text.find(stop)) >= 0]
     text = text[: min(found)] if found else text
-    tokens = [match.group() for match in islice(_TOKEN.finditer(text), limit + 1)]
+    tokens = _tokens(text, limit + 1)
     if len(tokens) > limit:
         return Choice(tuple(tokens[:limit]), "length")
     return Choice(tuple(tokens), "stop")
 
 
+def _tokens(text: str, most: int) -> list[str]:
+    # PERF: a list of all tokens is made in C; of a long text it would be too long.
+    if len(text) <= LISTED:
+        return _TOKEN.findall(text)[:most]
+    return [match.group() for match in islice(_TOKEN.finditer(text), most)]
+
+
 def _count(text: str) -> int:
-    # PERF: a list of the tokens is made in C; of a long text it would be too long.
     if len(text) <= LISTED:
         return len(_TOKEN.findall(text))
     return sum(1 for _ in _TOKEN.finditer(text))

@@ -7,7 +7,8 @@ OpenAI's clients read them.
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple, cast
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, cast
 
 import orjson
 
@@ -15,9 +16,21 @@ from actors.engines.contract import Chunk
 from actors.engines.sse.events import read_event
 from http_service.errors import ErrorReply
 
-__all__ = ["DONE", "Frame", "encode", "error_event", "plain_event", "usage_of_answer"]
+__all__ = [
+    "COMMENT", "DONE", "EVENT_ENDS", "USAGE", "Frame",
+    "encode", "error_event", "event_of", "usage_of_answer",
+]  # fmt: skip
 
 DONE: Final = b"data: [DONE]\n\n"
+
+EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
+"""How bytes that are whole events end."""
+
+COMMENT: Final = ord(":")
+"""What a comment begins with."""
+
+USAGE: Final = b'completion_tokens"'
+"""What an event with usage holds; inside a text its quote would be escaped."""
 
 _COMPLETION_TOKENS: Final = re.compile(rb'"completion_tokens"\s*:\s*([0-9]{1,15})\s*[,}]')
 
@@ -34,34 +47,22 @@ class Frame(NamedTuple):
     completion_tokens: int | None = None
 
 
-def plain_event(chunk: Chunk) -> bytes | None:
-    """The event of an ordinary chunk; ``None`` for what :func:`encode` has to look into.
-
-    PERF: most chunks are tokens, no comment and without usage; they need no :class:`Frame`.
-    """
-    if isinstance(chunk, bytes):
-        # A relay's tokens are never decoded; the `"usage":null` of some servers is no reason to.
-        usage = b'"usage":{' in chunk or b'"usage": {' in chunk
-        return None if usage or chunk.startswith(b":") else chunk
-    if chunk.get("usage") is not None:
-        return None
-    return b"data: %b\n\n" % orjson.dumps(chunk)
-
-
 def encode(chunk: Chunk, *, include_usage: bool) -> Frame:
     """``chunk`` as an event. The usage chunk (no choices) passes only if the client asked for it.
 
-    ``bytes`` pass as they are, and are looked into only where they mention usage.
+    ``bytes`` pass as they are.
     """
-    event = plain_event(chunk)
-    if event is not None:
-        return Frame(event)
     if isinstance(chunk, bytes):
         return _encode_event(chunk, include_usage=include_usage)
-    completion_tokens = _completion_tokens(chunk["usage"])
-    if not include_usage and not chunk.get("choices"):
+    completion_tokens = _completion_tokens(chunk.get("usage"))
+    if completion_tokens is not None and not include_usage and not chunk.get("choices"):
         return Frame(b"", completion_tokens=completion_tokens)
-    return Frame(b"data: %b\n\n" % orjson.dumps(chunk), completion_tokens=completion_tokens)
+    return Frame(event_of(chunk), completion_tokens=completion_tokens)
+
+
+def event_of(chunk: Mapping[str, Any]) -> bytes:
+    """``chunk`` as an event, whatever it holds."""
+    return b"data: %b\n\n" % orjson.dumps(chunk)
 
 
 def error_event(reply: ErrorReply) -> bytes:

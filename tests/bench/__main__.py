@@ -52,6 +52,7 @@ def service(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     chosen = [case for case in CASES if options.only in case.name]
     with relaying() as served:
+        idle = served.memory_mib()
         results = run(
             served,
             chosen,
@@ -60,7 +61,10 @@ def service(arguments: Sequence[str]) -> int:
             with_stock=not options.no_stock,
             report=partial(print, file=sys.stderr, flush=True),
         )
-        print(f"service on core {served.core}; memory {served.memory_mib():.1f} MiB (RSS)\n")
+        print(
+            f"service on core {served.core}; memory {idle:.1f} MiB before the first request, "
+            f"{served.memory_mib():.1f} MiB after the last one (RSS)\n"
+        )
     print("\n".join(lines(results)))
     print("\nCPU µs of ours, by thread:")
     print("\n".join(thread_lines(results)))

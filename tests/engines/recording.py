@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.engines import Chunk
+from actors.engines.sse.events import read_event
 
 DEADLINE = 20.0  # seconds; a hang is a failure, and a busy machine is none
 
@@ -64,8 +65,8 @@ class RecordingSink:
 
     @property
     def objects(self) -> list[dict[str, Any]]:
-        """The chunks that are objects."""
-        return [chunk for chunk in self.chunks if isinstance(chunk, dict)]
+        """The chunks, decoded where they are events; comments are none."""
+        return [chunk for each in self.chunks if (chunk := _decoded(each))]
 
     def text(self, index: int = 0) -> str:
         """What choice ``index`` said."""
@@ -84,6 +85,10 @@ class RecordingSink:
             for choice in chunk["choices"]
             if choice["finish_reason"] is not None
         }
+
+
+def _decoded(chunk: Chunk) -> dict[str, Any]:
+    return read_event(chunk).chunk if isinstance(chunk, bytes) else chunk
 
 
 def wait_until(condition: Callable[[], object]) -> None:

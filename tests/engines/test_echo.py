@@ -54,7 +54,7 @@ def test_a_chat_answer_is_role_words_finish_usage() -> None:
         return {**head, "choices": [choice]}
 
     numbers = {"prompt_tokens": 2, "completion_tokens": 2, "total_tokens": 4}
-    assert sink.chunks == [
+    assert sink.objects == [
         said({"role": "assistant", "content": ""}),
         said({"content": "one"}),
         said({"content": " two"}),
@@ -167,6 +167,31 @@ def test_no_answer_is_longer_than_asked_or_holds_a_stop_text(
     assert len(choice.tokens) <= limit
     assert text.startswith(said)
     assert not any(each in said for each in stop if each)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("asked", [chat, complete])
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+def test_any_text_survives_being_made_an_event(asked: Any, stream: bool, text: str) -> None:
+    sink = echo(asked(text, stream=stream))
+    assert sink.text() == text
+    assert sum(sink.tokens) == usage(sink)["completion_tokens"]
+
+
+def test_a_streamed_token_is_an_event_with_the_fields_of_every_chunk() -> None:
+    sink = echo(complete("one two"))
+    token, *_, finish, _ = sink.chunks
+    assert isinstance(token, bytes)
+    assert token.endswith(b"}]}\n\n")
+    first, last = sink.objects[0], sink.objects[-2]
+    assert first.keys() == last.keys()
+    assert first["choices"][0].keys() == last["choices"][0].keys()
+    assert isinstance(finish, bytes)
+
+
+def test_an_answer_that_is_not_streamed_is_one_chunk_a_choice() -> None:
+    sink = echo(complete("one two three", n=2, stream=False))
+    assert sink.tokens == [3, 3, 0]
 
 
 def test_a_delayed_answer_says_the_same() -> None:

@@ -63,8 +63,7 @@ class Stage:
         guard = self.guard = self.metrics.guard("m", "chat_completions", "stream")
         self.call = self.calling(Context("r-1"))
         self.connection = FakeConnection()
-        self.stream = ResponseStream(guard, include_usage=False)
-        self.stream.heard = self.now
+        self.stream = ResponseStream(guard, include_usage=False, clock=lambda: self.now)
         self.unary = UnaryAnswer(guard, Fold(Kind.CHAT, id="x", created=1, model="m"))
 
     def calling(self, context: Context) -> Call:
@@ -243,13 +242,21 @@ def test_each_sign_of_life_puts_the_deadline_off(stage: Stage) -> None:
     stage.begin(stage.stream)
     stage.wait(SILENCE - 1)
     stage.stream.push(HELLO)
-    stage.stream.heard = stage.now
+    stage.turn()
     stage.wait(SILENCE - 1)
     assert not stage.stream.ended
 
     stage.wait(2)
     stage.turn()
     assert events(stage.body)[1]["error"]["code"] == "upstream_timeout"
+
+
+def test_a_comment_puts_the_deadline_off_before_the_answer_begins(stage: Stage) -> None:
+    stage.begin(stage.stream)
+    stage.wait(SILENCE - 1)
+    stage.stream.push(b": prefilling\n\n", 0)
+    stage.wait(SILENCE - 1)
+    assert not stage.stream.ended
 
 
 def test_a_client_that_left_cancels_the_engine_and_is_counted(stage: Stage) -> None:

@@ -50,8 +50,8 @@ ENGINES: Final = (
         "engine-garbage",
         "half an event is passed on",
         "http/http_service/server/stream.py",
-        "        if isinstance(chunk, bytes) and not chunk.endswith(_BLANK_LINES):",
-        "        if isinstance(chunk, bytes) and not chunk:",
+        "            if not chunk.endswith(EVENT_ENDS):",
+        "            if not chunk:",
     ),
     Mutant(
         "silent-before",
