@@ -22,8 +22,10 @@ from http_service.access_log import LOGGER, AccessRecord
 
 __all__ = ["AccessLines"]
 
+_log: Final = logging.getLogger("http_service.access_lines")
+
 MOST_RECORDS: Final = 65_536
-"""Records that wait at most, while nobody reads."""
+"""Records that wait at most, while nobody reads; what comes beyond is dropped, and counted."""
 
 EXIT_SECONDS: Final = 1.0
 """How long the end of the process waits for the last lines."""
@@ -43,17 +45,21 @@ class AccessLines:
         self._written = threading.Event()
         self._written.set()
         self._writing = threading.Lock()
+        self._counting = threading.Lock()
+        self._dropped = 0
         threading.Thread(target=self._run, name="access-log", daemon=True).start()
         atexit.register(self._wait, EXIT_SECONDS)
 
     def write(self, record: AccessRecord) -> None:
         """Take one record."""
         if len(self._records) >= MOST_RECORDS:
-            return  # nobody reads: better no line than no memory
+            with self._counting:  # nobody reads: better no line than no memory
+                self._dropped += 1
+            return
         self._records.append((record, time.time()))
-        self._written.clear()
         if not self._waiting.is_set():
             self._waiting.set()
+            self._written.clear()
 
     def flush(self) -> None:
         """Write what waits, now. Idempotent."""
@@ -63,6 +69,14 @@ class AccessLines:
             if lines:
                 self._stream.write("".join(lines))
                 self._stream.flush()
+                self._tell_dropped()
+
+    def _tell_dropped(self) -> None:
+        """Say how many lines are missing, now that somebody reads again."""
+        with self._counting:
+            dropped, self._dropped = self._dropped, 0
+        if dropped:
+            _log.warning("access lines were dropped: nobody read them", extra={"dropped": dropped})
 
     def _wait(self, timeout: float) -> None:
         """Wait until what came is written, but not for a reader that is stuck."""
@@ -76,8 +90,9 @@ class AccessLines:
             self._waiting.clear()
             try:
                 self.flush()
-                if not self._records:
-                    self._written.set()
+                self._written.set()
+                if self._waiting.is_set():  # for a record that came meanwhile
+                    self._written.clear()
             except ValueError:  # the stream was closed: nobody reads, nobody to tell
                 return
             except OSError:  # a full disk, say; it may have room for the lines to come

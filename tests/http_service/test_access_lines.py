@@ -6,6 +6,9 @@ import errno
 import io
 import json
 import logging
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +18,7 @@ from http_service.access_lines import AccessLines
 from http_service.access_log import LOGGER, AccessRecord, log_request, write_access_log
 from tests.http_service.serving import eventually
 
+DEADLINE = 20.0
 RECORD = AccessRecord("id-1", "POST", "/v1/x", 200, 12.345, model="m", tokens=3)
 FAILED = AccessRecord("id-2", "GET", "/x\n2026 ERROR forged", 502, 1.0)
 
@@ -100,3 +104,52 @@ def test_lines_are_written_again_once_the_disk_has_room() -> None:
     lines.write(RECORD._replace(status=418))
 
     eventually(lambda: '"status":418' in stream.getvalue(), "the next line is written")
+
+
+class Stuck(io.StringIO):
+    """Is read by nobody until it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.met = threading.Event()
+        self.go_on = threading.Event()
+
+    def flush(self) -> None:
+        self.met.set()
+        assert self.go_on.wait(DEADLINE)
+
+
+def test_lines_that_nobody_reads_are_dropped_and_their_number_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("http_service.access_lines.MOST_RECORDS", 3)
+    stream = Stuck()
+    lines = AccessLines(stream, "json")
+    lines.write(RECORD)
+    assert stream.met.wait(DEADLINE)
+    for number in range(3 + 2):
+        lines.write(RECORD._replace(status=number))
+    stream.go_on.set()
+
+    eventually(lambda: stream.getvalue().count("\n") == 1 + 3, "what there was room for is written")
+    eventually(lambda: bool(caplog.records), "the rest is told of")
+    assert [(each.name, each.__dict__["dropped"]) for each in caplog.records] == [
+        ("http_service.access_lines", 2)
+    ]
+
+
+def test_the_end_of_the_process_waits_for_the_last_lines() -> None:
+    code = """
+import sys
+from http_service.access_lines import AccessLines
+from http_service.access_log import AccessRecord
+lines = AccessLines(sys.stderr, "json")
+for number in range(3):
+    lines.write(AccessRecord(f"id-{number}", "GET", "/x", 200, 1.0))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True
+    )
+    assert [json.loads(line)["request_id"] for line in ended.stderr.splitlines()] == [
+        "id-0", "id-1", "id-2",
+    ]  # fmt: skip

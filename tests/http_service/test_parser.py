@@ -167,6 +167,16 @@ def test_a_chunk_that_would_pass_the_limit_is_refused_before_its_data_comes() ->
     assert made.error is None
 
 
+@pytest.mark.parametrize(("limit", "size"), [(1, 1), (LIMIT, 10), (LIMIT, LIMIT)])
+def test_a_chunked_body_of_exactly_the_limit_is_accepted(limit: int, size: int) -> None:
+    data = (b"%x\r\n%b\r\n" % (size, b"x" * size)) * (limit // size)
+    made = chunked(data + b"0\r\n\r\n", body_limit=limit)
+
+    assert made.completed
+    assert made.error is None
+    assert len(made.get_body_stream().read()) == limit
+
+
 def test_many_tiny_chunks_count_with_their_framing() -> None:
     assert chunked(b"1\r\nx\r\n" * LIMIT).error.code == 413
 

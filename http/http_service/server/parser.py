@@ -5,7 +5,7 @@ contract with its channel and tasks: the attributes that they read, and ``receiv
 accept a request, both say the same of it; ``tests/http_service/fuzz`` compares them.
 
 Written against waitress 3.0.x (pinned); the internals in use are ``HTTPRequestParser.{adj,
-headers, received, close, get_body_stream}`` and the attributes that ``received`` sets.
+headers, close, get_body_stream}`` and the attributes that ``received`` sets.
 """
 
 # pyright: basic, reportIncompatibleMethodOverride=false, reportAttributeAccessIssue=false
@@ -15,7 +15,6 @@ headers, received, close, get_body_stream}`` and the attributes that ``received`
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from waitress.parser import HTTPRequestParser
@@ -27,6 +26,9 @@ from http_service.server.request_head import CHUNKED, BadHead, body_length, read
 __all__ = ["Parser"]
 
 HEAD_END: Final = b"\r\n\r\n"
+
+LEAST_FRAMING: Final = 4096
+"""Bytes that the sizes and ends of chunks may take in any case; else as many as the body may."""
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no types
@@ -51,9 +53,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         """Take bytes; the number taken."""
         if self.completed:
             return 0
-        receive: Callable[[bytes], int]
-        receive = self._receive_head if self.body_rcv is None else super().received
-        taken = receive(data)
+        body = self.body_rcv
+        taken = self._receive_head(data) if body is None else self._receive_body(body, data)
         if self.completed:
             # Refused, or all here: there is nothing to go on with.
             self.expect_continue = False
@@ -146,6 +147,21 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         self.body_bytes_received = length
         self.completed = True
         return length
+
+    def _receive_body(self, body: SizedBody | ChunkedBody, data: bytes) -> int:
+        limit = self.adj.max_request_body_size
+        taken = body.received(data)
+        self.body_bytes_received += taken
+        if body.error is not None:
+            self.error = body.error
+            self.completed = True
+        elif self.body_bytes_received >= limit + max(limit, LEAST_FRAMING):
+            self._refuse(413, "its chunks are too small for its size")
+        elif body.completed:
+            self.completed = True
+            if self.chunked:  # for the application it is a body like any other
+                self.headers["CONTENT_LENGTH"] = str(len(body))
+        return taken
 
     def _refuse(self, status: int, message: str) -> None:
         self.error = Refusal(status, message)

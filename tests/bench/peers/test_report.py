@@ -9,11 +9,13 @@ import pytest
 from tests.bench.peers.cases import CASES
 from tests.bench.peers.chart import Panel, chart
 from tests.bench.peers.gateways import FLOOR, OURS, Gateway, Start
-from tests.bench.peers.report import CHART, Machine, page, ranking
+from tests.bench.peers.report import CHART, Machine, page, python_words, ranking
 from tests.bench.peers.rounds import Figures, Run, scaled
 from tests.bench.peers.stats import Quantiles
 
-MACHINE = Machine("A CPU", 2, 24.0, "Linux 6", "3.11.7", 0.1, "2026-01-02 03:04 UTC")
+MACHINE = Machine(
+    "A CPU", 2, 24.0, "Linux 6", "Python 3.11.7 (not of the system)", 0.1, "2026-01-02 03:04 UTC"
+)
 UNARY = CASES[0]
 
 
@@ -119,3 +121,11 @@ def test_a_bar_is_as_long_as_its_value_and_ours_stands_out() -> None:
 
 def test_a_chart_of_nothing_is_still_a_picture() -> None:
     assert bars(chart([Panel("t", "u", [])], ours=OURS, floor=FLOOR, caption="c")) == []
+
+
+@pytest.mark.parametrize(
+    ("prefix", "words"),
+    [("/usr", "Python 3.11.2 (of the system)"), ("/home/me", "Python 3.11.2 (not of the system)")],
+)
+def test_the_interpreter_is_told_for_it_makes_a_difference(prefix: str, words: str) -> None:
+    assert python_words("3.11.2", prefix) == words
