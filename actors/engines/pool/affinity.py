@@ -41,8 +41,10 @@ def _conversation(messages: list[object]) -> str:
     for message in messages:
         if len(text) >= PREFIX_CHARACTERS:
             break
-        if isinstance(message, Mapping):
-            fields = cast("Mapping[str, Any]", message)
+        if isinstance(
+            message, dict
+        ):  # PERF: a body is decoded JSON; Mapping takes ten times as long
+            fields = cast("dict[str, Any]", message)
             text += f"{fields.get('role')}\n{_start_of(fields.get('content'))}\n"
     return text[:PREFIX_CHARACTERS]
 
@@ -57,8 +59,8 @@ def _start_of(content: Any) -> str:
     for part in cast("list[object]", content):
         if len(text) >= PREFIX_CHARACTERS:
             break
-        if isinstance(part, Mapping):
-            part = cast("Mapping[str, Any]", part).get("text")
+        if isinstance(part, dict):
+            part = cast("dict[str, Any]", part).get("text")
         text += part[:PREFIX_CHARACTERS] if isinstance(part, str) else f"{part} "[:64]
     return text[:PREFIX_CHARACTERS]
 

@@ -8,9 +8,9 @@ points. A member loaded above ``SLACK`` times its fair share hands on to the nex
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_right
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Final
 
 from actors.engines.pool.load_buckets import LoadBuckets
@@ -90,8 +90,8 @@ class HashRing:
         points, owners, inside = self._points, self._owners, self._buckets
         share = SLACK * (self._inflight + 1) / self._weight
         start = bisect_right(points, _hash(key))
-        for step in range(len(points)):
-            member = owners[points[(start + step) % len(points)]]
+        for step in range(start, start + len(points)):
+            member = owners[points[step % len(points)]]
             if member.place is Place.ROTATION and member.inflight < share * member.spec.weight:
                 return member
         return inside.pick()
@@ -120,5 +120,4 @@ def _points_of(id_: str, weight: float) -> tuple[int, ...]:
 
 
 def _hash(text: str) -> int:
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big")
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
