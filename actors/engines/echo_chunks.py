@@ -1,7 +1,7 @@
 """How the echo engine's answer looks: pure functions from a plan to chunks, with their tokens.
 
-A stream's chunks are ready events: PERF: all but a token's text is the same in each of them, so it
-is encoded once, and a token costs a tenth of a chunk object that the service would encode.
+PERF: a stream's chunks are events already. All but a token's text is the same in each of them, so
+it is encoded once, and a token costs a fifth of a chunk object that the service encodes.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tests.bench.peers.child import Child
 from tests.bench.peers.cpu import cpu_seconds, on_core, rss_mib, tree
 
 __all__ = ["STOP_TIMEOUT", "Mock", "Process"]
@@ -108,20 +108,13 @@ class Process:
         self._log.close()
 
 
-class Mock:
+class Mock(Child):
     """The mock upstream as a process on ``core``; ends with its standard input."""
 
     def __init__(self, core: int, max_seconds: float = 3600.0) -> None:
-        words = ("-m", "tests.bench.peers.mock_upstream", "--max-seconds", str(max_seconds))
-        with on_core(core):
-            self._popen = subprocess.Popen(
-                [sys.executable, *words],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                cwd=_ROOT,
-            )
-        assert self._popen.stdout is not None
-        self.port: Final = int(self._popen.stdout.readline())
+        words = ("--max-seconds", str(max_seconds))
+        super().__init__("tests.bench.peers.mock_upstream", *words, core=core)
+        self.port: Final = int(self.greeting)
         self.url: Final = f"http://127.0.0.1:{self.port}"
 
     def tags(self) -> tuple[set[int], dict[int, float]]:
@@ -132,23 +125,4 @@ class Mock:
 
     def cpu_seconds(self) -> float:
         """CPU time so far."""
-        return cpu_seconds(self._popen.pid)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        assert self._popen.stdin is not None
-        assert self._popen.stdout is not None
-        self._popen.stdin.close()
-        try:
-            self._popen.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            self._popen.kill()
-            self._popen.wait(STOP_TIMEOUT)
-        self._popen.stdout.close()
+        return cpu_seconds(self.pid)
