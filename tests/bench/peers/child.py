@@ -1,4 +1,4 @@
-"""A module of ours as a process of its own: speaks in lines of JSON, ends with its standard input."""
+"""A module of ours as a process: speaks in lines of JSON, ends with its standard input."""
 
 from __future__ import annotations
 
