@@ -109,9 +109,14 @@ class Refusal:
 def body_for(
     status: int, headers: Mapping[bytes, bytes], sink: Sink, *, stream: bool, raw: bool
 ) -> Body:
-    """Who takes the body after this head. Raises ``EngineUnavailable`` if a stream is none."""
+    """Who takes the body after this head.
+
+    Raises ``EngineUnavailable`` if a stream is none, or what nobody asked for: compressed.
+    """
     if status != 200:
         return Refusal(status, headers)
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise EngineUnavailable("the upstream's answer is compressed, which it was asked not to be")
     if not stream:
         return Whole(sink)
     if headers.get(b"content-type", b"").startswith(b"application/json"):
@@ -125,6 +130,9 @@ def _checked(body: bytes) -> bytes:
         answer: object = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise EngineUnavailable("the upstream's answer is not JSON") from error
-    if not isinstance(answer, dict) or cast("dict[str, Any]", answer).get("error") is not None:
+    if not isinstance(answer, dict):
+        raise EngineUnavailable("the upstream's answer is no completion")
+    fields = cast("dict[str, Any]", answer)
+    if fields.get("error") is not None or fields.get("object") == "error":
         raise EngineUnavailable("the upstream's answer is no completion")
     return body
