@@ -26,7 +26,7 @@ LONGEST_PAUSE: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """What to do about one failure; ``kind`` is its name, one of a handful; seconds of ``pause``."""
+    """What to do about one failure; ``kind`` is its name, one of a handful; ``pause`` in s."""
 
     kind: str
     retry: bool
