@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import logging
 import threading
 from collections.abc import AsyncIterator
 from typing import Final
@@ -24,16 +25,23 @@ from actors.supervision.errors import Cancelled
 
 __all__ = ["AsyncGeneratorAdapter"]
 
+_log: Final = logging.getLogger("actors.engines.async_generator")
+
 # Seconds that the interpreter's exit waits for the loop to stop.
 _EXIT_SECONDS: Final = 1.0
 
 
 class _LoopThread:
-    """One asyncio event loop on one daemon thread, started on first use, stopped at exit."""
+    """One asyncio event loop on one daemon thread, started on first use, stopped at exit.
+
+    No engine ends it for the others: if one stops it, or a task or a callback of one raises what
+    asyncio lets out (``SystemExit``, ``KeyboardInterrupt``), that is logged, and it runs on.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped = False
 
     def get(self) -> asyncio.AbstractEventLoop:
         """The running loop. Callable from any thread."""
@@ -41,18 +49,31 @@ class _LoopThread:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 thread = threading.Thread(
-                    target=self._loop.run_forever, name="engines-asyncio", daemon=True
+                    target=self._run, args=(self._loop,), name="engines-asyncio", daemon=True
                 )
                 thread.start()
-                atexit.register(_stop_loop, self._loop, thread)
+                atexit.register(self._stop, self._loop, thread)
             return self._loop
 
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        while not self._stopped:
+            error: BaseException | None = None
+            try:
+                loop.run_forever()
+            except BaseException as escaped:  # noqa: BLE001  # whatever it was, the others go on
+                error = escaped
+            if not self._stopped:
+                _log.error(
+                    "an engine tried to end the event loop of all; it goes on",
+                    extra={"cause": repr(error)},
+                )
 
-def _stop_loop(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(_EXIT_SECONDS)
-    if not thread.is_alive():
-        loop.close()
+    def _stop(self, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+        self._stopped = True
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(_EXIT_SECONDS)
+        if not thread.is_alive():
+            loop.close()
 
 
 _LOOP: Final = _LoopThread()
@@ -106,11 +127,17 @@ class AsyncGeneratorAdapter:
         self._tasks.discard(task)
         with self._lock:
             self._admitted -= 1
+        error = None if task.cancelled() else task.exception()
         if context.token.cancelled:
+            if error is not None:
+                _log.warning(
+                    "an engine failed while it was cancelled",
+                    extra={"request_id": context.request_id, "cause": repr(error)},
+                )
             sink.fail(Cancelled("the request was cancelled"))
         elif task.cancelled():
             sink.fail(RuntimeError("the engine cancelled its own task"))
-        elif (error := task.exception()) is not None:
+        elif error is not None:
             sink.fail(error)
         else:
             sink.finish()

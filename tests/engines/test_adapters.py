@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, cast
@@ -19,6 +21,7 @@ from actors.engines import (
     EngineRequest,
     as_push_engine,
 )
+from actors.supervision.cancellation import CancellationToken
 from actors.supervision.errors import Cancelled
 from tests.engines.asking import ask, chat
 from tests.engines.recording import DEADLINE, RecordingSink, wait_until
@@ -207,6 +210,64 @@ def test_an_engine_that_tries_to_end_the_process_fails_its_own_answer_only(
     for engine in (as_push_engine(Ending()), as_push_engine(AsyncEnding())):
         assert ask(engine, chat()).ends == ["fail"]
         assert ask(engine, chat()).ends == ["fail"]
+
+
+async def end_the_process() -> None:
+    raise SystemExit(3)
+
+
+def end_by_a_task() -> None:
+    asyncio.get_running_loop().create_task(end_the_process())
+
+
+def end_by_a_call() -> None:
+    asyncio.get_running_loop().call_soon(sys.exit)
+
+
+def stop_the_loop() -> None:
+    asyncio.get_running_loop().stop()
+
+
+@pytest.mark.parametrize("misdeed", [end_by_a_task, end_by_a_call, stop_the_loop])
+def test_no_engine_can_end_the_loop_that_all_async_engines_share(
+    misdeed: Callable[[], None],
+) -> None:
+    class Careless:
+        async def generate(self, request: EngineRequest, context: Context) -> AsyncIterator[Chunk]:
+            misdeed()
+            yield token("a")
+            await asyncio.sleep(0)
+            yield token("b")
+
+    class Good:
+        async def generate(self, request: EngineRequest, context: Context) -> AsyncIterator[Chunk]:
+            yield token("a")
+
+    assert ask(as_push_engine(Careless()), chat()).chunks == [token("a"), token("b")]
+    assert ask(as_push_engine(Good()), chat()).ends == ["finish"]
+
+
+def test_a_failure_while_an_async_generator_is_cancelled_is_logged_and_not_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Stubborn:
+        async def generate(self, request: EngineRequest, context: Context) -> AsyncIterator[Chunk]:
+            try:
+                yield token("a")
+                await asyncio.sleep(60)
+            finally:
+                raise RuntimeError("clean-up")
+
+    cancellation = CancellationToken()
+    sink = RecordingSink()
+    as_push_engine(Stubborn()).start(chat(), sink, Context("r-9", cancellation))
+    sink.wait_for_chunks()
+    cancellation.cancel()
+    assert isinstance(sink.wait_for_end().error, Cancelled)
+    gc.collect()
+    assert "clean-up" not in caplog.text  # asyncio's own line, with a traceback
+    (record,) = [each for each in caplog.records if each.name != "asyncio"]
+    assert vars(record)["request_id"] == "r-9"
 
 
 def test_a_generator_that_fails_while_it_is_closed_fails_the_answer() -> None:

@@ -22,7 +22,7 @@ __all__ = ["Attempt"]
 
 _NEVER: Final = math.inf
 _HELD: Final = 16
-"""Chunks without a token that are held back at most; comments come every few seconds."""
+"""Comments that are held back at most; they come every few seconds, and tell a client nothing."""
 
 
 class Push(Protocol):
@@ -42,7 +42,7 @@ class Attempt:
 
     It wins with its first token, with its second chunk that is no comment (as the service counts
     the beginning of an answer), or by ending well. What came before is held back, so that an
-    instance that dies after telling its role can still be replaced.
+    instance that dies after telling its role can still be replaced; of many comments the first.
 
     PERF: ``push`` is an attribute, not a method: after the first chunk it *is* the push of the
     client's sink.
@@ -140,12 +140,13 @@ class Attempt:
         held = self._held
         if held is None:
             held = self._held = []
-        if not (isinstance(chunk, bytes) and chunk.startswith(b":")):
-            if self._spoken:
-                return False
-            self._spoken = True
-        if len(held) >= _HELD:
+        if isinstance(chunk, bytes) and chunk.startswith(b":"):
+            if len(held) < _HELD:
+                held.append((chunk, 0))
+            return True
+        if self._spoken:
             return False
+        self._spoken = True
         held.append((chunk, 0))
         return True
 

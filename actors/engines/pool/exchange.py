@@ -136,8 +136,10 @@ class Exchange:
     def win(self, attempt: Attempt) -> bool:
         """``attempt`` has something to answer: True if the answer is its own from now on."""
         with self._lock:
-            if self._over or self.winner is not None or attempt.ended:
+            if self._over or attempt.ended:
                 return False
+            if self.winner is not None:
+                return self.winner is attempt  # it has won just now, on another thread
             self.winner = attempt
             losers = self._lose_others(attempt) if len(self._running) > 1 else None
         # PERF: a healthy member that was asked first needs no word of it before the end.
@@ -178,10 +180,16 @@ class Exchange:
         with self._lock:
             if attempt.ended:
                 return
-            attempt.retire()
-            self._running.remove(attempt)
+            won = self.winner is attempt  # just now, on another thread
+            if not won:
+                attempt.retire()
+                self._running.remove(attempt)
             undecided = not self._over and self.winner is None
             alone = not self._running
+        if won:
+            if self.end(attempt, error):
+                self.sink.fail(error)
+            return
         treatment = treatment_of(error)
         self.pool.give_back(attempt.member, treatment)
         if not undecided:

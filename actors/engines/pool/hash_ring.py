@@ -42,6 +42,7 @@ class HashRing:
         self._points: list[int] = []
         self._unsorted = False
         self._inside: dict[Member, tuple[int, ...]] = {}
+        self._weights: dict[Member, float] = {}
         self._dead = 0
         self._inflight = 0
         self._weight = 0.0
@@ -53,13 +54,13 @@ class HashRing:
         """Take ``member`` in; its points are the same each time, for they hash its id."""
         self._buckets.add(member)
         self._count(member, 1)
-        points = _points_of(member.id, member.spec.weight)
-        known = self._inside.get(member)
-        if known == points:
+        weight = member.spec.weight
+        if self._weights.get(member) == weight:
             return  # it was away for a moment: its points are still on the ring
-        if known is not None:  # a new weight: sweep the old points out before the next request
+        if member in self._inside:  # sweep the old weight's points out before the next request
             self._dead += len(self._points) + 1
-        self._inside[member] = points
+        self._weights[member] = weight
+        points = self._inside[member] = _points_of(member.id, weight)
         for point in points:
             if point not in self._owners:
                 self._points.append(point)
@@ -80,6 +81,7 @@ class HashRing:
     def forget(self, member: Member) -> None:
         """``member``, which was removed, is gone for good: so are its points."""
         self._dead += len(self._inside.pop(member, ()))
+        self._weights.pop(member, None)
 
     def pick(self, key: str = "") -> Member | None:
         """The member that ``key`` belongs to, or the next that is not overloaded."""

@@ -24,11 +24,7 @@ from actors.engines.pool.slow_start import STEP, WINDOW, share
 from actors.engines.pool.spec import InstanceSpec, PolicyName
 from actors.engines.pool.treatment import CANCELLED, SUCCESS, Treatment
 
-__all__ = ["PAUSE", "Rotation", "Turn"]
-
-PAUSE: Final = 0.5
-"""Seconds that a busy instance is left alone while others have room: requests end at that pace."""
-
+__all__ = ["Rotation", "Turn"]
 
 # PERF: looked up for each request.
 _OUT, _ROTATION, _SUSPECT = Place.OUT, Place.ROTATION, Place.SUSPECT
@@ -208,7 +204,7 @@ class Rotation:
         elif member.breaker.succeeded():
             turn = self._readmit(member, now)
         if treatment.pause:
-            member.paused_until = now + PAUSE
+            member.paused_until = max(member.paused_until, now + treatment.pause)
             self._wake_at(member.paused_until, member)
         member.trial = False
         self._judge(member, now)

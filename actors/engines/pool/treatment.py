@@ -8,24 +8,30 @@ for it in metrics and listings. The first row that matches counts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from actors.engines.errors import EngineError, EngineTimeout, EngineUnavailable
 from actors.engines.pool.breaker import LIMIT
 from actors.supervision.errors import Cancelled
 
-__all__ = ["CANCELLED", "SUCCESS", "Treatment", "treatment_of"]
+__all__ = ["CANCELLED", "LONGEST_PAUSE", "PAUSE", "SUCCESS", "Treatment", "treatment_of"]
+
+PAUSE: Final = 0.5
+"""Seconds that a busy instance is left alone while others have room: requests end at that pace."""
+
+LONGEST_PAUSE: Final = 30.0
+"""Seconds that it may ask for with its ``Retry-After``: as long as a broken one is out at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """What to do about one failure; ``kind`` is its name, one of a handful."""
+    """What to do about one failure; ``kind`` is its name, one of a handful; ``pause`` in s."""
 
     kind: str
     retry: bool
     harm: int = 0
-    pause: bool = False
+    pause: float = 0.0
 
 
 SUCCESS: Final = Treatment("", retry=False)
@@ -34,7 +40,11 @@ CANCELLED: Final = Treatment("cancelled", retry=False)
 
 def treatment_of(error: BaseException) -> Treatment:
     """The treatment of ``error``; whatever is no ``EngineError`` is an engine's own defect."""
-    return next(treatment for matches, treatment in _TABLE if matches(error))
+    found = next(treatment for matches, treatment in _TABLE if matches(error))
+    # NOTE: one second is what is told of who did not say for how long.
+    if found.pause and isinstance(error, EngineError) and (error.retry_after or 0) > 1:
+        return replace(found, pause=min(float(error.retry_after or 0), LONGEST_PAUSE))
+    return found
 
 
 def _is(*classes: type[BaseException]) -> Callable[[BaseException], bool]:
@@ -74,7 +84,7 @@ _TABLE: Final[tuple[tuple[Callable[[BaseException], bool], Treatment], ...]] = (
     # Nobody waits any more: says nothing about the instance.
     (_is(Cancelled), CANCELLED),
     # Busy is not broken.
-    (_status(429), Treatment("busy", retry=True, pause=True)),
+    (_status(429), Treatment("busy", retry=True, pause=PAUSE)),
     # The client's mistake is the same everywhere, and finding it takes a healthy instance.
     (_below_500, Treatment("rejected", retry=False)),
     (_status(501), Treatment("unsupported", retry=False)),

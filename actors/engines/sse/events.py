@@ -17,6 +17,10 @@ import orjson
 __all__ = ["EventKind", "StreamEvent", "data_of", "read_event"]
 
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+# An event of the name "error", whatever its data says.
+_NAMED_ERROR: Final = re.compile(rb"(?:^|[\r\n])event: ?error[ \t]*(?:[\r\n]|$)")
+# What some servers put before the first event; it is no part of it.
+_BOM: Final = b"\xef\xbb\xbf"
 
 
 class EventKind(Enum):
@@ -52,7 +56,8 @@ def read_event(event: bytes) -> StreamEvent:
     """Tell what ``event`` (with its blank line) says. Never raises."""
     data = data_of(event)
     if not data:
-        return _EMPTY
+        # llama.cpp until 2025 told errors in a field of that name.
+        return _ERROR if event.startswith(b"error:") else _EMPTY
     if data == b"[DONE]":
         return _DONE
     try:
@@ -62,7 +67,9 @@ def read_event(event: bytes) -> StreamEvent:
     if not isinstance(value, dict):
         return _BROKEN
     chunk = cast("dict[str, Any]", value)
-    if chunk.get("error") is not None:
+    if chunk.get("error") is not None or chunk.get("object") == "error":
+        return _ERROR
+    if not event.startswith(b"data:") and _NAMED_ERROR.search(event) is not None:
         return _ERROR
     return StreamEvent(EventKind.CHUNK, chunk)
 
@@ -74,5 +81,6 @@ def data_of(event: bytes) -> bytes:
         line = event[5:].strip()
         if b"\n" not in line and b"\r" not in line:
             return line
-    lines = [line[5:] for line in _LINE_END.split(event) if line.startswith(b"data:")]
-    return b"\n".join(line.removeprefix(b" ") for line in lines).strip()
+    lines = _LINE_END.split(event.removeprefix(_BOM))
+    data = [line[5:] for line in lines if line.startswith(b"data:")]
+    return b"\n".join(line.removeprefix(b" ") for line in data).strip()

@@ -1,4 +1,4 @@
-"""What becomes of an upstream's answer: a stream, a whole answer, or a refusal."""
+"""What becomes of an upstream's answer: a stream, a whole answer, a refusal, or a sign of life."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from actors.engines.errors import EngineUnavailable
 from actors.engines.upstream.errors import error_for
 from actors.engines.upstream.stream import StreamRelay
 
-__all__ = ["Body", "Refusal", "Stream", "Whole", "body_for"]
+__all__ = ["Body", "Refusal", "SignOfLife", "Stream", "Whole", "body_for"]
 
 # Bytes of a unary answer that are held in memory; and of an error, of which a line is shown.
 _MAX_ANSWER: Final = 64 * 1024 * 1024
@@ -106,12 +106,47 @@ class Refusal:
         raise error_for(self._status, self._headers, self._body)
 
 
+class SignOfLife:
+    """An answer of which only matters that it came; what it says may be anything."""
+
+    __slots__ = ("_sink", "_size", "done")
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._size = 0
+        self.done = False
+
+    def feed(self, data: bytes) -> bool:
+        """See :class:`Body`."""
+        self._size += len(data)
+        self.done = self._size >= _MAX_ERROR
+        return True
+
+    def end(self) -> None:
+        """See :class:`Body`."""
+        self._sink.finish()
+
+
 def body_for(
-    status: int, headers: Mapping[bytes, bytes], sink: Sink, *, stream: bool, raw: bool
+    status: int,
+    headers: Mapping[bytes, bytes],
+    sink: Sink,
+    *,
+    stream: bool,
+    raw: bool,
+    probe: bool = False,
 ) -> Body:
-    """Who takes the body after this head. Raises ``EngineUnavailable`` if a stream is none."""
+    """Who takes the body after this head.
+
+    A ``probe`` is content with whatever is no failure of the server's own. Raises
+    ``EngineUnavailable`` if a stream is none, or what nobody asked for: compressed.
+    """
+    if probe and status // 100 in (2, 4):
+        return SignOfLife(sink)
     if status != 200:
         return Refusal(status, headers)
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise EngineUnavailable("the upstream's answer is compressed, which it was asked not to be")
     if not stream:
         return Whole(sink)
     if headers.get(b"content-type", b"").startswith(b"application/json"):
@@ -125,6 +160,9 @@ def _checked(body: bytes) -> bytes:
         answer: object = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise EngineUnavailable("the upstream's answer is not JSON") from error
-    if not isinstance(answer, dict) or cast("dict[str, Any]", answer).get("error") is not None:
+    if not isinstance(answer, dict):
+        raise EngineUnavailable("the upstream's answer is no completion")
+    fields = cast("dict[str, Any]", answer)
+    if fields.get("error") is not None or fields.get("object") == "error":
         raise EngineUnavailable("the upstream's answer is no completion")
     return body

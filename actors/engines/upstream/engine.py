@@ -145,7 +145,7 @@ class UpstreamEngine:
         exchange = Exchange(
             self._loop,
             self._links,
-            Ask(self._probe, stream=False, raw=False, url=self.url),
+            Ask(self._probe, stream=False, raw=False, url=self.url, probe=True),
             PROBE_TIMEOUTS,
             ProbeSink(done),
             Context(request_id=""),

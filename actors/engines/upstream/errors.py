@@ -58,9 +58,11 @@ def retry_after(value: str | None) -> int:
     A date, or anything else that is no number of seconds, counts as one second.
     """
     text = (value or "").strip()
-    if not (text.isascii() and text.isdigit()) or len(text) > len(str(_MAX_RETRY)):
+    if not (text.isascii() and text.isdigit()):
         return _DEFAULT_RETRY
-    return min(max(int(text), _DEFAULT_RETRY), _MAX_RETRY)
+    # Python reads no number of thousands of digits, and these are enough to be above the most.
+    digits = text.lstrip("0")[: len(str(_MAX_RETRY)) + 1]
+    return min(max(int(digits or 0), _DEFAULT_RETRY), _MAX_RETRY)
 
 
 def _retry(headers: Mapping[str, str]) -> int:

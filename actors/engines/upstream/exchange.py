@@ -57,6 +57,8 @@ class Ask:
     """Whether a stream's bytes are pushed, or its chunk objects."""
     url: str
     """The upstream, for the log."""
+    probe: bool = False
+    """Whether it is only asked whether it answers."""
 
 
 Ended = Callable[[], object]
@@ -185,7 +187,7 @@ class Exchange:
         if body is None:
             body = self._body = body_for(
                 reader.status, reader.headers, self._sink,
-                stream=self._ask.stream, raw=self._ask.raw,
+                stream=self._ask.stream, raw=self._ask.raw, probe=self._ask.probe,
             )  # fmt: skip
         data = reader.take()
         if not data:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Final
 
 from actors.engines.contract import Chunk
-from actors.engines.errors import EngineRejected
 from actors.engines.upstream.exchange import Timeouts
 
 __all__ = ["PROBE_TIMEOUTS", "ProbeSink"]
@@ -18,7 +17,8 @@ PROBE_TIMEOUTS: Final = Timeouts(connect=2.0, first_byte=2.0, idle=2.0)
 class ProbeSink:
     """The sink of a probe: tells ``done(None)`` or ``done(error)``, once.
 
-    A server that refuses the question (it has no such path, it wants a key) answers, so it is well.
+    A server that refuses the question (it has no such path, it wants a key, it is busy) answers, so
+    it is well.
     """
 
     def __init__(self, done: Callable[[BaseException | None], object]) -> None:
@@ -42,8 +42,8 @@ class ProbeSink:
         self._tell(None)
 
     def fail(self, error: BaseException) -> None:
-        """It does not answer, or it refuses."""
-        self._tell(None if isinstance(error, EngineRejected) else error)
+        """It does not answer, or it failed."""
+        self._tell(error)
 
     def _tell(self, error: BaseException | None) -> None:
         done, self._done = self._done, None

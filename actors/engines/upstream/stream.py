@@ -7,6 +7,7 @@ must never look complete).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -22,13 +23,20 @@ __all__ = ["StreamRelay"]
 # Shapes that were learned in vain until a stream is taken for one whose events all differ.
 _MOST_SHAPES: Final = 8
 
+# A byte order mark and comment lines before an event's fields; and what such an event begins with.
+_PRELUDE: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?::[^\r\n]*(?>\r\n|\n|\r))*")
+_PRELUDE_BYTES: Final = b":\xef"
+_SILENCE: Final = b":\n\n"
+
 
 class StreamRelay:
     """One answer. ``raw`` pushes the events' own bytes, comments too; else their chunk objects.
 
     Raw events that one read completes are pushed together, but a comment and an event with usage
-    each go alone: whoever passes them on treats them differently. Nothing is pushed after
-    ``[DONE]``, and ``[DONE]`` itself is not: the service ends the stream.
+    each go alone: whoever passes them on treats them differently, and tells a comment by its first
+    byte. So comment lines before an event's data are left out, and an event without data, which no
+    client is told of, becomes a bare comment: a page that is no event stream goes nowhere. Nothing
+    is pushed after ``[DONE]``, and ``[DONE]`` itself is not: the service ends the stream.
     """
 
     __slots__ = (
@@ -82,7 +90,12 @@ class StreamRelay:
             end = event_end(batch, at)
             event = batch[at:end]
             read = read_event(event)
-            if self._raw and read.kind is EventKind.CHUNK and read.chunk.get("usage") is None:
+            if (
+                self._raw
+                and read.kind is EventKind.CHUNK
+                and event[0] not in _PRELUDE_BYTES
+                and read.chunk.get("usage") is None
+            ):
                 self._tokens += self._note(read.chunk)
                 shape, heard = self._learn(event, read.chunk), True
             else:
@@ -98,11 +111,12 @@ class StreamRelay:
         """Deal with an event that must not be joined with others; tell whether it is a chunk."""
         match read.kind:
             case EventKind.CHUNK:
-                self._sink.push(event if self._raw else read.chunk, self._note(read.chunk))
+                said = event[_prelude_of(event) :] if self._raw else read.chunk
+                self._sink.push(said, self._note(read.chunk))
                 return True
             case EventKind.EMPTY:
                 if self._raw:
-                    self._sink.push(event, 0)
+                    self._sink.push(event if event.startswith(b":") else _SILENCE, 0)
             case EventKind.DONE:
                 self.done = True
             case EventKind.ERROR:
@@ -140,3 +154,9 @@ class StreamRelay:
                 if fields.get("finish_reason") is not None:
                     self._finished.add(index)
         return tokens_in_choices(chunk)
+
+
+def _prelude_of(event: bytes) -> int:
+    """How many bytes of ``event`` come before its first field."""
+    found = _PRELUDE.match(event)
+    return found.end() if found is not None else 0

@@ -9,6 +9,8 @@ import pytest
 from actors.engines import Context, EngineError, EngineRejected, EngineTimeout
 from actors.engines.contract import Sink
 from actors.engines.pool import InstanceSpec, ModelSpec, PolicyName, Pool, Timeouts
+from actors.engines.pool.attempt import Attempt
+from actors.engines.pool.exchange import Exchange
 from actors.engines.pool.queue import Queue
 from actors.engines.pool.retry_budget import BURST, FLOOR, RATIO
 from actors.supervision.cancellation import CancellationToken
@@ -173,6 +175,75 @@ def test_a_second_chunk_without_a_token_begins_the_answer_too(pool: Pool) -> Non
     engine.last.sink.push(ROLE, 0)
     engine.last.sink.push(ROLE, 0)
     assert sink.chunks == [ROLE, ROLE]
+
+
+def test_however_many_comments_come_they_begin_no_answer(pool: Pool) -> None:
+    first = Manual()
+    pool.put("a", first)
+    pool.put("b", Scripted(well))
+    sink = start(pool)
+    for _ in range(1000):
+        first.last.sink.push(b": still loading\n\n", 0)
+    first.last.sink.push(ROLE, 0)
+    assert sink.chunks == []
+    first.last.sink.fail(reset())
+    assert (sink.chunks, sink.ends) == ([chunk()], ["finish"])
+
+
+def test_a_role_after_many_comments_is_held_and_told(pool: Pool) -> None:
+    engine = Manual()
+    pool.put("a", engine)
+    sink = start(pool)
+    for _ in range(1000):
+        engine.last.sink.push(b":\n\n", 0)
+    engine.last.sink.push(ROLE, 0)
+    engine.last.sink.push(chunk("x"))
+    assert sink.chunks[-2:] == [ROLE, chunk("x")]
+    assert len(sink.chunks) < 50
+
+
+def attempt_of(engine: Manual) -> Attempt:
+    given = engine.last.sink
+    assert isinstance(given, Attempt)
+    return given
+
+
+def test_an_engine_that_pushes_from_two_threads_at_once_loses_nothing(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second thread saw that nobody had won, then waited while the first one won."""
+    engine = Manual()
+    pool.put("a", engine)
+    sink = start(pool)
+    attempt = attempt_of(engine)
+    push_of_the_second_thread = attempt.push
+    won = attempt.exchange.win
+
+    def win_behind_another_thread(_: Exchange, each: Attempt) -> bool:
+        assert won(each)
+        return won(each)
+
+    monkeypatch.setattr(Exchange, "win", win_behind_another_thread)
+    push_of_the_second_thread(chunk("x"))
+    attempt.finish()
+    assert (sink.chunks, sink.ends) == ([chunk("x")], ["finish"])
+    assert inflight(pool) == {"a": 0}
+
+
+def test_an_attempt_that_wins_while_it_fails_ends_the_request(pool: Pool) -> None:
+    """Its time was over, on one thread, just when its first token came, on another."""
+    engine, other = Manual(), Manual()
+    pool.put("a", engine)
+    pool.put("b", other)
+    sink = start(pool)
+    attempt, error = attempt_of(engine), EngineTimeout("no first byte")
+    assert attempt.exchange.win(attempt)
+    attempt.exchange.failed(attempt, error)
+    assert (sink.ends, sink.error, other.asked) == (["fail"], error, [])
+    attempt.push(chunk())
+    attempt.fail(Cancelled("told to stop"))
+    assert (sink.chunks, sink.ends) == ([], ["fail"])
+    assert set(inflight(pool).values()) == {0}
 
 
 def test_an_answer_in_one_piece_is_passed_on(pool: Pool) -> None:

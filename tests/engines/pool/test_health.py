@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from actors.engines import EngineTimeout
+from actors.engines import EngineBusy, EngineTimeout
 from actors.engines.contract import Sink
 from actors.engines.pool import InstanceSpec, ModelSpec, PolicyName, Pool
 from actors.engines.pool.breaker import FIRST_WHILE, LIMIT
-from actors.engines.pool.rotation import PAUSE
 from actors.engines.pool.slow_start import WINDOW
+from actors.engines.pool.treatment import LONGEST_PAUSE, PAUSE
 from actors.engines.pool.watch import TRIAL_FIRST_BYTE
 from actors.testing import FakeClock
 from tests.engines.pool.fakes import (
@@ -96,6 +96,35 @@ def test_a_busy_instance_is_left_alone_for_a_moment_and_not_ejected(
     ask(pool, 20)
     assert busy.asked == 2
     assert heard.of("ejected") == []
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [(1, PAUSE), (7, 7.0), (3_600, LONGEST_PAUSE)])
+def test_a_busy_instance_is_left_alone_for_as_long_as_it_asked_within_bounds(
+    pool: Pool, clock: FakeClock, asked: int, seconds: float
+) -> None:
+    busy = Scripted(failing(lambda: EngineBusy("busy", retry_after=asked)))
+    pool.put("busy", busy)
+    pool.put("good", Scripted(well))
+    ask(pool, 20)
+    clock.advance(seconds - 0.01)
+    ask(pool, 20)
+    assert busy.asked == 1
+    clock.advance(0.01)
+    ask(pool, 20)
+    assert busy.asked == 2
+
+
+def test_a_shorter_pause_does_not_cut_a_longer_one_short(pool: Pool, clock: FakeClock) -> None:
+    busy = Manual()
+    pool.put("busy", busy)
+    pool.put("good", Scripted(well))
+    ask(pool, 4)
+    longer, shorter = busy.asked
+    longer.sink.fail(EngineBusy("busy", retry_after=9))
+    shorter.sink.fail(EngineBusy("busy"))
+    clock.advance(8.9)
+    ask(pool, 20)
+    assert len(busy.asked) == 2
 
 
 def test_one_request_is_the_trial_of_an_ejected_instance(pool: Pool, clock: FakeClock) -> None:

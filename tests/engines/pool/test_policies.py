@@ -345,6 +345,29 @@ def test_a_new_weight_takes_its_keys_at_once() -> None:
     assert Counter(owners(policy).values())["7"] < 0.1 * len(KEYS)
 
 
+def test_a_member_that_is_away_for_a_moment_is_not_hashed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a limit of its own it is away each time that it is full."""
+    ring = made(PolicyName.SESSION)
+    full, other = member("a"), member("b")
+    add(ring, full, other)
+    owned = owners(ring)
+    hashed = 0
+
+    def count(_id: str, _weight: float) -> tuple[int, ...]:
+        nonlocal hashed
+        hashed += 1
+        return ()
+
+    monkeypatch.setattr("actors.engines.pool.hash_ring._points_of", count)
+    for _ in range(10):
+        remove(ring, full)
+        add(ring, full)
+    assert owners(ring) == owned
+    assert hashed == 0
+
+
 def test_a_ring_forgets_who_is_gone() -> None:
     ring = HashRing(random.Random(1).random)
     add(ring, member("stays"))

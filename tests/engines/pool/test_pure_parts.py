@@ -24,7 +24,7 @@ from actors.engines.pool.breaker import while_out as out_for
 from actors.engines.pool.first_tokens import ENOUGH, KEPT, FirstTokens
 from actors.engines.pool.retry_budget import RetryBudget
 from actors.engines.pool.slow_start import LEAST, WINDOW, share
-from actors.engines.pool.treatment import treatment_of
+from actors.engines.pool.treatment import PAUSE, treatment_of
 from actors.supervision.errors import Cancelled
 from tests.engines.asking import chat, complete
 from tests.engines.pool.fakes import refused, reset
@@ -185,7 +185,7 @@ def test_every_failure_has_its_treatment(
 ) -> None:
     found = treatment_of(error)
     assert (found.kind, found.retry, found.harm) == (kind, retry, harm)
-    assert found.pause == (kind == "busy")
+    assert found.pause == (PAUSE if kind == "busy" else 0)
 
 
 def test_a_circle_of_causes_is_looked_at_for_a_while_only() -> None:

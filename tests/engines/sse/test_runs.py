@@ -137,8 +137,10 @@ def test_a_stream_is_relayed_as_if_each_event_were_decoded(
             break
         expected += each
         tokens += tokens_in(each)
-    said = b"".join(chunk for chunk in sink.chunks if isinstance(chunk, bytes))
-    assert said.split() == expected.split()  # but for blank lines between events
+    chunks = [chunk for chunk in sink.chunks if isinstance(chunk, bytes)]
+    assert all(chunk.endswith((b"\n\n", b"\r\n\r\n")) for chunk in chunks)
+    said = b"".join(chunk for chunk in chunks if chunk != b":\n\n")  # a blank line between events
+    assert said.split() == expected.split()
     assert sum(sink.tokens) == tokens
     assert sink.tokens == [tokens_in(chunk) for chunk in sink.chunks]
 

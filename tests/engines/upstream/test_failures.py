@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import time
 
@@ -32,8 +33,8 @@ from tests.engines.raw_server import (
     says_once,
 )
 from tests.engines.recording import DEADLINE, RecordingSink, wait_until
-from tests.engines.relaying import AT_ONCE, STREAM, UNARY, failure
-from tests.engines.subjects import event, token
+from tests.engines.relaying import AT_ONCE, STREAM, UNARY, failure, relay
+from tests.engines.subjects import FINISH, event, token
 
 # How it fails
 
@@ -94,16 +95,31 @@ BREAKS: dict[str, Script] = {
         STREAM_HEAD + chunked(event(token("a"))) + LAST_CHUNK
     ),
     "JSON instead of a stream": says_once(UNARY),
+    "a compressed stream": says_once(
+        STREAM_HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
+        + chunked(event(token("secret")) + event(FINISH) + event("[DONE]"))
+        + LAST_CHUNK
+    ),
+    "a page with status 200": says_once(
+        STREAM_HEAD.replace(b"event-stream", b"html")
+        + chunked(b"<html>\n\n<body>secret\n\n</body>\n\n")
+        + LAST_CHUNK
+    ),
+    "an error event of old llama.cpp": says_once(
+        STREAM_HEAD + chunked(b'error: {"code": 500, "message": "secret"}\n\n')
+    ),
     "an error event": says_once(STREAM_HEAD + chunked(event({"error": {"message": "secret"}}))),
 }
 
 
 @pytest.mark.parametrize("script", BREAKS.values(), ids=BREAKS)
 def test_a_broken_upstream_is_unavailable(script: Script) -> None:
-    error = failure(script)
+    sink, _ = relay(script, chat())
+    error = sink.error
+    assert sink.ends == ["fail"]
     assert isinstance(error, EngineUnavailable)
     assert error.status == 502
-    assert "secret" not in error.message
+    assert "secret" not in f"{error.message}{sink.chunks}"
     assert "127.0.0.1" not in error.message
 
 
@@ -111,6 +127,8 @@ BAD_UNARY = {
     "not JSON": answer(200, b"<html>"),
     "no object": answer(200, b"[]"),
     "an error with status 200": answer(200, b'{"error": {"message": "secret"}}'),
+    "a flat error with status 200": answer(200, b'{"object": "error", "message": "secret"}'),
+    "compressed": answer(200, gzip.compress(b'{"choices": []}'), "content-encoding: gzip"),
     "cut short": b'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"choices": []}',
     "empty": answer(200, b""),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 
@@ -29,9 +30,11 @@ class Server:
         connection, _ = self._listener.accept()
         with connection:
             self.asked = connection.recv(65536)
-            if self._reply is not None:
-                connection.sendall(self._reply)
-            connection.recv(1)
+            # Who has heard enough hangs up in the middle.
+            with contextlib.suppress(ConnectionError):
+                if self._reply is not None:
+                    connection.sendall(self._reply)
+                connection.recv(1)
 
     def close(self) -> None:
         self._listener.close()
@@ -63,10 +66,35 @@ def reply(status: str, body: bytes) -> bytes:
     [
         (reply("200 OK", b'{"object": "list", "data": []}'), True),
         (reply("404 Not Found", b'{"error": {"message": "no such path"}}'), True),
+        (reply("200 OK", b'[{"id": "m", "object": "model"}]'), True),
+        (reply("200 OK", b"<html>hello</html>"), True),
+        (reply("200 OK", b""), True),
+        (reply("200 OK", b"x" * 1_000_000), True),
+        (reply("401 Unauthorized", b"{}"), True),
+        (reply("403 Forbidden", b"{}"), True),
+        (reply("429 Too Many Requests", b"{}"), True),
+        (reply("302 Found", b""), False),
         (reply("500 Internal Server Error", b"{}"), False),
+        (reply("503 Service Unavailable", b"{}"), False),
+        (reply("200 OK", b"{}")[:-1], False),
         (b"garbage\r\n\r\n", False),
     ],
-    ids=["models", "no such path", "500", "garbage"],
+    ids=[
+        "models",
+        "no such path",
+        "a bare list",
+        "a page",
+        "nothing in it",
+        "far too much",
+        "wants a key",
+        "wants another key",
+        "busy",
+        "elsewhere",
+        "500",
+        "loading",
+        "cut",
+        "garbage",
+    ],
 )
 def test_any_answer_but_a_failure_is_health(answer: bytes, well: bool) -> None:
     server = Server(answer)

@@ -83,6 +83,43 @@ def test_comments_pass_and_are_no_token_and_no_first_chunk() -> None:
     assert stream.feed(event(token("a")))
 
 
+@pytest.mark.parametrize(
+    "silent",
+    [
+        b"\n\n",
+        b"data:\n\n",
+        b"retry: 3000\n\n",
+        b"event: ping\n\n",
+        b"<html>secret</html>\n\n",
+        b'{"error": {"message": "secret"}}\n\n',
+        b"\xef\xbb\xbf: hello\n\n",
+    ],
+)
+def test_an_event_that_says_nothing_passes_as_a_bare_comment(silent: bytes) -> None:
+    """Else a page would reach the client, and count as the beginning of an answer."""
+    sink, _ = relay(silent + event(token("a")) + silent + DONE)
+    assert sink.chunks == [b":\n\n", event(token("a")), b":\n\n"]
+    assert sink.tokens == [0, 1, 0]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("before", [b": hello", b":", b": a\r\n: b", b"\xef\xbb\xbf: hello"])
+def test_a_comment_before_the_data_of_an_event_is_left_out(before: bytes, end: bytes) -> None:
+    """Whoever passes the event on would take it for a comment."""
+    said = [event(chunk).replace(b"\n", end) for chunk in (token("a"), token("b"), FINISH, USAGE)]
+    sink, _ = relay(b"".join(before + end + each for each in said) + DONE)
+    assert joined(sink) == b"".join(said)
+    assert sum(sink.tokens) == 2
+    assert sink.chunks[-1] == said[-1]
+
+
+def test_a_byte_order_mark_hides_no_first_event() -> None:
+    sink, _ = relay(b"\xef", b"\xbb\xbf" + event(token("a")), event(token("b")) + DONE)
+    assert joined(sink) == event(token("a")) + event(token("b"))
+    assert sink.tokens == [1, 1]
+    assert relay(b"\xef\xbb\xbf" + event(token("a")) + DONE, raw=False)[0].chunks == [token("a")]
+
+
 def test_nothing_passes_after_the_end_marker() -> None:
     sink, _ = relay(DONE + event(token("a")), event({"error": {}}), b": late\n\n")
     assert sink.chunks == []
