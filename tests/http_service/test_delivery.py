@@ -180,6 +180,46 @@ def test_a_failure_after_the_first_byte_is_one_event_and_done(stage: Stage) -> N
     assert b"secret" not in stage.body
 
 
+class Unreadable(ResponseStream):
+    """An answer that fails whoever takes from it, the ``failing``-th time."""
+
+    failing = 1
+
+    def take(self) -> bytes:
+        self.failing -= 1
+        if not self.failing:
+            raise TypeError("/srv/secret")
+        return super().take()
+
+
+def test_an_answer_that_cannot_be_told_is_a_500_at_once(stage: Stage) -> None:
+    stream = Unreadable(stage.guard, include_usage=False, clock=lambda: stage.now)
+    stage.begin(stream)
+    stream.push(HELLO)
+    stage.turn()
+
+    (only,) = stage.connection.writes
+    assert only.startswith(b"HTTP/1.1 500 ")
+    assert b"secret" not in only
+    assert stage.connection.resumed == [False]
+    assert stage.counted(status="error", error_type="internal") == 1
+    assert not len(stage.inflight)
+
+
+def test_an_answer_that_can_no_more_be_told_ends_its_connection(stage: Stage) -> None:
+    stream = Unreadable(stage.guard, include_usage=False, clock=lambda: stage.now)
+    stream.failing = 2
+    stage.begin(stream)
+    stream.push(HELLO)
+    stage.turn()
+    stream.push(HELLO)
+    stage.turn()
+
+    assert stage.connection.dropped
+    assert stage.counted(status="error", error_type="internal") == 1
+    assert not len(stage.inflight)
+
+
 def test_a_unary_answer_has_its_length_and_one_write(stage: Stage) -> None:
     stage.begin(stage.unary)
     stage.unary.push(HELLO)

@@ -102,6 +102,20 @@ def test_http_1_0_gets_its_answer_and_an_end(live: Running) -> None:
     assert events(rest)[-1] == "[DONE]"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("connection", ["close", "TE, close", "Close ,te", "keep-alive, close"])
+def test_a_client_that_asks_for_an_end_among_other_things_gets_it(
+    live: Running, connection: str, stream: bool
+) -> None:
+    with RawClient(live.address) as raw:
+        asked = f"Connection: {connection}"
+        raw.send(post_bytes(PATH, {**CHAT, "stream": stream}, asked))
+        answer = raw.read_to_end()
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in answer.lower()
+
+
 def test_a_chunked_request_body_is_read(live: Running) -> None:
     body = json.dumps(CHAT).encode()
     with RawClient(live.address) as raw:

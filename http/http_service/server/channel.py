@@ -207,8 +207,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     def del_channel(self, map: Any = None) -> None:  # noqa: A002  # waitress' name
         """The connection is gone: there is room for another."""
+        first = self._fileno is not None  # a connection that was being answered is closed twice
         super().del_channel(map)
-        self.server.channel_closed(self.addr[0])
+        if first:
+            self.server.channel_closed(self.addr[0])
 
     @property
     def draining(self) -> bool:
