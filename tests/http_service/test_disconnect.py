@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import random
+import socket
+import struct
 import time
 from dataclasses import replace
 
@@ -93,6 +96,22 @@ def test_a_client_that_leaves_makes_room_for_one_other_only(stream: bool) -> Non
                 second.send(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert second.read_answer().status == 200
                 assert third.read_answer().status == 503
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_client_that_leaves_before_its_refusal_is_no_news(
+    live: Running, caplog: pytest.LogCaptureFixture, reset: bool
+) -> None:
+    for _ in range(5):
+        with RawClient(live.address) as raw:
+            raw.send(b"BAD\r\n\r\n")
+            if reset:
+                raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with RawClient(live.address) as raw:
+        raw.send(b"BAD\r\n\r\n")
+        assert raw.read_to_end().startswith(b"HTTP/1.0 400 ")
+
+    assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
 
 
 def test_a_client_that_reads_to_the_end_cancels_nothing_before_it(

@@ -78,7 +78,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     def settle(self) -> None:
         """Close if that is due, then have the loop watch for what matters now."""
-        if self.close_when_flushed and not self.total_outbufs_len:
+        if self.close_when_flushed and not self.total_outbufs_len and self.connected:
             self.handle_write()
         watch = self.watch
         if watch is not None:
@@ -190,6 +190,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     def drop(self) -> None:
         """Close at once, whatever is unsent."""
+        self.handle_close()
+
+    def cancel(self) -> None:
+        """Drop the requests and close at once: nobody writes to a channel that says it is gone."""
+        super().cancel()
         self.handle_close()
 
     def send(self, data: bytes, do_close: bool = True) -> int:  # noqa: FBT001, FBT002  # Waitress'
