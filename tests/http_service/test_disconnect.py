@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import random
 import socket
@@ -15,6 +16,7 @@ from actors.engines.contract import Kind
 from actors.engines.echo import EchoEngine
 from http_service import HttpService
 from http_service.metrics import Metrics
+from http_service.server.waitress_server import WaitressServer
 from tests.http_service.conftest import LOCAL
 from tests.http_service.engines import DEADLINE, ManualEngine, token_chunk
 from tests.http_service.serving import CHAT, RawClient, Running, eventually, post_bytes, running
@@ -112,6 +114,26 @@ def test_a_client_that_leaves_before_its_refusal_is_no_news(
         assert raw.read_to_end().startswith(b"HTTP/1.0 400 ")
 
     assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
+
+
+def test_a_client_that_leaves_while_it_is_accepted_takes_no_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    adjust, failures = WaitressServer.set_socket_options, [OSError(errno.EINVAL, "gone")] * 3
+
+    def fail_first(server: WaitressServer, connection: socket.socket) -> None:
+        if failures:
+            raise failures.pop()
+        adjust(server, connection)
+
+    monkeypatch.setattr(WaitressServer, "set_socket_options", fail_first)
+    with HttpService(replace(LOCAL, connections_per_address=2)) as service, running(service) as it:
+        for _ in range(3):
+            with RawClient(it.address) as left:
+                assert left.read_to_end() == b""
+        with RawClient(it.address) as raw:
+            raw.send(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert raw.read_answer().status == 200
 
 
 def test_a_client_that_reads_to_the_end_cancels_nothing_before_it(
