@@ -20,7 +20,7 @@ from http_service.server.delivery import Delivery
 from http_service.server.limits import STALL_SECONDS, UNSENT_LIMIT
 from http_service.server.stream import ROOM_BYTES, ResponseStream
 from http_service.server.unary import UnaryAnswer
-from tests.http_service.engines import ManualEngine, token_chunk
+from tests.http_service.engines import ManualEngine, Unreadable, token_chunk
 from tests.http_service.serving import events
 
 HELLO = token_chunk(Kind.CHAT, "hello")
@@ -180,20 +180,8 @@ def test_a_failure_after_the_first_byte_is_one_event_and_done(stage: Stage) -> N
     assert b"secret" not in stage.body
 
 
-class Unreadable(ResponseStream):
-    """An answer that fails whoever takes from it, the ``failing``-th time."""
-
-    failing = 1
-
-    def take(self) -> bytes:
-        self.failing -= 1
-        if not self.failing:
-            raise TypeError("/srv/secret")
-        return super().take()
-
-
 def test_an_answer_that_cannot_be_told_is_a_500_at_once(stage: Stage) -> None:
-    stream = Unreadable(stage.guard, include_usage=False, clock=lambda: stage.now)
+    stream = Unreadable(stage.guard, failing=1)
     stage.begin(stream)
     stream.push(HELLO)
     stage.turn()
@@ -207,8 +195,7 @@ def test_an_answer_that_cannot_be_told_is_a_500_at_once(stage: Stage) -> None:
 
 
 def test_an_answer_that_can_no_more_be_told_ends_its_connection(stage: Stage) -> None:
-    stream = Unreadable(stage.guard, include_usage=False, clock=lambda: stage.now)
-    stream.failing = 2
+    stream = Unreadable(stage.guard, failing=2)
     stage.begin(stream)
     stream.push(HELLO)
     stage.turn()
