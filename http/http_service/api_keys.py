@@ -8,6 +8,7 @@ that a stranger can neither know nor choose, and the last comparison takes const
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import time
 from collections.abc import Callable
@@ -91,7 +92,7 @@ class ApiKeys:
             return
         self._stamp = stamp
         try:
-            self._digests = digests_of(self._path.read_bytes())
+            self._digests = digests_of(_read_at_once(self._path))
         except (OSError, ValueError) as error:
             _log.error(
                 "the API key file %s; the keys read before stay in force",
@@ -153,6 +154,19 @@ def _stamp_of(path: Path) -> Stamp | None:
     except OSError:
         return None
     return it.st_mtime_ns, it.st_ctime_ns, it.st_ino, it.st_size
+
+
+def _read_at_once(path: Path) -> bytes:
+    """What ``path`` holds now: requests wait for this, and a pipe may never have anything to say.
+
+    Raises ``OSError``.
+    """
+    with open(path, "rb", buffering=0, opener=_without_waiting) as file:
+        return file.read() or b""
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _what_is_wrong(error: OSError | ValueError) -> str:

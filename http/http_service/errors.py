@@ -7,6 +7,7 @@ the log and never to a client.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -80,7 +81,11 @@ class ErrorReply:
 
     def body(self) -> bytes:
         """The JSON document of this error, in OpenAI's shape."""
-        return orjson.dumps(body_of(self.message, self.type, self.param, self.code))
+        document = body_of(self.message, self.type, self.param, self.code)
+        try:
+            return orjson.dumps(document)
+        except orjson.JSONEncodeError:  # an engine's words: no text, or what UTF-8 can't say
+            return json.dumps(document, ensure_ascii=False, default=str).encode("utf-8", "replace")
 
 
 def body_of(message: str, type_: str, param: str | None, code: str | None) -> dict[str, object]:

@@ -65,7 +65,8 @@ class Fold:
     @property
     def completion_tokens(self) -> int | None:
         """The engine's own count of output tokens, if a chunk carried one."""
-        count = (self._usage or {}).get("completion_tokens")
+        usage: object = self._usage  # an engine's own, so it may be anything
+        count = usage.get("completion_tokens") if isinstance(usage, dict) else None
         return count if type(count) is int else None
 
     def answer(self) -> bytes:

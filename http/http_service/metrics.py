@@ -92,7 +92,10 @@ class Metrics:
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Every metric as text, in the format that ``accept`` prefers, and its content type."""
-        encoder, content_type = choose_encoder(accept)
+        try:
+            encoder, content_type = choose_encoder(accept)
+        except TypeError:  # it compares versions, and this one is no number
+            encoder, content_type = choose_encoder("")
         return encoder(self.registry), content_type
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:

@@ -44,8 +44,13 @@ class RequestScope:
         call: Call | None = req.context.get("call")
         if call is not None and resp.stream is not None:
             return
+        try:
+            request_id: str = req.context.request_id
+        except AttributeError:  # Falcon refuses its own methods ("WEBSOCKET") before it asks us
+            self.process_request(req, resp)
+            request_id = req.context.request_id
         record = AccessRecord(
-            request_id=req.context.request_id,
+            request_id=request_id,
             method=req.method,
             path=req.path,
             status=resp.status_code,

@@ -9,6 +9,8 @@ from typing import Any
 from actors.engines.contract import Chunk, Context, EngineRequest, Kind, Sink
 from actors.engines.errors import EngineRejected
 from actors.supervision.errors import Cancelled
+from http_service.metrics import InflightGuard
+from http_service.server.stream import ResponseStream
 
 DEADLINE = 10.0
 """Seconds any wait in these tests may take; none comes near it."""
@@ -89,3 +91,18 @@ class ScriptEngine:
         del context
         self.requests.append(request)
         self._script(request, sink)
+
+
+class Unreadable(ResponseStream):
+    """An answer that fails whoever takes from it, the ``failing``-th time."""
+
+    def __init__(self, guard: InflightGuard, failing: int) -> None:
+        super().__init__(guard, include_usage=False)
+        self._failing = failing
+
+    def take(self) -> bytes:
+        """All that is ready, or the failure."""
+        self._failing -= 1
+        if not self._failing:
+            raise TypeError("/srv/secret")
+        return super().take()

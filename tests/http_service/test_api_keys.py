@@ -182,7 +182,7 @@ def test_an_unchanged_file_is_not_read_again(file: Path, monkeypatch: pytest.Mon
     def fail(_path: Path) -> bytes:
         pytest.fail("it was read")
 
-    monkeypatch.setattr(Path, "read_bytes", fail)
+    monkeypatch.setattr("http_service.api_keys._read_at_once", fail)
     for _ in range(5):
         clock.advance(LOOK_INTERVAL)
         assert keys.allow(f"Bearer {KEY}")
@@ -239,6 +239,25 @@ def test_a_broken_file_keeps_the_last_good_keys_and_logs_once(
     clock.advance(LOOK_INTERVAL)
     assert keys.allow(f"Bearer {OTHER}")
     assert not keys.allow(f"Bearer {KEY}")
+
+
+@pytest.mark.parametrize("written", [False, True], ids=["nobody writes", "silent writer"])
+def test_a_pipe_in_the_files_place_holds_no_request_up(
+    file: Path, caplog: pytest.LogCaptureFixture, written: bool
+) -> None:
+    clock = FakeClock()
+    keys = ApiKeys(str(file), clock.monotonic)
+    file.unlink()
+    os.mkfifo(file)
+    writer = os.open(file, os.O_RDWR) if written else -1
+    clock.advance(LOOK_INTERVAL)
+
+    assert keys.allow(f"Bearer {KEY}")
+    assert not keys.allow(f"Bearer {OTHER}")
+
+    assert "holds no key" in caplog.text
+    if written:
+        os.close(writer)
 
 
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN.keys())

@@ -20,7 +20,7 @@ from http_service.server.delivery import Delivery
 from http_service.server.limits import STALL_SECONDS, UNSENT_LIMIT
 from http_service.server.stream import ROOM_BYTES, ResponseStream
 from http_service.server.unary import UnaryAnswer
-from tests.http_service.engines import ManualEngine, token_chunk
+from tests.http_service.engines import ManualEngine, Unreadable, token_chunk
 from tests.http_service.serving import events
 
 HELLO = token_chunk(Kind.CHAT, "hello")
@@ -178,6 +178,33 @@ def test_a_failure_after_the_first_byte_is_one_event_and_done(stage: Stage) -> N
     assert told[2] == "[DONE]"
     assert stage.connection.resumed == [False]
     assert b"secret" not in stage.body
+
+
+def test_an_answer_that_cannot_be_told_is_a_500_at_once(stage: Stage) -> None:
+    stream = Unreadable(stage.guard, failing=1)
+    stage.begin(stream)
+    stream.push(HELLO)
+    stage.turn()
+
+    (only,) = stage.connection.writes
+    assert only.startswith(b"HTTP/1.1 500 ")
+    assert b"secret" not in only
+    assert stage.connection.resumed == [False]
+    assert stage.counted(status="error", error_type="internal") == 1
+    assert not len(stage.inflight)
+
+
+def test_an_answer_that_can_no_more_be_told_ends_its_connection(stage: Stage) -> None:
+    stream = Unreadable(stage.guard, failing=2)
+    stage.begin(stream)
+    stream.push(HELLO)
+    stage.turn()
+    stream.push(HELLO)
+    stage.turn()
+
+    assert stage.connection.dropped
+    assert stage.counted(status="error", error_type="internal") == 1
+    assert not len(stage.inflight)
 
 
 def test_a_unary_answer_has_its_length_and_one_write(stage: Stage) -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import random
+import socket
+import struct
 import time
+from dataclasses import replace
 
 import pytest
 
 from actors.engines.contract import Kind
 from actors.engines.echo import EchoEngine
+from http_service import HttpService
 from http_service.metrics import Metrics
+from http_service.server.waitress_server import WaitressServer
+from tests.http_service.conftest import LOCAL
 from tests.http_service.engines import DEADLINE, ManualEngine, token_chunk
-from tests.http_service.serving import CHAT, RawClient, Running, eventually, post_bytes
+from tests.http_service.serving import CHAT, RawClient, Running, eventually, post_bytes, running
 
 PATH = "/v1/chat/completions"
 PROMPT = 1.0
@@ -69,6 +77,63 @@ def test_a_silent_engine_is_cancelled_as_soon_as_its_client_leaves(
     eventually(lambda: inflight(metrics) == 0, "the gauge returns to 0")
     eventually(lambda: count(metrics, request_type, "cancelled") == 1, "counted as cancelled")
     assert count(metrics, request_type, "") is None
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
+def test_a_client_that_leaves_makes_room_for_one_other_only(stream: bool) -> None:
+    engine = ManualEngine()
+    with HttpService(replace(LOCAL, connections_per_address=2)) as service, running(service) as it:
+        service.model_manager().add_chat_completions_model("manual", engine)
+        with RawClient(it.address) as stays:
+            stays.send(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert stays.read_answer().status == 200
+            for _ in range(4):
+                with RawClient(it.address) as leaves:
+                    leaves.send(post_bytes(PATH, {**CHAT, "model": "manual", "stream": stream}))
+                    engine.wait_started()
+                assert engine.cancelled.wait(DEADLINE)
+                engine.cancelled.clear()
+
+            with RawClient(it.address) as second, RawClient(it.address) as third:
+                second.send(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert second.read_answer().status == 200
+                assert third.read_answer().status == 503
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_client_that_leaves_before_its_refusal_is_no_news(
+    live: Running, caplog: pytest.LogCaptureFixture, reset: bool
+) -> None:
+    for _ in range(5):
+        with RawClient(live.address) as raw:
+            raw.send(b"BAD\r\n\r\n")
+            if reset:
+                raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with RawClient(live.address) as raw:
+        raw.send(b"BAD\r\n\r\n")
+        assert raw.read_to_end().startswith(b"HTTP/1.0 400 ")
+
+    assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
+
+
+def test_a_client_that_leaves_while_it_is_accepted_takes_no_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    adjust, failures = WaitressServer.set_socket_options, [OSError(errno.EINVAL, "gone")] * 3
+
+    def fail_first(server: WaitressServer, connection: socket.socket) -> None:
+        if failures:
+            raise failures.pop()
+        adjust(server, connection)
+
+    monkeypatch.setattr(WaitressServer, "set_socket_options", fail_first)
+    with HttpService(replace(LOCAL, connections_per_address=2)) as service, running(service) as it:
+        for _ in range(3):
+            with RawClient(it.address) as left:
+                assert left.read_to_end() == b""
+        with RawClient(it.address) as raw:
+            raw.send(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert raw.read_answer().status == 200
 
 
 def test_a_client_that_reads_to_the_end_cancels_nothing_before_it(

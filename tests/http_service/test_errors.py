@@ -94,6 +94,14 @@ def test_the_body_is_openais_shape_with_every_key_present() -> None:
     assert body(Draining())["param"] is None
 
 
+@pytest.mark.parametrize("words", ["bad \udc80 name", b"bytes", ["a list"]])
+def test_an_engine_whose_words_are_no_text_is_still_answered_for(words: Any) -> None:
+    error = body(EngineRejected(words))
+
+    assert error["code"] == "invalid_request"
+    assert error["message"] in ("bad ? name", "b'bytes'", ["a list"])
+
+
 @pytest.mark.parametrize("secret", ["/srv/models/secret.gguf", "Traceback (most recent call last)"])
 def test_an_unknown_exceptions_words_never_leak(secret: str) -> None:
     error = body(RuntimeError(secret))

@@ -183,6 +183,15 @@ def test_the_engines_own_count_is_read(count: object, told: int | None) -> None:
     assert fold.completion_tokens == told
 
 
+@pytest.mark.parametrize("usage", [["x"], "none", 7, True])
+def test_a_usage_that_is_no_object_counts_nothing(usage: object) -> None:
+    fold = Fold(Kind.CHAT, id="x", created=1, model="m")
+    fold.add({**token_chunk(Kind.CHAT, "x"), "usage": usage})
+
+    assert fold.completion_tokens is None
+    assert json.loads(fold.answer())["usage"] == usage
+
+
 @given(
     kind=st.sampled_from(Kind),
     parts=st.lists(st.tuples(st.integers(0, 3), st.text(max_size=8)), min_size=1, max_size=30),

@@ -237,6 +237,16 @@ def test_a_scraper_that_prefers_open_metrics_gets_it(metrics: Metrics) -> None:
     assert text.endswith(b"# EOF\n")
 
 
+@pytest.mark.parametrize("media", ["application/openmetrics-text", "text/plain"])
+@pytest.mark.parametrize("version", ["abc", "v1", "1.0.x", "1.0.0-rc1", ""])
+def test_a_scraper_that_names_no_version_gets_the_metrics_all_the_same(
+    metrics: Metrics, media: str, version: str
+) -> None:
+    text, _ = metrics.render(f"{media}; version={version}")
+
+    assert b"inflight_requests" in text
+
+
 class Restarts(Collector):
     """A collector of somebody else's."""
 

@@ -95,6 +95,7 @@ def test_health_agrees_with_readiness(web: testing.TestClient, part: Part) -> No
 
     assert result.status_code == 503
     assert result.json["reason"] == "discovery: stale"
+    assert result.headers["retry-after"] == "1"
 
 
 def test_a_part_that_cannot_tell_is_not_ready_and_leaks_nothing(

@@ -53,6 +53,14 @@ def status_of(line: bytes) -> int:
         b"GET /\xc3\xa9 HTTP/1.1",
         b"GET http://[x/ HTTP/1.1",
         b"G(T / HTTP/1.1",
+        b"GET x/live HTTP/1.1",
+        b"GET live HTTP/1.1",
+        b"GET ?/live HTTP/1.1",
+        b"GET javascript:live HTTP/1.1",
+        b"GET ftp://host/live HTTP/1.1",
+        b"GET http:///live HTTP/1.1",
+        b"CONNECT live HTTP/1.1",
+        b"CONNECT host:443 HTTP/1.1",
     ],
 )
 def test_a_malformed_request_line_is_a_400(line: bytes) -> None:

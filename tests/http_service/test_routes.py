@@ -241,6 +241,21 @@ def test_a_request_id_is_echoed_on_every_answer(
     assert result.headers[HEADER] == "trace-1"
 
 
+@pytest.mark.parametrize("method", ["FOO", "WEBSOCKET"])
+def test_a_method_that_does_not_exist_is_a_400_with_a_request_id(
+    service: HttpService, method: str
+) -> None:
+    environ = testing.create_environ("/live", method="GET", headers={HEADER: "trace-1"})
+    environ["REQUEST_METHOD"] = method
+    told = testing.StartResponseMock()
+
+    (answer,) = service.app(environ, told)
+
+    assert (told.status or "").startswith("400")
+    assert (HEADER, "trace-1") in [*(told.headers or ())]
+    assert json.loads(answer)["error"]["code"] == "invalid_request"
+
+
 @pytest.mark.parametrize("given", [None, "", "a b", "x" * 129, "ümlaut", "tab\tinside"])
 def test_an_unfit_request_id_is_replaced_by_a_fresh_one(given: str | None) -> None:
     first, second = request_id_from(given), request_id_from(given)

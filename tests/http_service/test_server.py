@@ -8,11 +8,13 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from http_service import HttpService
 from http_service.request_id import HEADER
+from http_service.server.channel import Channel
 from http_service.server.limits import HEADER_LIMIT, SPARE, waitress_settings
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.serving import (
@@ -100,6 +102,20 @@ def test_http_1_0_gets_its_answer_and_an_end(live: Running) -> None:
     assert head.startswith(b"HTTP/1.0 200")
     assert b"chunked" not in head.lower()
     assert events(rest)[-1] == "[DONE]"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("connection", ["close", "TE, close", "Close ,te", "keep-alive, close"])
+def test_a_client_that_asks_for_an_end_among_other_things_gets_it(
+    live: Running, connection: str, stream: bool
+) -> None:
+    with RawClient(live.address) as raw:
+        asked = f"Connection: {connection}"
+        raw.send(post_bytes(PATH, {**CHAT, "stream": stream}, asked))
+        answer = raw.read_to_end()
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in answer.lower()
 
 
 def test_a_chunked_request_body_is_read(live: Running) -> None:
@@ -256,6 +272,28 @@ def test_a_refused_upload_is_never_taken_for_a_request(small: Running) -> None:
         assert raw.read_answer().status == 413
         raw.sock.shutdown(socket.SHUT_WR)
         assert raw.read_to_end() == b""
+
+
+def test_a_connection_that_a_drain_gives_up_is_closed_at_once(
+    live: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    settle = Channel.settle
+
+    def note(channel: Channel) -> None:
+        seen.append(channel)
+        settle(channel)
+
+    monkeypatch.setattr(Channel, "settle", note)
+    with RawClient(live.address) as raw:
+        raw.send(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert raw.read_answer().status == 200
+        channel = seen[0]
+        channel.server.loop.call(channel.cancel)
+
+        assert raw.read_to_end() == b""
+
+    assert not channel.server.channels()
 
 
 def test_many_clients_at_once_each_get_their_own_answer(live: Running) -> None:

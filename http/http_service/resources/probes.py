@@ -66,6 +66,8 @@ class HealthResource:
             "inflight_requests": len(services.inflight),
             "components": {name: _told(status) for name, status in components.items()},
         }
+        if reason is not None:
+            resp.set_header("retry-after", str(RETRY_AFTER))
         _write(resp, 200 if reason is None else 503, document)
 
     on_head = on_get

@@ -78,7 +78,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     def settle(self) -> None:
         """Close if that is due, then have the loop watch for what matters now."""
-        if self.close_when_flushed and not self.total_outbufs_len:
+        if self.close_when_flushed and not self.total_outbufs_len and self.connected:
             self.handle_write()
         watch = self.watch
         if watch is not None:
@@ -192,6 +192,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         """Close at once, whatever is unsent."""
         self.handle_close()
 
+    def cancel(self) -> None:
+        """Drop the requests and close at once: nobody writes to a channel that says it is gone."""
+        super().cancel()
+        self.handle_close()
+
     def send(self, data: bytes, do_close: bool = True) -> int:  # noqa: FBT001, FBT002  # Waitress'
         """Send what the socket takes; how much."""
         sent: int = super().send(data, do_close)
@@ -207,8 +212,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     def del_channel(self, map: Any = None) -> None:  # noqa: A002  # waitress' name
         """The connection is gone: there is room for another."""
+        first = self._fileno is not None  # a connection that was being answered is closed twice
         super().del_channel(map)
-        self.server.channel_closed(self.addr[0])
+        if first:
+            self.server.channel_closed(self.addr[0])
 
     @property
     def draining(self) -> bool:

@@ -151,9 +151,22 @@ class Delivery:
             return
         # NOTE: first whether it has ended, then what there is: what comes in between is not lost.
         ended = answer.ended
-        data = answer.take()
+        try:
+            data = answer.take()
+        except Exception as error:  # noqa: BLE001  # what an engine pushed can't be told or counted
+            self._break_off(error)
+            return
         if data or ended:
             self._write(data, ended=ended)
+
+    def _break_off(self, error: Exception) -> None:
+        """Nobody will ever get the rest: say so, with a 500 or by closing, and close the books."""
+        if not self._head_sent:
+            self._refuse(error)
+            return
+        self._call.report(error)
+        self._conclude(200)
+        self._connection.drop()
 
     def _write(self, data: bytes, *, ended: bool) -> None:
         payload = self._framed(data, ended=ended)

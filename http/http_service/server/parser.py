@@ -106,7 +106,9 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         if self.version == "1.0":
             self.connection_close = connection != "keep-alive"
         else:
-            self.connection_close = connection == "close"
+            self.connection_close = connection == "close" or (
+                "," in connection and "close" in map(str.strip, connection.split(","))
+            )
             self.expect_continue = headers.get("EXPECT", "").lower() == "100-continue"
         self._expect_body(length)
 

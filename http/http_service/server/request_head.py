@@ -38,6 +38,7 @@ _HOST: Final = re.compile(r"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*")
 _DIGITS: Final = re.compile(r"[0-9]+")
 
 _VERSIONS: Final = frozenset(("1.0", "1.1"))
+_SCHEMES: Final = frozenset(("http", "https"))
 
 _SINGLE: Final[Mapping[str, str]] = {
     "HOST": "Host",
@@ -200,11 +201,14 @@ def _split(target: str) -> tuple[str, str, str, str, str]:
         # Not urlsplit(): it takes what follows "//" for a host.
         path, _, fragment = target.partition("#")
         path, _, query = path.partition("?")
-    else:
+    elif target != "*":
+        # RFC 9112, 3.2: nothing else begins otherwise, unless it is for a proxy.
         try:
             scheme, authority, path, query, fragment = urlsplit(target)
         except ValueError as error:
             raise BadHead(400, "the request target is malformed") from error
+        if scheme not in _SCHEMES or not authority:
+            raise BadHead(400, "the request target is malformed")
     if "%" in path:
         path = unquote_to_bytes(path).decode("latin-1")
     return scheme, authority, path, query, fragment

@@ -108,8 +108,7 @@ class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
         """Whether the connection closes after this response (RFC 9112, 9.3)."""
         if self.close_on_finish or self.channel.server.draining:
             return True
-        asked = self.request.headers.get("CONNECTION", "").lower()
-        return bool(asked != "keep-alive" if self.version == "1.0" else asked == "close")
+        return bool(self.request.connection_close)
 
 
 class RefusalTask(ErrorTask):  # type: ignore[misc]  # waitress ships no types

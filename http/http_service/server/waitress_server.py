@@ -147,7 +147,12 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
             if not self._cap.admit(address[0]):
                 turn_away(connection)
                 return
-            self.set_socket_options(connection)
+            try:
+                self.set_socket_options(connection)
+            except OSError:
+                self._cap.release(address[0])
+                connection.close()
+                raise
         except OSError as error:
             if error.errno in OUT_OF_RESOURCES:
                 self._rest(error)
