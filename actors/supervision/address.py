@@ -198,5 +198,5 @@ class Address:
             with self._changed:
                 return self._changed.wait_for(settled, seconds)
 
-        left = max(0.0, timeout)
+        left = min(max(0.0, timeout), threading.TIMEOUT_MAX)
         return ready(left) if self.clock is None else self.clock.wait(ready, left)

@@ -23,6 +23,7 @@ from actors.supervision.child import Child
 from actors.supervision.errors import StartFailed
 from actors.supervision.events import ChildAbandoned, ChildEnded, ChildRestarting, ChildStarted
 from actors.supervision.exits import Cause, Exit
+from actors.supervision.latch import Latch
 from actors.supervision.runtime import Runtime
 
 __all__ = ["Incarnations", "LeftBehind"]
@@ -133,7 +134,7 @@ class Incarnations:
         runtime = self.runtime
         if runtime is None:
             return
-        ended = threading.Event()
+        ended = Latch()  # bears any number of seconds, as a shutdown may be
         runtime.life.watch(lambda _exit: ended.set())
         if not self._kin.clock.wait(ended.wait, within):
             self._abandon(runtime)
@@ -146,9 +147,9 @@ class Incarnations:
     def abandon_if_hung(self, now: float) -> bool:
         """Cut the incarnation off if its current message takes longer than ``hang_after``."""
         runtime, limit = self.runtime, self.spec.hang_after
-        if runtime is None or limit is None or runtime.busy_since is None:
-            return False
-        if now - runtime.busy_since <= limit:
+        # Read once: the actor's own thread may be done with the message between two looks.
+        since = None if runtime is None else runtime.busy_since
+        if runtime is None or limit is None or since is None or now - since <= limit:
             return False
         self._abandon(runtime)
         return True

@@ -210,7 +210,7 @@ class Runtime:
             _log.error("actor %s crashed: %s", self.name, self.exit, extra={"actor": self.name})
         try:
             self.actor.on_failure(type(error), error, error.__traceback__)
-        except Exception:  # noqa: BLE001  # foreign code; the crash itself is what counts
+        except BaseException:  # noqa: BLE001  # foreign code; the crash itself is what counts
             _log.exception("on_failure of %s failed", self.name)
 
     def _stop(self) -> None:

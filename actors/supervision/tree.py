@@ -19,6 +19,7 @@ from actors.supervision.events import Listener
 from actors.supervision.exits import Cause, Exit
 from actors.supervision.glance import children_of, view_of
 from actors.supervision.keeper import Keeper
+from actors.supervision.latch import Latch
 from actors.supervision.life import Watch
 from actors.supervision.notices import Call
 from actors.supervision.runtime import Runtime
@@ -126,7 +127,7 @@ class Tree:
         Waits ``timeout`` seconds at most. False if something was still stopping then: it was
         abandoned, with all its threads (they are daemons). Idempotent.
         """
-        ended = threading.Event()
+        ended = Latch()
         self._root.life.watch(lambda _exit: ended.set())
         self._root.stopped_by_supervisor = True
         self._root.actor.actor_ref.stop(block=False)
