@@ -25,6 +25,7 @@ from actors.supervision.events import ChildAbandoned, ChildEnded, ChildRestartin
 from actors.supervision.exits import Cause, Exit
 from actors.supervision.latch import Latch
 from actors.supervision.runtime import Runtime
+from actors.supervision.waits import Milestone, held_up_by
 
 __all__ = ["Incarnations", "LeftBehind"]
 
@@ -84,7 +85,10 @@ class Incarnations:
         # Each incarnation gets an estate of its own: an abandoned one may go on publishing.
         self._estate = Estate(self._estate.state if spec.hand_over else None)
         runtime = self._make(Birth(self.path, self.address, self._kin, self._estate))
-        if not self._kin.clock.wait(runtime.life.settled.wait, spec.start_within):
+        settled = runtime.life.settled
+        with held_up_by(Milestone(runtime.mailbox, partial(settled.wait, 0))):
+            up = self._kin.clock.wait(settled.wait, spec.start_within)
+        if not up:
             self._abandon(runtime)
             cause = TimeoutError(f"on_start took longer than {spec.start_within:g} s")
             raise StartFailed(spec.id, cause)
@@ -136,7 +140,9 @@ class Incarnations:
             return
         ended = Latch()  # bears any number of seconds, as a shutdown may be
         runtime.life.watch(lambda _exit: ended.set())
-        if not self._kin.clock.wait(ended.wait, within):
+        with held_up_by(Milestone(runtime.mailbox, partial(ended.wait, 0))):
+            in_time = self._kin.clock.wait(ended.wait, within)
+        if not in_time:
             self._abandon(runtime)
         self._gone(runtime, runtime.life.exit or Exit(Cause.SHUTDOWN))
 
