@@ -172,9 +172,10 @@ class Incarnations:
             with born_under(birth):
                 ref = self.spec.start()
             return birth.runtime_of(ref)
-        except StartFailed:
-            raise
         except BaseException as error:  # e.g. sys.exit() in a constructor: not the supervisor's end
+            birth.disown()
+            if isinstance(error, StartFailed):
+                raise
             raise StartFailed(self.spec.id, error) from error
 
     def _gone(self, runtime: Runtime, exit_: Exit) -> None:

@@ -34,7 +34,11 @@ K = TypeVar("K", bound=Keeper)
 
 
 class Tree:
-    """A running supervision tree. Every method may be called from any thread outside of it."""
+    """A running supervision tree. Every method may be called from any thread outside of it.
+
+    From inside, ``stop`` waits for its own caller; and who calls the supervisor that is starting or
+    stopping it gets ``AskCycle``.
+    """
 
     def __init__(self, root: Runtime, address: Address, kin: Kin) -> None:
         self.name: Final = address.path

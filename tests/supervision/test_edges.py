@@ -178,3 +178,32 @@ def test_asking_a_dead_tree_with_any_timeout_fails_at_once(grow: Grow) -> None:
     for timeout in (0.0, -1.0, FOREVER):
         with pytest.raises(NotDelivered):
             address.ask(("echo", 1), timeout=timeout)
+
+
+# Starts that are not what they should be
+
+
+@pytest.mark.parametrize("ending", ["returns nothing", "raises"])
+def test_no_actor_is_left_of_a_start_that_made_one_and_did_not_answer_with_it(
+    grow: Grow, no_thread_is_left: None, ending: str
+) -> None:
+    tree, journal = grow(), Journal()
+
+    def start() -> Any:
+        Threaded.start(journal)
+        if ending == "raises":
+            raise Boom
+        # no ref: the word "return" was forgotten
+
+    with pytest.raises(StartFailed):
+        tree.start_child(Child("a", start))
+    assert journal.wait_for(2) == [("start", ""), ("stop", "")]
+    tree.stop(timeout=WAIT)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan")])
+def test_a_fake_clock_never_goes_back(seconds: float) -> None:
+    clock = FakeClock()
+    with pytest.raises(ValueError, match="never goes back"):
+        clock.advance(seconds)
+    assert clock.monotonic() == 1000.0
