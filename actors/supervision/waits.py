@@ -65,10 +65,12 @@ class Party(Protocol):
 
 
 class Here(threading.local):
-    """The actors whose handlers this thread runs now, outermost first."""
+    """The actors whose handlers this thread runs now, outermost first; and of those which are only
+    starting, the addresses, at which nobody is before that is done."""
 
     def __init__(self) -> None:
         self.stack: list[Party] = []
+        self.rising: list[object] = []
 
 
 here = Here()

@@ -10,7 +10,8 @@ from typing import Any
 import pykka
 import pytest
 
-from actors import AskCycle, Child, StartFailed, Supervised, Supervisor
+from actors import AskCycle, Child, NotDelivered, StartFailed, Supervised, Supervisor
+from actors.supervision.latch import Latch
 from actors.supervision.mailbox import Mailbox
 from actors.supervision.reply import Reply
 from actors.supervision.waits import Milestone, held_up_by
@@ -133,3 +134,65 @@ def test_a_milestone_that_was_reached_holds_nobody_up() -> None:
     supervisor.waiting_for = Milestone(child, lambda: True)
     with running(child), pytest.raises(pykka.Timeout):
         asked(supervisor).get(timeout=0)
+
+
+def test_an_actor_that_asks_itself_while_it_starts_is_told_at_once(grow: Grow) -> None:
+    class Selfish(Supervised):
+        def on_start(self) -> None:
+            self.address.ask("anybody?", timeout=600)
+
+    with pytest.raises(StartFailed, match="a -> a") as caught:
+        grow(clock=FakeClock()).start_child(Child("a", Selfish.start))
+    assert isinstance(caught.value.__cause__, AskCycle)
+
+
+def test_a_child_that_calls_its_supervisor_while_both_start_is_told_at_once(grow: Grow) -> None:
+    tree, told = grow(clock=FakeClock()), Journal()
+
+    def look() -> None:
+        try:
+            tree.start_child(Child("b", Threaded.start), under="nested")
+        except AskCycle as error:
+            told.add(error.cycle)
+
+    tree.start_child(Supervisor.child("nested", Child("a", partial(Asking.start, look))))
+    assert told.entries == [("nested/a", "nested", "nested/a")]
+    assert [child.id for child in tree.children("nested")] == ["a"]
+
+
+def test_a_namesake_in_another_tree_is_somebody_else(grow: Grow) -> None:
+    other, told = grow(Child("a", Threaded.start)), Journal()
+    other.stop_child("a")
+
+    def look() -> None:
+        try:
+            other.address("a").ask(("echo", 1), timeout=WAIT)
+        except NotDelivered as error:
+            told.add(str(error))
+
+    assert grow(Child("a", partial(Asking.start, look))).address("a").alive
+    assert told.entries == ["a has ended, and nobody is going to start it again"]
+
+
+def test_ctrl_c_while_a_tree_starts_has_it_stop(
+    no_thread_is_left: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, gate = Journal(), Gate()
+
+    def interrupted(_latch: Latch, _seconds: float | None = None) -> bool:
+        if threading.current_thread() is not threading.main_thread():
+            return original(_latch, _seconds)
+        gate.reached()
+        gate.open()
+        raise KeyboardInterrupt
+
+    class Slow(Threaded):
+        def on_start(self) -> None:
+            super().on_start()
+            gate.hold()
+
+    original = Latch.wait
+    monkeypatch.setattr(Latch, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Supervisor.start(Child("a", partial(Slow.start, journal)))
+    assert journal.wait_for(2) == [("start", ""), ("stop", "")]
