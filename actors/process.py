@@ -6,6 +6,7 @@ starts another; if the actor is stopped, the process is ended, politely first.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import signal
@@ -14,6 +15,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+from pykka import ActorDeadError
 
 from actors.supervision.actor import Supervised
 
@@ -43,8 +46,8 @@ class ProcessActor(Supervised):
 
     ``ready()`` is asked until it says yes: only then the child counts as started, so a sibling that
     needs it may start next. ``grace`` is how many seconds SIGTERM is given before SIGKILL.
-    ``environment`` replaces ours. Where ``setpriv`` exists (Linux), the process dies with this one
-    even if that is killed.
+    ``environment`` replaces ours. The process of an actor that is abandoned, or fails to start, is
+    ended, too. Where ``setpriv`` exists (Linux), it dies with this one even if that is killed.
     """
 
     fatal = (ProcessEnded,)
@@ -81,12 +84,12 @@ class ProcessActor(Supervised):
             process_group=0,
         )
         self._process = process
-        while not self._ready():
-            if process.poll() is not None:
-                raise ProcessEnded(f"{self.name} ended with {process.returncode} while starting")
-            if self.token.wait(READY_POLL):
-                self._end(process)
-                raise ProcessEnded(f"{self.name} was stopped while starting")
+        self.life.watch(lambda _exit: _kill(process))  # abandoned: there is no on_stop then
+        try:
+            self._wait_until_ready(process)
+        except BaseException:
+            self._end(process)
+            raise
         watcher = threading.Thread(
             target=self._wait, args=(process,), name=f"{self.name}-waiter", daemon=True
         )
@@ -103,10 +106,25 @@ class ProcessActor(Supervised):
         if self._process is not None:
             self._end(self._process)
 
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
+        while not self._ready():
+            if process.poll() is not None:
+                raise ProcessEnded(f"{self.name} ended with {process.returncode} while starting")
+            self.token.wait(READY_POLL)
+            self._check_wanted()
+        self._check_wanted()
+
+    def _check_wanted(self) -> None:
+        if self.token.cancelled:
+            raise ProcessEnded(f"{self.name} was stopped while starting")
+
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
         ended = _Ended(process.wait())
-        if not self.token.cancelled:
-            self.address.tell(ended)
+        # Not by the address: nobody is there before the start is through, or a successor is whose
+        # process is well.
+        with contextlib.suppress(ActorDeadError):
+            if not self.token.cancelled:
+                self.actor_ref.tell(ended)
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         process.send_signal(signal.SIGTERM)
@@ -116,6 +134,14 @@ class ProcessActor(Supervised):
             _log.warning("process did not end, killing it", extra={"pid": process.pid})
             process.kill()
             process.wait(KILL_WAIT)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process that its actor left behind; does nothing to one that has ended."""
+    if process.poll() is None:
+        _log.warning("killing a process left behind", extra={"pid": process.pid})
+        process.kill()
+        process.wait(KILL_WAIT)
 
 
 def _dies_with_parent() -> list[str]:

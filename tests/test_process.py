@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 
 from actors.process import ProcessActor
 from actors.supervision import Child, StartFailed, Supervisor, Tree
+from actors.testing import FakeClock, Gate
+from tests.supervision.subjects import Journal
 from tests.support.waiting import eventually
 
 STOP = 10.0  # seconds
@@ -96,3 +99,68 @@ def test_it_gets_the_environment_that_was_asked_for(tmp_path: Path) -> None:
     tree = started(tmp_path, command, environment=environment)
     assert seen.read_text() == "plum"
     tree.stop(timeout=STOP)
+
+
+def test_a_process_that_ends_before_its_actor_is_up_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = threading.Thread.start
+
+    def start_and_wait(thread: threading.Thread) -> None:
+        original(thread)
+        if thread.name.endswith("-waiter"):
+            thread.join(STOP)  # its word is out, and the address still points to nobody
+
+    monkeypatch.setattr(threading.Thread, "start", start_and_wait)
+    tree = Supervisor.start(
+        Child("process", partial(ProcessActor.start, [sys.executable, "-c", ""])), intensity=0
+    )
+    over = threading.Event()
+    tree.on_exit(lambda _exit: over.set())
+    assert over.wait(STOP)
+
+
+def test_a_process_whose_readiness_check_fails_is_not_left_behind(tmp_path: Path) -> None:
+    def ready() -> bool:
+        if pid_of(tmp_path):
+            raise ConnectionError("no such port")
+        return False
+
+    start = partial(ProcessActor.start, script(tmp_path), ready=ready)
+    with pytest.raises(StartFailed, match="no such port"):
+        Supervisor.start(Child("process", start, start_within=30.0))
+    assert gone(pid_of(tmp_path))
+
+
+def test_a_process_that_is_ready_too_late_is_not_left_behind(tmp_path: Path) -> None:
+    clock, gate, told = FakeClock(), Gate(), Journal()
+
+    def ready() -> bool:
+        eventually(lambda: pid_of(tmp_path) > 0)
+        gate.hold()
+        return True
+
+    def grow() -> None:
+        start = partial(ProcessActor.start, script(tmp_path), ready=ready)
+        try:
+            Supervisor.start(Child("process", start), clock=clock)
+        except StartFailed as error:
+            told.add(str(error))
+
+    starter = threading.Thread(target=grow)
+    starter.start()
+    gate.reached()
+    clock.wait_for_waiting(1)
+    clock.advance(600)
+    starter.join(STOP)
+    assert "took longer than" in told.entries[0]
+    eventually(lambda: gone(pid_of(tmp_path)))
+    gate.open()
+
+
+def test_a_brutal_shutdown_kills_the_process(tmp_path: Path) -> None:
+    start = partial(ProcessActor.start, script(tmp_path), ready=lambda: pid_of(tmp_path) > 0)
+    tree = Supervisor.start(Child("process", start, start_within=30.0, shutdown=0))
+    pid = pid_of(tmp_path)
+    tree.stop(timeout=STOP)
+    assert gone(pid)

@@ -14,11 +14,12 @@ from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar, overload
 
 from actors.supervision.clock import Clock
-from actors.supervision.errors import MailboxFull, NotDelivered
+from actors.supervision.errors import AskCycle, MailboxFull, NotDelivered
 from actors.supervision.exits import Exit
 from actors.supervision.life import Life, Watch
 from actors.supervision.mailbox import Letter
 from actors.supervision.reply import Reply
+from actors.supervision.waits import here
 
 __all__ = ["Address", "Question"]
 
@@ -39,8 +40,10 @@ class Question(Generic[R]):
 class Address:
     """Where to send messages for one child of a tree. Any thread; never stale."""
 
-    def __init__(self, path: str, clock: Clock | None = None) -> None:
+    def __init__(self, path: str, clock: Clock | None = None, book: object = None) -> None:
         self.path: Final = path
+        self.book: Final = book
+        """Where the addresses of its tree are; ``None`` outside of one."""
         self.clock = clock
         """By whose seconds its timeouts go: the tree's; ``None`` for the real ones."""
         self.epoch = 0
@@ -157,6 +160,7 @@ class Address:
 
     def _ask_next(self, message: Any, refused_by: Any, timeout: float) -> Any:
         """Try every incarnation that comes within ``timeout``, after ``refused_by``."""
+        self._check_not_rising()
         now = time.monotonic if self.clock is None else self.clock.monotonic
         deadline = now() + timeout
         while True:
@@ -171,6 +175,19 @@ class Address:
                 if not reply.refused or isinstance(error, MailboxFull):
                     raise
                 refused_by = inbox
+
+    def _check_not_rising(self) -> None:
+        """Raise ``AskCycle`` if it is this thread that brings up who is asked, or a child of it."""
+        for rising in here.rising:
+            if isinstance(rising, Address) and (
+                rising is self
+                or (
+                    (rising.book is self.book is not None)
+                    and rising.path.startswith(f"{self.path}/")
+                )
+            ):
+                cycle = (rising.path, self.path) if rising is self else None
+                raise AskCycle(cycle or (rising.path, self.path, rising.path))
 
     def _why_down(self, waited: float) -> str:
         if self._retired:
@@ -198,5 +215,5 @@ class Address:
             with self._changed:
                 return self._changed.wait_for(settled, seconds)
 
-        left = max(0.0, timeout)
+        left = min(max(0.0, timeout), threading.TIMEOUT_MAX)
         return ready(left) if self.clock is None else self.clock.wait(ready, left)

@@ -50,12 +50,18 @@ class Birth:
 
     def runtime_of(self, ref: object) -> Runtime:
         """Of the actor whose ``ref`` was returned by ``start``; ``TypeError`` if not made here."""
-        born, self.cradle[:] = [*self.cradle], []
-        for runtime in born:
+        for runtime in self.cradle:
             if runtime.actor.actor_ref is ref:
+                self.cradle.clear()
                 return runtime
         wanted = "the ref of a Supervised actor that it made"
         raise TypeError(f"start must return {wanted}, not {ref!r}")
+
+    def disown(self) -> None:
+        """Order every actor that was made with these papers to stop: none became the child."""
+        for runtime in self.cradle:
+            runtime.actor.actor_ref.stop(block=False)
+        self.cradle.clear()
 
 
 class _Ward(threading.local):
@@ -72,7 +78,7 @@ def current_birth() -> Birth | None:
 
 @contextmanager
 def born_under(birth: Birth | None) -> Generator[None]:
-    """Give ``birth`` to the first actor that is made on this thread within the block."""
+    """Give ``birth`` to whatever actor is made on this thread within the block."""
     before, _ward.birth = _ward.birth, birth
     try:
         yield

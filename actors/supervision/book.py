@@ -30,7 +30,7 @@ class AddressBook:
         with self._lock:
             address = self._addresses.get(path)
             if address is None:
-                address = self._addresses[path] = Address(path, self._clock)
+                address = self._addresses[path] = Address(path, self._clock, self)
                 self._below.setdefault(_parent(path), {})[path] = None
             return address
 

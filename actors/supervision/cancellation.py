@@ -19,11 +19,12 @@ import logging
 import queue
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Final, Self
 
 from actors.supervision.errors import Cancelled
+from actors.supervision.foreign import call_each
 
 __all__ = ["CancellationToken", "DropGuard", "Registration"]
 
@@ -90,8 +91,7 @@ class CancellationToken:
 
         Descendants come first, this token last; callbacks run after that, on this thread.
         """
-        for callback in self._mark():
-            _call(callback)
+        _call(self._mark())
 
     def signal_safe_cancel(self) -> Callable[[], None]:
         """A function that a signal handler may call to cancel this token.
@@ -135,7 +135,7 @@ class CancellationToken:
         if first:
             self._pin()
         if callback is not _nothing:
-            _call(callback)
+            _call((callback,))
         return registration
 
     def guard(self) -> DropGuard:
@@ -245,8 +245,5 @@ def _nothing() -> None:
     """Stand for "registered, nothing to call now"."""
 
 
-def _call(callback: Callback) -> None:
-    try:
-        callback()
-    except Exception:  # noqa: BLE001  # foreign code; the other callbacks go on
-        _log.exception("a cancellation callback failed; the others go on")
+def _call(callbacks: Iterable[Callback]) -> None:
+    call_each(callbacks, log=_log, complaint="a cancellation callback failed; the others go on")

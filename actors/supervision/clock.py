@@ -16,6 +16,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from threading import TIMEOUT_MAX
 from typing import Protocol
 
 __all__ = ["Clock", "Ready", "Timer", "TimerThread"]
@@ -91,15 +92,23 @@ class TimerThread:
         return time.monotonic()
 
     def call_later(self, delay: float, callback: Callback) -> Timer:
-        """See :class:`Clock`. After :meth:`close` the callback never runs."""
+        """See :class:`Clock`. After :meth:`close` the callback never runs.
+
+        Raises ``RuntimeError`` if the clock's thread can't be started; a later call tries again.
+        """
         timer = _Due(time.monotonic() + delay, next(self._numbers), callback)
         with self._changed:
             if self._closed:
                 return timer
             heapq.heappush(self._heap, timer)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # no more threads
+                    self._heap.remove(timer)
+                    raise
+                self._thread = thread
             elif self._heap[0] is timer:
                 self._changed.notify()
         return timer
@@ -119,7 +128,7 @@ class TimerThread:
         while (callback := self._next()) is not None:
             try:
                 callback()
-            except Exception:  # noqa: BLE001  # foreign code; the other timers go on
+            except BaseException:  # noqa: BLE001  # foreign code; the other timers go on
                 _log.exception("a timer's callback failed")
 
     def _next(self) -> Callback | None:
@@ -132,5 +141,5 @@ class TimerThread:
                     if callback is not None:
                         return callback
                 else:
-                    self._changed.wait(wait)
+                    self._changed.wait(None if wait is None else min(wait, TIMEOUT_MAX))
         return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from actors.supervision.exits import Exit
+from actors.supervision.foreign import call_each
 
 __all__ = [
     "ChildAbandoned",
@@ -102,8 +103,5 @@ class EventBus:
 
     def tell(self, event: TreeEvent) -> None:
         """Hand ``event`` to every listener."""
-        for listener in self._listeners:
-            try:
-                listener(event)
-            except Exception:  # noqa: BLE001  # foreign code; the tree and the others go on
-                _log.exception("a listener of tree events failed")
+        complaint = "a listener of tree events failed"
+        call_each(self._listeners, event, log=_log, complaint=complaint)

@@ -7,6 +7,7 @@ of them never were at the same moment.
 from __future__ import annotations
 
 from actors.supervision.describe import ChildView
+from actors.supervision.exits import Exit
 from actors.supervision.incarnation import Incarnations
 from actors.supervision.keeper import Keeper
 from actors.supervision.roster import Status
@@ -28,7 +29,7 @@ def view_of(child: Incarnations, status: Status) -> ChildView:
     return ChildView(
         id=child.spec.id,
         path=child.path,
-        state=_state(runtime, status),
+        state=_state(runtime, status, child.last_exit),
         epoch=child.address.epoch,
         mailbox_depth=0 if runtime is None else runtime.mailbox.depth,
         busy_for=None if runtime is None else runtime.busy_for,
@@ -38,8 +39,11 @@ def view_of(child: Incarnations, status: Status) -> ChildView:
     )
 
 
-def _state(runtime: Runtime | None, status: Status) -> str:
+def _state(runtime: Runtime | None, status: Status, last_exit: Exit | None) -> str:
     """What the child does: its incarnation knows better than the plan, if there is one."""
     if runtime is not None:
         return "down" if runtime.life.over else "up"
-    return "starting" if status is Status.UP else status.value
+    if status is not Status.UP:
+        return str(status.value)
+    # The plan has it up, but nobody is: not yet, or no more, and the plan is about to hear of it.
+    return "starting" if last_exit is None else "down"

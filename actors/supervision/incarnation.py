@@ -23,7 +23,9 @@ from actors.supervision.child import Child
 from actors.supervision.errors import StartFailed
 from actors.supervision.events import ChildAbandoned, ChildEnded, ChildRestarting, ChildStarted
 from actors.supervision.exits import Cause, Exit
+from actors.supervision.latch import Latch
 from actors.supervision.runtime import Runtime
+from actors.supervision.waits import Milestone, held_up_by
 
 __all__ = ["Incarnations", "LeftBehind"]
 
@@ -83,7 +85,10 @@ class Incarnations:
         # Each incarnation gets an estate of its own: an abandoned one may go on publishing.
         self._estate = Estate(self._estate.state if spec.hand_over else None)
         runtime = self._make(Birth(self.path, self.address, self._kin, self._estate))
-        if not self._kin.clock.wait(runtime.life.settled.wait, spec.start_within):
+        settled = runtime.life.settled
+        with held_up_by(Milestone(runtime.mailbox, partial(settled.wait, 0))):
+            up = self._kin.clock.wait(settled.wait, spec.start_within)
+        if not up:
             self._abandon(runtime)
             cause = TimeoutError(f"on_start took longer than {spec.start_within:g} s")
             raise StartFailed(spec.id, cause)
@@ -133,9 +138,11 @@ class Incarnations:
         runtime = self.runtime
         if runtime is None:
             return
-        ended = threading.Event()
+        ended = Latch()  # bears any number of seconds, as a shutdown may be
         runtime.life.watch(lambda _exit: ended.set())
-        if not self._kin.clock.wait(ended.wait, within):
+        with held_up_by(Milestone(runtime.mailbox, partial(ended.wait, 0))):
+            in_time = self._kin.clock.wait(ended.wait, within)
+        if not in_time:
             self._abandon(runtime)
         self._gone(runtime, runtime.life.exit or Exit(Cause.SHUTDOWN))
 
@@ -146,9 +153,9 @@ class Incarnations:
     def abandon_if_hung(self, now: float) -> bool:
         """Cut the incarnation off if its current message takes longer than ``hang_after``."""
         runtime, limit = self.runtime, self.spec.hang_after
-        if runtime is None or limit is None or runtime.busy_since is None:
-            return False
-        if now - runtime.busy_since <= limit:
+        # Read once: the actor's own thread may be done with the message between two looks.
+        since = None if runtime is None else runtime.busy_since
+        if runtime is None or limit is None or since is None or now - since <= limit:
             return False
         self._abandon(runtime)
         return True
@@ -165,9 +172,10 @@ class Incarnations:
             with born_under(birth):
                 ref = self.spec.start()
             return birth.runtime_of(ref)
-        except StartFailed:
-            raise
         except BaseException as error:  # e.g. sys.exit() in a constructor: not the supervisor's end
+            birth.disown()
+            if isinstance(error, StartFailed):
+                raise
             raise StartFailed(self.spec.id, error) from error
 
     def _gone(self, runtime: Runtime, exit_: Exit) -> None:

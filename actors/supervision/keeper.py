@@ -8,6 +8,7 @@ anybody hears of it; if it is abandoned, whoever abandons it ends them.
 
 from __future__ import annotations
 
+import logging
 import random
 from abc import abstractmethod
 from functools import partial
@@ -43,6 +44,8 @@ from actors.supervision.runtime import Runtime
 from actors.supervision.siblings import Roster
 
 __all__ = ["Keeper"]
+
+_log = logging.getLogger("actors.supervision")
 
 ORPHANS_SHUTDOWN: Final = 5.0
 """Seconds that the child of an abandoned supervisor has to stop, if it may take for ever."""
@@ -169,8 +172,12 @@ class Keeper(Supervised):
         self._check_not_abandoned(child)
         child.start(partial(self._post_down, child.spec.id))
         self._check_not_abandoned(child)
+        try:
+            self._hung.expect(child.spec.hang_after)
+        except RuntimeError as error:  # no thread for the clock: nobody would see it hang
+            child.stop(ORPHANS_SHUTDOWN)
+            raise StartFailed(child.spec.id, error) from error
         self._roster.mark(child.spec.id, Status.UP)
-        self._hung.expect(child.spec.hang_after)
 
     def _check_not_abandoned(self, child: Incarnations) -> None:
         """Whoever abandoned this supervisor ended its children: none may come after them."""
@@ -230,7 +237,11 @@ class Keeper(Supervised):
         # Through the mailbox even without a delay: a stop can get in between.
         delay = self._children[due.child].delay(self._rng)
         if delay > 0:
-            self._kin.clock.call_later(delay, partial(self._post, Due(due)))
+            try:
+                self._kin.clock.call_later(delay, partial(self._post, Due(due)))
+            except RuntimeError:  # no thread for the clock: too early is better than never
+                _log.exception("no timer for the restart of %s: it is tried at once", due.child)
+                self._post(Due(due))
         else:
             self._post(Due(due))
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from _thread import allocate_lock
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from actors.supervision.exits import Exit
+from actors.supervision.foreign import call_each
 from actors.supervision.latch import Latch
 
 __all__ = ["Life", "Watch", "Watcher"]
@@ -45,8 +46,7 @@ class Life:
             self.exit = exit_
             watchers, self._watchers = self._watchers, {}
         self.settled.set()
-        for watcher in watchers.values():
-            _tell(watcher, exit_)
+        _tell(watchers.values(), exit_)
         return True
 
     def watch(self, watcher: Watcher) -> Watch:
@@ -56,7 +56,7 @@ class Life:
             if self.exit is None:
                 self._watchers[watch] = watcher
                 return watch
-        _tell(watcher, self.exit)
+        _tell((watcher,), self.exit)
         return watch
 
     def unwatch(self, watch: Watch) -> bool:
@@ -78,8 +78,5 @@ class Watch:
         return self._life.unwatch(self)
 
 
-def _tell(watcher: Watcher, exit_: Exit) -> None:
-    try:
-        watcher(exit_)
-    except Exception:  # noqa: BLE001  # foreign code; the others have the same right to be told
-        _log.exception("a death watcher failed")
+def _tell(watchers: Iterable[Watcher], exit_: Exit) -> None:
+    call_each(watchers, exit_, log=_log, complaint="a death watcher failed")

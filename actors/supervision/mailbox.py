@@ -174,14 +174,15 @@ class Mailbox:
 
     def _take_oldest(self) -> Letter | None:
         """The user message that waited longest; ``None`` if it was taken just now."""
-        try:
-            oldest = self._user.get_nowait()
-        except Empty:
-            return None
-        if oldest is _WAKE:  # belongs to a control message, which nobody may drop
-            self._user.put(_WAKE)
-            return None
-        return oldest
+        for _ in range(self._user.qsize()):
+            try:
+                oldest = self._user.get_nowait()
+            except Empty:
+                return None
+            if oldest is not _WAKE:
+                return oldest
+            self._user.put(_WAKE)  # belongs to a control message, which nobody may drop
+        return None
 
     def _append(self, letter: Letter) -> None:
         self._user.put(letter)
@@ -212,7 +213,7 @@ class Mailbox:
             reply.refuse(error)
         elif reply is not None:
             reply.set_exception((type(error), error, None))
-        else:
+        elif not isinstance(letter.message, Control):  # else nobody sent it, and nobody misses it
             self.on_dead_letter(letter.message)
 
 

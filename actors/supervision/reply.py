@@ -54,6 +54,12 @@ class Reply(pykka.Future[Any]):
         """Answer with ``error``; False if the reply was settled before."""
         return self._settle(None, error)
 
+    def call_off(self, error: AskCycle) -> bool:
+        """Take the message back and fail: the asked actor waits for the asking one."""
+        self.withdrawn = True
+        self._settle(None, error)
+        return True
+
     def refuse(self, error: NotDelivered) -> bool:
         """Tell the asker that its message was never handled; False if settled before."""
         if not self._once.acquire(blocking=False):

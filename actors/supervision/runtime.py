@@ -136,6 +136,7 @@ class Runtime:
     def come_up(self) -> bool:
         """Run ``on_start``; tell whether the actor is up."""
         here.stack.append(self.mailbox)
+        here.rising.append(getattr(self.actor, "address", None))
         try:
             self.actor.on_start()
         except BaseException as error:  # noqa: BLE001  # whatever it was, the starter must hear of it
@@ -144,6 +145,7 @@ class Runtime:
             self.start_error = error
             return False
         finally:
+            here.rising.pop()
             here.stack.pop()
         self.life.settled.set()
         return True
@@ -210,7 +212,7 @@ class Runtime:
             _log.error("actor %s crashed: %s", self.name, self.exit, extra={"actor": self.name})
         try:
             self.actor.on_failure(type(error), error, error.__traceback__)
-        except Exception:  # noqa: BLE001  # foreign code; the crash itself is what counts
+        except BaseException:  # noqa: BLE001  # foreign code; the crash itself is what counts
             _log.exception("on_failure of %s failed", self.name)
 
     def _stop(self) -> None:

@@ -45,7 +45,7 @@ class Supervisor:
 
         ``intensity`` restarts within ``period`` seconds are borne; one more and the tree gives up
         (see :meth:`Tree.on_exit`). Raises ``InvalidSpec``, or ``StartFailed`` with the root cause,
-        everything that was started already stopped again.
+        everything that was started already stopped again. Ctrl-C meanwhile has it stop, too.
         """
         flags = SupervisorFlags(strategy, intensity, period, auto_shutdown, max_abandoned)
         flags.check(children)
@@ -137,7 +137,12 @@ def _grow(start: Callable[[], pykka.ActorRef[Any]], name: str, clock: Clock | No
     with born_under(birth):
         ref = start()
     root = birth.runtime_of(ref)
-    root.life.settled.wait()
+    try:
+        root.life.settled.wait()
+    except BaseException:  # Ctrl-C: nobody gets a handle to stop it by
+        root.life.watch(lambda _exit: kin.clock.close())
+        ref.stop(block=False)
+        raise
     if root.start_error is not None:
         kin.clock.close()
         raise root.start_error

@@ -19,6 +19,7 @@ from actors.supervision.events import Listener
 from actors.supervision.exits import Cause, Exit
 from actors.supervision.glance import children_of, view_of
 from actors.supervision.keeper import Keeper
+from actors.supervision.latch import Latch
 from actors.supervision.life import Watch
 from actors.supervision.notices import Call
 from actors.supervision.runtime import Runtime
@@ -33,7 +34,11 @@ K = TypeVar("K", bound=Keeper)
 
 
 class Tree:
-    """A running supervision tree. Every method may be called from any thread outside of it."""
+    """A running supervision tree. Every method may be called from any thread outside of it.
+
+    From inside, ``stop`` waits for its own caller; and who calls the supervisor that is starting or
+    stopping it gets ``AskCycle``.
+    """
 
     def __init__(self, root: Runtime, address: Address, kin: Kin) -> None:
         self.name: Final = address.path
@@ -126,7 +131,7 @@ class Tree:
         Waits ``timeout`` seconds at most. False if something was still stopping then: it was
         abandoned, with all its threads (they are daemons). Idempotent.
         """
-        ended = threading.Event()
+        ended = Latch()
         self._root.life.watch(lambda _exit: ended.set())
         self._root.stopped_by_supervisor = True
         self._root.actor.actor_ref.stop(block=False)

@@ -70,7 +70,11 @@ class TurnMailbox(Mailbox):
             try:
                 while (control or letters) and left:
                     left -= 1
-                    self._next(runtime, (control or letters).popleft())
+                    try:
+                        letter = (control or letters).popleft()
+                    except IndexError:  # refused meanwhile, by who needed its place or closed
+                        continue
+                    self._next(runtime, letter)
             finally:
                 turn.release()
             if not left:

@@ -9,12 +9,13 @@ the other. Only pending replies count, so an actor that was just answered is nev
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Protocol
 
 from actors.supervision.clock import Clock
 from actors.supervision.errors import AskCycle
 
-__all__ = ["Party", "Pending", "blocked_on", "here"]
+__all__ = ["Milestone", "Party", "Pending", "blocked_on", "held_up_by", "here"]
 
 
 class Pending(Protocol):
@@ -30,6 +31,29 @@ class Pending(Protocol):
         """The actor that was asked."""
         ...
 
+    def call_off(self, error: AskCycle) -> bool:
+        """Have whoever waits get ``error``; False if it is not for others to end the wait."""
+        ...
+
+
+class Milestone:
+    """The start or the end of ``target``, which its supervisor waits for as others for a reply."""
+
+    __slots__ = ("_reached", "target")
+
+    def __init__(self, target: Party, reached: Callable[[], bool]) -> None:
+        self.target = target
+        self._reached = reached
+
+    @property
+    def done(self) -> bool:
+        """Whether it came to pass."""
+        return self._reached()
+
+    def call_off(self, error: AskCycle) -> bool:  # noqa: ARG002  # see Pending
+        """A supervisor waits as long as it said; who asks it meanwhile does not."""
+        return False
+
 
 class Party(Protocol):
     """One actor in the wait-for graph."""
@@ -41,10 +65,12 @@ class Party(Protocol):
 
 
 class Here(threading.local):
-    """The actors whose handlers this thread runs now, outermost first."""
+    """The actors whose handlers this thread runs now, outermost first; and of those which are only
+    starting, the addresses, at which nobody is before that is done."""
 
     def __init__(self) -> None:
         self.stack: list[Party] = []
+        self.rising: list[object] = []
 
 
 here = Here()
@@ -86,3 +112,37 @@ class blocked_on:  # noqa: N801  # a context manager reads as a verb
                 raise AskCycle((*names, *(each.name for each in within)))
             pending = party.waiting_for
             party = None if pending is None or pending.done else pending.target
+
+
+class held_up_by(blocked_on):  # noqa: N801  # a context manager reads as a verb
+    """Mark this thread's actors as waiting for a :class:`Milestone`.
+
+    Nothing is raised here: whoever would have to wait for them before it comes to pass gets the
+    :class:`AskCycle`, also who asked a moment ago.
+    """
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        for party in self._parties:
+            party.waiting_for = self._reply
+        if self._parties:
+            self._call_off_asker()
+
+    def _call_off_asker(self) -> None:
+        """Follow the replies from the milestone's actor; one that leads back here is called off."""
+        chain: list[tuple[Party, Pending]] = []
+        party = self._reply.target
+        while party is not None and party not in self._parties:
+            pending = party.waiting_for
+            if pending is None or pending.done or any(each is party for each, _ in chain):
+                return
+            chain.append((party, pending))
+            party = pending.target
+        if party is None:
+            return
+        names = [each.name for each, _ in chain]
+        held = [each.name for each in self._parties[self._parties.index(party) :]]
+        for place, (asker, pending) in reversed([*enumerate(chain)]):
+            if pending.call_off(AskCycle((*names[place:], *held, *names[:place], asker.name))):
+                return

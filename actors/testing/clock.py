@@ -97,7 +97,12 @@ class FakeClock:
             self._entries.clear()
 
     def advance(self, seconds: float) -> None:
-        """Let ``seconds`` pass and run what falls due, at the time it falls due."""
+        """Let ``seconds`` pass and run what falls due, at the time it falls due.
+
+        Raises ``ValueError`` for less than 0: time never goes back.
+        """
+        if not seconds >= 0:
+            raise ValueError(f"advance by {seconds!r} seconds: time never goes back")
         end = self._now + seconds
         while (entry := self._next_until(end)) is not None:
             self._now = entry.key[0]

@@ -90,8 +90,8 @@ _TURN: Final = (
     Mutant(
         "a stop waits behind what waits for the turn",
         "turn.py",
-        "self._next(runtime, (control or letters).popleft())",
-        "self._next(runtime, (letters or control).popleft())",
+        "letter = (control or letters).popleft()",
+        "letter = (letters or control).popleft()",
         "test_turn_races.py::test_a_stop_overtakes_whatever_waits_for_the_turn",
     ),
     Mutant(

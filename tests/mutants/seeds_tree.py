@@ -130,8 +130,8 @@ _SUPERVISOR: Final = (
     Mutant(
         "a start times out by real seconds, whatever the tree's clock",
         "incarnation.py",
-        "self._kin.clock.wait(runtime.life.settled.wait, spec.start_within)",
-        "runtime.life.settled.wait(spec.start_within)",
+        "self._kin.clock.wait(settled.wait, spec.start_within)",
+        "settled.wait(spec.start_within)",
         "test_time.py::test_a_start_times_out_by_the_trees_clock_and_not_before",
     ),
     Mutant(
