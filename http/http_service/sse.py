@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple, cast
 import orjson
 
 from actors.engines.contract import Chunk
-from actors.engines.sse.events import read_event
+from actors.engines.sse.events import data_of, read_event
+from actors.engines.sse.frames import split_events
 from http_service.errors import ErrorReply
 
 __all__ = [
@@ -23,8 +24,8 @@ __all__ = [
 
 DONE: Final = b"data: [DONE]\n\n"
 
-EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
-"""How bytes that are whole events end."""
+EVENT_ENDS: Final = (b"\n\n", b"\n\r\n", b"\r\r", b"\r\r\n", b"\n\r")
+"""How bytes that are whole events end: with the end of a line, then a blank line."""
 
 COMMENT: Final = ord(":")
 """What a comment begins with."""
@@ -53,7 +54,8 @@ def encode(chunk: Chunk, *, include_usage: bool) -> Frame:
     ``bytes`` pass as they are.
     """
     if isinstance(chunk, bytes):
-        return _encode_event(chunk, include_usage=include_usage)
+        frames = [_encode_event(each, include_usage=include_usage) for each in split_events(chunk)]
+        return frames[0] if len(frames) == 1 else _joined(frames)
     completion_tokens = _completion_tokens(chunk.get("usage"))
     if completion_tokens is not None and not include_usage and not chunk.get("choices"):
         return Frame(b"", completion_tokens=completion_tokens)
@@ -78,13 +80,23 @@ def usage_of_answer(body: bytes) -> int | None:
 
 
 def _encode_event(event: bytes, *, include_usage: bool) -> Frame:
-    if event.startswith(b":"):
+    if event.startswith(b":") and not data_of(event):
         return Frame(event, comment=True)
     chunk = read_event(event).chunk
     completion_tokens = _completion_tokens(chunk.get("usage"))
     if completion_tokens is not None and not include_usage and not chunk.get("choices"):
         return Frame(b"", completion_tokens=completion_tokens)
     return Frame(event, completion_tokens=completion_tokens)
+
+
+def _joined(frames: list[Frame]) -> Frame:
+    """What an engine pushed in one go."""
+    counts = [each.completion_tokens for each in frames if each.completion_tokens is not None]
+    return Frame(
+        b"".join(each.data for each in frames),
+        comment=all(each.comment for each in frames),
+        completion_tokens=counts[-1] if counts else None,
+    )
 
 
 def _completion_tokens(usage: object) -> int | None:

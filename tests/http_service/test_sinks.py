@@ -251,6 +251,15 @@ def test_a_silence_in_the_middle_ends_the_stream_with_an_error(guard: InflightGu
     assert isinstance(sink.error, EngineTimeout)
 
 
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r\n", b"\r\r\n", b"\n\r"])
+def test_every_end_that_an_event_may_have_is_one(guard: InflightGuard, end: bytes) -> None:
+    sink = ResponseStream(guard, include_usage=False)
+    sink.push(b"data: {}" + end)
+
+    assert sink.error is None
+    assert sink.take() == b"data: {}" + end
+
+
 def test_usage_is_sent_to_who_asked_for_it(guard: InflightGuard) -> None:
     sink = ResponseStream(guard, include_usage=True)
     sink.push(HELLO)

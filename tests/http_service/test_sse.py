@@ -71,6 +71,27 @@ def test_a_comment_is_told_from_an_answer() -> None:
     assert frame.data == b": ping\n\n"
 
 
+def test_data_behind_a_comment_line_is_an_answer() -> None:
+    frame = encode(b": ping\n" + _event({"choices": [{"index": 0}]}), include_usage=False)
+
+    assert not frame.comment
+    assert frame.data.startswith(b": ping\n")
+
+
+def test_of_events_pushed_together_each_is_looked_at() -> None:
+    token, usage = _event({"choices": [{"index": 0}]}), _event(USAGE_CHUNK)
+    ping = b": ping\n\n"
+
+    frame = encode(ping + token + usage, include_usage=False)
+    assert frame == (ping + token, False, 8)
+    assert encode(ping + token + usage, include_usage=True).data == ping + token + usage
+    assert encode(ping + ping, include_usage=False).comment
+
+
+def _event(chunk: dict[str, Any]) -> bytes:
+    return b"data: %b\n\n" % json.dumps(chunk).encode()
+
+
 def test_broken_bytes_that_mention_usage_pass_and_count_nothing() -> None:
     data = b'data: {"usage":{ oops\n\n'
 
