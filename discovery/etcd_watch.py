@@ -15,6 +15,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 from actors.supervision.cancellation import CancellationToken
@@ -202,11 +203,12 @@ def difference(
     """The events that lead from ``known`` to ``seen``, deletions first.
 
     Compares whole records and not the order of revisions: after etcd lost its data directory they
-    begin anew, under the same cluster id. A key deleted and put again is a ``Put``.
+    begin anew, under the same cluster id. A key deleted and put again is a ``Put``. Puts come in
+    the order in which they happened, so that who starts later believes what who watched believes.
     """
     for key in known:
         if key not in seen:
             yield Deleted(key)
-    for key, record in seen.items():
-        if known.get(key) != record.version:
-            yield Put(key, record.value)
+    changed = [record for key, record in seen.items() if known.get(key) != record.version]
+    for record in sorted(changed, key=attrgetter("mod_revision")):
+        yield Put(record.key, record.value)
