@@ -136,6 +136,19 @@ class EtcdClient:
             raise LeaseGone("the lease expired", f"lease {lease:x}")
         return int(answer.TTL)
 
+    def keys_of(self, lease: int, timeout: float = RPC_TIMEOUT) -> frozenset[bytes]:
+        """The keys that hang on the lease. Raises ``LeaseGone``."""
+        request = _rpc.LeaseTimeToLiveRequest(ID=lease, keys=True)
+        answer = self._call(self._leases.LeaseTimeToLive, request, timeout)
+        if answer.TTL <= 0:
+            raise LeaseGone("the lease expired", f"lease {lease:x}")
+        return frozenset(answer.keys)
+
+    def lease_of(self, key: bytes, timeout: float = RPC_TIMEOUT) -> int | None:
+        """The lease that ``key`` hangs on, 0 for none; ``None`` if there is no such key."""
+        answer = self._call(self._kv.Range, _rpc.RangeRequest(key=key), timeout)
+        return int(answer.kvs[0].lease) if answer.kvs else None
+
     def revoke(self, lease: int, timeout: float = RPC_TIMEOUT) -> None:
         """End the lease and with it its keys. Raises ``LeaseGone`` if it had ended before."""
         self._call(self._leases.LeaseRevoke, _rpc.LeaseRevokeRequest(ID=lease), timeout)

@@ -32,7 +32,7 @@ def test_what_is_missing_stays_until_the_patience_ends_and_is_then_decided_about
 def test_what_is_announced_again_is_no_orphan_any_more() -> None:
     orphans = Orphans(10.0)
     orphans.history_lost(0.0)
-    orphans.sort_out({b"a": V, b"b": V}, set(), 0.0)
+    orphans.sort_out({b"a": V, b"b": V}, set[bytes](), 0.0)
     orphans.found(b"a")
     orphans.found(b"a stranger")
     assert orphans.sort_out({b"a": W}, {b"a", b"b"}, 1.0) == {b"a": W, b"b": V}
