@@ -85,10 +85,10 @@ def test_a_worker_that_was_stopped_for_longer_than_its_lease_is_announced_again(
     etcd_server: EtcdServer,
 ) -> None:
     root = unique_root()
-    options = ("--etcd", etcd_server.endpoint, "--etcd-root", root, "--ttl", "2", "--instance", "w")
-    options = (*options, "--model", "m", "--type", "chat", "--url", "http://127.0.0.1:9/v1")
+    where = ("--etcd", etcd_server.endpoint, "--etcd-root", root, "--ttl", "2", "--drain", "0")
+    what = ("--model", "m", "--type", "chat", "--url", "http://127.0.0.1:9/v1", "--instance", "w")
     key = key_for(Kind.CHAT, "m", "w", root)
-    with FrontEnd(etcd_server, root) as front, Callboard("worker", *options, "--drain", "0") as it:
+    with FrontEnd(etcd_server, root) as front, Callboard("worker", *where, *what) as it:
         it.wait_for("announced")
         front.until("m")
         it.signal(signal.SIGSTOP)
