@@ -181,6 +181,7 @@ class EtcdClient:
             self._endpoint,
             call,
             lambda: requests.put(None),
+            after=start_revision - 1,
             created_within=timeout,
             max_age=max_age,
         )
@@ -247,7 +248,9 @@ class WatchStream:
         *,
         created_within: float,
         max_age: float,
+        after: int = 0,
     ) -> None:
+        self._after: Final = after  # the revision that this etcd must have reached
         self._endpoint: Final = endpoint
         self._call: Final = call  # an untyped gRPC call
         self._hang_up: Final = hang_up
@@ -266,6 +269,7 @@ class WatchStream:
                     batch = _batch(answer)
                     if not created:
                         created = True
+                        self._check_history(answer)
                         alarm.cancel()
                         aged = EtcdPlanned("the watch reached its planned age")
                         alarm = _alarm(self._max_age, partial(self._end, aged))
@@ -279,6 +283,13 @@ class WatchStream:
             self._call.cancel()
             self._hang_up()  # ends the iterator of requests, and with it gRPC's sending thread
         raise EtcdUnavailable("etcd hung up", str(self._endpoint))
+
+    def _check_history(self, created: Any) -> None:
+        """Refuse an etcd that is behind what was read: it would say nothing until it gets there."""
+        reached = int(created.header.revision)
+        if 0 < reached < self._after:
+            detail = f"{self._endpoint} is at revision {reached}, {self._after} was read before"
+            raise EtcdUnavailable("etcd lost its history", detail)
 
     def _end(self, verdict: EtcdError) -> None:
         # NOTE: not a gRPC deadline: etcd would end the call first, with an error of its own.
