@@ -5,8 +5,9 @@ This package's front door leaves etcd out, so that a program without one pays no
 them; both load grpc on import.
 
 Lowest first: ``rules``, ``entry``, ``wire``, ``codec``, ``endpoints``, ``errors``, ``source``,
-``ledger`` and ``batch`` are pure; ``etcd_client`` alone speaks to etcd; ``etcd_watch``,
-``directory`` and ``memory`` are sources; ``actor`` applies their events to the registry.
+``ledger``, ``orphans`` and ``batch`` are pure; ``etcd_client`` alone speaks to etcd;
+``etcd_watch``, ``directory`` and ``memory`` are sources; ``actor`` applies their events to the
+registry.
 """
 
 import logging as _logging

@@ -10,9 +10,6 @@ through every ``Times.rescan`` seconds, because a network file system tells of n
 from __future__ import annotations
 
 import logging
-import os
-import stat
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,17 +17,14 @@ from typing import Final
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
 from actors.supervision.cancellation import CancellationToken
-from discovery.files import NOTHING, Content, File, Mark, merged, parsed, steps
+from discovery.files import NOTHING, Content, File, merged, steps
+from discovery.folder import Away, scan
 from discovery.source import Deliver, Stale, Synced
 
 __all__ = ["DirectorySource", "DirectoryTimes"]
 
 _log = logging.getLogger("discovery.directory")
 
-MAX_FILE: Final = 64 * 1024 * 1024
-"""Bytes of one file that are read: 100,000 entries; more is something else."""
-FRESH: Final = 100_000_000
-"""Nanoseconds for which a file's time of change proves nothing; the kernel's tick is 4 ms."""
 AWAY: Final = "the directory can't be read"
 
 
@@ -46,10 +40,6 @@ class DirectoryTimes:
     """How long a change waits for others to be taken with it; also how soon a stop is noticed."""
     poll: float = 0.3
     """Between two looks at each file where the system gives no notice."""
-
-
-class _Away(Exception):
-    """The folder itself can't be read just now; the text says why, for the log."""
 
 
 class DirectorySource:
@@ -88,7 +78,7 @@ class DirectorySource:
                         run.look()
                 finally:
                     notices.close()
-            except _Away as error:
+            except Away as error:
                 run.lose(error)
                 token.wait(self._times.away)
 
@@ -107,7 +97,7 @@ class _Run:
 
     def look(self) -> None:
         """Read what changed, deliver the difference; ``Synced`` if there was one, or at first."""
-        files = _scan(self._directory, self._files)
+        files = scan(self._directory, self._files)
         if self._synced and files == self._files:
             return
         self._files = files
@@ -119,7 +109,7 @@ class _Run:
         if events or not self._synced:
             self._regain()
 
-    def lose(self, error: _Away) -> None:
+    def lose(self, error: Away) -> None:
         """Say that the folder is away, once for each reason."""
         if str(error) != self._said:
             self._said = str(error)
@@ -157,7 +147,7 @@ class _Notices:
         try:
             self._notify.watch(self._step * 5, self._step, self._rescan, self._stop)
         except (WatchfilesRustInternalError, OSError) as error:
-            raise _Away(f"{self._directory}: {error}") from None
+            raise Away(f"{self._directory}: {error}") from None
         return not self._token.cancelled and _inode(self._directory) == self._inode
 
     def close(self) -> None:
@@ -192,72 +182,18 @@ def _watch(directory: Path, times: DirectoryTimes, *, polling: bool) -> RustNoti
     try:
         return start(by_polling=polling)
     except FileNotFoundError as error:
-        raise _Away(f"{directory}: {error}") from None
+        raise Away(f"{directory}: {error}") from None
     except (WatchfilesRustInternalError, OSError) as error:
         _log.warning("no notices of the system (%s): looking every %s s", error, times.poll)
     try:
         return start(by_polling=True)
     except (WatchfilesRustInternalError, OSError) as error:
-        raise _Away(f"{directory}: {error}") from None
+        raise Away(f"{directory}: {error}") from None
 
 
 def _inode(directory: Path) -> tuple[int, int]:
     try:
         found = directory.stat()
     except OSError as error:
-        raise _Away(f"{directory}: {error.strerror}") from None
+        raise Away(f"{directory}: {error.strerror}") from None
     return found.st_dev, found.st_ino
-
-
-def _scan(directory: Path, before: dict[str, File]) -> dict[str, File]:
-    """Every file of the folder; one that looks as ``before`` is not read again."""
-    found: dict[str, File] = {}
-    try:
-        with os.scandir(directory) as listed:
-            names = [each.name for each in listed if _counts(each.name)]
-    except OSError as error:
-        raise _Away(f"{directory}: {error.strerror}") from None
-    for name in names:
-        file = _read(directory / name, before.get(name))
-        if file is not None:
-            found[name] = file
-    return found
-
-
-def _counts(name: str) -> bool:
-    return name.endswith(".json") and not name.startswith(".")
-
-
-def _read(path: Path, before: File | None) -> File | None:
-    """The file as it is now; None if it is gone or no file. It may be half-written: see parsed."""
-    try:
-        mark = _mark(path.stat())
-        if mark is None:
-            return None
-        if before is not None and before.mark == mark and mark[2]:
-            return before
-        # NOTE: not blocking: between the look and the opening a pipe may have taken its place.
-        with open(path, "rb", opener=_without_blocking) as opened:  # Path.open has no opener
-            # One byte more than it has: it may be growing; the next look reads it again then.
-            raw = opened.read(min(mark[1], MAX_FILE) + 1)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        kept = before or File((0, 0, 0))
-        return File((0, 0, 0), kept.entries, f"it can't be read: {error.strerror}")
-    if len(raw) > MAX_FILE:
-        return File(mark, before.entries if before else (), f"it has more than {MAX_FILE} bytes")
-    return parsed(raw, mark, before)
-
-
-def _mark(found: os.stat_result) -> Mark | None:
-    if not stat.S_ISREG(found.st_mode):
-        return None
-    # A file written a moment ago may be written again in the same tick of the kernel's clock, which
-    # would show in no mark: such a one is read again at the next look.
-    fresh = abs(time.time_ns() - found.st_mtime_ns) < FRESH
-    return found.st_ino, found.st_size, 0 if fresh else found.st_mtime_ns
-
-
-def _without_blocking(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)

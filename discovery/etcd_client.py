@@ -136,6 +136,19 @@ class EtcdClient:
             raise LeaseGone("the lease expired", f"lease {lease:x}")
         return int(answer.TTL)
 
+    def keys_of(self, lease: int, timeout: float = RPC_TIMEOUT) -> frozenset[bytes]:
+        """The keys that hang on the lease. Raises ``LeaseGone``."""
+        request = _rpc.LeaseTimeToLiveRequest(ID=lease, keys=True)
+        answer = self._call(self._leases.LeaseTimeToLive, request, timeout)
+        if answer.TTL <= 0:
+            raise LeaseGone("the lease expired", f"lease {lease:x}")
+        return frozenset(answer.keys)
+
+    def lease_of(self, key: bytes, timeout: float = RPC_TIMEOUT) -> int | None:
+        """The lease that ``key`` hangs on, 0 for none; ``None`` if there is no such key."""
+        answer = self._call(self._kv.Range, _rpc.RangeRequest(key=key), timeout)
+        return int(answer.kvs[0].lease) if answer.kvs else None
+
     def revoke(self, lease: int, timeout: float = RPC_TIMEOUT) -> None:
         """End the lease and with it its keys. Raises ``LeaseGone`` if it had ended before."""
         self._call(self._leases.LeaseRevoke, _rpc.LeaseRevokeRequest(ID=lease), timeout)
@@ -168,6 +181,7 @@ class EtcdClient:
             self._endpoint,
             call,
             lambda: requests.put(None),
+            after=start_revision - 1,
             created_within=timeout,
             max_age=max_age,
         )
@@ -234,7 +248,9 @@ class WatchStream:
         *,
         created_within: float,
         max_age: float,
+        after: int = 0,
     ) -> None:
+        self._after: Final = after  # the revision that this etcd must have reached
         self._endpoint: Final = endpoint
         self._call: Final = call  # an untyped gRPC call
         self._hang_up: Final = hang_up
@@ -253,6 +269,7 @@ class WatchStream:
                     batch = _batch(answer)
                     if not created:
                         created = True
+                        self._check_history(answer)
                         alarm.cancel()
                         aged = EtcdPlanned("the watch reached its planned age")
                         alarm = _alarm(self._max_age, partial(self._end, aged))
@@ -266,6 +283,13 @@ class WatchStream:
             self._call.cancel()
             self._hang_up()  # ends the iterator of requests, and with it gRPC's sending thread
         raise EtcdUnavailable("etcd hung up", str(self._endpoint))
+
+    def _check_history(self, created: Any) -> None:
+        """Refuse an etcd that is behind what was read: it would say nothing until it gets there."""
+        reached = int(created.header.revision)
+        if 0 < reached < self._after:
+            detail = f"{self._endpoint} is at revision {reached}, {self._after} was read before"
+            raise EtcdUnavailable("etcd lost its history", detail)
 
     def _end(self, verdict: EtcdError) -> None:
         # NOTE: not a gRPC deadline: etcd would end the call first, with an error of its own.

@@ -6,6 +6,10 @@ delay the next begins with a new snapshot, so there is one way to recover and it
 everything (a restart, a compaction, a lost data directory, a frozen member). A watch is also ended
 on purpose every few minutes, because etcd can lose a delete without an error (etcd #18089); what
 only the new snapshot told is counted as repaired.
+
+Revisions that begin anew mean that etcd lost its history, not that every worker went at once: what
+such an etcd does not hold any more stays for ``WatchTimes.patience``, in which workers that live
+announce it again.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 from actors.supervision.cancellation import CancellationToken
@@ -23,6 +28,7 @@ from discovery.endpoints import Endpoint, Endpoints
 from discovery.errors import EtcdCompacted, EtcdError, EtcdPlanned
 from discovery.etcd_client import EtcdClient
 from discovery.etcd_records import KeyValue, Snapshot, Version
+from discovery.orphans import Orphans
 from discovery.source import Deleted, Deliver, Put, Stale, Synced
 
 __all__ = ["EtcdSource", "WatchTimes", "difference"]
@@ -44,6 +50,8 @@ class WatchTimes:
     """Bound of the delay after a first failure; doubles."""
     max_delay: float = 5.0
     """Bound of any delay."""
+    patience: float = 10.0
+    """For which entries stay that an etcd without its history lacks: the TTL of most workers."""
     calm: float = 5.0
     """A watch that held this long counts as recovery: the next delay is short again."""
 
@@ -115,6 +123,7 @@ class _Run:
         self._rng: Final = rng
         self._known: dict[bytes, Version] = {}
         self._revision = 0  # everything up to it was delivered
+        self._orphans: Final = Orphans(times.patience)
         self._synced_at: float | None = None  # time.monotonic(); None while out of sync
         self._held = 0.0  # seconds that the last sync lasted
         self._said: set[str] = set()  # the troubles of this outage that were logged
@@ -124,6 +133,7 @@ class _Run:
         snapshot = client.snapshot(self._prefix, self._times.rpc)
         # Still in sync: the watch ended as planned, and should have told what is different now.
         repaired = 0 if self._synced_at is None else self._missed(client, snapshot)
+        self._sort_out(snapshot)
         for event in difference(self._known, snapshot.entries):
             self._deliver(event)
         self._known = {key: record.version for key, record in snapshot.entries.items()}
@@ -132,7 +142,7 @@ class _Run:
         stream = client.watch(
             self._prefix,
             snapshot.revision + 1,
-            max_age=self._times.max_age * (1.0 + jitter),
+            max_age=min(self._times.max_age * (1.0 + jitter), self._orphans.left(time.monotonic())),
             timeout=self._times.rpc,
         )
         for batch in stream:
@@ -141,6 +151,17 @@ class _Run:
             self._revision = max(self._revision, batch.revision)
             self._regain(repaired)
             repaired = 0
+
+    def _sort_out(self, snapshot: Snapshot) -> None:
+        """Set aside what must not count as deleted although ``snapshot`` lacks it."""
+        now = time.monotonic()
+        lost = snapshot.revision < self._revision
+        if lost:
+            self._orphans.history_lost(now)
+        self._known = self._orphans.sort_out(self._known, snapshot.entries, now)
+        if lost:
+            facts = {"missing": len(self._orphans), "seconds": self._times.patience}
+            _log.warning("etcd lost its history; what it lacks stays for a while", extra=facts)
 
     def _missed(self, client: EtcdClient, snapshot: Snapshot) -> int:
         """How many differences are older than what the ended watch had told."""
@@ -180,6 +201,7 @@ class _Run:
 
     def _apply(self, change: KeyValue | bytes) -> None:
         if isinstance(change, KeyValue):
+            self._orphans.found(change.key)
             self._known[change.key] = change.version
             self._deliver(Put(change.key, change.value))
         elif self._known.pop(change, None) is not None:
@@ -202,11 +224,12 @@ def difference(
     """The events that lead from ``known`` to ``seen``, deletions first.
 
     Compares whole records and not the order of revisions: after etcd lost its data directory they
-    begin anew, under the same cluster id. A key deleted and put again is a ``Put``.
+    begin anew, under the same cluster id. A key deleted and put again is a ``Put``. Puts come in
+    the order in which they happened, so that who starts later believes what who watched believes.
     """
     for key in known:
         if key not in seen:
             yield Deleted(key)
-    for key, record in seen.items():
-        if known.get(key) != record.version:
-            yield Put(key, record.value)
+    changed = [record for key, record in seen.items() if known.get(key) != record.version]
+    for record in sorted(changed, key=attrgetter("mod_revision")):
+        yield Put(record.key, record.value)

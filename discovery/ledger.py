@@ -94,8 +94,9 @@ class Draft:
 
 def label_of(key: bytes) -> str:
     """``key`` as a text to show: printable, bounded, and still one label for one key."""
-    text = key.decode(errors="backslashreplace")
-    shown = text if text.isprintable() else ascii(text)[1:-1]
+    text = key.decode(errors="replace")
+    plain = "\\" not in text and text.isprintable() and text.encode() == key
+    shown = text if plain else repr(key)[2:-1]  # which holds a backslash, so it's no other's text
     if len(shown) <= MAX_LABEL:
         return shown
     digest = hashlib.blake2b(key, digest_size=_DIGEST).hexdigest()

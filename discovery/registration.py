@@ -29,6 +29,7 @@ from discovery.endpoints import Endpoint, Endpoints
 from discovery.entry import Entry, State
 from discovery.errors import EtcdError, LeaseGone
 from discovery.etcd_client import EtcdClient
+from discovery.namesakes import Namesakes
 
 __all__ = ["DEFAULT_TTL", "Registration", "RegistrationStatus"]
 
@@ -97,6 +98,7 @@ class Registration:
         self._endpoints: Final = endpoints
         self._ttl: Final = ttl
         self._rpc: Final = min(MAX_RPC, ttl / BEATS)
+        self._namesakes: Final = Namesakes(self._rpc)
         self._connect: Final = connect
         self._rng: Final = rng or random.Random()  # noqa: S311  # spreads load, keeps no secret
         self._status = RegistrationStatus()
@@ -140,6 +142,7 @@ class Registration:
                 except EtcdError as error:
                     if isinstance(error, LeaseGone):
                         session.lease, session.announced = None, None
+                        self._namesakes.forget()
                     else:
                         attempt += 1
                     self._lose(error, token)
@@ -173,6 +176,9 @@ class Registration:
                     session.lease = client.grant(self._ttl, self._rpc)
                 else:
                     client.keep_alive(session.lease, self._rpc)
+                if session.announced is not None:
+                    pairs = self._pairs[session.announced]
+                    self._namesakes.look_after(client, pairs, session.lease)
                 if session.announced != self._wanted:
                     self._announce(client, session, session.lease)
                 backoff.reset()
@@ -181,10 +187,11 @@ class Registration:
                     self._bell.wait(self._ttl / BEATS)
 
     def _announce(self, client: EtcdClient, session: _Session, lease: int) -> None:
-        """Put every entry as what is wanted now."""
+        """Put every entry as what is wanted now; one that drains takes nothing from a namesake."""
         state = self._wanted
         for key, value in self._pairs[state].items():
-            client.put(key, value, lease=lease, timeout=self._rpc)
+            if state == "serving" or not self._namesakes.has(client, key, lease):
+                client.put(key, value, lease=lease, timeout=self._rpc)
         session.announced = state
 
     def _withdraw(self, session: _Session, attempt: int) -> None:

@@ -144,8 +144,8 @@ class PutInstance(Question[None]):
 
     The first instance adds the model. ``instance`` is any text that is unique within the model.
     With the same endpoint as before it keeps its requests in flight and its health; told to be
-    draining, it gets no new request. ``model_spec`` is about the whole model: the last one counts,
-    ``None`` leaves it as it is.
+    draining, it gets no new request. ``model_spec`` is about the whole model: the last one counts
+    of the instances that are there and don't drain; ``None`` leaves it as it is.
     """
 
     kind: Kind

@@ -13,6 +13,7 @@ loses nothing, and no half of a message is ever seen.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
@@ -36,6 +37,7 @@ from actors.registry.messages import (
 from actors.registry.pools import PoolMaker
 from actors.registry.route import Route
 from actors.registry.shelf import Model
+from actors.registry.words import SILENCE
 from actors.supervision.turn import TurnActor
 
 __all__ = ["STATIC_INSTANCE", "RegistryActor", "UnknownMessage"]
@@ -129,7 +131,8 @@ def _add_model(state: RegistryState, message: AddModel, pools: PoolMaker) -> Reg
         raise ModelAlreadyExists(message.model)
     spec = message.model_spec or PLAIN
     pool = pools.make(message.model, message.kind, spec)
-    model = Model(message.model, message.engine, pool, spec)
+    words = SILENCE.put(STATIC_INSTANCE, spec, draining=message.spec.draining)
+    model = Model(message.model, message.engine, pool, spec, words)
     put = partial(pool.put, STATIC_INSTANCE, message.engine, message.spec)
     return state.with_shelf(message.kind, shelf.put(model), (put, pool.opened))
 
@@ -144,12 +147,15 @@ def _remove_model(state: RegistryState, message: RemoveModel, _pools: PoolMaker)
 def _put_instance(state: RegistryState, message: PutInstance, pools: PoolMaker) -> RegistryState:
     shelf = state.shelf(message.kind)
     old = shelf.models.get(message.model)
-    spec = message.model_spec or (old.spec if old else PLAIN)
+    words = (old.words if old else SILENCE).put(
+        message.instance, message.model_spec, draining=message.spec.draining
+    )
+    spec = words.spec(old.spec if old else PLAIN)
     pool = old.pool if old else pools.make(message.model, message.kind, spec)
     put = partial(pool.put, message.instance, message.engine, message.spec)
     effects = (partial(pool.configure, spec), put) if old else (put, pool.opened)
-    model = Model(message.model, pool, pool, spec)
-    if old is None or old.engine is not pool or old.spec != spec:
+    model = Model(message.model, pool, pool, spec, words)
+    if old is None or old.engine is not pool or old.words != words:
         shelf = shelf.put(model)
     return state.with_shelf(message.kind, shelf, effects)
 
@@ -161,7 +167,12 @@ def _drop_instance(state: RegistryState, message: DropInstance, _pools: PoolMake
         return state
     drop = partial(model.pool.drop, message.instance)
     if len(model.pool) > 1:
-        return state.with_shelf(message.kind, shelf, (drop,))
+        words = model.words.drop(message.instance)
+        left = replace(model, spec=words.spec(model.spec), words=words)
+        shelf = shelf if left == model else shelf.put(left)
+        return state.with_shelf(
+            message.kind, shelf, (drop, partial(model.pool.configure, left.spec))
+        )
     rest = shelf.remove(message.model, forget=False)
     return state.with_shelf(message.kind, rest, (drop, model.pool.closed))
 

@@ -15,6 +15,7 @@ from actors.registry.errors import ModelNotFound
 from actors.registry.model_engines import ModelEngines
 from actors.registry.persistent import PersistentMap
 from actors.registry.route import Route
+from actors.registry.words import SILENCE, Words
 
 __all__ = ["Model", "Shelf"]
 
@@ -25,12 +26,14 @@ MAX_REMEMBERED: Final = 10_000
 @dataclass(frozen=True, slots=True)
 class Model:
     """One model that is served. ``engine`` is what ``GetEngine`` answers: the pool, or the one
-    engine that was added in this process while it is alone."""
+    engine that was added in this process while it is alone. ``spec`` is what counts of ``words``,
+    which are what its instances say of it."""
 
     name: str
     engine: Engine
     pool: Pool
     spec: ModelSpec = PLAIN
+    words: Words = SILENCE
 
 
 def _no_models() -> PersistentMap[str, Model]:

@@ -12,6 +12,7 @@ import pytest
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
 from discovery import directory as module
+from discovery import folder as folder_module
 from discovery.directory import DirectorySource, DirectoryTimes
 from discovery.source import Deleted, Put, Stale, Synced, Trouble
 from tests.discovery.recorder import Recorder
@@ -114,6 +115,31 @@ def test_a_folder_that_is_replaced_by_another_is_followed_without_a_word(tmp_pat
         run.until(lambda: {*run.content} == {key("b"), key("c")}, "the new folder is watched")
 
 
+def test_a_folder_that_is_moved_away_in_the_middle_of_a_look_deletes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Listed, and gone before its files are opened: an unmount, or a link that is turned."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    write(folder / "a.json", entry("a"))
+    looked = folder_module._counts  # pyright: ignore[reportPrivateUsage]  # the moment of the race
+    moving: list[Path] = []
+
+    def counts(name: str) -> bool:
+        if moving and folder.exists():
+            folder.rename(moving[0])
+        return looked(name)
+
+    monkeypatch.setattr(folder_module, "_counts", counts)
+    with Recorder(DirectorySource(folder, times=DirectoryTimes(rescan=0.2, away=0.02))) as run:
+        run.until(lambda: len(run.content) == 1 and run.synced, "the file")
+        before = run.content
+        moving.append(tmp_path / "elsewhere")
+        run.until_stale()
+        assert run.content == before
+        assert not any(isinstance(event, Deleted) for event in run.events)
+
+
 def test_a_rewrite_in_the_same_tick_of_the_clock_is_seen(tmp_path: Path) -> None:
     """Same inode, size and time of change: nothing shows it but the content."""
     file, source = tmp_path / "w.json", DirectorySource(tmp_path, times=TIMES)
@@ -132,11 +158,11 @@ def test_a_file_that_did_not_change_is_not_read_again(
 ) -> None:
     reads: list[str] = []
 
-    def counting(path: str, flags: int) -> int:
-        reads.append(Path(path).name)
-        return os.open(path, flags)
+    def counting(name: str, folder: int) -> int:
+        reads.append(name)
+        return os.open(name, os.O_RDONLY, dir_fd=folder)
 
-    monkeypatch.setattr(module, "_without_blocking", counting)
+    monkeypatch.setattr(folder_module, "_without_blocking", counting)
     for name in "ab":
         write(tmp_path / f"{name}.json", entry(name))
         os.utime(tmp_path / f"{name}.json", (1_000_000, 1_000_000))

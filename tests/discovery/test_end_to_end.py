@@ -147,7 +147,7 @@ def test_a_lost_data_directory_removes_what_is_gone(server: EtcdServer) -> None:
         server.kill()
         server.wipe()
         server.restart()
-        front.until()
+        front.until(timeout=30.0)
 
 
 def test_a_front_end_stops_at_once_while_etcd_is_frozen(server: EtcdServer) -> None:

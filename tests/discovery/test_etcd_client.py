@@ -141,7 +141,7 @@ def test_a_watch_yields_an_empty_batch_and_then_changes_in_order(
 def test_a_watch_ends_at_its_planned_age(client: EtcdClient, root: bytes) -> None:
     begin = time.monotonic()
     with pytest.raises(EtcdPlanned):
-        list(client.watch(root, 1_000_000, max_age=0.3))
+        list(client.watch(root, client.snapshot(root).revision + 1, max_age=0.3))
     assert 0.2 < time.monotonic() - begin < 3
 
 
@@ -178,7 +178,7 @@ def test_a_page_of_a_compacted_revision_says_so(
 
 
 def test_closing_ends_a_watch_within_milliseconds(client: EtcdClient, root: bytes) -> None:
-    batches = iter(client.watch(root, 1_000_000, max_age=30))
+    batches = iter(client.watch(root, client.snapshot(root).revision + 1, max_age=30))
     next(batches)
     threading.Timer(0.05, client.close).start()
     begin = time.monotonic()
@@ -256,7 +256,7 @@ def test_no_thread_is_left_behind(etcd_server: EtcdServer, root: bytes) -> None:
     def use() -> None:
         client = EtcdClient(Endpoints.parse(etcd_server.endpoint).turn(0))
         client.snapshot(root)
-        next(iter(client.watch(root, 1_000_000, max_age=30)))
+        next(iter(client.watch(root, client.snapshot(root).revision + 1, max_age=30)))
         client.close()
 
     use()
@@ -331,3 +331,12 @@ def test_the_end_of_a_prefix_lies_right_behind_its_keys(prefix: bytes, tail: byt
     else:
         assert prefix + tail < end
         assert not end.startswith(prefix) or prefix == b""
+
+
+def test_a_watch_from_a_revision_that_etcd_never_had_is_refused(
+    client: EtcdClient, root: bytes
+) -> None:
+    """The snapshot's etcd lost its data before the watch began: it would hear nothing for long."""
+    ahead = client.snapshot(root).revision + 1000
+    with pytest.raises(EtcdUnavailable, match="lost its history"):
+        next(iter(client.watch(root, ahead, max_age=5.0)))

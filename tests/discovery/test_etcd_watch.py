@@ -151,7 +151,7 @@ def test_etcd_killed_and_started_again_is_synced_with(server: EtcdServer) -> Non
 def test_a_lost_data_directory_deletes_what_is_no_longer_there(server: EtcdServer) -> None:
     for name in "abc":
         server.put(f"/models/chat/{name}", "1")
-    with Recorder(source_of(server)) as run:
+    with Recorder(source_of(server, patience=0.0)) as run:
         run.until(lambda: len(run.content) == 3 and run.synced, "all three")
         server.kill()
         server.wipe()

@@ -101,6 +101,12 @@ def test_a_label_is_bounded_and_printable(key: bytes) -> None:
     assert label.isprintable()
 
 
+@given(st.lists(st.binary(max_size=3) | st.sampled_from([b"\\xff", b"\xff", b"\\", b"\\\\"])))
+def test_no_two_keys_share_a_label(keys: list[bytes]) -> None:
+    """Else the end of one's quarantine would hide the other's."""
+    assert len({label_of(key) for key in keys}) == len({*keys})
+
+
 def test_long_keys_keep_labels_of_their_own() -> None:
     assert label_of(b"x" * 1000 + b"1") != label_of(b"x" * 1000 + b"2")
 

@@ -138,6 +138,13 @@ def picture(state: RegistryState) -> dict[str, list[tuple[str, str]]]:
     }
 
 
+def specs(state: RegistryState) -> list[ModelSpec]:
+    """What is believed of each model, which is what its pool works by."""
+    models = [*state.chat_shelf.models.values()]
+    assert [model.spec for model in models] == [model.pool.spec for model in models]
+    return [model.spec for model in models]
+
+
 def handle(state: RegistryState, message: Message, pools: PoolMaker) -> RegistryState:
     try:
         return _WRITES[type(message)](state, message, pools)
@@ -168,6 +175,7 @@ def test_whenever_it_dies_the_next_one_is_where_it_would_have_been(
         run(risky.effects)  # and the next incarnation does them all
         assert picture(risky) == picture(safe)
         assert risky.revision == safe.revision
+        assert specs(risky) == specs(safe)
 
 
 def test_a_state_that_was_read_keeps_its_models(registry: Address) -> None:

@@ -132,6 +132,31 @@ def test_a_new_policy_is_used_from_then_on(registry: Address) -> None:
     assert len(pool) == 2
 
 
+def test_an_instance_that_drains_does_not_bring_back_what_it_says_of_the_model(
+    registry: Address,
+) -> None:
+    old, new = ModelSpec(aliases=("before",)), ModelSpec(aliases=("after",))
+    put(registry, "m", "1", old)
+    put(registry, "m", "2", new)
+    put(registry, "m", "1", old, draining=True)
+    assert resolve(registry, "after").engine.spec == new
+    with pytest.raises(ModelNotFound):
+        resolve(registry, "before")
+    drop(registry, "m", "1")
+    assert resolve(registry, "after").model == "m"
+
+
+def test_what_an_instance_said_of_the_model_goes_with_it(registry: Address) -> None:
+    put(registry, "m", "1", ModelSpec(aliases=("x",), policy=PolicyName.PREFIX))
+    put(registry, "m", "2", ModelSpec(aliases=("y",)))
+    put(registry, "m", "1", ModelSpec(aliases=("x",), policy=PolicyName.PREFIX))
+    assert resolve(registry, "x").engine.spec.policy is PolicyName.PREFIX
+    drop(registry, "m", "1")
+    assert resolve(registry, "y").engine.spec.policy is PolicyName.LEAST_LOADED
+    with pytest.raises(ModelNotFound):
+        resolve(registry, "x")
+
+
 def test_the_fallback_answers_for_a_model_whose_last_instance_went(registry: Address) -> None:
     put(registry, "m", model_spec=ModelSpec(fallback="small", aliases=("x",)))
     put(registry, "small")
