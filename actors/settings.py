@@ -141,6 +141,23 @@ class ServeSettings:
         "FOLDER",
         "read models from the JSON files in this folder, beside etcd or without one",
     )
+    upstream_ca: str = _setting(
+        "",
+        checks.file_path,
+        "FILE",
+        "the PEM file of the authorities that workers' https:// servers may come from, instead of "
+        "the system's",
+    )
+    upstream_cert: str = _setting(
+        "",
+        checks.file_path,
+        "FILE",
+        "the PEM file of the certificate to show to https:// servers that ask for one; may hold "
+        "its key",
+    )
+    upstream_key: str = _setting(
+        "", checks.file_path, "FILE", "the PEM file of that certificate's private key"
+    )
     engine: tuple[str, ...] = _setting(
         (),
         checks.engine,

@@ -9,7 +9,7 @@ from typing import Final
 from actors.commands.parsing import UsageError, parse_settings
 from actors.commands.running import CannotStart, run_until_cancelled
 from actors.logs import configure_logging
-from actors.service import Service, etcd_access
+from actors.service import Service, etcd_access, upstream_tls
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken, Child
 from http_service import BindFailed, ConfigError
@@ -40,6 +40,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     try:
         if settings.etcd:
             etcd_access(settings)
+        upstream_tls(settings)
     except ValueError as error:
         raise UsageError(str(error)) from None
     configure_logging(settings.log_format)
