@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,7 @@ from actors.registry.pools import PoolMaker
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken, Child, Exit, Strategy, Supervisor, Tree
 from actors.supervision.prometheus import SupervisionMetrics
+from actors.version import callboard_version
 from discovery import (
     Endpoints,
     Entry,
@@ -93,7 +95,7 @@ class Service:
         # The "_created" samples double the exposition, and nobody asks for them. The switch is for
         # the whole process, so this module is the one to turn it.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # theirs
-        metrics = Metrics(settings.metrics_prefix)
+        metrics = _metrics(settings.metrics_prefix)
         pools = PoolMaker(PoolListeners([PoolMetrics(metrics)]))
         registry = Child("registry", partial(RegistryActor.start, pools), hand_over=True)
         tree = Supervisor.start(
@@ -154,6 +156,17 @@ class Service:
         if why.error is not None:
             self._gave_up = why
         token.cancel()
+
+
+def _metrics(prefix: str) -> Metrics:
+    """The service's metrics, with what is told of any process, and of which version it is."""
+    metrics = Metrics(prefix)
+    prometheus_client.ProcessCollector(registry=metrics.registry)
+    build = prometheus_client.Info(
+        f"{prefix}_build", "Which Callboard this is.", registry=metrics.registry
+    )
+    build.info({"version": callboard_version(), "python": platform.python_version()})
+    return metrics
 
 
 def _add_engines(manager: ModelManager, settings: ServeSettings) -> None:
