@@ -190,6 +190,26 @@ class ServeSettings:
         "yes|no",
         "with --api-key-file: whether /live, /ready, /health and /metrics answer without a key",
     )
+    engine_timeout: float = _setting(
+        600.0,
+        checks.seconds,
+        "SECONDS",
+        "the longest silence of an engine or server that is accepted before its next token",
+    )
+    idle_timeout: int = _setting(
+        75,
+        checks.count,
+        "SECONDS",
+        "when to close a connection that asks for nothing; keep it above that of the load "
+        "balancer in front",
+    )
+    connection_limit: int = _setting(
+        10_000,
+        checks.count,
+        "COUNT",
+        "open connections beyond which a new one gets 503; fewer, where the limit of open files "
+        "(ulimit -Hn) is lower",
+    )
     connections_per_address: int = _setting(
         0,
         checks.count,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import platform
 import socket
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from actors.commands.parsing import parse_settings
 from actors.service import Service
 from actors.settings import ServeSettings
 from actors.supervision import Address, CancellationToken, ChildEnded
-from http_service import BindFailed
+from http_service import BindFailed, HttpServiceConfig
 from http_service.restarts import INTENSITY
 from tests.support.chat import chat, get_json, get_models, get_text
 from tests.support.waiting import eventually
@@ -75,6 +77,22 @@ def test_every_metric_is_on_the_page_of_metrics_and_says_what_it_is(tmp_path: Pa
         assert f"`{name.removeprefix('callboard_frontend_')}`" in page
         assert (kind == "counter") == name.endswith("_total")
         assert texts[name].endswith(".")
+
+
+def test_limits_and_timeouts_of_the_command_line_reach_the_server() -> None:
+    given = ("--idle-timeout", "300", "--engine-timeout", "30.5", "--connection-limit", "7")
+    settings = parse_settings(ServeSettings, "serve", "", ("--port", "0", *given), {})
+    service = Service.start(settings, CancellationToken())
+    service.stop()
+    config = service.http.config
+    assert (config.idle_timeout, config.engine_timeout, config.connection_limit) == (300, 30.5, 7)
+
+
+def test_unless_told_otherwise_they_are_those_of_the_library() -> None:
+    settings, config = ServeSettings(), HttpServiceConfig()
+    for field in dataclasses.fields(config):
+        if field.name in ("idle_timeout", "engine_timeout", "connection_limit"):
+            assert getattr(settings, field.name) == field.default
 
 
 def test_the_tree_is_the_one_of_the_design(service: Service) -> None:
