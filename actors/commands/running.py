@@ -16,6 +16,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final, Protocol
 
+from actors.commands.parsing import unknown_variables
+from actors.settings import DemoSettings, ServeSettings, WorkerSettings
 from actors.supervision.cancellation import CancellationToken
 from actors.supervision.errors import StartFailed
 
@@ -59,6 +61,7 @@ def run_until_cancelled(start: Callable[[CancellationToken], Running]) -> int:
     """
     token = CancellationToken()
     sys.setswitchinterval(SWITCH_SECONDS)
+    _tell_of_variables()
     _allow_files()
     _cancel_on_signals(token)
     try:
@@ -76,6 +79,12 @@ def run_until_cancelled(start: Callable[[CancellationToken], Running]) -> int:
     _log.error("gave up", extra={"reason": failure})
     print(f"callboard: {failure}", file=sys.stderr)
     return FAILED
+
+
+def _tell_of_variables() -> None:
+    """Say which variables were meant for us and change nothing: a misspelt one is hard to see."""
+    for each in unknown_variables(os.environ, (ServeSettings, WorkerSettings, DemoSettings)):
+        _log.warning(each)
 
 
 def files_to_ask_for(soft: int, hard: int) -> int | None:

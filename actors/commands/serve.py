@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from actors.commands.certificates import check_files
 from actors.commands.parsing import UsageError, parse_settings
 from actors.commands.running import CannotStart, run_until_cancelled
 from actors.logs import configure_logging
@@ -39,7 +40,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     settings = parse_settings(ServeSettings, "serve", DESCRIPTION, arguments, environment)
     try:
         if settings.etcd:
-            etcd_access(settings)
+            check_files(etcd_access(settings))
         upstream_tls(settings)
     except ValueError as error:
         raise UsageError(str(error)) from None
@@ -63,11 +64,12 @@ class _Serving:
 
     def __init__(self, service: Service, settings: ServeSettings) -> None:
         self._service = service
-        self._only_echo = not (settings.etcd or settings.discovery_dir or settings.engine)
+        only_echo = not (settings.etcd or settings.discovery_dir or settings.engine)
+        self._hint = only_echo and settings.log_format == "text"  # who reads JSON is no beginner
 
     def announce(self) -> None:
         """Say where it listens; with nothing but echo, how to serve a real model."""
-        if self._only_echo:
+        if self._hint:
             print(_HINT, file=sys.stderr)
         print(f"listening on {self._service.url}", flush=True)
 

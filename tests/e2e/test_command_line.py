@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
 from tests.support.callboard import Callboard, run_to_end
+from tests.support.certificates import make_tls_files
+from tests.support.etcd import EtcdServer
 
 
 def test_help_lists_the_commands_and_shows_how_to_begin() -> None:
@@ -15,6 +19,34 @@ def test_help_lists_the_commands_and_shows_how_to_begin() -> None:
     assert done.returncode == 0
     for word in ("serve", "worker", "demo", "--etcd http://"):
         assert word in done.stdout
+
+
+def test_it_tells_its_version() -> None:
+    done = run_to_end("--version")
+    assert (done.returncode, done.stdout) == (0, f"callboard {version('callboard')}\n")
+
+
+def test_a_misspelt_variable_is_told_on_stderr_and_hinders_nothing() -> None:
+    at = {"CALLBOARD_HOST": "127.0.0.1", "CALLBOARD_PORT": "0", "CALLBOARD_ENGINES": "echo"}
+    with Callboard("serve", environment=at) as callboard:
+        assert callboard.url
+        assert "did you mean 'CALLBOARD_ENGINE'?" in callboard.wait_for("CALLBOARD_ENGINES")
+
+
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["worker", "--url", "http://h/v1"]])
+@pytest.mark.parametrize("option", ["--etcd-ca", "--etcd-cert"])
+def test_a_file_that_is_no_certificate_is_named_before_anything_starts(
+    command: list[str], option: str, tmp_path: Path
+) -> None:
+    """gRPC would write lines of its own about it, and never connect."""
+    file = tmp_path / "wrong.pem"
+    file.write_text("no certificate")
+    pair = ["--etcd-key", str(file)] if option == "--etcd-cert" else []
+    model = ["--model", "m"] if command[0] == "worker" else []
+    done = run_to_end(*command, *model, "--etcd", "https://h:1", option, str(file), *pair)
+    assert done.returncode == 2
+    assert f"{file} " in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("command", ["serve", "worker", "demo"])
@@ -78,10 +110,10 @@ def test_a_missing_model_file_exits_with_1_and_names_it() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_json_logs_are_one_object_a_line() -> None:
-    with Callboard(
-        "--host", "127.0.0.1", "--port", "0", "--engine", "echo", "--log-format", "json"
-    ) as callboard:
+def test_json_logs_are_one_object_a_line_whatever_there_is_to_tell() -> None:
+    """A misspelt variable, and nothing but the echo model."""
+    at = ("--host", "127.0.0.1", "--port", "0", "--log-format", "json")
+    with Callboard(*at, environment={"CALLBOARD_PRT": "1"}) as callboard:
         _ = callboard.url
         callboard.process.terminate()
         assert callboard.exit_code() == 0
@@ -89,3 +121,20 @@ def test_json_logs_are_one_object_a_line() -> None:
     assert logged
     for line in logged:
         assert {"message", "level", "logger", "timestamp"} <= json.loads(line).keys()
+
+
+def test_a_wrong_authority_of_etcd_is_told_in_our_lines_only(
+    tmp_path: Path,
+) -> None:
+    """gRPC's C core would write lines of its own form beside ours."""
+    right, wrong = make_tls_files(tmp_path / "right"), make_tls_files(tmp_path / "wrong")
+    with EtcdServer(tls=right) as etcd:
+        at = ("--host", "127.0.0.1", "--port", "0", "--log-format", "json")
+        keys = ("--etcd-cert", str(right.cert), "--etcd-key", str(right.key))
+        options = ("--etcd", etcd.endpoint, "--etcd-ca", str(wrong.ca), *keys)
+        with Callboard(*at, *options) as callboard:
+            callboard.wait_for("out of sync with etcd")
+            callboard.process.terminate()
+            assert callboard.exit_code() == 0
+    logged = [line[4:] for line in callboard.output.splitlines() if line.startswith("err ")]
+    assert all("message" in json.loads(line) for line in logged)
