@@ -50,8 +50,7 @@ def run(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["--version"]:
         print(f"callboard {callboard_version()}")
         return 0
-    # Before gRPC is imported: it would write lines of its own form beside ours, and says the same
-    # in its errors, which we log.
+    # Before gRPC is imported, which would write lines of its own form beside our log's.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         command, rest = _split(arguments)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from tests.support.callboard import Callboard, run_to_end
-from tests.support.certificates import make_tls_files
-from tests.support.etcd import EtcdServer
 
 
 def test_help_lists_the_commands_and_shows_how_to_begin() -> None:
@@ -123,18 +124,28 @@ def test_json_logs_are_one_object_a_line_whatever_there_is_to_tell() -> None:
         assert {"message", "level", "logger", "timestamp"} <= json.loads(line).keys()
 
 
-def test_a_wrong_authority_of_etcd_is_told_in_our_lines_only(
-    tmp_path: Path,
-) -> None:
-    """gRPC's C core would write lines of its own form beside ours."""
-    right, wrong = make_tls_files(tmp_path / "right"), make_tls_files(tmp_path / "wrong")
-    with EtcdServer(tls=right) as etcd:
-        at = ("--host", "127.0.0.1", "--port", "0", "--log-format", "json")
-        keys = ("--etcd-cert", str(right.cert), "--etcd-key", str(right.key))
-        options = ("--etcd", etcd.endpoint, "--etcd-ca", str(wrong.ca), *keys)
-        with Callboard(*at, *options) as callboard:
-            callboard.wait_for("out of sync with etcd")
-            callboard.process.terminate()
-            assert callboard.exit_code() == 0
-    logged = [line[4:] for line in callboard.output.splitlines() if line.startswith("err ")]
-    assert all("message" in json.loads(line) for line in logged)
+BROKEN_LATER = """
+import contextlib
+import grpc
+from actors.main import run
+assert run(["no-such-command"]) == 2
+wrong = grpc.ssl_channel_credentials(b"no certificate")
+with grpc.secure_channel("127.0.0.1:1", wrong) as channel:
+    with contextlib.suppress(grpc.RpcError):
+        channel.unary_unary("/a/b")(b"", timeout=10)
+"""
+
+
+def test_grpc_writes_no_lines_of_its_own_beside_ours() -> None:
+    """It would for a certificate that is replaced by a wrong one while we run: four a second."""
+    environment = {name: each for name, each in os.environ.items() if name != "GRPC_VERBOSITY"}
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN_LATER],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=environment,
+    )
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("callboard: unknown command")
