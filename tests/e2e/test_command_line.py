@@ -126,9 +126,9 @@ def test_json_logs_are_one_object_a_line_whatever_there_is_to_tell() -> None:
 
 BROKEN_LATER = """
 import contextlib
-import grpc
 from actors.main import run
 assert run(["no-such-command"]) == 2
+import grpc
 wrong = grpc.ssl_channel_credentials(b"no certificate")
 with grpc.secure_channel("127.0.0.1:1", wrong) as channel:
     with contextlib.suppress(grpc.RpcError):
