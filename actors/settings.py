@@ -223,6 +223,13 @@ class ServeSettings:
         "NAME",
         "what the names of all metrics begin with",
     )
+    access_log: str = _setting(
+        "all",
+        checks.one_of("all", "requests", "none"),
+        "all|requests|none",
+        "which requests get a log line; requests leaves out the probes' (/live, /ready, /health, "
+        "/metrics)",
+    )
     log_format: str = _log_format()
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from actors.commands.access import writer_of
 from actors.commands.certificates import check_files
 from actors.commands.parsing import UsageError, parse_settings
 from actors.commands.running import CannotStart, run_until_cancelled
@@ -45,7 +46,8 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from None
     configure_logging(settings.log_format)
-    write_access_log(AccessLines(sys.stderr, settings.log_format).write)
+    lines = AccessLines(sys.stderr, settings.log_format)
+    write_access_log(writer_of(settings.access_log, lines.write))
     return run_until_cancelled(lambda token: _Serving(start_service(settings, token), settings))
 
 
