@@ -23,6 +23,8 @@ ENVIRONMENT_PREFIX: Final = "CALLBOARD_"
 _NOT_SETTINGS: Final = ("CALLBOARD_KEY_", "CALLBOARD_PORT_", "CALLBOARD_SERVICE_")
 """Keys of upstreams; and what Kubernetes sets for a Service named ``callboard``."""
 
+_KUBERNETES_PORT: Final = "CALLBOARD_PORT"
+
 S = TypeVar("S")
 
 
@@ -73,7 +75,11 @@ def _ours(environment: Mapping[str, str]) -> Mapping[str, str]:
 
     That is ``CALLBOARD_PORT=tcp://10.0.0.7:8787``, in every pod beside it: it is no setting.
     """
-    return {name: each for name, each in environment.items() if not each.startswith("tcp://")}
+    return {
+        name: each
+        for name, each in environment.items()
+        if name != _KUBERNETES_PORT or not each.startswith("tcp://")
+    }
 
 
 def unknown_variables(environment: Mapping[str, str], classes: Iterable[type[Any]]) -> list[str]:

@@ -130,6 +130,7 @@ def test_what_kubernetes_sets_for_a_service_named_callboard_is_no_setting() -> N
     }
     assert serve(environment=injected) == ServeSettings()
     assert unknown_variables(injected, [ServeSettings]) == []
+    assert "not an etcd address" in refusal([], {"CALLBOARD_ETCD": "tcp://10.0.0.7:2379"})
 
 
 def test_a_misspelt_variable_is_told_with_the_one_that_was_meant() -> None:
