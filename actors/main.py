@@ -10,6 +10,7 @@ from typing import Final, NoReturn
 
 from actors.checks import suggestion
 from actors.commands.parsing import UsageError
+from actors.version import callboard_version
 
 __all__ = ["main", "run"]
 
@@ -35,7 +36,7 @@ examples:
                                --etcd http://10.0.0.5:2379     # announce a vLLM server
   python -m actors.main demo                                   # try it with a real model
 
-'python -m actors.main COMMAND --help' lists a command's options."""
+'python -m actors.main COMMAND --help' lists a command's options; '--version' tells the version."""
 
 _BAD_USAGE: Final = 2
 
@@ -46,6 +47,11 @@ def run(arguments: Sequence[str]) -> int:
         lines = "\n".join(f"  {name:8} {what}" for name, what in _COMMANDS.items())
         print(_OVERVIEW.format(commands=lines))
         return 0
+    if arguments[:1] == ["--version"]:
+        print(f"callboard {callboard_version()}")
+        return 0
+    # Before gRPC is imported, which would write lines of its own form beside our log's.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         command, rest = _split(arguments)
         # Imported late: "worker" needs no HTTP server and "--help" needs nothing at all.

@@ -19,8 +19,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+import platform
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import prometheus_client
@@ -32,6 +34,7 @@ from actors.engines.upstream import (
     CONNECT_TIMEOUT,
     FIRST_BYTE_TIMEOUT,
     IDLE_TIMEOUT,
+    Tls,
     UpstreamEngine,
 )
 from actors.registry import RegistryActor
@@ -39,6 +42,7 @@ from actors.registry.pools import PoolMaker
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken, Child, Exit, Strategy, Supervisor, Tree
 from actors.supervision.prometheus import SupervisionMetrics
+from actors.version import callboard_version
 from discovery import (
     Endpoints,
     Entry,
@@ -91,7 +95,7 @@ class Service:
         # The "_created" samples double the exposition, and nobody asks for them. The switch is for
         # the whole process, so this module is the one to turn it.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # theirs
-        metrics = Metrics(settings.metrics_prefix)
+        metrics = _metrics(settings.metrics_prefix)
         pools = PoolMaker(PoolListeners([PoolMetrics(metrics)]))
         registry = Child("registry", partial(RegistryActor.start, pools), hand_over=True)
         tree = Supervisor.start(
@@ -110,8 +114,9 @@ class Service:
         manager = ModelManager(tree.address("registry"), metrics=metrics)
         _add_engines(manager, settings)
         boards: list[StatusBoard] = []
+        engine_of = partial(_engine_of, upstream_tls(settings))
         for source, root in _sources(settings):
-            boards.append(_discover(tree, source, root, first=not boards))
+            boards.append(_discover(tree, source, root, engine_of, first=not boards))
         if boards:
             collector = DiscoveryMetrics(settings.metrics_prefix, boards)
             manager.metrics().registry.register(collector)
@@ -151,6 +156,17 @@ class Service:
         if why.error is not None:
             self._gave_up = why
         token.cancel()
+
+
+def _metrics(prefix: str) -> Metrics:
+    """The service's metrics, with what is told of any process, and of which version it is."""
+    metrics = Metrics(prefix)
+    prometheus_client.ProcessCollector(registry=metrics.registry)
+    build = prometheus_client.Info(
+        f"{prefix}_build", "Which Callboard this is.", registry=metrics.registry
+    )
+    build.info({"version": callboard_version(), "python": platform.python_version()})
+    return metrics
 
 
 def _add_engines(manager: ModelManager, settings: ServeSettings) -> None:
@@ -195,7 +211,26 @@ def etcd_access(settings: ServeSettings) -> EtcdAccess:
     return access
 
 
-def _discover(tree: Tree, source: Source, root: str, *, first: bool) -> StatusBoard:
+def upstream_tls(settings: ServeSettings) -> Tls:
+    """How https upstreams are spoken to. Raises ``ValueError`` that names the file at fault."""
+    names = (settings.upstream_ca, settings.upstream_cert, settings.upstream_key)
+    ca, cert, key = (Path(name) if name else None for name in names)
+    tls = Tls(ca_file=ca, cert_file=cert, key_file=key)
+    if tls.cert_file is None and tls.key_file is not None:
+        raise ValueError("--upstream-key is given without its --upstream-cert: give both")
+    if tls != Tls():
+        tls.context()  # what could never be used is told now, not at the first request
+    return tls
+
+
+def _discover(
+    tree: Tree,
+    source: Source,
+    root: str,
+    engine_of: Callable[[Entry], Engine],
+    *,
+    first: bool,
+) -> StatusBoard:
     """Add discovery from one source to the tree; answer its board."""
     board = StatusBoard(source.name)
     # Names of instances from a second source get its own in front: neither displaces the other.
@@ -204,7 +239,7 @@ def _discover(tree: Tree, source: Source, root: str, *, first: bool) -> StatusBo
         discovery_child(
             source,
             tree.address("registry"),
-            _engine_of,
+            engine_of,
             root=root,
             origin=origin,
             board=board,
@@ -225,20 +260,34 @@ def _component(board: StatusBoard, *, first: bool) -> Component:
     return Component("discovery" if first else f"discovery-{board.status.source}", status)
 
 
-def _engine_of(entry: Entry) -> Engine:
+def _engine_of(tls: Tls, entry: Entry) -> Engine:
     """The engine that relays to an announced worker. Raises ``EntryUnusable``."""
-    key = None if entry.api_key_env is None else os.environ.get(entry.api_key_env)
-    if entry.api_key_env is not None and not key:
-        raise EntryUnusable(f"this front-end has no variable {entry.api_key_env}")
+    key = None if entry.api_key_env is None else _upstream_key(entry.api_key_env)
     times = entry.timeouts
-    return UpstreamEngine(
-        entry.url,
-        unary=entry.unary,
-        api_key=key,
-        connect_timeout=times.connect or CONNECT_TIMEOUT,
-        first_byte_timeout=times.first_byte or FIRST_BYTE_TIMEOUT,
-        idle_timeout=times.idle or IDLE_TIMEOUT,
-    )
+    try:
+        return UpstreamEngine(
+            entry.url,
+            unary=entry.unary,
+            api_key=key,
+            connect_timeout=times.connect or CONNECT_TIMEOUT,
+            first_byte_timeout=times.first_byte or FIRST_BYTE_TIMEOUT,
+            idle_timeout=times.idle or IDLE_TIMEOUT,
+            tls=tls,
+        )
+    except (OSError, ValueError) as error:
+        # A URL was checked when the entry was read, a key just now: a certificate was replaced.
+        why = "the files of --upstream-ca, --upstream-cert and --upstream-key can't be used now"
+        raise EntryUnusable(why) from error
+
+
+def _upstream_key(variable: str) -> str:
+    """The bearer key in that variable. Raises ``EntryUnusable``; the key is not repeated."""
+    key = os.environ.get(variable, "").strip()  # secrets often come with a line end
+    if not key:
+        raise EntryUnusable(f"this front-end has no variable {variable}")
+    if not (key.isascii() and key.isprintable()):
+        raise EntryUnusable(f"this front-end's variable {variable} must hold one line of ASCII")
+    return key
 
 
 def _http_config(settings: ServeSettings) -> HttpServiceConfig:
@@ -248,6 +297,9 @@ def _http_config(settings: ServeSettings) -> HttpServiceConfig:
         metrics_prefix=settings.metrics_prefix,
         body_limit=settings.body_limit,
         drain_timeout=settings.drain_timeout,
+        engine_timeout=settings.engine_timeout,
+        idle_timeout=settings.idle_timeout,
+        connection_limit=settings.connection_limit,
         connections_per_address=settings.connections_per_address,
         api_key_file=settings.api_key_file,
         open_probes=settings.open_probes == "yes",

@@ -141,6 +141,23 @@ class ServeSettings:
         "FOLDER",
         "read models from the JSON files in this folder, beside etcd or without one",
     )
+    upstream_ca: str = _setting(
+        "",
+        checks.file_path,
+        "FILE",
+        "the PEM file of the authorities that workers' https:// servers may come from, instead of "
+        "the system's",
+    )
+    upstream_cert: str = _setting(
+        "",
+        checks.file_path,
+        "FILE",
+        "the PEM file of the certificate to show to https:// servers that ask for one; may hold "
+        "its key",
+    )
+    upstream_key: str = _setting(
+        "", checks.file_path, "FILE", "the PEM file of that certificate's private key"
+    )
     engine: tuple[str, ...] = _setting(
         (),
         checks.engine,
@@ -173,6 +190,26 @@ class ServeSettings:
         "yes|no",
         "with --api-key-file: whether /live, /ready, /health and /metrics answer without a key",
     )
+    engine_timeout: float = _setting(
+        600.0,
+        checks.seconds,
+        "SECONDS",
+        "the longest silence of an engine or server that is accepted before its next token",
+    )
+    idle_timeout: int = _setting(
+        75,
+        checks.count,
+        "SECONDS",
+        "when to close a connection that asks for nothing; keep it above that of the load "
+        "balancer in front",
+    )
+    connection_limit: int = _setting(
+        10_000,
+        checks.count,
+        "COUNT",
+        "open connections beyond which a new one gets 503; fewer, where the limit of open files "
+        "(ulimit -Hn) is lower",
+    )
     connections_per_address: int = _setting(
         0,
         checks.count,
@@ -185,6 +222,13 @@ class ServeSettings:
         checks.metrics_prefix,
         "NAME",
         "what the names of all metrics begin with",
+    )
+    access_log: str = _setting(
+        "all",
+        checks.one_of("all", "requests", "none"),
+        "all|requests|none",
+        "which requests get a log line; requests leaves out the probes' (/live, /ready, /health, "
+        "/metrics)",
     )
     log_format: str = _log_format()
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.metadata
+import platform
 import socket
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from actors.commands.parsing import parse_settings
 from actors.service import Service
 from actors.settings import ServeSettings
 from actors.supervision import Address, CancellationToken, ChildEnded
-from http_service import BindFailed
+from http_service import BindFailed, HttpServiceConfig
 from http_service.restarts import INTENSITY
-from tests.support.chat import chat, get_json, get_models
+from tests.support.chat import chat, get_json, get_models, get_text
 from tests.support.waiting import eventually
 
 DEADLINE = 20.0  # seconds; far above any of these, so that a hang fails the test
@@ -45,6 +50,49 @@ def test_engines_that_were_asked_for_stand_in_for_the_default(token: Cancellatio
         assert get_models(service.url) == ["a", "b"]
     finally:
         service.stop()
+
+
+def test_an_operator_sees_memory_descriptors_and_version(service: Service) -> None:
+    text = get_text(f"{service.url}/metrics")
+    version = importlib.metadata.version("callboard")
+    assert f'callboard_frontend_build_info{{python="{platform.python_version()}",' in text
+    assert f'version="{version}"}} 1.0' in text
+    seen = dict(line.split() for line in text.splitlines() if line.startswith("process_"))
+    assert float(seen["process_resident_memory_bytes"]) > 10 * 1024 * 1024
+    assert 0 < float(seen["process_open_fds"]) < float(seen["process_max_fds"])
+
+
+def test_every_metric_is_on_the_page_of_metrics_and_says_what_it_is(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs/reference/metrics.md").read_text()
+    settings = ServeSettings(host="127.0.0.1", port=0, discovery_dir=str(tmp_path))
+    service = Service.start(settings, CancellationToken())
+    try:
+        lines = get_text(f"{service.url}/metrics").splitlines()
+    finally:
+        service.stop()
+    kinds = dict(line.split()[2:4] for line in lines if line.startswith("# TYPE "))
+    texts = dict(line.split(maxsplit=3)[2:4] for line in lines if line.startswith("# HELP "))
+    assert len(kinds) > 25
+    for name, kind in kinds.items():
+        assert f"`{name.removeprefix('callboard_frontend_')}`" in page
+        assert (kind == "counter") == name.endswith("_total")
+        assert texts[name].endswith(".")
+
+
+def test_limits_and_timeouts_of_the_command_line_reach_the_server() -> None:
+    given = ("--idle-timeout", "300", "--engine-timeout", "30.5", "--connection-limit", "7")
+    settings = parse_settings(ServeSettings, "serve", "", ("--port", "0", *given), {})
+    service = Service.start(settings, CancellationToken())
+    service.stop()
+    config = service.http.config
+    assert (config.idle_timeout, config.engine_timeout, config.connection_limit) == (300, 30.5, 7)
+
+
+def test_unless_told_otherwise_they_are_those_of_the_library() -> None:
+    settings, config = ServeSettings(), HttpServiceConfig()
+    for field in dataclasses.fields(config):
+        if field.name in ("idle_timeout", "engine_timeout", "connection_limit"):
+            assert getattr(settings, field.name) == field.default
 
 
 def test_the_tree_is_the_one_of_the_design(service: Service) -> None:

@@ -17,7 +17,6 @@ import os
 import shutil
 import socket
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -31,6 +30,7 @@ from actors.engines.llama_model import BUNDLED_ALIAS, BUNDLED_NAME, bundled_mode
 from actors.logs import configure_logging
 from actors.process import ProcessActor
 from actors.registry import ListModels
+from actors.scratch import ScratchFolder
 from actors.settings import DemoSettings, ServeSettings
 from actors.supervision import Backoff, CancellationToken, Child
 from http_service.access_lines import AccessLines
@@ -82,8 +82,8 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     settings = parse_settings(DemoSettings, "demo", DESCRIPTION, arguments, environment)
     configure_logging(settings.log_format)
     write_access_log(AccessLines(sys.stderr, settings.log_format).write)
-    with tempfile.TemporaryDirectory(prefix="callboard-demo-") as folder:
-        return run_until_cancelled(partial(_Demo, settings, Path(folder)))
+    with ScratchFolder("callboard-demo-") as folder:
+        return run_until_cancelled(partial(_Demo, settings, folder.path))
 
 
 class _Demo:

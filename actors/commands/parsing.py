@@ -9,16 +9,21 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeVar
 
 from actors.checks import suggestion
 from actors.settings import Setting
 
-__all__ = ["ENVIRONMENT_PREFIX", "UsageError", "parse_settings", "usage"]
+__all__ = ["ENVIRONMENT_PREFIX", "UsageError", "parse_settings", "unknown_variables", "usage"]
 
 ENVIRONMENT_PREFIX: Final = "CALLBOARD_"
+
+_NOT_SETTINGS: Final = ("CALLBOARD_KEY_", "CALLBOARD_PORT_", "CALLBOARD_SERVICE_")
+"""Keys of upstreams; and what Kubernetes sets for a Service named ``callboard``."""
+
+_KUBERNETES_PORT: Final = "CALLBOARD_PORT"
 
 S = TypeVar("S")
 
@@ -52,6 +57,7 @@ def parse_settings(
     options = _options(settings)
     parser = _parser(options, command, description)
     given = vars(parser.parse_args(arguments))
+    environment = _ours(environment)
     values = {
         option.field: _value(option, given[option.field], environment.get(option.variable))
         for option in options
@@ -62,6 +68,30 @@ def parse_settings(
 def usage(settings: type[Any], command: str, description: str) -> str:
     """The help text of one command, as ``--help`` prints it."""
     return _parser(_options(settings), command, description).format_help()
+
+
+def _ours(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """``environment`` without what Kubernetes puts there for a Service named ``callboard``.
+
+    That is ``CALLBOARD_PORT=tcp://10.0.0.7:8787``, in every pod beside it: it is no setting.
+    """
+    return {
+        name: each
+        for name, each in environment.items()
+        if name != _KUBERNETES_PORT or not each.startswith("tcp://")
+    }
+
+
+def unknown_variables(environment: Mapping[str, str], classes: Iterable[type[Any]]) -> list[str]:
+    """A sentence for each ``CALLBOARD_`` variable that is no setting of any of the ``classes``."""
+    known = {option.variable for each in classes for option in _options(each)}
+    return [
+        f"{name} is no setting, so it changes nothing{suggestion(name, known)}"
+        for name in sorted(_ours(environment))
+        if name.startswith(ENVIRONMENT_PREFIX)
+        and not name.startswith(_NOT_SETTINGS)
+        and name not in known
+    ]
 
 
 def _options(settings: type[Any]) -> list[_Option]:

@@ -9,16 +9,19 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import Final, Protocol
 
+from actors.commands.parsing import unknown_variables
+from actors.settings import DemoSettings, ServeSettings, WorkerSettings
 from actors.supervision.cancellation import CancellationToken
 from actors.supervision.errors import StartFailed
 
-__all__ = ["CannotStart", "Running", "run_until_cancelled"]
+__all__ = ["CannotStart", "Running", "files_to_ask_for", "run_until_cancelled"]
 
 _log = logging.getLogger("actors.main")
 
@@ -29,6 +32,10 @@ SWITCH_SECONDS: Final = 0.0005
 """How long a thread that computes may keep the interpreter while others wait for it. Every answer
 waits for it several times; behind eight engines that compute in Python it would wait for forty
 milliseconds each time with Python's own 5 ms, and takes four with this."""
+
+
+OPEN_FILES: Final = 65_536
+"""Open files that are enough: 10,000 clients, an upstream connection each, and three times that."""
 
 
 class CannotStart(Exception):
@@ -54,6 +61,8 @@ def run_until_cancelled(start: Callable[[CancellationToken], Running]) -> int:
     """
     token = CancellationToken()
     sys.setswitchinterval(SWITCH_SECONDS)
+    _tell_of_variables()
+    _allow_files()
     _cancel_on_signals(token)
     try:
         running = start(token)
@@ -70,6 +79,33 @@ def run_until_cancelled(start: Callable[[CancellationToken], Running]) -> int:
     _log.error("gave up", extra={"reason": failure})
     print(f"callboard: {failure}", file=sys.stderr)
     return FAILED
+
+
+def _tell_of_variables() -> None:
+    """Say which variables were meant for us and change nothing: a misspelt one is hard to see."""
+    for each in unknown_variables(os.environ, (ServeSettings, WorkerSettings, DemoSettings)):
+        _log.warning(each)
+
+
+def files_to_ask_for(soft: int, hard: int) -> int | None:
+    """The soft limit of open files to ask for; None where the present one is as good."""
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    return None if soft == resource.RLIM_INFINITY or soft >= wanted else wanted
+
+
+def _allow_files() -> None:
+    """Use as many open files as we may: shells and systemd begin with 1,024, a few hundred streams.
+
+    The low limit is for programs that call select(), which can't count further; nothing here does.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = files_to_ask_for(soft, hard)
+    if wanted is None:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError) as error:  # a system may have a lower bound than it tells
+        _log.warning("the limit of open files stays", extra={"files": soft, "why": str(error)})
 
 
 def _settle_memory() -> None:

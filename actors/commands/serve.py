@@ -6,10 +6,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from actors.commands.access import writer_of
+from actors.commands.certificates import check_files
 from actors.commands.parsing import UsageError, parse_settings
 from actors.commands.running import CannotStart, run_until_cancelled
 from actors.logs import configure_logging
-from actors.service import Service, etcd_access
+from actors.service import Service, etcd_access, upstream_tls
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken, Child
 from http_service import BindFailed, ConfigError
@@ -39,11 +41,13 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     settings = parse_settings(ServeSettings, "serve", DESCRIPTION, arguments, environment)
     try:
         if settings.etcd:
-            etcd_access(settings)
+            check_files(etcd_access(settings))
+        upstream_tls(settings)
     except ValueError as error:
         raise UsageError(str(error)) from None
     configure_logging(settings.log_format)
-    write_access_log(AccessLines(sys.stderr, settings.log_format).write)
+    lines = AccessLines(sys.stderr, settings.log_format)
+    write_access_log(writer_of(settings.access_log, lines.write))
     return run_until_cancelled(lambda token: _Serving(start_service(settings, token), settings))
 
 
@@ -62,11 +66,12 @@ class _Serving:
 
     def __init__(self, service: Service, settings: ServeSettings) -> None:
         self._service = service
-        self._only_echo = not (settings.etcd or settings.discovery_dir or settings.engine)
+        only_echo = not (settings.etcd or settings.discovery_dir or settings.engine)
+        self._hint = only_echo and settings.log_format == "text"  # who reads JSON is no beginner
 
     def announce(self) -> None:
         """Say where it listens; with nothing but echo, how to serve a real model."""
-        if self._only_echo:
+        if self._hint:
             print(_HINT, file=sys.stderr)
         print(f"listening on {self._service.url}", flush=True)
 

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+from actors.commands.certificates import check_files
 from actors.commands.draining import busy_slots, wait_until_idle
 from actors.commands.parsing import UsageError, parse_settings
 from actors.commands.running import run_until_cancelled
@@ -141,6 +142,7 @@ def _access(settings: WorkerSettings) -> EtcdAccess:
             password_file=settings.etcd_password_file,
         )
         access.check(Endpoints.parse(settings.etcd))
+        check_files(access)
     except ValueError as error:
         raise UsageError(str(error)) from None
     return access

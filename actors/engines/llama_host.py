@@ -16,12 +16,12 @@ from __future__ import annotations
 import importlib
 import logging
 import secrets
-import shutil
-import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from actors.scratch import ScratchFolder
 
 __all__ = ["LlamaHost", "LlamaSettings", "LlamaUnusable", "load_llama"]
 
@@ -63,7 +63,9 @@ class _Listener:
 class LlamaHost:
     """A loaded model. ``server`` is xllamacpp's; ``None`` once :meth:`drop` was called."""
 
-    def __init__(self, settings: LlamaSettings, listener: _Listener, folder: Path | None) -> None:
+    def __init__(
+        self, settings: LlamaSettings, listener: _Listener, folder: ScratchFolder | None
+    ) -> None:
         self._folder = folder
         module = _import_xllamacpp()
         try:
@@ -71,23 +73,28 @@ class LlamaHost:
             self.address: Final = str(self.server.listening_address)
             self.server.handle_metrics()
         except RuntimeError as error:
-            self._remove_folder()
+            # Port 0, and our own socket, are free by nature: only a chosen port may be taken.
+            port = f", and is {listener.host}:{listener.port} free" if listener.port else ""
             raise LlamaUnusable(
-                f"llama.cpp did not start with {settings.model_path.name}: is it a GGUF model, "
-                f"and is {listener.host}:{listener.port} free?"
+                f"llama.cpp did not start with {settings.model_path.name}: "
+                f"is it a GGUF model{port}?"
             ) from error
 
     @classmethod
     def private(cls, settings: LlamaSettings) -> LlamaHost:
         """Load for use inside this process only. Raises :class:`LlamaUnusable`."""
-        folder = Path(tempfile.mkdtemp(prefix="callboard-llama-"))  # mode 0700
-        path = folder / "e.sock"
+        folder = ScratchFolder("callboard-llama-")
+        path = folder.path / "e.sock"
         if len(str(path)) >= _SOCKET_PATH_MAX:
-            folder.rmdir()
+            folder.close()
             raise LlamaUnusable(
                 "the temporary folder's path is too long: set TMPDIR to a short one"
             )
-        return cls(settings, _Listener(str(path), 0, secrets.token_hex()), folder)
+        try:
+            return cls(settings, _Listener(str(path), 0, secrets.token_hex()), folder)
+        except BaseException:
+            folder.close()
+            raise
 
     @classmethod
     def listening(cls, settings: LlamaSettings, host: str, port: int, key: str | None) -> LlamaHost:
@@ -112,7 +119,7 @@ class LlamaHost:
 
     def _remove_folder(self) -> None:
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.close()
 
 
 def load_llama(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from actors.commands.parsing import UsageError, parse_settings, usage
+from actors.commands.parsing import UsageError, parse_settings, unknown_variables, usage
 from actors.settings import DemoSettings, ServeSettings, Setting, WorkerSettings
 
 
@@ -118,3 +118,31 @@ def test_every_help_text_is_a_phrase_without_a_full_stop(settings: type) -> None
         setting: Setting = field.metadata["setting"]
         assert setting.help[0].islower() or setting.help.startswith("with --")
         assert not setting.help.endswith(".")
+
+
+def test_what_kubernetes_sets_for_a_service_named_callboard_is_no_setting() -> None:
+    """Every pod beside such a Service has these; without this no front-end would start there."""
+    injected = {
+        "CALLBOARD_PORT": "tcp://10.0.0.7:8787",
+        "CALLBOARD_PORT_8787_TCP": "tcp://10.0.0.7:8787",
+        "CALLBOARD_PORT_8787_TCP_ADDR": "10.0.0.7",
+        "CALLBOARD_SERVICE_HOST": "10.0.0.7",
+    }
+    assert serve(environment=injected) == ServeSettings()
+    assert unknown_variables(injected, [ServeSettings]) == []
+    assert "not an etcd address" in refusal([], {"CALLBOARD_ETCD": "tcp://10.0.0.7:2379"})
+
+
+def test_a_misspelt_variable_is_told_with_the_one_that_was_meant() -> None:
+    environment = {
+        "CALLBOARD_DRAIN_TIMOUT": "3",
+        "CALLBOARD_PORT": "1",
+        "CALLBOARD_TTL": "9",  # another command's: one environment may serve both
+        "CALLBOARD_KEY_VLLM": "secret",
+        "PATH": "/bin",
+    }
+    (told,) = unknown_variables(environment, [ServeSettings, WorkerSettings])
+    assert told == (
+        "CALLBOARD_DRAIN_TIMOUT is no setting, so it changes nothing; "
+        "did you mean 'CALLBOARD_DRAIN_TIMEOUT'?"
+    )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 
 import pytest
 
-from actors.commands.running import SWITCH_SECONDS
+from actors.commands.running import OPEN_FILES, SWITCH_SECONDS, files_to_ask_for
 
 PROGRAM = """
 import gc
 import json
+import resource
 import sys
 from actors.commands.running import run_until_cancelled
 
@@ -21,7 +23,8 @@ class Tree:
         self.token = token
 
     def announce(self):
-        print(json.dumps([gc.get_freeze_count(), sys.getswitchinterval()]), flush=True)
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        print(json.dumps([gc.get_freeze_count(), sys.getswitchinterval(), files]), flush=True)
         self.token.cancel()
 
     def stop(self):
@@ -31,21 +34,59 @@ raise SystemExit(run_until_cancelled(Tree))
 """
 
 
-@pytest.fixture(scope="module")
-def seen() -> tuple[int, float]:
-    """Objects out of the collector's sight, and the interpreter's switch interval."""
+Seen = tuple[int, float, tuple[int, int]]
+"""Objects out of the collector's sight, the interpreter's switch interval, limits of open files."""
+
+
+def run_as(program: str) -> Seen:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
-    frozen, interval = json.loads(done.stdout)
-    return frozen, interval
+    assert done.stderr == ""
+    frozen, interval, (soft, hard) = json.loads(done.stdout)
+    return frozen, interval, (soft, hard)
+
+
+@pytest.fixture(scope="module")
+def seen() -> Seen:
+    """What a command finds when it has started."""
+    return run_as(PROGRAM)
 
 
 def test_what_lives_as_long_as_the_process_is_not_collected_again_and_again(
-    seen: tuple[int, float],
+    seen: Seen,
 ) -> None:
     assert seen[0] > 10_000
 
 
-def test_engines_that_compute_in_python_give_way_soon(seen: tuple[int, float]) -> None:
+def test_engines_that_compute_in_python_give_way_soon(seen: Seen) -> None:
     assert seen[1] <= SWITCH_SECONDS < sys.getswitchinterval()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((256, 2_000), (2_000, 2_000)),  # below what is enough: all that is allowed
+        ((2_000, 2_000), (2_000, 2_000)),
+    ],
+)
+def test_it_takes_as_many_open_files_as_it_may(
+    before: tuple[int, int], after: tuple[int, int]
+) -> None:
+    """Shells and systemd begin with 1,024: connections would be refused at a few hundred."""
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, {before})"
+    assert run_as(f"{limit}\n{PROGRAM}")[2] == after
+
+
+@pytest.mark.parametrize(
+    ("limits", "wanted"),
+    [
+        ((1_024, 4_096), 4_096),
+        ((1_024, 1 << 30), OPEN_FILES),  # as containers have it
+        ((1_024, resource.RLIM_INFINITY), OPEN_FILES),
+        ((100_000, 1 << 30), None),  # more than enough: left alone
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), None),
+    ],
+)
+def test_how_many_open_files_are_asked_for(limits: tuple[int, int], wanted: int | None) -> None:
+    assert files_to_ask_for(*limits) == wanted

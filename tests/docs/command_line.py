@@ -32,7 +32,11 @@ over its environment variable (in brackets), the variable over the default.
 | 2 | the command line or a variable is wrong; the sentence suggests what was meant |
 
 stdout carries one line, `listening on http://HOST:PORT`, printed when it is ready; logs go to
-stderr.
+stderr. A `CALLBOARD_…` variable that is no setting is told of there; what Kubernetes sets for a
+Service named `callboard` (`CALLBOARD_PORT=tcp://…` and others) counts for nothing.
+
+The limit of open files is raised as far as the system lets a process (`ulimit -Hn`), to 65,536 at
+most: each client and each upstream connection takes one.
 """
 
 

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from contextlib import ExitStack
 from typing import Final, Self
@@ -97,6 +98,9 @@ class Stage:
             # The page starts another service in the same place: its reader has stopped the first.
             self._service_process.signal(signal.SIGTERM)
             assert self._service_process.exit_code(60) == 0
+        if command == "demo":  # it is killed at the end, and then removes nothing
+            folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+            environment["TMPDIR"] = self._stack.enter_context(folder)
         process = self._stack.enter_context(Callboard(*arguments, environment=environment))
         if command != "worker":
             self._service_process = process

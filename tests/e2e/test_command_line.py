@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +20,34 @@ def test_help_lists_the_commands_and_shows_how_to_begin() -> None:
     assert done.returncode == 0
     for word in ("serve", "worker", "demo", "--etcd http://"):
         assert word in done.stdout
+
+
+def test_it_tells_its_version() -> None:
+    done = run_to_end("--version")
+    assert (done.returncode, done.stdout) == (0, f"callboard {version('callboard')}\n")
+
+
+def test_a_misspelt_variable_is_told_on_stderr_and_hinders_nothing() -> None:
+    at = {"CALLBOARD_HOST": "127.0.0.1", "CALLBOARD_PORT": "0", "CALLBOARD_ENGINES": "echo"}
+    with Callboard("serve", environment=at) as callboard:
+        assert callboard.url
+        assert "did you mean 'CALLBOARD_ENGINE'?" in callboard.wait_for("CALLBOARD_ENGINES")
+
+
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["worker", "--url", "http://h/v1"]])
+@pytest.mark.parametrize("option", ["--etcd-ca", "--etcd-cert"])
+def test_a_file_that_is_no_certificate_is_named_before_anything_starts(
+    command: list[str], option: str, tmp_path: Path
+) -> None:
+    """gRPC would write lines of its own about it, and never connect."""
+    file = tmp_path / "wrong.pem"
+    file.write_text("no certificate")
+    pair = ["--etcd-key", str(file)] if option == "--etcd-cert" else []
+    model = ["--model", "m"] if command[0] == "worker" else []
+    done = run_to_end(*command, *model, "--etcd", "https://h:1", option, str(file), *pair)
+    assert done.returncode == 2
+    assert f"{file} " in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("command", ["serve", "worker", "demo"])
@@ -78,10 +111,10 @@ def test_a_missing_model_file_exits_with_1_and_names_it() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_json_logs_are_one_object_a_line() -> None:
-    with Callboard(
-        "--host", "127.0.0.1", "--port", "0", "--engine", "echo", "--log-format", "json"
-    ) as callboard:
+def test_json_logs_are_one_object_a_line_whatever_there_is_to_tell() -> None:
+    """A misspelt variable, and nothing but the echo model."""
+    at = ("--host", "127.0.0.1", "--port", "0", "--log-format", "json")
+    with Callboard(*at, environment={"CALLBOARD_PRT": "1"}) as callboard:
         _ = callboard.url
         callboard.process.terminate()
         assert callboard.exit_code() == 0
@@ -89,3 +122,30 @@ def test_json_logs_are_one_object_a_line() -> None:
     assert logged
     for line in logged:
         assert {"message", "level", "logger", "timestamp"} <= json.loads(line).keys()
+
+
+BROKEN_LATER = """
+import contextlib
+from actors.main import run
+assert run(["no-such-command"]) == 2
+import grpc
+wrong = grpc.ssl_channel_credentials(b"no certificate")
+with grpc.secure_channel("127.0.0.1:1", wrong) as channel:
+    with contextlib.suppress(grpc.RpcError):
+        channel.unary_unary("/a/b")(b"", timeout=10)
+"""
+
+
+def test_grpc_writes_no_lines_of_its_own_beside_ours() -> None:
+    """It would for a certificate that is replaced by a wrong one while we run: four a second."""
+    environment = {name: each for name, each in os.environ.items() if name != "GRPC_VERBOSITY"}
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN_LATER],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=environment,
+    )
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("callboard: unknown command")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
 import openai
 import pytest
 
-from tests.support.callboard import Callboard
+from tests.support.callboard import Callboard, run_to_end
 from tests.support.chat import chat, stream_lines
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
@@ -21,6 +23,17 @@ MODEL = "smollm2-135m-instruct"
 QUESTION = "What is the capital of France? Answer in one sentence."
 ANSWER = "The capital of France is Paris."
 DEADLINE = 180.0
+
+
+def test_a_demo_that_was_killed_leaves_nothing_once_another_one_ran(tmp_path: Path) -> None:
+    left = tmp_path / "callboard-demo-killed"
+    left.mkdir()
+    (left / "lock").touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run_to_end("demo", "--port", port, environment={"TMPDIR": str(tmp_path)})
+    assert (done.returncode, "in use" in done.stderr) == (1, True)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture(scope="module")

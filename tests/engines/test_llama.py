@@ -252,7 +252,7 @@ def test_a_port_in_use_is_told(server_url: str) -> None:
 def test_a_file_that_is_no_model_is_told(tmp_path: Path, temporary: Path) -> None:
     path = tmp_path / "no.gguf"
     path.write_bytes(b"no model")
-    with pytest.raises(LlamaUnusable, match=r"no\.gguf: is it a GGUF model"):
+    with pytest.raises(LlamaUnusable, match=r"no\.gguf: is it a GGUF model\?$"):
         LlamaEngine(path, NAME)
     assert not [*temporary.iterdir()]
 
@@ -263,21 +263,25 @@ def some_file(folder: Path) -> Path:
     return path
 
 
-def test_a_missing_extra_is_told_with_its_cure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_missing_extra_is_told_with_its_cure_and_nothing_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
     with pytest.raises(LlamaUnusable, match=r"pip install 'callboard\[llama\]'"):
         LlamaEngine(some_file(tmp_path), NAME)
+    assert not [*temporary.iterdir()]
 
 
-def test_a_missing_system_library_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_system_library_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary: Path
+) -> None:
     def unloadable(name: str) -> NoReturn:
         raise ImportError("libgomp.so.1: cannot open shared object file")
 
     monkeypatch.setattr(importlib, "import_module", unloadable)
     with pytest.raises(LlamaUnusable, match=r"libgomp\.so\.1.*system libraries libgomp1"):
         LlamaEngine(some_file(tmp_path), NAME)
+    assert not [*temporary.iterdir()]
 
 
 def test_a_temporary_folder_too_deep_for_a_socket_is_told(
