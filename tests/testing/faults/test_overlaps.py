@@ -163,7 +163,7 @@ class Plain:
         (LostReply(Plain()), "no actor_inbox"),
         (Crash(queue.SimpleQueue, method="put"), "'put' can't be replaced"),
     ],
-    ids=str,
+    ids=["message", "start", "method", "reply", "built-in"],
 )
 def test_what_can_not_misbehave_is_unavailable_by_name(fault: Fault, said: str) -> None:
     with pytest.raises(FaultUnavailable, match=said):
