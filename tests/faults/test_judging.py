@@ -21,7 +21,7 @@ from tests.faults.invariants import (
 )
 from tests.faults.judge import judge, skipped
 from tests.faults.mix import mixed, told, unavailability
-from tests.faults.scenario import Figure
+from tests.faults.scenario import Figure, Scenario
 
 GOOD = Evidence(
     injected_at=1.0,
@@ -93,6 +93,13 @@ def test_a_run_that_shows_everything_leaves_nothing_unseen() -> None:
     )
     scenario = replace(SCENARIOS[0], invariants=common(*COMMON), figures=())
     assert judge(scenario, seen).unseen == ()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.key)
+def test_each_row_names_its_fault_and_its_invariants_in_their_places(scenario: Scenario) -> None:
+    assert callable(scenario.fault)
+    assert scenario.invariants
+    assert all(isinstance(each, Invariant) for each in scenario.invariants)
 
 
 def test_the_first_model_may_change_once_it_is_removed_and_comes_back_behind() -> None:

@@ -126,7 +126,7 @@ PROCESSES: Final = (
         "log-stalled",
         "who answers waits until its access line is written",
         "http/http_service/access_lines.py",
-        "            self._waiting.set()\n",
-        "            self._waiting.set()\n        self._written.wait()\n",
+        "            self._written.clear()\n\n",
+        "            self._written.clear()\n        self._written.wait()\n\n",
     ),
 )
