@@ -8,7 +8,7 @@ from tests.faults import mix
 from tests.faults.rows import actors, clients, discovery, engines, models, processes
 from tests.faults.scenario import Scenario
 
-__all__ = ["LAST_ROW", "SCENARIOS", "chosen"]
+__all__ = ["LAST_ROW", "SCENARIOS", "chosen", "unknown"]
 
 LAST_ROW: Final = 39
 
@@ -33,7 +33,7 @@ def chosen(only: str, *, black_box: bool = False, quick: bool = False) -> list[S
 
     ``=`` stands before a whole key.
     """
-    words = [word.strip() for word in only.split(",") if word.strip()]
+    words = _words(only)
 
     def wanted(each: Scenario) -> bool:
         if (black_box and not each.black_box) or (quick and not each.quick):
@@ -41,6 +41,15 @@ def chosen(only: str, *, black_box: bool = False, quick: bool = False) -> list[S
         return not words or any(_names(word, each) for word in words)
 
     return [each for each in SCENARIOS if wanted(each)]
+
+
+def unknown(only: str) -> list[str]:
+    """The words of ``only`` that name no scenario: a typo must not make a run shorter."""
+    return [word for word in _words(only) if not any(_names(word, each) for each in SCENARIOS)]
+
+
+def _words(only: str) -> list[str]:
+    return [word.strip() for word in only.split(",") if word.strip()]
 
 
 def _names(word: str, each: Scenario) -> bool:

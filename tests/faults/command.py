@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import re
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.faults.campaign import campaign
-from tests.faults.catalogue import SCENARIOS, chosen
+from tests.faults.catalogue import SCENARIOS, chosen, unknown
 from tests.faults.engine import Timing, run_scenario
 from tests.faults.judge import Verdict
 from tests.faults.mix import mixed
@@ -56,7 +57,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--campaign", type=seconds_of, metavar="TIME", help="mix faults at random for so long")
     add("--against", metavar="URL", help="a deployment that is up; only what needs a URL is run")
     add("--model", default="", help="with --against: the model to ask (default: the first listed)")
-    add("--rate", type=float, default=20.0, metavar="N", help="with --against: requests a second")
+    add("--rate", type=rate_of, default=20.0, metavar="N", help="with --against: requests a second")
     add("--attack-another-host", action="store_true", help="allow a host that is not this machine")
     return parser.parse_args(arguments)
 
@@ -69,16 +70,41 @@ def seconds_of(text: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
+def rate_of(text: str) -> float:
+    """A number above 0."""
+    rate = float(text)
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no rate above 0, as in 20")
+    return rate
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run one command line; answer the exit code."""
     options = parse(arguments)
-    if options.list:
-        return _list(options)
     try:
+        _check(options)
+        if options.list:
+            return _list(options)
         return _Session(options).run()
     except (BadSchedule, NotAllowed) as error:
         print(f"faults: {error}", file=sys.stderr)
         return WRONG_USE
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse what would be ignored, or found out after minutes. Raises :class:`NotAllowed`."""
+    if wrong := unknown(options.only):
+        names = ", ".join(repr(word) for word in wrong)
+        raise NotAllowed(f"no scenario is named {names}; --list shows what there is")
+    if options.replay and (options.only or options.quick or options.campaign):
+        raise NotAllowed("--replay repeats the whole file: leave --only, --quick, --campaign out")
+    try:
+        if options.report:
+            options.report.mkdir(parents=True, exist_ok=True)
+        if options.table:
+            options.table.open("a").close()
+    except OSError as error:
+        raise NotAllowed(f"can't write to {error.filename}: {error.strerror}") from None
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -127,7 +153,7 @@ class _Session:
             return read_schedule(options.replay)
         wanted = chosen(options.only, black_box=bool(options.against), quick=options.quick)
         if not wanted:
-            raise NotAllowed(f"no scenario is named {options.only!r}; --list shows what there is")
+            raise NotAllowed("no scenario is left of these options; --list with them shows none")
         return Schedule(
             self._seed,
             tuple(Run(s.key, Timing.drawn(s, self._seed, options.duration)) for s in wanted),
@@ -170,7 +196,6 @@ class _Session:
     def _write_schedule(self, schedule: Schedule) -> None:
         where: Path | None = self._options.report
         if where is not None:
-            where.mkdir(parents=True, exist_ok=True)
             schedule.write(where / "schedule.json")
 
     def _report(self, schedule: Schedule, *, interrupted: bool) -> None:

@@ -16,7 +16,10 @@ Outcome = Literal["held", "broke", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one scenario: ``broken`` are sentences, ``figures`` name to value."""
+    """What became of one scenario: ``broken`` are sentences, ``figures`` name to value.
+
+    ``unseen`` are the names of invariants that could not be judged: nothing showed either way.
+    """
 
     scenario: Scenario
     outcome: Outcome
@@ -25,6 +28,13 @@ class Verdict:
     reason: str = ""
     evidence: Evidence | None = None
     control: Evidence | None = None
+    unseen: tuple[str, ...] = ()
+
+    @property
+    def promises(self) -> tuple[str, ...]:
+        """What was judged, by name; then what was not, said so."""
+        judged = [i.name for i in self.scenario.invariants if i.name not in self.unseen]
+        return (*judged, *(f"not seen from here: {name}" for name in self.unseen))
 
 
 def judge(scenario: Scenario, evidence: Evidence, control: Evidence | None = None) -> Verdict:
@@ -44,6 +54,7 @@ def judge(scenario: Scenario, evidence: Evidence, control: Evidence | None = Non
         figures,
         evidence=evidence,
         control=control,
+        unseen=tuple(each.name for each in scenario.invariants if not each.evident(evidence)),
     )
 
 

@@ -35,6 +35,37 @@ def test_an_unknown_name_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> Non
     assert "--list" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--only", "9,typo,slip"], "no scenario is named 'typo', 'slip'"),
+        (["--list", "--only", "typo"], "no scenario is named 'typo'"),
+        (["--only", "=hang,=han"], "no scenario is named '=han'"),
+        (["--only", "flood", "--quick"], "no scenario is left"),
+        (["--replay", "schedule.json", "--only", "9"], "leave --only"),
+        (["--only", "11", "--report", "{file}/below"], "can't write to"),
+        (["--only", "11", "--table", "{folder}/none/table.md"], "can't write to"),
+    ],
+    ids=str,
+)
+def test_what_would_be_ignored_or_lost_is_wrong_use_before_anything_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    (tmp_path / "file").touch()
+    assert main([a.format(file=tmp_path / "file", folder=tmp_path) for a in arguments]) == 2
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert "seed" not in shown.out
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf", "fast"])
+def test_a_rate_is_above_nothing(rate: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--only", "11", "--rate", rate])
+    assert ended.value.code == 2
+    assert "--rate" in capsys.readouterr().err
+
+
 def test_a_run_prints_its_seed_writes_a_report_and_can_be_replayed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

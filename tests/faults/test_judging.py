@@ -21,7 +21,7 @@ from tests.faults.invariants import (
 )
 from tests.faults.judge import judge, skipped
 from tests.faults.mix import mixed, told, unavailability
-from tests.faults.scenario import Figure
+from tests.faults.scenario import Figure, Scenario
 
 GOOD = Evidence(
     injected_at=1.0,
@@ -65,6 +65,41 @@ def test_each_common_invariant_holds_of_good_evidence_and_breaks_of_bad(letter: 
     (invariant,) = common(letter)
     assert invariant.check(GOOD) is None
     assert invariant.check(BAD[letter])
+
+
+BLIND = {
+    "C3": facts(allowed_models=None),
+    "C4": replace(GOOD, samples=()),
+    "C5": facts(inflight_unknown=True),
+    "C6": GOOD,
+    "C7": GOOD,
+    "C8": facts(exit_code=None),
+}
+
+
+@pytest.mark.parametrize("letter", BLIND)
+def test_what_a_run_did_not_show_is_told_as_unseen_and_not_as_held(letter: str) -> None:
+    scenario = replace(SCENARIOS[0], invariants=common("C1", letter), figures=())
+    verdict = judge(scenario, BLIND[letter])
+    name = f"{letter} {COMMON[letter].name}"
+    assert verdict.outcome == "held"
+    assert verdict.unseen == (name,)
+    assert verdict.promises == (f"C1 {COMMON['C1'].name}", f"not seen from here: {name}")
+
+
+def test_a_run_that_shows_everything_leaves_nothing_unseen() -> None:
+    seen = replace(
+        facts(faults_injected=1, lines_logged=1), before=Vitals(threads=3), after=Vitals(threads=3)
+    )
+    scenario = replace(SCENARIOS[0], invariants=common(*COMMON), figures=())
+    assert judge(scenario, seen).unseen == ()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.key)
+def test_each_row_names_its_fault_and_its_invariants_in_their_places(scenario: Scenario) -> None:
+    assert callable(scenario.fault)
+    assert scenario.invariants
+    assert all(isinstance(each, Invariant) for each in scenario.invariants)
 
 
 def test_the_first_model_may_change_once_it_is_removed_and_comes_back_behind() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from tests.faults.catalogue import SCENARIOS
 from tests.faults.evidence import Evidence, Mark, Request
-from tests.faults.judge import Verdict, skipped
+from tests.faults.judge import Verdict, judge, skipped
 from tests.faults.report.page import page
 from tests.faults.report.timeline import bins_of, timeline
 from tests.faults.report.words import as_json, as_markdown, one_line, summed_up
@@ -93,3 +93,13 @@ def test_one_line_tells_outcome_row_and_figure_or_reason() -> None:
     assert "1.5" in held
     assert "<b>bad</b>" in broke
     assert "no permission" in skip
+
+
+def test_what_could_not_be_looked_at_is_told_apart_in_each_report() -> None:
+    blind = judge(SCENARIOS[0], BUSY)
+    assert blind.unseen
+    summary = summed_up([blind], 1, 1.0, "a URL")
+    said = f"not seen from here: {blind.unseen[0]}"
+    assert said in as_markdown([blind], summary)
+    assert said in page([blind], summary)
+    assert json.loads(as_json([blind], summary))["scenarios"][0]["unseen"] == list(blind.unseen)

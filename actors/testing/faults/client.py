@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from actors.testing.faults.fault import Fault
 from actors.testing.faults.tcp_link import linger_to_reset
@@ -23,6 +23,7 @@ PATIENCE: Final = 10.0
 
 Phase = Literal["before-body", "mid-body", "waiting", "mid-answer"]
 """When a client leaves: after its headers, within its body, before the answer, within it."""
+PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
 
 
 class Disconnect(Fault):
@@ -44,6 +45,8 @@ class Disconnect(Fault):
         read: int = 1,
         stay: float = 0.0,
     ) -> None:
+        if phase not in PHASES:
+            raise ValueError(f"a client leaves in one of {', '.join(PHASES)}: not in {phase!r}")
         super().__init__(phase=phase, reset=reset, count=count, stay=stay)
         self._address, self._request = address, request
         self._phase: Phase = phase
@@ -87,7 +90,7 @@ class _Crowd(Fault):
         clients: list[socket.socket] = []
         try:
             clients.extend(self.connect() for _ in range(self._count))
-        except OSError:
+        except BaseException:  # Ctrl-C, too
             for client in clients:
                 client.close()
             raise
@@ -100,7 +103,7 @@ class _Crowd(Fault):
 
     def _heal(self) -> None:
         self._over.set()
-        if self._thread is not None:
+        if self._thread is not None and self._thread.ident is not None:
             self._thread.join(PATIENCE)
 
     def connect(self) -> socket.socket:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from actors.testing.faults.fault import Fault
+from actors.testing.faults.patch import Patch
 
 __all__ = ["ClockJump", "Stall"]
 
@@ -20,15 +22,16 @@ class ClockJump(Fault):
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds=seconds)
         self._seconds = seconds
-        self._real = time.time
+        self._patch = Patch(time, "time", self._jumped)
 
     def _inject(self) -> None:
-        real, seconds = time.time, self._seconds
-        self._real = real
-        time.time = lambda: real() + seconds
+        self._patch.put()
 
     def _heal(self) -> None:
-        time.time = self._real
+        self._patch.remove()
+
+    def _jumped(self, real: Callable[[], float]) -> float:
+        return real() + self._seconds
 
 
 class _Advancing(Protocol):

@@ -45,7 +45,8 @@ class FaultyEngine:
         self.started = self.ended = self.closed = 0
         self.closed_at = 0.0
         """When one was closed last, by ``time.monotonic()``."""
-        self.twist: Twist | None = None
+        self.twists: list[Twist] = []
+        """The faults that are on; the one injected last counts."""
         self._inner = inner
         self._tally = threading.Lock()
 
@@ -56,7 +57,7 @@ class FaultyEngine:
 
     def generate(self, request: Any, context: Any) -> Iterator[Any]:
         """Yield ``inner``'s chunks, or what the fault of this moment makes of them."""
-        twist = self.twist
+        twist = next(reversed(self.twists), None)
         chunks = self._inner.generate(request, context)
         self._count("started")
         try:
@@ -85,10 +86,10 @@ class _EngineFault(Fault):
 
     def _inject(self) -> None:
         self._over.clear()
-        self._engine.twist = self._twist
+        self._engine.twists.append(self._twist)
 
     def _heal(self) -> None:
-        self._engine.twist = None
+        self._engine.twists = [each for each in self._engine.twists if each != self._twist]
         self._over.set()
 
     def _twist(self, chunks: Iterator[Any], context: Any) -> Iterator[Any]:

@@ -3,8 +3,10 @@
 Invariants, each tested under its name:
 
 1. *Idempotent*: ``inject`` on a fault that is on, and ``heal`` on one that is off, do nothing.
-2. *All or nothing*: an ``inject`` that raises leaves the fault off and nothing changed.
+2. *All or nothing*: an ``inject`` that raises leaves the fault off and nothing changed, also where
+   it is Ctrl-C that comes in its middle.
 3. *Never forgotten*: leaving a ``with`` block heals, whatever happened in it.
+4. *One at a time*: of several faults of one thing, each heals itself only, in any order.
 """
 
 from __future__ import annotations
@@ -57,9 +59,17 @@ class Fault(ABC):
     def inject(self) -> None:
         """Switch it on, unless it is. Raises :class:`FaultUnavailable` where it can't be."""
         with self._switch:
-            if not self._on:
+            if self._on:
+                return
+            try:
                 self._inject()
                 self._on = True
+            except Exception:
+                raise  # nothing has changed, as _inject promises
+            except BaseException:  # Ctrl-C: nobody knows how far it came
+                self._on = False
+                self._heal()
+                raise
 
     @final
     def heal(self) -> None:
@@ -78,10 +88,10 @@ class Fault(ABC):
 
     @abstractmethod
     def _inject(self) -> None:
-        """Begin; if it raises, nothing may have changed."""
+        """Begin; if it raises an ``Exception``, nothing may have changed."""
 
     def _heal(self) -> None:
-        """Put back; nothing to do for a fault that is over as soon as it happened."""
+        """Put back, also after half an injection; nothing to do for what is over at once."""
         return
 
 

@@ -3,6 +3,9 @@
 They take an actor *class* and change its ``on_receive`` or ``on_start`` until healed, so they work
 on every ``pykka.Actor``, supervised or not, also on incarnations that start meanwhile. ``when``
 chooses the messages (all by default); ``times`` is how often it happens at most (``None``: always).
+``method`` names another method, of any class: a call through a Pykka proxy never passes
+``on_receive``, and a handler of ``http.server`` has ``do_POST``. ``when`` then gets its first
+argument, or ``None``. Look at ``happened``: at 0, nothing was survived.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.testing.faults.fault import Fault
+from actors.testing.faults.patch import Patch
 
 __all__ = ["Crash", "CrashOnStart", "Hang", "HangOnStart", "Injected", "Poison", "Slow"]
 
@@ -36,28 +40,20 @@ class _Hook(Fault):
         super().__init__(actor=actor_class.__name__, times=times, **parameters)
         self.happened = 0
         """How often it came to pass."""
-        self._class = actor_class
         self._left = times
         self._counting = threading.Lock()
-        self._own: Any = None
+        self._patch = Patch(actor_class, self.method, self._instead)
 
     def _inject(self) -> None:
-        original = getattr(self._class, self.method)
-        self._own = vars(self._class).get(self.method)
-        fault = self
-
-        def instead(actor: Any, *arguments: Any) -> Any:
-            if fault._chosen(*arguments) and fault._take():  # our own, in a closure
-                return fault._misbehave(lambda: original(actor, *arguments))
-            return original(actor, *arguments)
-
-        setattr(self._class, self.method, instead)
+        self._patch.put()
 
     def _heal(self) -> None:
-        if self._own is None:
-            delattr(self._class, self.method)
-        else:
-            setattr(self._class, self.method, self._own)
+        self._patch.remove()
+
+    def _instead(self, original: Any, actor: Any, *arguments: Any, **named: Any) -> Any:
+        if self._chosen(*arguments) and self._take():
+            return self._misbehave(lambda: original(actor, *arguments, **named))
+        return original(actor, *arguments, **named)
 
     def _chosen(self, *_arguments: Any) -> bool:
         return True
@@ -83,13 +79,17 @@ class _HandlerFault(_Hook):
         actor_class: type[Any],
         when: Callable[[Any], bool] = _every,
         times: int | None = None,
+        method: str = "on_receive",
         **parameters: object,
     ) -> None:
+        self.method = method
+        if method != "on_receive":
+            parameters["method"] = method
         super().__init__(actor_class, times, **parameters)
         self._when = when
 
     def _chosen(self, *arguments: Any) -> bool:
-        return self._when(arguments[0])
+        return self._when(arguments[0] if arguments else None)
 
 
 class Crash(_HandlerFault):
@@ -106,8 +106,11 @@ class Crash(_HandlerFault):
         *,
         when: Callable[[Any], bool] = _every,
         times: int | None = None,
+        method: str = "on_receive",
     ) -> None:
-        super().__init__(actor_class, when, times, error=getattr(error, "__name__", str(error)))
+        super().__init__(
+            actor_class, when, times, method, error=getattr(error, "__name__", str(error))
+        )
         self._error = error
 
     def _misbehave(self, behave: Callable[[], Any]) -> Any:
@@ -128,8 +131,9 @@ class Hang(_HandlerFault):
         *,
         when: Callable[[Any], bool] = _every,
         times: int | None = None,
+        method: str = "on_receive",
     ) -> None:
-        super().__init__(actor_class, when, times)
+        super().__init__(actor_class, when, times, method)
         self.begun = threading.Event()
         self._over = threading.Event()
 
@@ -157,8 +161,9 @@ class Slow(_HandlerFault):
         *,
         when: Callable[[Any], bool] = _every,
         times: int | None = None,
+        method: str = "on_receive",
     ) -> None:
-        super().__init__(actor_class, when, times, seconds=seconds)
+        super().__init__(actor_class, when, times, method, seconds=seconds)
         self._seconds = seconds
         self._over = threading.Event()
 
@@ -234,7 +239,7 @@ class Poison(_HandlerFault):
         every: float = 0.05,
     ) -> None:
         super().__init__(
-            actor_class, lambda each: each is message, None, deliveries=deliveries, every=every
+            actor_class, lambda each: each is message, deliveries=deliveries, every=every
         )
         self._tell, self._message = tell, message
         self._deliveries, self._every = deliveries, every
@@ -249,7 +254,7 @@ class Poison(_HandlerFault):
 
     def _heal(self) -> None:
         self._over.set()
-        if self._source is not None:
+        if self._source is not None and self._source.ident is not None:
             self._source.join(10.0)
         super()._heal()
 

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from actors.testing.faults.fault import Fault
+from actors.testing.faults.fault import Fault, FaultUnavailable
+from actors.testing.faults.patch import Patch
 
 __all__ = ["Flood", "LateReply", "LostReply", "ThreadExhaustion"]
 
@@ -28,23 +29,26 @@ class _ReplyFault(Fault):
         super().__init__(actor=str(ref), times=times, **parameters)
         self.happened = 0
         """How many answers were tampered with."""
-        self._inbox: Any = ref.actor_inbox
+        inbox = getattr(ref, "actor_inbox", None)
+        self._patch = Patch(inbox, "put", self._tampered)
+        self._of_no_ref = "" if inbox is not None else repr(ref)
         self._when = when or _any_message
         self._left = times
         self._counting = threading.Lock()
 
     def _inject(self) -> None:
-        put = self._inbox.put
-
-        def tampered(envelope: Any, *arguments: Any) -> Any:
-            if envelope.reply_to is not None and self._when(envelope.message) and self._take():
-                self._tamper(envelope.reply_to)
-            return put(envelope, *arguments)
-
-        self._inbox.put = tampered  # on the object: the class keeps its own
+        if self._of_no_ref:
+            raise FaultUnavailable(f"{self._of_no_ref} has no actor_inbox, as a Pykka ref has")
+        self._patch.put()
 
     def _heal(self) -> None:
-        del self._inbox.put
+        self._patch.remove()
+
+    def _tampered(self, put: Any, envelope: Any, *arguments: Any, **named: Any) -> Any:
+        reply = getattr(envelope, "reply_to", None)  # what is no envelope of Pykka's has none
+        if reply is not None and self._when(envelope.message) and self._take():
+            self._tamper(reply)
+        return put(envelope, *arguments, **named)
 
     def _take(self) -> bool:
         with self._counting:
@@ -136,7 +140,7 @@ class Flood(Fault):
     def join(self, timeout: float) -> bool:
         """Wait until everything was sent; False if that took longer."""
         deadline = time.monotonic() + timeout
-        for thread in self._threads:
+        for thread in [each for each in self._threads if each.ident is not None]:
             thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
@@ -187,24 +191,21 @@ class ThreadExhaustion(Fault):
         self.refused = 0
         self._names = names or _any_message
         self._left = times
-        self._start = threading.Thread.start
+        self._patch = Patch(threading.Thread, "start", self._refuse)
 
     def _inject(self) -> None:
-        self._start = threading.Thread.start
-        fault = self
-
-        def start(thread: threading.Thread) -> None:
-            if fault._names(thread.name) and fault._left != 0:  # our own, in a closure
-                if fault._left is not None:
-                    fault._left -= 1
-                fault.refused += 1
-                raise RuntimeError("can't start new thread")
-            fault._start(thread)
-
-        threading.Thread.start = start  # type: ignore[method-assign,assignment]  # that is the fault
+        self._patch.put()
 
     def _heal(self) -> None:
-        threading.Thread.start = self._start  # type: ignore[method-assign]  # put back
+        self._patch.remove()
+
+    def _refuse(self, start: Callable[..., None], thread: threading.Thread) -> None:
+        if self._names(thread.name) and self._left != 0:
+            if self._left is not None:
+                self._left -= 1
+            self.refused += 1
+            raise RuntimeError("can't start new thread")
+        start(thread)
 
 
 def _any_message(_message: object) -> bool:

@@ -42,7 +42,7 @@ class Kill(_Signalled):
         self._restart = restart
 
     def _heal(self) -> None:
-        if self._restart is not None:
+        if self._restart is not None and self._target:
             self._restart()
 
 
@@ -54,7 +54,7 @@ class Terminate(_Signalled):
         self._restart = restart
 
     def _heal(self) -> None:
-        if self._restart is not None:
+        if self._restart is not None and self._target:
             self._restart()
 
 
@@ -68,7 +68,8 @@ class Freeze(_Signalled):
         super().__init__(pid, signal.SIGSTOP)
 
     def _heal(self) -> None:
-        _send(self._target, signal.SIGCONT, gone_is_fine=True)
+        if self._target:
+            _send(self._target, signal.SIGCONT, gone_is_fine=True)
 
 
 class _Limited(Fault):
@@ -78,23 +79,25 @@ class _Limited(Fault):
         super().__init__(**parameters)
         self._pid, self._kind = pid, kind
         self._target = 0
-        self._before = (0, 0)
+        self._before: tuple[int, int] | None = None
 
     def limit(self, pid: int) -> int:
         """The soft limit to set."""
         raise NotImplementedError
 
     def _inject(self) -> None:
-        self._target = self._pid()
+        self._target, self._before = self._pid(), None
         try:
-            self._before = _prlimit(self._target, self._kind)
+            before = _prlimit(self._target, self._kind)
         except ProcessLookupError:
             raise FaultUnavailable(f"there is no process {self._target} to limit") from None
         low = self.limit(self._target)
-        hard = self._before[1]
+        self._before, hard = before, before[1]
         _prlimit(self._target, self._kind, (low if hard < 0 else min(low, hard), hard))
 
     def _heal(self) -> None:
+        if self._before is None:
+            return
         try:
             _prlimit(self._target, self._kind, self._before)
         except ProcessLookupError:

@@ -24,27 +24,26 @@ BOTH: tuple[Direction, Direction] = ("up", "down")
 
 
 class _Shaped(Fault):
-    """Changes some fields of a direction's shape, and puts back what they are when healthy."""
+    """Changes some fields of a direction's shape; of several of a kind the last one counts."""
 
     def __init__(
         self,
         proxy: TcpProxy,
         directions: tuple[Direction, ...],
         sick: dict[str, Any],
-        healthy: dict[str, Any],
         **parameters: object,
     ) -> None:
+        if isinstance(directions, str) or not directions or {*directions} - {*BOTH}:
+            raise ValueError(f"directions are a tuple of 'up', 'down' or both: not {directions!r}")
         super().__init__(directions="+".join(directions), **parameters)
         self._proxy, self._directions = proxy, directions
-        self._sick, self._healthy = sick, healthy
+        self._sick = sick
 
     def _inject(self) -> None:
-        for direction in self._directions:
-            self._proxy.shape(direction, **self._sick)
+        self._proxy.afflict(self, self._directions, self._sick)
 
     def _heal(self) -> None:
-        for direction in self._directions:
-            self._proxy.shape(direction, **self._healthy)
+        self._proxy.relieve(self)
 
 
 class Latency(_Shaped):
@@ -65,7 +64,6 @@ class Latency(_Shaped):
             proxy,
             directions,
             {"latency": seconds, "jitter": jitter},
-            {"latency": 0.0, "jitter": 0.0},
             seconds=seconds,
             jitter=jitter,
         )
@@ -77,7 +75,7 @@ class Bandwidth(_Shaped):
     def __init__(
         self, proxy: TcpProxy, rate: float, *, directions: tuple[Direction, ...] = ("down",)
     ) -> None:
-        super().__init__(proxy, directions, {"bandwidth": rate}, {"bandwidth": 0.0}, rate=rate)
+        super().__init__(proxy, directions, {"bandwidth": rate}, rate=rate)
 
 
 class SlowClose(_Shaped):
@@ -86,9 +84,7 @@ class SlowClose(_Shaped):
     def __init__(
         self, proxy: TcpProxy, seconds: float, *, directions: tuple[Direction, ...] = ("down",)
     ) -> None:
-        super().__init__(
-            proxy, directions, {"slow_close": seconds}, {"slow_close": 0.0}, seconds=seconds
-        )
+        super().__init__(proxy, directions, {"slow_close": seconds}, seconds=seconds)
 
 
 class Timeout(_Shaped):
@@ -104,9 +100,7 @@ class Timeout(_Shaped):
         *,
         directions: tuple[Direction, ...] = ("down",),
     ) -> None:
-        super().__init__(
-            proxy, directions, {"swallow": seconds}, {"swallow": None}, seconds=seconds
-        )
+        super().__init__(proxy, directions, {"swallow": seconds}, seconds=seconds)
 
 
 class ResetPeer(_Shaped):
@@ -116,7 +110,7 @@ class ResetPeer(_Shaped):
     """
 
     def __init__(self, proxy: TcpProxy, seconds: float = 0.0) -> None:
-        super().__init__(proxy, ("down",), {"reset": seconds}, {"reset": None}, seconds=seconds)
+        super().__init__(proxy, ("down",), {"reset": seconds}, seconds=seconds)
 
 
 class Slicer(_Shaped):
@@ -137,7 +131,6 @@ class Slicer(_Shaped):
             proxy,
             directions,
             {"slice_size": size, "slice_delay": delay},
-            {"slice_size": 0, "slice_delay": 0.0},
             size=size,
             delay=delay,
         )
@@ -149,7 +142,7 @@ class LimitData(_Shaped):
     def __init__(
         self, proxy: TcpProxy, limit: int, *, directions: tuple[Direction, ...] = ("down",)
     ) -> None:
-        super().__init__(proxy, directions, {"limit": limit}, {"limit": None}, limit=limit)
+        super().__init__(proxy, directions, {"limit": limit}, limit=limit)
 
 
 class Partition(_Shaped):
@@ -160,7 +153,7 @@ class Partition(_Shaped):
     """
 
     def __init__(self, proxy: TcpProxy, *, directions: tuple[Direction, ...] = BOTH) -> None:
-        super().__init__(proxy, directions, {"blocked": True}, {"blocked": False})
+        super().__init__(proxy, directions, {"blocked": True})
 
 
 class Down(Fault):

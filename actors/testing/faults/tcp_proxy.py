@@ -12,10 +12,12 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, Self
 
+from actors.testing.faults.fault import FaultUnavailable
 from actors.testing.faults.shaping import CLEAN, Shape
 from actors.testing.faults.tcp_link import Link
 
@@ -59,7 +61,8 @@ class TcpProxy:
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.settimeout(0)
         self._wake_out.settimeout(0)
-        self._orders: deque[tuple[Callable[[], None], threading.Event]] = deque()
+        self._orders: deque[tuple[Callable[[], None], Future[None]]] = deque()
+        self._faults: dict[object, tuple[tuple[Direction, ...], dict[str, Any]]] = {}
         self._door: socket.socket | None = _listen(0)
         self.port: Final[int] = self._door.getsockname()[1]
         self._closing = False
@@ -101,16 +104,25 @@ class TcpProxy:
                     each.close()
             self.selector.close()
 
-    def shape(self, direction: Direction, **changes: Any) -> None:
-        """Change what a direction suffers from; open connections feel it at once."""
+    def afflict(
+        self, fault: object, directions: tuple[Direction, ...], changes: dict[str, Any]
+    ) -> None:
+        """Have ``fault`` change the shape of these directions; open connections feel it at once."""
 
         def change() -> None:
-            changed = replace(getattr(self.sick, direction), **changes)
-            self.sick = replace(self.sick, **{direction: changed})
-            for link in list(self.links):
-                link.reshaped()
+            self._feel({**self._faults, fault: (directions, changes)})
 
         self._order(change)
+
+    def relieve(self, fault: object) -> None:
+        """End what ``fault`` did, and nothing of what others do; a closed proxy has no faults."""
+
+        def change() -> None:
+            if fault in self._faults:
+                self._feel({key: how for key, how in self._faults.items() if key != fault})
+
+        if not self._closing:
+            self._order(change)
 
     def close_door(self) -> None:
         """Cut every connection and refuse new ones."""
@@ -132,7 +144,8 @@ class TcpProxy:
                 self._door = _listen(self.port)
                 self.selector.register(self._door, selectors.EVENT_READ, self._accept)
 
-        self._order(open_again)
+        if not self._closing:
+            self._order(open_again)
 
     def reset_all(self) -> None:
         """Reset every connection that is open now."""
@@ -149,11 +162,23 @@ class TcpProxy:
 
     def _order(self, work: Callable[[], None]) -> None:
         """Have the proxy's thread do something, and wait until it has."""
-        done = threading.Event()
+        if self._closing or not self._thread.is_alive():
+            state = "closed" if self._closing else "not started: use it in a with block, or start()"
+            raise FaultUnavailable(f"the proxy to {self.upstream} is {state}")
+        done: Future[None] = Future()
         self._orders.append((work, done))
         self._wake()
-        if not done.wait(JOIN):
-            raise TimeoutError("the proxy's thread does not answer: was it started?")
+        done.result(JOIN)
+
+    def _feel(self, faults: dict[object, tuple[tuple[Direction, ...], dict[str, Any]]]) -> None:
+        """Suffer from exactly these, in their order."""
+        sick: dict[str, Shape] = {"up": CLEAN, "down": CLEAN}
+        for directions, changes in faults.values():
+            for direction in directions:
+                sick[direction] = replace(sick[direction], **changes)
+        self._faults, self.sick = faults, Sickness(**sick)
+        for link in list(self.links):
+            link.reshaped()
 
     def _wake(self) -> None:
         with suppress(BlockingIOError):  # full: it is awake already
@@ -169,9 +194,9 @@ class TcpProxy:
                 while self._orders:
                     work, done = self._orders.popleft()
                     try:
-                        work()
-                    finally:
-                        done.set()
+                        done.set_result(work())
+                    except Exception as error:  # noqa: BLE001  # whoever ordered it is told
+                        done.set_exception(error)
         finally:
             self._cut_all()
 

@@ -86,6 +86,12 @@ def page(verdicts: Sequence[Verdict], summary: Summary) -> str:
     )
 
 
+def _counted(verdict: Verdict) -> str:
+    unseen = len(verdict.unseen)
+    judged = f"{len(verdict.scenario.invariants) - unseen} invariants"
+    return f"{judged}, {unseen} not seen from here" if unseen else judged
+
+
 def _card(verdict: Verdict) -> str:
     scenario = verdict.scenario
     picture = "" if verdict.evidence is None else timeline(verdict.evidence)
@@ -95,7 +101,7 @@ def _card(verdict: Verdict) -> str:
         if f.name in verdict.figures
     )
     broken = "".join(f"<li>{escape(each)}</li>" for each in verdict.broken)
-    promises = "".join(f"<li>{escape(each.name)}</li>" for each in scenario.invariants)
+    promises = "".join(f"<li>{escape(each)}</li>" for each in verdict.promises)
     reason = f'<p class="skipped">{escape(verdict.reason)}</p>' if verdict.reason else ""
     return (
         f'<article class="card {verdict.outcome}" id="{escape(scenario.key)}">'
@@ -103,6 +109,6 @@ def _card(verdict: Verdict) -> str:
         f'<span class="{verdict.outcome}">{verdict.outcome}</span></h3>'
         f"{picture}<div class=fig>{figures}</div>{reason}"
         + (f'<ul class="broke">{broken}</ul>' if broken else "")
-        + f"<details><summary>{len(scenario.invariants)} invariants</summary><ul>{promises}</ul>"
+        + f"<details><summary>{_counted(verdict)}</summary><ul>{promises}</ul>"
         "</details></article>"
     )

@@ -88,7 +88,7 @@ def as_markdown(verdicts: Sequence[Verdict], summary: Summary) -> str:
             for f in scenario.figures
             if f.name in verdict.figures
         )
-        names = "; ".join(each.name for each in scenario.invariants)
+        names = "; ".join(verdict.promises)
         lines.append(
             f"| {scenario.row} | {_cell(scenario.title)} | {verdict.outcome} | "
             f"{_cell(figures or verdict.reason)} | {_cell(names)} |"
@@ -113,6 +113,7 @@ def as_json(verdicts: Sequence[Verdict], summary: Summary) -> str:
             "title": each.scenario.title,
             "outcome": each.outcome,
             "broken": list(each.broken),
+            "unseen": list(each.unseen),
             "reason": each.reason,
             "figures": dict(each.figures),
             "requests": len(each.evidence.requests) if each.evidence else 0,

@@ -1,179 +1,33 @@
-"""What rows 3, 30, 32, 33 and 35 to 37 inject: each function makes the fault of one scenario."""
+"""What rows 3, 30, 32, 36 and 37 inject: each function makes the fault of one scenario."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import re
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 from typing import Any, Final
 
-from actors.testing.faults import FileLimit, Freeze, Kill, MemoryLimit, Terminate
+from actors.testing.faults import FileLimit, Freeze, Kill, MemoryLimit
 from actors.testing.faults.fault import Fault
-from tests.faults.asking import ask_many
 from tests.faults.evidence import Evidence
 from tests.faults.load import Target, request_bytes
 from tests.faults.worlds.doing import Doing
 from tests.faults.worlds.process import HostProcess
-from tests.faults.worlds.served import ServedWorld, hosted
+from tests.faults.worlds.served import ServedWorld
 
 __all__ = [
     "cpu_while_exhausted",
-    "end",
-    "end_during_outage",
-    "end_during_restart",
-    "end_during_start",
     "freeze_and_change",
-    "full_disk",
     "idle_files",
     "kill_loop",
-    "log_gone",
-    "log_stalls",
-    "long_stream",
     "memory",
     "ready_again",
-    "start_and_stop",
-    "to_full_disk",
-    "with_log_pipe",
 ]
 
 MIB: Final = 1024 * 1024
-F_SETPIPE_SZ: Final = 1031
-START: Final = 60.0
-FILLED: Final = 1.0
-"""Seconds in which access lines surely fill a pipe of 4 KiB."""
 LARGE: Final = 30 * MIB
-
-
-def end(times: int, world: ServedWorld, _rng: Any) -> Fault:
-    """SIGTERM, once or twice, and how the process ends."""
-    world.exit_expected = False
-
-    def begin(facts: dict[str, Any]) -> None:
-        begun = time.monotonic()
-        stream = long_stream(world) if times > 1 else None
-        for _ in range(times):
-            Terminate(world.host.pid).inject()
-            threading.Event().wait(0.05)
-        facts["exit_code"] = world.host.process.wait(40.0)
-        facts["exit_seconds"] = time.monotonic() - begun
-        facts["code_wanted"] = facts["exit_code"] == (0 if times == 1 else 1)
-        if stream is not None:
-            facts["exit_code"] = 0  # 1 is what was promised; C8 is about orderly ends
-            stream.close()
-
-    return Doing(f"SIGTERM x {times}", begin)
-
-
-def long_stream(world: ServedWorld) -> socket.socket:
-    """A stream that would go on for ever, so that a drain has something to wait for."""
-    world.host.order("twist", fault="EngineEndless")
-    client = socket.create_connection(world.address, 10.0)
-    client.sendall(request_bytes(Target("victim", stream=True), "for ever"))
-    client.recv(100)
-    return client
-
-
-def end_during_outage(world: ServedWorld, _rng: Any) -> Fault:
-    world.the_etcd.kill()
-    return end(1, world, _rng)
-
-
-def end_during_restart(world: ServedWorld, _rng: Any) -> Fault:
-    world.host.order("crash", path="http")
-    return end(1, world, _rng)
-
-
-def end_during_start(_world: ServedWorld, _rng: Any) -> Fault:
-    """SIGTERM to another process of ours, which is still starting."""
-
-    def begin(facts: dict[str, Any]) -> None:
-        worst, codes = 0.0, set[int | None]()
-        for wait in (0.05, 0.3, 0.6, None):
-            code, seconds = start_and_stop(wait)
-            codes.add(code)
-            worst = max(worst, seconds)
-        facts["start_codes"] = sorted(str(code) for code in codes)
-        facts["start_stop_seconds"] = worst
-        # Python itself is killed by a SIGTERM that comes before our handler stands.
-        facts["start_ok"] = codes <= {0, 1, -signal.SIGTERM}
-
-    return Doing("SIGTERM during start", begin)
-
-
-def start_and_stop(wait: float | None) -> tuple[int | None, float]:
-    """SIGTERM after so many seconds, or (``None``) as soon as a handler of ours waits for it.
-
-    The exit code, ``None`` if it did not end; and the seconds from the signal to the end.
-    """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "actors.main", "serve", "--host", "127.0.0.1", "--port", "0"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    _await_handler(process) if wait is None else threading.Event().wait(wait)
-    begun = time.monotonic()
-    process.send_signal(signal.SIGTERM)
-    try:
-        return process.wait(20.0), time.monotonic() - begun
-    except subprocess.TimeoutExpired:  # it does not end: the evidence, not the end of the run
-        return None, time.monotonic() - begun
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait(10.0)
-
-
-def _await_handler(process: subprocess.Popen[bytes]) -> None:
-    """Wait until ``process`` catches SIGTERM: what starts then takes far longer than a look."""
-    deadline, pause = time.monotonic() + START, threading.Event()
-    status = Path(f"/proc/{process.pid}/status")
-    while process.poll() is None and time.monotonic() < deadline:
-        found = re.search(r"^SigCgt:\s*([0-9a-f]+)", status.read_text(), re.MULTILINE)
-        if found and int(found[1], 16) >> (signal.SIGTERM - 1) & 1:
-            return
-        pause.wait(0.001)
-
-
-@contextmanager
-def with_log_pipe(base: float) -> Generator[ServedWorld]:
-    """A host whose stderr is a pipe that this process reads, until a fault says otherwise."""
-    reading, writing = os.pipe()
-    with suppress(OSError):
-        fcntl.fcntl(writing, F_SETPIPE_SZ, 4096)
-    over = threading.Event()
-    stalled = threading.Event()
-
-    def drain() -> None:
-        with suppress(OSError):
-            while not over.is_set():
-                if stalled.is_set():
-                    over.wait(0.02)
-                elif not os.read(reading, 65536):
-                    return
-
-    reader = threading.Thread(target=drain, name="log-reader", daemon=True)
-    reader.start()
-    try:
-        with hosted(base, stderr=writing) as world:
-            os.close(writing)
-            world.extra["log_reading"], world.extra["log_stalled"] = reading, stalled
-            yield world
-    finally:
-        over.set()
-        stalled.clear()
-        reader.join(5.0)
-        with suppress(OSError):
-            os.close(reading)
 
 
 def kill_loop(world: ServedWorld, _rng: Any) -> Fault:
@@ -187,50 +41,6 @@ def kill_loop(world: ServedWorld, _rng: Any) -> Fault:
                 threading.Event().wait(0.1)
 
     return Doing("the loop's thread ends", begin, times=3)
-
-
-def log_gone(world: ServedWorld, _rng: Any) -> Fault:
-    reading = world.extra.pop("log_reading")
-    world.extra.pop("log_stalled")
-
-    def begin(_facts: dict[str, Any]) -> None:
-        os.close(reading)
-
-    return Doing("stderr closed", begin)
-
-
-def log_stalls(world: ServedWorld, _rng: Any) -> Fault:
-    """Nobody reads: access lines fill the pipe, then engines fail, which is logged otherwise."""
-    world.extra.pop("log_reading")
-    stalled = world.extra.pop("log_stalled")
-    asked = Target("victim", any_text=True)
-
-    def begin(facts: dict[str, Any]) -> None:
-        world.host.order("twist", fault="EngineRaises", error="RuntimeError")
-        stalled.set()
-        threading.Event().wait(FILLED)
-        facts["failing"] = ask_many(world.address, [asked] * 4, "a", 10.0)
-
-    def end() -> None:
-        stalled.clear()
-        world.host.order("untwist")
-
-    return Doing("stderr stalls", begin, end)
-
-
-@contextmanager
-def to_full_disk(base: float) -> Generator[ServedWorld]:
-    """A host whose stderr is on a disk that is full."""
-    full = os.open("/dev/full", os.O_WRONLY)
-    try:
-        with hosted(base, stderr=full) as world:
-            yield world
-    finally:
-        os.close(full)
-
-
-def full_disk(_world: ServedWorld, _rng: Any) -> Fault:
-    return Doing("full disk", lambda facts: facts.update(full=1))
 
 
 def memory(world: ServedWorld, _rng: Any) -> Fault:

@@ -16,22 +16,26 @@ from tests.faults.invariants import (
     no_failures,
 )
 from tests.faults.rows.discovery_faults import crash_actor
-from tests.faults.rows.process_faults import (
-    cpu_while_exhausted,
+from tests.faults.rows.endings import (
     end,
     end_during_outage,
     end_during_restart,
     end_during_start,
-    freeze_and_change,
+)
+from tests.faults.rows.log_faults import (
     full_disk,
-    idle_files,
-    kill_loop,
     log_gone,
     log_stalls,
-    memory,
-    ready_again,
     to_full_disk,
     with_log_pipe,
+)
+from tests.faults.rows.process_faults import (
+    cpu_while_exhausted,
+    freeze_and_change,
+    idle_files,
+    kill_loop,
+    memory,
+    ready_again,
 )
 from tests.faults.scenario import Figure, Scenario
 from tests.faults.worlds.served import discovered, hosted

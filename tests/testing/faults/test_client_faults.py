@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -80,6 +81,12 @@ def test_a_client_leaves_where_it_was_told_to(
     seen, how = server.heard[0]
     assert how == ("reset" if reset else "closed")
     assert reset or seen.partition(b"\r\n\r\n")[2] == body
+
+
+def test_a_phase_that_is_none_is_refused_with_those_there_are(server: Server) -> None:
+    phase: Any = "midbody"
+    with pytest.raises(ValueError, match="before-body, mid-body, waiting, mid-answer: not in"):
+        Disconnect(server.address, REQUEST, phase)
 
 
 def test_a_client_that_stays_a_while_was_read_before_its_reset(server: Server) -> None:

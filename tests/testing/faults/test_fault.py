@@ -95,3 +95,20 @@ def test_the_toolkit_needs_the_standard_library_only() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+class Interrupted(Recorded):
+    """Ctrl-C comes when half of it is done."""
+
+    def _inject(self) -> None:
+        super()._inject()
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_within_an_injection_takes_back_what_was_done() -> None:
+    log: list[str] = []
+    fault = Interrupted(log, "a")
+    with pytest.raises(KeyboardInterrupt):
+        fault.inject()
+    assert log == ["+a", "-a"]
+    assert not fault.active

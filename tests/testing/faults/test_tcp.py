@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from actors.testing.faults import (
     Bandwidth,
     Down,
     Fault,
+    FaultUnavailable,
     HalfClose,
     Latency,
     LimitData,
@@ -222,6 +224,59 @@ def test_an_unhealthy_proxy_still_closes_at_once(echo: Echo) -> None:
         client.sendall(b"never")
         begun = time.monotonic()
     assert time.monotonic() - begun < WAIT
+
+
+def test_of_two_partitions_each_heals_itself_only(proxy: TcpProxy) -> None:
+    one_way, both = Partition(proxy, directions=("down",)), Partition(proxy)
+    with dial(proxy) as client:
+        trip(client)
+        one_way.inject()
+        both.inject()
+        one_way.heal()
+        client.settimeout(0.1)
+        client.sendall(b"held")
+        with pytest.raises(TimeoutError):
+            client.recv(10)
+        both.heal()
+        client.settimeout(WAIT)
+        assert client.recv(10) == b"held"
+
+
+def test_a_shorter_latency_that_heals_leaves_the_longer_one_on(proxy: TcpProxy) -> None:
+    with dial(proxy) as client, Latency(proxy, 0.1):
+        with Latency(proxy, 0.0):
+            pass
+        assert trip(client) >= 0.1
+
+
+@pytest.mark.parametrize("directions", ["down", ("sideways",), ()], ids=str)
+def test_a_direction_that_is_none_is_refused_when_the_fault_is_made(
+    proxy: TcpProxy, directions: Any
+) -> None:
+    with pytest.raises(ValueError, match="directions are a tuple of 'up', 'down' or both"):
+        Partition(proxy, directions=directions)
+
+
+def test_a_proxy_that_does_not_run_says_so_at_once(echo: Echo) -> None:
+    proxy = TcpProxy(echo.address)
+    fault = Latency(proxy, 0.1)
+    with pytest.raises(FaultUnavailable, match=r"not started: use it in a with block"):
+        fault.inject()
+    with proxy:
+        fault.inject()
+        down = Down(proxy)
+        down.inject()
+    fault.heal()
+    down.heal()
+    with pytest.raises(FaultUnavailable, match="is closed"):
+        fault.inject()
+
+
+def test_an_order_that_fails_is_told_to_its_giver_and_the_proxy_lives_on(proxy: TcpProxy) -> None:
+    with pytest.raises(TypeError, match="colour"):
+        proxy.afflict(object(), ("up",), {"colour": "green"})
+    with dial(proxy) as client:
+        trip(client)
 
 
 @given(
