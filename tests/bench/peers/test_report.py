@@ -125,7 +125,10 @@ def test_a_chart_of_nothing_is_still_a_picture() -> None:
 
 @pytest.mark.parametrize(
     ("prefix", "words"),
-    [("/usr", "Python 3.11.2 (of the system)"), ("/opt/python", "Python 3.11.2 (not of the system)")],
+    [
+        ("/usr", "Python 3.11.2 (of the system)"),
+        ("/opt/python", "Python 3.11.2 (not of the system)"),
+    ],
 )
 def test_the_interpreter_is_told_for_it_makes_a_difference(prefix: str, words: str) -> None:
     assert python_words("3.11.2", prefix) == words

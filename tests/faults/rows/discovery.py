@@ -14,6 +14,7 @@ from actors.testing.faults import (
     ResetPeer,
     Slicer,
 )
+from discovery.etcd_watch import WatchTimes
 from tests.faults.evidence import Evidence
 from tests.faults.invariants import (
     Invariant,
@@ -236,6 +237,6 @@ ROWS: Final = (
         KNOWN,
         failures=all_failures_are("status 404"),
         figures=(Figure("models dropped at once", "", _dropped), RECONVERGED),
-        seconds=2.0,
+        seconds=WatchTimes().patience + 2.0,  # what nobody announces again is dropped by then
     ),
 )
