@@ -116,7 +116,8 @@ class StreamRelay:
                 return True
             case EventKind.EMPTY:
                 if self._raw:
-                    self._sink.push(event if event.startswith(b":") else _SILENCE, 0)
+                    said = event.lstrip(b"\r\n")
+                    self._sink.push(said if said.startswith(b":") else _SILENCE, 0)
             case EventKind.DONE:
                 self.done = True
             case EventKind.ERROR:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.engines.sse.events import EventKind, read_event
@@ -122,6 +122,7 @@ pieces = st.lists(
 
 
 @given(pieces, st.lists(st.integers(0, 900), max_size=5))
+@example([b"\n", b": ping\n\n"], [])
 def test_a_stream_is_relayed_as_if_each_event_were_decoded(
     events: list[bytes], cuts: list[int]
 ) -> None:

@@ -25,8 +25,8 @@ ACTORS: Final = (
         "hang",
         "nobody looks for hung actors",
         "incarnation",
-        "if now - runtime.busy_since <= limit:",
-        "if now - runtime.busy_since <= limit * 1e6:",
+        "since is None or now - since <= limit:",
+        "since is None or now - since <= limit * 1e6:",
     ),
     _library(
         "poison",
@@ -53,8 +53,8 @@ ACTORS: Final = (
         "start-hangs",
         "start_within is not enforced",
         "incarnation",
-        "clock.wait(runtime.life.settled.wait, spec.start_within)",
-        "clock.wait(runtime.life.settled.wait, 60.0)",
+        "clock.wait(settled.wait, spec.start_within)",
+        "clock.wait(settled.wait, 60.0)",
     ),
     _library(
         "storm",
