@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import pykka
 
@@ -29,7 +29,6 @@ from actors.service import Service
 from actors.settings import ServeSettings
 from actors.supervision import ChildAbandoned, ChildEnded, ChildStarted
 from actors.testing import faults
-from http_service import HttpServiceConfig
 from http_service.access_lines import AccessLines
 from http_service.access_log import write_access_log
 
@@ -197,10 +196,6 @@ def main(arguments: list[str]) -> int:
     options["etcd"] = tuple(options.get("etcd", ()))
     options.setdefault("engine", ("echo=echo",))
     options["engine"] = tuple(options["engine"])
-    # No setting of the command line yet, and ten minutes are too long for a test to wait.
-    silence = options.pop("engine_timeout", None)
-    if silence is not None:
-        cast("Any", HttpServiceConfig.__init__).__kwdefaults__["engine_timeout"] = silence
     settings = ServeSettings(host="127.0.0.1", port=options.pop("port", 0), **options)
     # As serve does it: what signals, logs and ends must be the product's, or nobody tests it.
     configure_logging("json")
