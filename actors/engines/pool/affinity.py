@@ -41,9 +41,8 @@ def _conversation(messages: list[object]) -> str:
     for message in messages:
         if len(text) >= PREFIX_CHARACTERS:
             break
-        if isinstance(
-            message, dict
-        ):  # PERF: a body is decoded JSON; Mapping takes ten times as long
+        # PERF: a body is decoded JSON; asking for a Mapping would take ten times as long.
+        if isinstance(message, dict):
             fields = cast("dict[str, Any]", message)
             text += f"{fields.get('role')}\n{_start_of(fields.get('content'))}\n"
     return text[:PREFIX_CHARACTERS]
