@@ -8,20 +8,25 @@ that a stranger can neither know nor choose, and the last comparison takes const
 from __future__ import annotations
 
 import logging
-import os
 import secrets
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from hmac import compare_digest
-from pathlib import Path
 from typing import Final, TypeAlias
 
 import falcon
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
+from actors.regular_file import Stamp, read_if_changed
+from http_service.components import Component, ComponentStatus
 from http_service.config import ConfigError
+from http_service.inline import NeedsWorker, may_block
 
-__all__ = ["OPEN_PATHS", "ApiKeys", "InvalidApiKey", "KeyCheck", "digests_of"]
+__all__ = ["OPEN_PATHS", "ApiKeys", "InvalidApiKey", "KeyCheck", "KeyMetrics", "digests_of"]
 
 _log: Final = logging.getLogger("http_service.api_keys")
 
@@ -40,7 +45,6 @@ OPEN_PATHS: Final = frozenset(("/live", "/ready", "/health", "/metrics"))
 SCHEME: Final = "bearer "
 
 Digests: TypeAlias = dict[bytes, bytes]
-Stamp: TypeAlias = tuple[int, int, int, int]
 
 
 class InvalidApiKey(Exception):
@@ -54,53 +58,147 @@ class InvalidApiKey(Exception):
 class ApiKeys:
     """The keys of the file at ``path``, one a line; blank lines and ``#`` comments don't count.
 
-    The file is read again when it changed, at most once a second, by whichever request comes then.
-    If it has vanished or is malformed, the last good keys stay in force and one line is logged, so
-    that a half-written file locks nobody out. Thread-safe; ``clock`` is injected by tests.
+    The file is looked at once a second, by whichever request comes then, and read again when it
+    changed. While it is missing, can't be read, or holds no good keys, the last good keys stay in
+    force, so that a half-written file locks nobody out; :attr:`stale_since` and :attr:`problem`
+    show it, a line is logged when it begins and when it ends, and each look tries again.
+    Thread-safe; ``setting`` is what the file is called in messages, ``clock`` is injected by tests.
 
     Raises :class:`~http_service.config.ConfigError` if there are no good keys to begin with: a
     service that should be locked must never start open.
     """
 
-    def __init__(self, path: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._path = Path(path)
-        self._clock = clock
-        self._next_look = clock() + LOOK_INTERVAL
-        self._stamp = _stamp_of(self._path)
+    def __init__(
+        self,
+        path: str,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        setting: str = "api_key_file",
+    ) -> None:
+        self._path: Final = path
+        self.setting: Final = setting
+        self._clock: Final = clock
+        self._looking: Final = threading.Lock()
+        self._stamp: Stamp | None = None
+        self._digests: Digests = {}
+        self._due = clock() + LOOK_INTERVAL
+        self._asked_for = False
+        self.problem: str | None = None
+        """What is wrong with the file now, safe to show; ``None`` while its keys are in force."""
+        self.stale_since: float | None = None
+        """Unix time in seconds since when something is; ``None`` while nothing is."""
         try:
-            self._digests = digests_of(self._path.read_bytes())
+            self._read()
         except (OSError, ValueError) as error:
             raise ConfigError(
-                f"api_key_file is {path!r}, which {_what_is_wrong(error)}: "
+                f"{setting} is {path!r}, which {_what_is_wrong(error)}: "
                 "write one key a line into it, readable for this user"
             ) from None
 
+    def __len__(self) -> int:
+        """How many keys are in force."""
+        return len(self._digests)
+
     def allow(self, authorization: str | None) -> bool:
-        """Whether the value of an ``Authorization`` header bears one of the keys."""
-        if self._clock() >= self._next_look:
-            self._look()
+        """Whether the value of an ``Authorization`` header bears one of the keys.
+
+        Looks at the file if that is due. Where that may not wait, it raises ``NeedsWorker`` for one
+        request, and the others go by the keys that are there.
+        """
+        if self._clock() >= self._due or self._asked_for:
+            self._look_if_allowed()
+        return self.bears_key(authorization)
+
+    def bears_key(self, authorization: str | None) -> bool:
+        """As :meth:`allow`, by the keys that were read last: never waits."""
         if authorization is None or authorization[: len(SCHEME)].lower() != SCHEME:
             return False
         given = _digest(authorization[len(SCHEME) :].strip().encode("utf-8"))
         return compare_digest(self._digests.get(given, _NOBODY), given)
 
+    def component(self) -> Component:
+        """How ``/health`` may ask about the file; it never keeps the service from being ready."""
+
+        def status() -> ComponentStatus:
+            details = {"stale_since": self.stale_since, "last_error": self.problem}
+            return ComponentStatus(ready=True, details=details)
+
+        return Component(self.setting.replace("key_file", "keys"), status)
+
+    def _look_if_allowed(self) -> None:
+        if may_block():
+            self._look()
+        elif self._clock() >= self._due:  # asked again each time: who was asked may never come
+            self._due = self._clock() + LOOK_INTERVAL
+            self._asked_for = True
+            raise NeedsWorker
+
     def _look(self) -> None:
-        """Read the file again if it changed. Two threads may both do so; both read the same."""
-        self._next_look = self._clock() + LOOK_INTERVAL
-        stamp = _stamp_of(self._path)
-        if stamp == self._stamp:
+        """Read the file again if it changed; one thread at a time, and nobody waits for it."""
+        if not self._looking.acquire(blocking=False):
             return
-        self._stamp = stamp
         try:
-            self._digests = digests_of(_read_at_once(self._path))
-        except (OSError, ValueError) as error:
-            _log.error(
-                "the API key file %s; the keys read before stay in force",
-                _what_is_wrong(error),
-                extra={"file": str(self._path), "keys": len(self._digests)},
-            )
-        else:
-            _log.info("read the API keys again", extra={"keys": len(self._digests)})
+            self._due = self._clock() + LOOK_INTERVAL
+            self._asked_for = False
+            try:
+                self._read()
+            except (OSError, ValueError) as error:
+                self._stamp = None  # whatever it was, the next look reads it again
+                self._note(_what_is_wrong(error))
+            else:
+                self._note(None)
+        finally:
+            self._looking.release()
+
+    def _read(self) -> None:
+        """Take the keys of a changed file. Raises ``OSError`` and ``ValueError``."""
+        read = read_if_changed(self._path, self._stamp)
+        if read is None:
+            return
+        text, stamp = read
+        digests = digests_of(text)
+        # The keys first, and the stamp only with them: a stamp says that its keys are in force.
+        before, self._digests, self._stamp = self._digests, digests, stamp
+        if before and before != digests:
+            _log.info("read the API keys again", extra={"keys": len(digests)})
+
+    def _note(self, problem: str | None) -> None:
+        """Log and show what is wrong with the file where that is another than before."""
+        before, self.problem = self.problem, problem
+        if problem == before:
+            return
+        known = {"file": self._path, "keys": len(self._digests)}
+        if problem is None:
+            self.stale_since = None
+            _log.info("the %s is in force again", self._what(), extra=known)
+            return
+        if self.stale_since is None:
+            self.stale_since = time.time()
+        complaint = "the %s %s; the keys read before stay in force"
+        _log.error(complaint, self._what(), problem, extra=known)
+
+    def _what(self) -> str:
+        return self.setting.replace("api", "API").replace("_", " ")
+
+
+class KeyMetrics(Collector):
+    """For how long each file of keys has not been what is in force. ``files`` are by setting."""
+
+    def __init__(self, prefix: str, files: Mapping[str, ApiKeys]) -> None:
+        self._name: Final = f"{prefix}_api_keys_stale_seconds"
+        self._files: Final = files
+
+    def collect(self) -> Iterator[Metric]:
+        """One gauge, as it is now; nothing without files."""
+        if not self._files:
+            return
+        text = "For how long the file of keys can't be used; the last good keys are in force then."
+        family = GaugeMetricFamily(self._name, text, labels=("file",))
+        now = time.time()
+        for setting, keys in self._files.items():
+            since = keys.stale_since
+            family.add_metric((setting,), 0.0 if since is None else max(now - since, 0.0))
+        yield family
 
 
 class KeyCheck:
@@ -145,28 +243,6 @@ def digests_of(text: bytes) -> Digests:
 
 def _digest(key: bytes) -> bytes:
     return sha256(_SECRET + key).digest()
-
-
-def _stamp_of(path: Path) -> Stamp | None:
-    """What changes when the file does, its permissions included; ``None`` if it is not there."""
-    try:
-        it = path.stat()
-    except OSError:
-        return None
-    return it.st_mtime_ns, it.st_ctime_ns, it.st_ino, it.st_size
-
-
-def _read_at_once(path: Path) -> bytes:
-    """What ``path`` holds now: requests wait for this, and a pipe may never have anything to say.
-
-    Raises ``OSError``.
-    """
-    with open(path, "rb", buffering=0, opener=_without_waiting) as file:
-        return file.read() or b""
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _what_is_wrong(error: OSError | ValueError) -> str:

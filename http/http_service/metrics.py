@@ -20,6 +20,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from http_service import buckets
+from http_service.api_keys import ApiKeys, KeyMetrics
 from http_service.error_types import ErrorType
 from http_service.histogram import ModelHistogram
 
@@ -46,6 +47,9 @@ class Metrics:
         self.prefix: Final = prefix
         self.registry: Final = CollectorRegistry(auto_describe=True)
         self.clock: Final = clock
+        self.key_files: Final[dict[str, ApiKeys]] = {}
+        """The files of keys whose state is shown, by the setting that names them."""
+        self.register(KeyMetrics(prefix, self.key_files))
         self._models: dict[str, ModelMetrics] = {}
         self.requests: Final = self._counter(
             "requests_total",

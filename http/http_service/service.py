@@ -61,11 +61,13 @@ class HttpService:
         # Read first: what is wrong with it must leave no manager behind.
         path = self.config.api_key_file
         keys = ApiKeys(path) if path else None
+        key_files = [keys] if keys else []
         self._own_manager = manager is None
         self._manager = manager or ModelManager(
             metrics=Metrics(self.config.metrics_prefix), ask_timeout=self.config.ask_timeout
         )
         self._check_prefix()
+        self._manager.metrics().key_files.update({each.setting: each for each in key_files})
         self._lifecycle = Lifecycle()
         self._inflight = InflightRequests()
         self._loop = loop or shared_loop()
@@ -74,7 +76,7 @@ class HttpService:
             Services(
                 config=self.config,
                 state=self._manager.state(),
-                components=tuple(components),
+                components=(*components, *(each.component() for each in key_files)),
                 routes=tuple(enabled_routes(self.config)),
                 lifecycle=self._lifecycle,
                 keys=keys,
