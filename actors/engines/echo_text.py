@@ -49,14 +49,16 @@ def plan(kind: Kind, body: Mapping[str, Any]) -> Plan:
     """The answer to ``body``: chat echoes the last user message, completions each prompt.
 
     With ``n``, choice ``prompt_index * n + i`` is the i-th of its prompt (OpenAI's order). Raises
-    ``EngineRejected`` for prompts of token ids and for too many choices.
+    ``EngineRejected`` for prompts of token ids, for no prompt in a list and for a number of choices
+    that it can't give.
     """
     prompts = [_last_user_text(body)] if kind is Kind.CHAT else _prompts(body)
-    n = body.get("n") or 1
+    n = int(body.get("n") or 1)
     asked = len(prompts) * n
-    if asked > MAX_CHOICES:
+    if not 0 < asked <= MAX_CHOICES:
         raise EngineRejected(
-            f"the echo model gives at most {MAX_CHOICES} choices, not {asked}", param="n"
+            f"the echo model gives 1 to {MAX_CHOICES} choices, not {asked}",
+            param="n" if prompts else "prompt",
         )
     limit = _limit(body, MAX_TOKENS // max(1, asked))
     stops = _stops(body)
@@ -102,7 +104,8 @@ def _limit(body: Mapping[str, Any], most: int) -> int:
     asked = body.get("max_completion_tokens")
     if asked is None:
         asked = body.get("max_tokens")
-    return most if asked is None else min(int(asked), most)
+    # Below 0 is no limit, as for llama.cpp.
+    return most if asked is None or asked < 0 else min(int(asked), most)
 
 
 def _stops(body: Mapping[str, Any]) -> list[str]:
@@ -112,8 +115,8 @@ def _stops(body: Mapping[str, Any]) -> list[str]:
 
 
 def _prompts(body: Mapping[str, Any]) -> list[str]:
-    prompt = body.get("prompt", "")
-    prompts = cast("list[object]", prompt if isinstance(prompt, list) else [prompt])
+    prompt = body.get("prompt")
+    prompts = cast("list[object]", prompt if isinstance(prompt, list) else [prompt or ""])
     if not all(isinstance(text, str) for text in prompts):
         raise EngineRejected(
             "the echo model takes a prompt as text: a string or a list of strings", param="prompt"
@@ -138,4 +141,4 @@ def _text_of(message: Mapping[str, Any]) -> str:
     if isinstance(content, str):
         return content
     parts = cast("list[dict[str, Any]]", content or [])
-    return "".join(part["text"] for part in parts if part.get("type") == "text")
+    return "".join(part.get("text") or "" for part in parts if part.get("type") == "text")

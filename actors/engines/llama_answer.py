@@ -62,6 +62,8 @@ def llama_request(request: EngineRequest, alias: str) -> dict[str, Any]:
     if request.kind is Kind.CHAT:
         _only_text(body)
     changed = {"model": alias, "stream": True, "stream_options": {"include_usage": True}}
+    if request.kind is Kind.COMPLETIONS and body.get("prompt") is None:
+        changed["prompt"] = ""  # OpenAI's default; llama.cpp wants one
     return {**body, **changed}
 
 
@@ -92,5 +94,6 @@ def _only_text(body: Mapping[str, Any]) -> None:
             cast("dict[str, Any]", message).get("content") if isinstance(message, dict) else ""
         )
         for part in cast("list[object]", content) if isinstance(content, list) else ():
-            if not isinstance(part, dict) or cast("dict[str, Any]", part).get("type") != "text":
+            fields = cast("dict[str, Any]", part) if isinstance(part, dict) else {}
+            if fields.get("type") != "text" or not isinstance(fields.get("text"), str):
                 raise EngineRejected("this model takes text only", param="messages")

@@ -22,7 +22,12 @@ from actors.registry.errors import ModelAlreadyExists, ModelNotFound
 from actors.supervision.errors import ActorCrashed, Cancelled, NotDelivered
 from http_service.api_keys import InvalidApiKey
 from http_service.error_types import ErrorType, error_type_of_status
-from http_service.validation import InvalidValue, MalformedRequest, UnsupportedMediaType
+from http_service.validation import (
+    InvalidValue,
+    MalformedRequest,
+    UnsupportedContentCoding,
+    UnsupportedMediaType,
+)
 
 __all__ = [
     "BodyTooLarge",
@@ -162,6 +167,11 @@ def _media_type(error: UnsupportedMediaType) -> ErrorReply:
     return reply_for_status(415, error.message)
 
 
+def _content_coding(error: UnsupportedContentCoding) -> ErrorReply:
+    # RFC 9110, 12.5.3: what would be accepted.
+    return reply_for_status(415, error.message, headers=(("Accept-Encoding", "gzip, deflate"),))
+
+
 def _too_large(error: BodyTooLarge) -> ErrorReply:
     return reply_for_status(413, f"The request body exceeds the limit of {error.limit} bytes.")
 
@@ -222,6 +232,7 @@ _RULES: Final[Mapping[type, Callable[..., ErrorReply]]] = MappingProxyType(
         MalformedRequest: _malformed,
         InvalidValue: _invalid,
         UnsupportedMediaType: _media_type,
+        UnsupportedContentCoding: _content_coding,
         InvalidApiKey: _invalid_api_key,
         BodyTooLarge: _too_large,
         ModelNotFound: _model_not_found,

@@ -1,8 +1,9 @@
 """What a request body may look like: the fields that this service checks, one class per endpoint.
 
-Rules of this file: only shapes and ranges, as OpenAI documents them, because validation *and* the
-OpenAPI document are generated from here. Fields that are not named pass untouched: whether they
-mean something is the engine's affair.
+Rules of this file: only JSON types, as OpenAI documents them, and what routing a request needs;
+validation *and* the OpenAPI document are generated from here. Which numbers, how many stops and
+which prompts make sense depends on the engine, so that is the engine's to say, and fields that are
+not named pass untouched.
 """
 
 from __future__ import annotations
@@ -14,13 +15,8 @@ from msgspec import Meta, Struct
 __all__ = ["ChatMessage", "ChatRequest", "CompletionRequest", "StreamOptions"]
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1)]
-Count: TypeAlias = Annotated[int, Meta(ge=1)]
-Choices: TypeAlias = Annotated[int, Meta(ge=1, le=128)]
-Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
-Penalty: TypeAlias = Annotated[float, Meta(ge=-2, le=2)]
-Temperature: TypeAlias = Annotated[float, Meta(ge=0, le=2)]
-Bias: TypeAlias = Annotated[float, Meta(ge=-100, le=100)]
-Stop: TypeAlias = str | Annotated[list[str], Meta(max_length=4)]
+Whole: TypeAlias = Annotated[float, Meta(multiple_of=1)]
+"""A whole number, however it is written: JSON does not tell 256 from 256.0."""
 
 
 class StreamOptions(Struct):
@@ -52,15 +48,15 @@ class _Sampling(Struct, kw_only=True):
     model: Name
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: Count | None = None
-    n: Choices | None = None
-    stop: Stop | None = None
-    temperature: Temperature | None = None
-    top_p: Fraction | None = None
-    frequency_penalty: Penalty | None = None
-    presence_penalty: Penalty | None = None
-    logit_bias: dict[str, Bias] | None = None
-    seed: int | None = None
+    max_tokens: Whole | None = None
+    n: Whole | None = None
+    stop: str | list[str] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logit_bias: dict[str, Any] | None = None
+    seed: Whole | None = None
     user: str | None = None
 
 
@@ -68,9 +64,9 @@ class ChatRequest(_Sampling, kw_only=True):
     """The body of ``POST /v1/chat/completions``."""
 
     messages: Annotated[list[ChatMessage], Meta(min_length=1)]
-    max_completion_tokens: Count | None = None
+    max_completion_tokens: Whole | None = None
     logprobs: bool | None = None
-    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    top_logprobs: Whole | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
@@ -80,12 +76,11 @@ class ChatRequest(_Sampling, kw_only=True):
 class CompletionRequest(_Sampling, kw_only=True):
     """The body of ``POST /v1/completions``.
 
-    ``prompt`` is text, a list of texts, a list of token ids, or a list of such lists; msgspec can't
-    say that, so ``validation`` checks what is in the list.
+    ``prompt`` is text, token ids, or a list of either; without one the engine begins a text.
     """
 
-    prompt: Name | Annotated[list[Any], Meta(min_length=1)]
-    best_of: Choices | None = None
+    prompt: str | list[str | Whole | list[Whole]] | None = None
+    best_of: Whole | None = None
     echo: bool | None = None
-    logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    logprobs: Whole | None = None
     suffix: str | None = None

@@ -9,6 +9,7 @@ come in a contrasting pair, because only the second kind is counted in ``request
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,12 +19,14 @@ import msgspec
 import orjson
 
 from actors.engines.contract import Kind
+from http_service.json_bounds import excess
 from http_service.schemas import ChatRequest, CompletionRequest
 
 __all__ = [
     "InvalidValue",
     "MalformedRequest",
     "RequestError",
+    "UnsupportedContentCoding",
     "UnsupportedMediaType",
     "ValidRequest",
     "check_content_type",
@@ -45,6 +48,16 @@ _NO_MEMORY: Final = "Not enough memory"
 """How orjson begins to say that it is not the client's fault."""
 _WHERE: Final = re.compile(r" - at `\$\.?(?P<path>.*)`$")
 _MISSING: Final = re.compile(r"^Object missing required field `(?P<field>[^`]+)`")
+_NOT_WHOLE: Final = "Expected `float` that's a multiple of 1.0"
+
+_QUOTED: Final[Mapping[str, bytes]] = {
+    field: b'"%b"' % field.encode()
+    for schema in SCHEMAS.values()
+    for field in schema.__struct_fields__
+}
+"""The fields that are checked, as a body usually spells them."""
+_ESCAPED_ASCII: Final = re.compile(rb"\\u00[4-7]")
+"""How a letter or an underscore begins if it is written as an escape."""
 
 
 class RequestError(Exception):
@@ -58,6 +71,10 @@ class RequestError(Exception):
 
 class UnsupportedMediaType(RequestError):
     """The body is not declared as JSON."""
+
+
+class UnsupportedContentCoding(RequestError):
+    """The body has a content coding that can't be undone here."""
 
 
 class MalformedRequest(RequestError):
@@ -84,7 +101,13 @@ def check_content_type(content_type: str | None) -> None:
 
 
 def parse_json(raw: bytes) -> dict[str, Any]:
-    """The JSON object in ``raw``. Raises :class:`MalformedRequest`, or ``MemoryError``."""
+    """The JSON object in ``raw``, if every reader of it reads the same.
+
+    Raises :class:`MalformedRequest`, or ``MemoryError``.
+    """
+    too_much = excess(raw)
+    if too_much is not None:
+        raise MalformedRequest(f"The body has {too_much}")
     try:
         body: object = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -97,6 +120,7 @@ def parse_json(raw: bytes) -> dict[str, Any]:
     # PERF: counting brackets is a memchr; only a body that could be too deep is walked.
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _deeper_than(members, MAX_DEPTH):
         raise MalformedRequest(f"The body is nested more than {MAX_DEPTH} levels deep")
+    _check_names(raw, members)
     return members
 
 
@@ -124,27 +148,34 @@ def _problems(request: ChatRequest | CompletionRequest) -> Iterator[RequestError
     """What the schema can't say."""
     if request.stream_options is not None and request.stream is not True:
         yield InvalidValue("stream_options is only allowed when stream is true", "stream_options")
-    if isinstance(request, CompletionRequest) and isinstance(request.prompt, list):
-        yield from _prompt_problems(request.prompt)
 
 
-def _prompt_problems(prompt: list[object]) -> Iterator[RequestError]:
-    if type(prompt[0]) not in (str, int, list):
-        yield MalformedRequest(
-            "prompt must be text, a list of texts, a list of token ids, or a list of such lists",
-            "prompt[0]",
-        )
-    for index, item in enumerate(prompt):
-        if type(item) is not type(prompt[0]):
-            yield MalformedRequest("prompt must not mix texts and token ids", f"prompt[{index}]")
-        if isinstance(item, list) and not _are_tokens(cast("list[object]", item)):
-            yield MalformedRequest("token ids must be whole numbers", f"prompt[{index}]")
-        if item in ("", []):
-            yield InvalidValue("prompt must not be empty", f"prompt[{index}]")
+def _check_names(raw: bytes, members: Mapping[str, object]) -> None:
+    """Raise :class:`MalformedRequest` if a reader may take another value for a field than we did.
+
+    Of two members with one name some readers take the first, and some ignore the case of names:
+    what was checked here would not be what the engine reads (RFC 8259, 4).
+    """
+    # PERF: about 0.1 µs a member. A name that stands in ``raw`` once, unescaped, is there once.
+    unclear = b"\\u00" in raw and _ESCAPED_ASCII.search(raw) is not None
+    for name in members:
+        quoted = _QUOTED.get(name)
+        if quoted is not None:
+            unclear = unclear or raw.count(quoted) != 1
+        elif (meant := name.casefold()) in _QUOTED:
+            raise MalformedRequest(f"The body has a member {name!r}: write it {meant!r}", meant)
+    if unclear:
+        _check_repetitions(raw)
 
 
-def _are_tokens(items: list[object]) -> bool:
-    return all(type(item) is int for item in items)
+def _check_repetitions(raw: bytes) -> None:
+    # An object as a list of its members; no number is made, so none can be too long.
+    members = json.loads(raw, object_pairs_hook=list, parse_int=len, parse_float=len)
+    seen: set[str] = set()
+    for name, _ in members:
+        if name in seen and name in _QUOTED:
+            raise MalformedRequest(f"The body has more than one member {name!r}", name)
+        seen.add(name)
 
 
 def _explained(text: str) -> RequestError:
@@ -159,7 +190,10 @@ def _explained(text: str) -> RequestError:
     if missing:
         param = f"{path}.{missing['field']}" if path else missing["field"]
         return MalformedRequest(f"Missing required field: {param}", param)
+    if problem == _NOT_WHOLE:
+        return MalformedRequest(f"Invalid value for {path}: expected a whole number", path)
     message = f"Invalid value for {path}: {problem[0].lower()}{problem[1:]}"
+    message = message.replace("float", "number")  # as JSON calls it
     return (MalformedRequest if ", got `" in problem else InvalidValue)(message, path)
 
 

@@ -40,6 +40,52 @@ def test_chat_answers_with_the_last_user_message() -> None:
     assert usage(sink) == {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
 
 
+@pytest.mark.parametrize("fields", [{"n": -1}, {"n": MAX_CHOICES + 1.0}, {"n": 1e300}], ids=str)
+def test_a_number_of_choices_that_it_cant_give_is_the_clients_mistake(
+    fields: dict[str, Any],
+) -> None:
+    with pytest.raises(EngineRejected, match="choices"):
+        plan(Kind.CHAT, {"messages": [{"role": "user", "content": "x"}], **fields})
+
+
+def test_a_list_without_a_prompt_is_the_clients_mistake() -> None:
+    with pytest.raises(EngineRejected) as caught:
+        plan(Kind.COMPLETIONS, {"prompt": []})
+    assert caught.value.param == "prompt"
+
+
+@pytest.mark.parametrize(
+    ("fields", "text", "finish"),
+    [
+        ({"max_tokens": -1}, "one two", "stop"),
+        ({"max_completion_tokens": -1, "max_tokens": 1}, "one two", "stop"),
+        ({"max_tokens": 0}, "", "length"),
+        ({"max_tokens": 1.0, "n": 1.0}, "one", "length"),
+        ({"max_tokens": 1e300}, "one two", "stop"),
+        ({"n": 0, "temperature": 2.5, "stop": ["a", "b", "c", "d", "f"]}, "one two", "stop"),
+    ],
+    ids=str,
+)
+def test_it_copes_with_every_number_that_the_api_lets_through(
+    fields: dict[str, Any], text: str, finish: str
+) -> None:
+    (choice,) = plan(Kind.COMPLETIONS, {"prompt": "one two", **fields}).choices
+
+    assert ("".join(choice.tokens), choice.finish) == (text, finish)
+
+
+@pytest.mark.parametrize("body", [{}, {"prompt": None}, {"prompt": ""}], ids=str)
+def test_no_prompt_is_an_empty_one(body: dict[str, Any]) -> None:
+    assert [choice.tokens for choice in plan(Kind.COMPLETIONS, body).choices] == [()]
+
+
+def test_a_part_of_a_message_without_its_text_is_empty() -> None:
+    content = [{"type": "text"}, {"type": "text", "text": None}, {"type": "text", "text": "x"}]
+    (choice,) = plan(Kind.CHAT, {"messages": [{"role": "user", "content": content}]}).choices
+
+    assert choice.tokens == ("x",)
+
+
 def test_a_chat_answer_is_role_words_finish_usage() -> None:
     sink = echo(chat("one two"))
     head = {

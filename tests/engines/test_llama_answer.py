@@ -121,3 +121,16 @@ def test_every_other_chunk_is_no_error(chunk: dict[str, Any]) -> None:
 
 def test_completions_are_not_searched_for_messages() -> None:
     assert llama_request(complete(["a"]), "m")["prompt"] == ["a"]
+
+
+@pytest.mark.parametrize("body", [{}, {"prompt": None}], ids=str)
+def test_a_completion_without_a_prompt_gets_an_empty_one(body: dict[str, Any]) -> None:
+    asked = request(Kind.COMPLETIONS, body)
+
+    assert llama_request(asked, "alias")["prompt"] == ""
+
+
+@pytest.mark.parametrize("part", [{"type": "text"}, {"type": "text", "text": None}], ids=str)
+def test_a_text_part_without_text_is_refused(part: Any) -> None:
+    with pytest.raises(EngineRejected, match="text only"):
+        llama_request(request(Kind.CHAT, {"messages": [{"role": "user", "content": [part]}]}), "a")

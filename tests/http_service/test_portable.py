@@ -82,7 +82,7 @@ def test_an_error_before_the_first_token_is_an_http_error(hosted: Client, stream
     [
         (b"{", 400, "invalid_request"),
         ({**CHAT, "model": "ghost"}, 404, "model_not_found"),
-        ({**CHAT, "n": 0}, 400, "invalid_value"),
+        ({**CHAT, "messages": []}, 400, "invalid_value"),
     ],
 )
 def test_errors_are_in_openais_shape(hosted: Client, body: Any, status: int, code: str) -> None:

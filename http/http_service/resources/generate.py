@@ -16,9 +16,11 @@ from actors.engines.contract import Context, Engine, EngineRequest, Kind
 from actors.registry.errors import ModelNotFound
 from actors.registry.route import Route
 from http_service.call import Call
+from http_service.content_coding import codings_of, decoded
 from http_service.detach import Answer, detacher
 from http_service.errors import BodyTooLarge, Draining
 from http_service.folding import Fold
+from http_service.inline import NeedsWorker, may_block
 from http_service.metrics import UNKNOWN_MODEL
 from http_service.request_timeout import HEADER as TIMEOUT_HEADER
 from http_service.request_timeout import request_timeout_from
@@ -89,10 +91,13 @@ class GenerateResource:
     def _read(self, req: falcon.Request) -> bytes:
         limit = self._services.config.body_limit
         check_content_type(req.content_type)
+        codings = codings_of(req.env.get("HTTP_CONTENT_ENCODING"))
         if (req.content_length or 0) > limit:
             raise BodyTooLarge(limit)
+        if codings and not may_block():
+            raise NeedsWorker  # a few bytes may stand for a whole body
         raw: bytes = req.bounded_stream.read()
-        return raw
+        return decoded(raw, codings, limit) if codings else raw
 
     def _validate(self, body: dict[str, Any]) -> ValidRequest | InvalidValue:
         """A wrong shape is raised, uncounted; a wrong value waits until the request is counted."""
