@@ -19,11 +19,13 @@ from actors.engines.contract import (
 )
 from actors.engines.echo import EchoEngine
 from actors.engines.errors import (
+    DeadlineExceeded,
     EngineBusy,
     EngineError,
     EngineRejected,
     EngineTimeout,
     EngineUnavailable,
+    LocalShortage,
 )
 from actors.engines.pool import Pool
 from actors.engines.tokens import tokens_in
@@ -33,6 +35,7 @@ __all__ = [
     "AsyncGeneratorEngine",
     "Chunk",
     "Context",
+    "DeadlineExceeded",
     "EchoEngine",
     "Engine",
     "EngineBusy",
@@ -43,6 +46,7 @@ __all__ = [
     "EngineUnavailable",
     "GeneratorEngine",
     "Kind",
+    "LocalShortage",
     "Pool",
     "Sink",
     "as_push_engine",

@@ -8,11 +8,14 @@ fixed text: an engine's own words never leak.
 from __future__ import annotations
 
 __all__ = [
+    "DeadlineExceeded",
     "EngineBusy",
     "EngineError",
     "EngineRejected",
     "EngineTimeout",
     "EngineUnavailable",
+    "LocalShortage",
+    "SlowReader",
 ]
 
 
@@ -74,3 +77,27 @@ class EngineTimeout(EngineError):
 
     status = 504
     code = "upstream_timeout"
+
+
+class DeadlineExceeded(EngineTimeout):
+    """The *client's* own deadline is over (504); says nothing about the engine.
+
+    An instance is not blamed for it, nobody else is asked, and no retry is spent.
+    """
+
+
+class SlowReader(EngineUnavailable):
+    """The upstream ended the connection after the *client* had kept it waiting (502)."""
+
+
+class LocalShortage(EngineError):
+    """This process ran out of something: descriptors, ports, buffers, threads (503).
+
+    An instance is not blamed for it, and nobody else is asked: that needs the same.
+    """
+
+    status = 503
+    code = "service_unavailable"
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message, retry_after=retry_after)

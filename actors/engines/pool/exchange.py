@@ -19,7 +19,7 @@ from actors.engines.errors import EngineTimeout
 from actors.engines.pool.attempt import Attempt, Push
 from actors.engines.pool.member import Member
 from actors.engines.pool.roles import Owner
-from actors.engines.pool.treatment import CANCELLED, SUCCESS, treatment_of
+from actors.engines.pool.treatment import CANCELLED, SUCCESS, Treatment, treatment_of
 from actors.engines.pool.watch import Watch
 from actors.supervision.cancellation import Registration
 from actors.supervision.errors import Cancelled
@@ -172,7 +172,7 @@ class Exchange:
             self.winner = None  # PERF: or each request would leave a cycle to the collector
         self._close()
         if held:
-            self.pool.give_back(attempt.member, treatment_of(error) if error else SUCCESS)
+            self.pool.give_back(attempt.member, self._judge(error) if error else SUCCESS)
         return first
 
     def failed(self, attempt: Attempt, error: BaseException) -> None:
@@ -190,13 +190,22 @@ class Exchange:
             if self.end(attempt, error):
                 self.sink.fail(error)
             return
-        treatment = treatment_of(error)
+        treatment = self._judge(error)
         self.pool.give_back(attempt.member, treatment)
         if not undecided:
             return
         self.last_error = error
         if alone and not self.pool.retry(self, attempt.member, treatment):
             self.give_up(error)
+
+    def _judge(self, error: BaseException) -> Treatment:
+        """What ``error`` means; nothing once the client left or its time is over.
+
+        An engine that minds the client's deadline itself may tell of it as its own timeout.
+        """
+        context = self.context
+        late = context.deadline is not None and self.pool.clock.monotonic() >= context.deadline
+        return CANCELLED if late or context.token.cancelled else treatment_of(error)
 
     # Called by the pool.
 

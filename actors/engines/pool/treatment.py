@@ -11,7 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from actors.engines.errors import EngineError, EngineTimeout, EngineUnavailable
+from actors.engines.errors import (
+    DeadlineExceeded,
+    EngineError,
+    EngineTimeout,
+    EngineUnavailable,
+    LocalShortage,
+    SlowReader,
+)
 from actors.engines.pool.breaker import LIMIT
 from actors.supervision.errors import Cancelled
 
@@ -81,8 +88,10 @@ _DEPTH: Final = 8
 """Causes looked through: libraries wrap an OSError two or three times."""
 
 _TABLE: Final[tuple[tuple[Callable[[BaseException], bool], Treatment], ...]] = (
-    # Nobody waits any more: says nothing about the instance.
-    (_is(Cancelled), CANCELLED),
+    # The client's doing, or this process': says nothing about the instance, nor would another help.
+    (_is(Cancelled, DeadlineExceeded, SlowReader, LocalShortage), CANCELLED),
+    # It came back to this process; asking others would multiply it.
+    (_status(508), Treatment("loop", retry=False)),
     # Busy is not broken.
     (_status(429), Treatment("busy", retry=True, pause=PAUSE)),
     # The client's mistake is the same everywhere, and finding it takes a healthy instance.

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from actors.engines.contract import Context, Sink
-from actors.engines.errors import EngineError, EngineTimeout, EngineUnavailable
+from actors.engines.errors import (
+    DeadlineExceeded,
+    EngineError,
+    EngineTimeout,
+    EngineUnavailable,
+    SlowReader,
+)
 from actors.engines.upstream.body import Body, Refusal, body_for
 from actors.engines.upstream.dial import Dial
 from actors.engines.upstream.links import Link, Links
@@ -29,7 +35,17 @@ _TOO_LATE: Final = "the upstream did not answer in time"
 _CUT: Final = "the upstream broke off the answer"
 _MUTE: Final = "the upstream closed the connection without an answer"
 _UNREACHABLE: Final = "the upstream can't be reached"
+_TOO_LONG: Final = "the answer took longer than the request allows"
+_LEFT_WAITING: Final = "the upstream broke off the answer, which the client did not read in time"
 _UNREADABLE: Final = "the upstream's answer can't be read"
+
+STALE_SECONDS: Final = 0.1
+"""A kept connection that is lost so soon after a request was sent on it, without a byte of an
+answer, was closed before the request came: it is sent once more. Whatever is lost later may have
+been worked on, so it is a failure like any other (RFC 9110, 9.2.2)."""
+
+# Seconds that a client may keep an upstream waiting before a loss is the client's doing.
+_SLOW_READ: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +85,8 @@ class Exchange:
 
     __slots__ = (
         "_ask", "_begun", "_body", "_context", "_deadline", "_dial", "_ended", "_heard", "_limit",
-        "_link", "_links", "_loop", "_over", "_paused", "_registration", "_sink", "_timeouts",
+        "_link", "_links", "_loop", "_over", "_paused", "_paused_at", "_registration", "_sent_at",
+        "_sink", "_slow", "_timeouts",
     )  # fmt: skip
 
     def __init__(
@@ -93,6 +110,7 @@ class Exchange:
         self._heard = False
         self._begun = False
         self._paused = False
+        self._slow = False
         self._body: Body | None = None
         self._link: Link | None = None
         self._dial: Dial | None = None
@@ -106,7 +124,7 @@ class Exchange:
         self._registration = token.on_cancel(self.cancel)
         until = self._context.deadline
         if until is not None:
-            self._limit = self._loop.call_later(until - self._loop.clock(), self._too_late)
+            self._limit = self._loop.call_later(until - self._loop.clock(), self._too_long)
         link = self._links.take(self)
         if link is None:
             self._redial()
@@ -143,9 +161,7 @@ class Exchange:
         if link is None:
             return
         self._link = None
-        # An upstream may have closed a kept connection just now. Nothing of this request was
-        # answered, so nobody can see that it is sent twice.
-        if link.used and not self._heard:
+        if link.used and not self._heard and self._loop.now - self._sent_at <= STALE_SECONDS:
             self._redial()
             return
         if error is None:  # a reset, or TLS without its goodbye, is no end of an answer
@@ -154,8 +170,7 @@ class Exchange:
             if link.reader.complete and self._body is not None:
                 self._complete(self._body)
                 return
-            message = _CUT if self._heard else _MUTE
-            raise EngineUnavailable(message) from error or ConnectionError("end of file")
+            raise self._loss() from error or ConnectionError("end of file")
         except EngineError as failure:
             self._end(failure)
 
@@ -177,6 +192,7 @@ class Exchange:
 
     def _send(self, link: Link) -> None:
         self._link = link
+        self._sent_at = self._loop.clock()
         if self._deadline is None:
             self._deadline = self._loop.deadline(self._timeouts.first_byte, self._silent)
         link.wire.send(self._ask.data)
@@ -201,6 +217,7 @@ class Exchange:
             self._deadline.extend(self._timeouts.idle)
         if not reader.complete and not self._sink.has_room(self._has_room):
             self._paused = True
+            self._paused_at = self._loop.now
             link.wire.pause()
         return False
 
@@ -216,6 +233,7 @@ class Exchange:
         link = self._link
         if self._paused and link is not None and self._deadline is not None:
             self._paused = False
+            self._slow = self._slow or self._loop.now - self._paused_at > _SLOW_READ
             self._deadline.extend(self._timeouts.idle)
             link.wire.resume()
 
@@ -228,6 +246,16 @@ class Exchange:
 
     def _too_late(self) -> None:
         self._end(EngineTimeout(_TOO_LATE))
+
+    def _too_long(self) -> None:
+        """The client's own deadline: no word about the upstream."""
+        self._end(DeadlineExceeded(_TOO_LONG))
+
+    def _loss(self) -> EngineError:
+        """Why there will be no answer, or no more of it."""
+        if not self._heard:
+            return EngineUnavailable(_MUTE)
+        return SlowReader(_LEFT_WAITING) if self._slow else EngineUnavailable(_CUT)
 
     def _cancelled(self) -> None:
         self._end(Cancelled("the request was cancelled"))
@@ -257,7 +285,11 @@ class Exchange:
     def _fail(self, error: BaseException) -> None:
         if self._context.token.cancelled:
             error = Cancelled("the request was cancelled")
-        elif isinstance(error, EngineError) and error.status >= 500:
+        elif (
+            isinstance(error, EngineError)
+            and error.status >= 500
+            and not isinstance(error, DeadlineExceeded)
+        ):
             _log.warning(
                 "an upstream failed",
                 extra={
