@@ -32,8 +32,6 @@ from actors.engines.echo import EchoEngine
 from actors.engines.pool import PoolListeners
 from actors.engines.upstream import (
     CONNECT_TIMEOUT,
-    FIRST_BYTE_TIMEOUT,
-    IDLE_TIMEOUT,
     Tls,
     UpstreamEngine,
 )
@@ -114,7 +112,7 @@ class Service:
         manager = ModelManager(tree.address("registry"), metrics=metrics)
         _add_engines(manager, settings)
         boards: list[StatusBoard] = []
-        engine_of = partial(_engine_of, upstream_tls(settings))
+        engine_of = partial(_engine_of, upstream_tls(settings), settings.engine_timeout)
         for source, root in _sources(settings):
             boards.append(_discover(tree, source, root, engine_of, first=not boards))
         if boards:
@@ -260,8 +258,11 @@ def _component(board: StatusBoard, *, first: bool) -> Component:
     return Component("discovery" if first else f"discovery-{board.status.source}", status)
 
 
-def _engine_of(tls: Tls, entry: Entry) -> Engine:
-    """The engine that relays to an announced worker. Raises ``EntryUnusable``."""
+def _engine_of(tls: Tls, silence: float, entry: Entry) -> Engine:
+    """The engine that relays to an announced worker. Raises ``EntryUnusable``.
+
+    ``silence`` in seconds, before the first token and after it, is what an entry can change.
+    """
     key = None if entry.api_key_env is None else _upstream_key(entry.api_key_env)
     times = entry.timeouts
     try:
@@ -270,8 +271,8 @@ def _engine_of(tls: Tls, entry: Entry) -> Engine:
             unary=entry.unary,
             api_key=key,
             connect_timeout=times.connect or CONNECT_TIMEOUT,
-            first_byte_timeout=times.first_byte or FIRST_BYTE_TIMEOUT,
-            idle_timeout=times.idle or IDLE_TIMEOUT,
+            first_byte_timeout=times.first_byte or silence,
+            idle_timeout=times.idle or silence,
             tls=tls,
         )
     except (OSError, ValueError) as error:

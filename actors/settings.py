@@ -194,7 +194,8 @@ class ServeSettings:
         600.0,
         checks.seconds,
         "SECONDS",
-        "the longest silence of an engine or server that is accepted before its next token",
+        "the longest silence of an engine or server that is accepted, before its first token and "
+        "between two; an entry may allow less (timeouts.first_byte, timeouts.idle)",
     )
     idle_timeout: int = _setting(
         75,

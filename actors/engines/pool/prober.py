@@ -15,7 +15,7 @@ from actors.engines.pool.breaker import LIMIT, BreakerState
 from actors.engines.pool.member import Member
 from actors.engines.pool.probed import is_probed
 from actors.engines.pool.roles import Owner
-from actors.engines.pool.treatment import SUCCESS, Treatment, treatment_of
+from actors.engines.pool.treatment import CANCELLED, SUCCESS, Treatment, treatment_of
 
 __all__ = ["INTERVAL", "JITTER", "TIMEOUT", "Prober", "seriously"]
 
@@ -113,4 +113,6 @@ def seriously(treatment: Treatment) -> Treatment:
 
     It has a question of its own, so that no failure is the client's, and none is busy.
     """
+    if treatment is CANCELLED:  # this process could not even ask
+        return treatment
     return Treatment(treatment.kind, retry=False, harm=max(treatment.harm, (LIMIT + 1) // 2))

@@ -9,8 +9,7 @@ words; and ``probe`` asks whether the upstream is there.
 
 from actors.engines.upstream.engine import (
     CONNECT_TIMEOUT,
-    FIRST_BYTE_TIMEOUT,
-    IDLE_TIMEOUT,
+    ENGINE_TIMEOUT,
     Timeouts,
     Tls,
     UpstreamEngine,
@@ -18,8 +17,7 @@ from actors.engines.upstream.engine import (
 
 __all__ = [
     "CONNECT_TIMEOUT",
-    "FIRST_BYTE_TIMEOUT",
-    "IDLE_TIMEOUT",
+    "ENGINE_TIMEOUT",
     "Timeouts",
     "Tls",
     "UpstreamEngine",

@@ -14,9 +14,15 @@ from typing import Final
 from actors.engines.upstream.names import Address, Names, literal
 from actors.eventloop import READ, WRITE, Deadline, EventLoop, Watch
 
-__all__ = ["Dial", "Place"]
+__all__ = ["Dial", "Place", "is_local_shortage"]
 
 _UNDER_WAY: Final = frozenset({0, errno.EINPROGRESS, errno.EAGAIN})
+# What this process, or this machine, ran out of: descriptors, buffers, memory, threads, watches.
+_SHORTAGES: Final = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC}
+)
+# A resolver that could not open its own socket or file, or had no memory.
+_NAME_SHORTAGES: Final = frozenset({socket.EAI_SYSTEM, socket.EAI_MEMORY})
 
 Opened = Callable[[socket.socket], object]
 Failed = Callable[[OSError], object]
@@ -88,7 +94,11 @@ class Dial:
 
     def _look_up(self, names: Names) -> None:
         place = self._place
-        known = literal(place.host, place.port) or names.known(place.host, place.port)
+        known: list[Address] | OSError | None
+        try:
+            known = literal(place.host, place.port) or names.known(place.host, place.port)
+        except (OSError, ValueError) as error:
+            known = _as_os_error(error)
         if known:
             self._loop.call(partial(self._found, known))
         else:
@@ -105,12 +115,16 @@ class Dial:
             self._next()
 
     def _next(self) -> None:
-        """Try the next address; tell of the last failure if there is none."""
+        """Try the next address that can be tried; tell of the last failure if there is none."""
+        while self._left:
+            self._drop()
+            if self._try(self._left.pop()):
+                return
         self._drop()
-        if not self._left:
-            self._give_up(self._error)
-            return
-        address = self._left.pop()
+        self._give_up(self._error)
+
+    def _try(self, address: Address) -> bool:
+        """Begin to connect to ``address``; False if that failed at once."""
         self._deadline.extend(self._seconds)
         try:
             sock = self._sock = socket.socket(address.family, socket.SOCK_STREAM)
@@ -118,15 +132,15 @@ class Dial:
             # A token is a small packet; Nagle's algorithm would keep it for the next one.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             code = sock.connect_ex(address.place)
-        except OSError as error:
-            code, self._error = error.errno or errno.EIO, error
-        else:
             self._error = _error_of(code)
-        if code in _UNDER_WAY and self._sock is not None:
+            if code not in _UNDER_WAY:
+                return False
             self._shaking_hands = False
-            self._watch = self._loop.watch(self._sock.fileno(), self, WRITE)
-        else:
-            self._next()  # as deep as a name has addresses
+            self._watch = self._loop.watch(sock.fileno(), self, WRITE)
+        except (OSError, ValueError, OverflowError) as error:
+            self._error = _as_os_error(error)
+            return False
+        return True
 
     def _connected(self) -> None:
         if self._sock is None or self._watch is None:
@@ -138,15 +152,24 @@ class Dial:
         elif self._place.tls is None:
             self._hand_over(self._sock)
         else:
+            self._wrap(self._sock, self._place.tls)
+
+    def _wrap(self, sock: socket.socket, tls: ssl.SSLContext) -> None:
+        try:
+            self._place.host.encode("idna")  # wrapping fails for it too, but loses the descriptor
             # NOTE: wrapping detaches the old socket object; the descriptor and its watch stay.
-            self._sock = self._place.tls.wrap_socket(
-                self._sock,
+            self._sock = tls.wrap_socket(
+                sock,
                 server_hostname=self._place.host,
                 do_handshake_on_connect=False,
                 suppress_ragged_eofs=False,
             )
-            self._shaking_hands = True
-            self._shake_hands()
+        except (OSError, ValueError) as error:  # as for a host that can be no name of a certificate
+            self._error = _as_os_error(error)
+            self._next()
+            return
+        self._shaking_hands = True
+        self._shake_hands()
 
     def _shake_hands(self) -> None:
         sock, watch = self._sock, self._watch
@@ -193,5 +216,16 @@ class Dial:
             self._sock = None
 
 
+def is_local_shortage(error: OSError) -> bool:
+    """Whether this machine, and not the upstream, is why there is no connection."""
+    if isinstance(error, socket.gaierror):
+        return error.errno in _NAME_SHORTAGES
+    return error.errno in _SHORTAGES
+
+
 def _error_of(code: int) -> OSError:
     return OSError(code, os.strerror(code))
+
+
+def _as_os_error(error: Exception) -> OSError:
+    return error if isinstance(error, OSError) else OSError(errno.EINVAL, str(error))

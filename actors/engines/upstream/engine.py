@@ -33,11 +33,9 @@ __all__ = ["Timeouts", "Tls", "UpstreamEngine"]
 
 # Seconds to a listener that is up: two lost SYNs (1 s + 2 s, RFC 6298) and some.
 CONNECT_TIMEOUT: Final = 5.0
-# Seconds until the first token: a long prompt on a full server takes minutes, and a unary answer
-# sends nothing before it is complete.
-FIRST_BYTE_TIMEOUT: Final = 600.0
-# Seconds of silence after that; servers send comments in longer pauses (llama.cpp: each 30 s).
-IDLE_TIMEOUT: Final = 120.0
+# Seconds of silence, before the first token and after it, where --engine-timeout says nothing else:
+# a long prompt on a full server takes minutes, and a unary answer sends nothing before it is whole.
+ENGINE_TIMEOUT: Final = 600.0
 # Requests at once, a connection each: far beyond what one server batches. It bounds our own file
 # descriptors, not the upstream's load.
 MAX_CONNECTIONS: Final = 4096
@@ -70,8 +68,8 @@ class UpstreamEngine:
         model: str | None = None,
         api_key: str | None = None,
         connect_timeout: float = CONNECT_TIMEOUT,
-        first_byte_timeout: float = FIRST_BYTE_TIMEOUT,
-        idle_timeout: float = IDLE_TIMEOUT,
+        first_byte_timeout: float = ENGINE_TIMEOUT,
+        idle_timeout: float = ENGINE_TIMEOUT,
         unary: Literal["pass", "fold"] = "pass",
         max_connections: int = MAX_CONNECTIONS,
         tls: Tls | None = None,

@@ -18,10 +18,11 @@ from actors.engines.errors import (
     EngineError,
     EngineTimeout,
     EngineUnavailable,
+    LocalShortage,
     SlowReader,
 )
 from actors.engines.upstream.body import Body, Refusal, body_for
-from actors.engines.upstream.dial import Dial
+from actors.engines.upstream.dial import Dial, is_local_shortage
 from actors.engines.upstream.links import Link, Links
 from actors.eventloop import Deadline, EventLoop, Timer
 from actors.supervision.cancellation import Registration
@@ -37,6 +38,7 @@ _MUTE: Final = "the upstream closed the connection without an answer"
 _UNREACHABLE: Final = "the upstream can't be reached"
 _TOO_LONG: Final = "the answer took longer than the request allows"
 _LEFT_WAITING: Final = "the upstream broke off the answer, which the client did not read in time"
+_SHORT: Final = "the service has no connection to spare just now; try again soon"
 _UNREADABLE: Final = "the upstream's answer can't be read"
 
 STALE_SECONDS: Final = 0.1
@@ -185,8 +187,13 @@ class Exchange:
 
     def _not_opened(self, error: OSError) -> None:
         self._dial = None
-        late = isinstance(error, TimeoutError)
-        failure = EngineTimeout(_TOO_LATE) if late else EngineUnavailable(_UNREACHABLE)
+        failure: EngineError
+        if is_local_shortage(error):
+            failure = LocalShortage(_SHORT)
+        elif isinstance(error, TimeoutError):
+            failure = EngineTimeout(_TOO_LATE)
+        else:
+            failure = EngineUnavailable(_UNREACHABLE)
         failure.__cause__ = error
         self._end(failure)
 

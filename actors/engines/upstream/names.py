@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 import threading
@@ -29,7 +30,10 @@ class Address:
 
 
 def literal(host: str, port: int) -> list[Address]:
-    """The address that ``host`` itself is; empty if it is a name."""
+    """The address that ``host`` itself is; empty if it is a name.
+
+    Raises ``OSError`` for an IPv6 address with a zone that this machine does not have.
+    """
     try:
         version = ipaddress.ip_address(host.partition("%")[0]).version
     except ValueError:
@@ -40,7 +44,10 @@ def literal(host: str, port: int) -> list[Address]:
 
 
 def system_lookup(host: str, port: int) -> list[Address]:
-    """What the system's resolver says; blocks for as long as it likes. Raises ``OSError``."""
+    """What the system's resolver says; blocks for as long as it likes.
+
+    Raises ``OSError``; ``ValueError`` for what can be no name, as one with an empty label.
+    """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     # NOTE: typeshed allows for a Python without IPv6, whose addresses are (int, bytes).
     return [Address(family, cast("SocketPlace", place)) for family, _, _, _, place in found]
@@ -82,7 +89,7 @@ class Names:
                 target=self._find, args=key, name=f"lookup-{host}", daemon=True
             ).start()
         except RuntimeError as error:  # no thread to be had
-            self._tell(key, OSError(str(error)))
+            self._tell(key, OSError(errno.EAGAIN, str(error)))
 
     def _find(self, host: str, port: int) -> None:
         found: list[Address] | OSError
@@ -90,7 +97,7 @@ class Names:
             found = self._lookup(host, port) or OSError(f"{host} has no address")
         except OSError as error:
             found = error
-        except UnicodeError as error:  # a label that is empty or too long
+        except Exception as error:  # noqa: BLE001  # a name that can be none; whoever waits is told
             found = OSError(str(error))
         self._tell((host, port), found)
 

@@ -77,7 +77,7 @@ class Scene:
             self.pool.put(str(number), self._engine(stack, kind, begins=begins))
 
     def advance(self, seconds: float) -> None:
-        """Let ``seconds`` pass, first for the relays: so they hear of a deadline before the pool."""
+        """Let ``seconds`` pass, first for the relays: they hear of a deadline before the pool."""
         self.relay_clock.advance(seconds)
         done = threading.Event()
         self.loop.call(lambda: self.loop.call(done.set))  # timers are looked at in between

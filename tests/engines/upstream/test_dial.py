@@ -133,6 +133,37 @@ def test_a_name_without_address_is_told(dialling: Dialling) -> None:
     assert "no address" in str(dialling(1, host="nowhere", names=names_of()).error())
 
 
+def test_of_thousands_of_dead_addresses_the_last_failure_is_told(dialling: Dialling) -> None:
+    assert isinstance(dialling(1, host="name", names=names_of(*[-1] * 2_000)).error(), OSError)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        Address(socket.AF_INET, ("127.0.0.1", 1 << 20)),
+        Address(socket.AF_INET, ("127.0.0.1", -1)),
+        Address(socket.AF_INET6, ("fe80::1%nowhere", 1)),
+        Address(9_999, ("127.0.0.1", 1)),
+    ],
+    ids=["port too high", "port too low", "zone", "family"],
+)
+def test_an_address_that_no_socket_takes_is_told_and_the_next_one_tried(
+    dialling: Dialling, listener: socket.socket, address: Address
+) -> None:
+    good = Address(socket.AF_INET, listener.getsockname())
+    names = [Names(lambda host, port: [address]), Names(lambda host, port: [address, good])]
+    assert isinstance(dialling(1, host="name", names=names[0]).error(), OSError)
+    assert dialling(1, host="name", names=names[1]).socket().getpeername() == good.place
+
+
+def test_a_host_that_no_certificate_can_name_is_told(
+    dialling: Dialling, listener: socket.socket
+) -> None:
+    tls = ssl.create_default_context()
+    names = names_of(port_of(listener))
+    assert isinstance(dialling(1, host=".leading.dot", tls=tls, names=names).error(), OSError)
+
+
 def test_an_address_that_does_not_answer_is_given_up_for_the_next(
     dialling: Dialling, full_port: int, listener: socket.socket
 ) -> None:

@@ -84,7 +84,17 @@ def test_an_answer_is_known_for_a_while() -> None:
     assert book.names.known("h", 1) is None
 
 
-@pytest.mark.parametrize("failure", [OSError("no such name"), UnicodeError("too long"), []])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        OSError("no such name"),
+        UnicodeError("too long"),
+        ValueError("embedded null byte"),
+        OverflowError("port"),
+        TypeError("a resolver's own defect"),
+        [],
+    ],
+)
 def test_a_failure_is_told_and_not_remembered(failure: list[Address] | Exception) -> None:
     book = Book(failure)
     book.open.set()
