@@ -281,6 +281,19 @@ class WorkerSettings:
     etcd_user: str = _etcd_user()
     etcd_password: str = _etcd_password()
     etcd_password_file: str = _etcd_password_file()
+    announce_dir: str = _setting(
+        "",
+        checks.file_path,
+        "FOLDER",
+        "announce in a JSON file in this folder instead of etcd, for front-ends on this machine "
+        "that read it with --discovery-dir",
+    )
+    announce: str = _setting(
+        "answering",
+        checks.one_of("answering", "at-once"),
+        "answering|at-once",
+        "with --url: announce when the server there answers, or without asking it",
+    )
     type: tuple[str, ...] = _setting(
         ("chat", "completions"),
         checks.one_of("chat", "completions"),

@@ -27,6 +27,8 @@ CHANNEL_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 3_000),
     ("grpc.enable_retries", 0),
+    # etcd is a neighbour: http_proxy and the like are meant for the internet, also on loopback.
+    ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),
 )
 HAS_LEADER: Final = (("hasleader", "true"),)

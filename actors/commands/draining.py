@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-import urllib3
+
+from actors.commands.asking import Unanswered, ask_server
 
 __all__ = ["busy_slots", "wait_until_idle"]
 
@@ -20,6 +21,7 @@ QUIET_LOOKS: Final = 2
 """Looks in a row that must find nothing: between a queued request and its slot lies a moment."""
 ASK: Final = 2.0
 """Seconds for the listener to answer one look."""
+OK: Final = 200
 
 
 class _Slot(msgspec.Struct):
@@ -50,11 +52,10 @@ def wait_until_idle(busy: Callable[[], int | None], timeout: float) -> bool:
 
 def busy_slots(url: str) -> int | None:
     """How many requests the server behind the base URL ``url`` computes; ``None`` if unknown."""
-    slots = url.removesuffix("/v1") + "/slots"
     try:
-        answer = urllib3.request("GET", slots, timeout=ASK, retries=False)
-        if answer.status == 200:
-            return sum(slot.is_processing for slot in _SLOTS.decode(answer.data))
-    except (urllib3.exceptions.HTTPError, msgspec.DecodeError) as error:
+        status, body = ask_server(url.removesuffix("/v1") + "/slots", ASK)
+        if status == OK:
+            return sum(slot.is_processing for slot in _SLOTS.decode(body))
+    except (Unanswered, msgspec.DecodeError) as error:
         _log.warning("the model server does not say what is in flight: %s", type(error).__name__)
     return None

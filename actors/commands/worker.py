@@ -1,4 +1,4 @@
-"""``worker``: announces models in etcd for as long as this process lives.
+"""``worker``: announces models in etcd, or in a folder, for as long as this process lives.
 
 ::
 
@@ -18,12 +18,15 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
+from actors.commands.answering import wait_until_it_answers
 from actors.commands.certificates import check_files
 from actors.commands.draining import busy_slots, wait_until_idle
 from actors.commands.parsing import UsageError, parse_settings
 from actors.commands.running import run_until_cancelled
+from actors.commands.weights import require_llama
 from actors.engines.contract import Kind
 from actors.engines.llama_model import BUNDLED_ALIAS, BUNDLED_NAME, resolve_model
 from actors.engines.llama_server import LlamaServer
@@ -33,6 +36,7 @@ from actors.supervision import CancellationToken, Child, Strategy, Supervised, S
 from discovery import Endpoints, Entry
 from discovery.etcd_access import EtcdAccess
 from discovery.etcd_client import EtcdClient
+from discovery.file_registration import FileRegistration
 from discovery.registration import Registration
 from discovery.registration_actor import registration_child
 
@@ -43,10 +47,10 @@ _log = logging.getLogger("actors.worker")
 DESCRIPTION: Final = """
 Announce models in etcd, so that every front-end that watches there serves them.
 
-With --url, they run elsewhere: vLLM, SGLang, llama.cpp, anything that speaks OpenAI's API. With
---llama, this process hosts one. The announcement stands under a lease: when the worker is told to
-stop it first says that it drains, then goes; it goes --ttl seconds after the worker died; and if
-etcd loses it, it is made anew.
+With --url, they run elsewhere: vLLM, SGLang, llama.cpp, anything that speaks OpenAI's API; they are
+announced once that server answers. With --llama, this process hosts one. The announcement stands
+under a lease: when the worker is told to stop it first says that it drains, then goes; it goes
+--ttl seconds after the worker died; and if etcd loses it, it is made anew.
 """
 
 LOAD_DEADLINE: Final = 300.0
@@ -188,23 +192,24 @@ class _Worker:
     def __init__(
         self, settings: WorkerSettings, access: EtcdAccess, token: CancellationToken
     ) -> None:
+        if settings.llama:
+            require_llama("--llama")
         self._settings = settings
         self._token = token
         self._gave_up: str | None = None
         self._tree = _start_tree(settings)
         self._tree.on_exit(self._on_exit)
         self._url = settings.url or self._tree.address("llama").ask("url", timeout=STOP_DEADLINE)
-        self._registration = Registration(
-            Endpoints.parse(settings.etcd),
-            entries_of(settings, self._url),
-            root=settings.etcd_root,
-            ttl=settings.ttl,
-            connect=partial(EtcdClient, access=access),
-        )
-        self._tree.start_child(registration_child(self._registration))
+        self._registration = _registration(settings, access, self._url)
 
     def announce(self) -> None:
-        """Wait until the entries stand in etcd, then say so."""
+        """Wait until the server answers and its entries are announced, then say so."""
+        settings = self._settings
+        if settings.url and settings.announce == "answering":
+            wait_until_it_answers(self._url, self._token)
+        if self._token.cancelled:
+            return
+        self._tree.start_child(registration_child(self._registration))
         while not self._registration.wait_registered(LOOK_AGAIN):
             if self._token.cancelled:
                 return
@@ -233,6 +238,21 @@ class _Worker:
         if not self._token.cancelled:
             self._gave_up = f"the worker's supervision tree gave up: {why}"
         self._token.cancel()
+
+
+def _registration(
+    settings: WorkerSettings, access: EtcdAccess, url: str
+) -> Registration | FileRegistration:
+    entries = entries_of(settings, url)
+    if settings.announce_dir:
+        return FileRegistration(Path(settings.announce_dir), entries)
+    return Registration(
+        Endpoints.parse(settings.etcd),
+        entries,
+        root=settings.etcd_root,
+        ttl=settings.ttl,
+        connect=partial(EtcdClient, access=access),
+    )
 
 
 def _start_tree(settings: WorkerSettings) -> Tree:

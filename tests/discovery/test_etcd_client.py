@@ -54,6 +54,20 @@ def test_a_key_is_put_read_and_deleted(client: EtcdClient, root: bytes) -> None:
     assert client.get(root + b"k") is None
 
 
+@pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "grpc_proxy", "HTTP_PROXY"])
+def test_etcd_is_reached_directly_whatever_proxy_the_environment_names(
+    variable: str, etcd_server: EtcdServer, root: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, f"http://127.0.0.1:{free_port()}")
+    for exception in ("no_proxy", "no_grpc_proxy", "NO_PROXY"):
+        monkeypatch.delenv(exception, raising=False)
+    client = EtcdClient(Endpoints.parse(etcd_server.endpoint).turn(0))
+    try:
+        client.put(root + b"k", b"v")
+    finally:
+        client.close()
+
+
 def test_several_keys_are_put_at_one_revision(client: EtcdClient, root: bytes) -> None:
     client.put_together({root + b"a": b"1", root + b"b": b"2"})
     entries = client.snapshot(root).entries

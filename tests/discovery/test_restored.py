@@ -88,7 +88,8 @@ def test_a_worker_that_was_stopped_for_longer_than_its_lease_is_announced_again(
     where = ("--etcd", etcd_server.endpoint, "--etcd-root", root, "--ttl", "2", "--drain", "0")
     what = ("--model", "m", "--type", "chat", "--url", "http://127.0.0.1:9/v1", "--instance", "w")
     key = key_for(Kind.CHAT, "m", "w", root)
-    with FrontEnd(etcd_server, root) as front, Callboard("worker", *where, *what) as it:
+    options = (*where, *what, "--announce", "at-once")
+    with FrontEnd(etcd_server, root) as front, Callboard("worker", *options) as it:
         it.wait_for("announced")
         front.until("m")
         it.signal(signal.SIGSTOP)

@@ -32,7 +32,8 @@ URL = "http://127.0.0.1:9/v1"
 
 
 def worker(etcd: EtcdServer, *options: str, **environment: str) -> Callboard:
-    given = ("worker", "--etcd", etcd.endpoint, "--instance", "w1", *options)
+    at_once = ("--announce", "at-once")  # nothing listens at URL
+    given = ("worker", "--etcd", etcd.endpoint, "--instance", "w1", *at_once, *options)
     return Callboard(*given, environment=environment)
 
 

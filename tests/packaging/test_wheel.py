@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 import zipfile
 from importlib.metadata import version
@@ -16,7 +15,8 @@ from typing import Final
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.packaging.building import ROOT, pip, succeed
+
 EXAMPLE = ROOT / "docs" / "examples" / "ticker.py"
 
 FOREIGN: Final = (
@@ -55,15 +55,6 @@ print(json.dumps({{
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built as a release would."""
-    folder = tmp_path_factory.mktemp("wheel")
-    pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(ROOT))
-    (built,) = folder.glob("*.whl")
-    return built
-
-
-@pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of a new environment with the wheel and Pykka, and nothing else."""
     home = tmp_path_factory.mktemp("environment")
@@ -72,18 +63,6 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pykka = f"pykka=={version('pykka')}"
     pip("--python", str(python), "install", "--no-deps", str(wheel), pykka)
     return python
-
-
-def pip(*arguments: str) -> str:
-    return succeed(sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments)
-
-
-def succeed(*command: str, cwd: Path | None = None) -> str:
-    done = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, timeout=100, check=False
-    )
-    assert done.returncode == 0, f"{command} failed:\n{done.stdout}{done.stderr}"
-    return done.stdout
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import IO, Self
 
 __all__ = ["START_DEADLINE", "Callboard", "run_to_end"]
@@ -20,6 +21,7 @@ class Callboard:
     """``python -m actors.main …`` as a child; ends with the ``with`` block, whatever happened.
 
     ``keep`` sees each line, on a reader's thread, and says whether it is kept: long runs log much.
+    ``program`` may be another installation's, run in the folder ``cwd``.
     """
 
     def __init__(
@@ -27,14 +29,17 @@ class Callboard:
         *arguments: str,
         environment: Mapping[str, str] | None = None,
         keep: Callable[[str], bool] = lambda _line: True,
+        program: Sequence[str] = (sys.executable, "-m", "actors.main"),
+        cwd: Path | None = None,
     ) -> None:
         self._keep = keep
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "actors.main", *arguments],
+            [*program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            cwd=cwd,
             env=_environment(environment or {}),
         )
         self._lines: list[str] = []
