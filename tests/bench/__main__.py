@@ -7,9 +7,10 @@ Waitress with eight threads; the ratio is ours over stock's. The cases take turn
 the medians, and compare only figures of one run. Latencies: of the whole answer, or, in the cases
 counted by token, from the making of a token to its arrival.
 
-``make bench ARGS=supervision`` measures the supervision library instead; ``layers`` tells where a
-request's time goes; ``held_streams``, ``slow_clients``, ``disconnects``, ``pools`` and
-``discovery`` (``ARGS='pools --help'``) what their names say.
+``make bench ARGS=supervision`` measures the supervision library instead; ``layers`` shows where a
+request's time goes, ``way`` which files and how many calls it takes; ``held_streams``,
+``slow_clients``, ``disconnects``, ``pools`` and ``discovery`` (``ARGS='pools --help'``) what their
+names say.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from tests.bench import disconnects, discovery, held_streams, layers, pools, slow_clients
+from tests.bench import disconnects, discovery, held_streams, layers, pools, slow_clients, way
 from tests.bench.cases import CASES
 from tests.bench.measure import run
 from tests.bench.relaying import relaying
@@ -79,6 +80,7 @@ OTHERS: Final[dict[str, Callable[[Sequence[str]], int | None]]] = {
     "disconnects": disconnects.main,
     "pools": pools.main,
     "discovery": discovery.main,
+    "way": way.main,
 }
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The three cases of the comparison, as a table."""
+"""The cases of the comparison, as a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ __all__ = ["CASES", "Case"]
 class Case:
     """One case: what is asked, by how many clients, how often, and per what the CPU is counted.
 
-    ``unit`` is ``request``, ``stream`` or ``event``; ``latency`` says of what p50 and p99 are.
+    ``unit`` is ``request``, ``stream`` or ``event``; ``latency`` says of what p50 and p99 are. A
+    case with ``in_process`` is answered by Callboard's own echo engine, so only by Callboard.
     """
 
     name: str
@@ -26,14 +27,18 @@ class Case:
     stream: bool
     connections: int
     requests: int
-    warm_up: int
+    in_process: bool = False
 
     @property
     def request(self) -> Request:
         """The request, and what its answer must have."""
-        stamped = self.script.pace > 0
-        payload = post(self.script, stream=self.stream)
-        return Request(payload, self.script.tokens, self.stream, stamped)
+        tokens = self.script.tokens
+        if self.in_process:  # echo's tokens are the words of the question
+            words = " ".join(["@word"] * tokens)
+            payload = post(self.script, model="echo", stream=self.stream, text=words)
+        else:
+            payload = post(self.script, stream=self.stream)
+        return Request(payload, tokens, self.stream, stamped=self.script.pace > 0)
 
     def units(self, done: int, events: int) -> int:
         """By how many the CPU time is divided."""
@@ -49,8 +54,7 @@ CASES: Final = (
         script=Script(16),
         stream=False,
         connections=16,
-        requests=4000,
-        warm_up=800,
+        requests=400,
     ),
     Case(
         name="BURST64",
@@ -60,8 +64,7 @@ CASES: Final = (
         script=Script(64),
         stream=True,
         connections=16,
-        requests=1000,
-        warm_up=200,
+        requests=120,
     ),
     Case(
         name="PACED64",
@@ -71,7 +74,28 @@ CASES: Final = (
         script=Script(64, pace=10),
         stream=True,
         connections=64,
-        requests=448,
-        warm_up=0,
+        requests=64,
+    ),
+    Case(
+        name="ECHO",
+        title="in process, unary, 16 tokens, 16 clients",
+        unit="request",
+        latency="whole answer",
+        script=Script(16),
+        stream=False,
+        connections=16,
+        requests=400,
+        in_process=True,
+    ),
+    Case(
+        name="ECHO64",
+        title="in process, 64 tokens at once, streamed, 16 clients",
+        unit="stream",
+        latency="whole answer",
+        script=Script(64),
+        stream=True,
+        connections=16,
+        requests=120,
+        in_process=True,
     ),
 )

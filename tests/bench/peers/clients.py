@@ -51,7 +51,7 @@ class Clients:
     """All connections to one address; everything on the caller's thread."""
 
     def __init__(self, address: tuple[str, int]) -> None:
-        self._address = address
+        self.address: Final = address
         self._epoll = select.epoll()
         self._open: dict[int, Connection] = {}
 
@@ -81,6 +81,12 @@ class Clients:
         """The connections that wait for an answer, or for the rest of one."""
         return [each for each in self._open.values() if each.busy]
 
+    def idle(self) -> list[Connection]:
+        """The connections that are open and wait for nothing."""
+        for _ in self.poll(0):  # those that the other side closed meanwhile are closed here
+            pass
+        return [each for each in self._open.values() if not each.busy]
+
     def is_open(self, connection: Connection) -> bool:
         """Whether the connection can take another request."""
         return self._open.get(connection.sock.fileno()) is connection
@@ -102,7 +108,7 @@ class Clients:
         self._epoll.close()
 
     def _connect(self, request: Request) -> Connection:
-        sock = socket.create_connection(self._address, CONNECT_TIMEOUT)
+        sock = socket.create_connection(self.address, CONNECT_TIMEOUT)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = self._open[sock.fileno()] = Connection(sock, request)
         self._epoll.register(sock.fileno(), select.EPOLLIN)

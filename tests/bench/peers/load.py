@@ -71,9 +71,12 @@ class Outcome:
         self.added.extend(answer.added)
 
 
-def drive(address: tuple[str, int], load: Load) -> Outcome:
-    """Put ``load`` on ``address``; returns when every request is answered or given up."""
-    outcome, clients = Outcome(), Clients(address)
+def drive(address: tuple[str, int], load: Load, kept: Clients | None = None) -> Outcome:
+    """Put ``load`` on ``address``; returns when every request is answered or given up.
+
+    ``kept`` clients are used first, and stay open.
+    """
+    outcome, clients = Outcome(), kept or Clients(address)
     # A collection in the middle would look like a slow answer.
     gc.collect()
     gc.disable()
@@ -84,13 +87,15 @@ def drive(address: tuple[str, int], load: Load) -> Outcome:
         gc.enable()
         outcome.seconds = time.monotonic() - begun
         outcome.busy = time.process_time() - cpu
-        clients.close_all()
+        if kept is None:
+            clients.close_all()
     return outcome
 
 
 def _closed_loop(clients: Clients, load: Load, outcome: Outcome, deadline: float) -> None:
+    idle = clients.idle()
     for _ in range(min(load.connections, load.requests)):
-        _next(clients, load, outcome, None)
+        _next(clients, load, outcome, idle.pop() if idle else None)
     while outcome.done + outcome.failures < outcome.asked:
         for connection in clients.poll(TICK):
             outcome.note(connection, time.monotonic())

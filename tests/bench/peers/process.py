@@ -33,7 +33,12 @@ class Process:
     """A program on one core, its output in a temporary file that is shown if it fails."""
 
     def __init__(
-        self, name: str, command: Sequence[str], core: int, environment: Mapping[str, str]
+        self,
+        name: str,
+        command: Sequence[str],
+        core: int,
+        environment: Mapping[str, str],
+        folder: Path = _ROOT,
     ) -> None:
         self.name: Final = name
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # stop() closes it
@@ -43,7 +48,7 @@ class Process:
                 stdin=subprocess.PIPE,
                 stdout=self._log,
                 stderr=self._log,
-                cwd=_ROOT,
+                cwd=folder,
                 env={**os.environ, **environment},
                 start_new_session=True,
             )

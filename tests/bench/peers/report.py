@@ -5,24 +5,24 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
 
 from tests.bench.peers.cases import CASES, Case
-from tests.bench.peers.gateways import FLOOR, Gateway
+from tests.bench.peers.gateways import OURS, Gateway
 from tests.bench.peers.rounds import Run, scaled
-from tests.bench.peers.stats import middle, spread
+from tests.bench.peers.stats import middle, quantile
 
 __all__ = ["CHART", "Machine", "page", "ranking"]
 
 CHART: Final = "peers.svg"
 """The chart's file, beside the page."""
 
-_NOISY: Final = 0.15
-"""Rounds that lie further apart than this share of their median are marked."""
+REFERENCE: Final = "vllm-router"
+"""What ratios are to: the leanest of the rivals. Without it, the last gateway of the run."""
 
 _HEAD: Final = """\
 # Callboard beside other gateways
@@ -36,8 +36,11 @@ better. Made by `{command}`; do not edit.
 _METHOD: Final = """\
 ## How
 
-- One gateway at a time, freshly started, pinned to one core; the load and the mock upstream share \
-another. Rounds: {rounds}, every other one backwards.
+- All gateways run at once, pinned to one core; the load and the mock upstream share another. They \
+take turns in short slices, each case and gateway once a round, in random order; the clients stay \
+connected. Rounds: {rounds}.
+- A ratio is taken within a round, so a machine that changes its speed from round to round changes \
+no ratio. The median stands in bold; in brackets, the first and third quartile of the rounds.
 - CPU is the user and system time of the gateway and its children, by the kernel's nanosecond \
 clocks, divided by the good answers (or by the server-sent events, `[DONE]` included). Logs are \
 off or at warnings; metrics and health checks stay on, as each gateway has them by default.
@@ -47,8 +50,11 @@ and a stream ends with `[DONE]`; everything else is a failure.
 - UNARY and BURST64: p50 and p99 are of the whole answer with 16 clients waiting, so they follow \
 the slowest of gateway, load and upstream. PACED64: from the upstream's write of a token to its \
 arrival at the client.
-- The floor is `tests/bench/peers/floor.c`, a byte relay that parses nothing: what the kernel's \
-`recv` and `send` cost here.
+- The floor in C is `tests/bench/peers/floor.c`, a byte relay that parses nothing: what the \
+kernel's `recv` and `send` cost here. The floor in Python is `tests/bench/peers/floor.py`: typed \
+validation, an own upstream request, deadline, metrics and access record in one file, without \
+registry, pool, failover or drain. Both proxies forward plainly and know nothing of models.
+- The cases in process are answered by Callboard's echo engine; no other gateway has one.
 - Figures of different runs, or machines, must not be compared; those of one table may.
 
 ## Again
@@ -133,31 +139,27 @@ def ranking(run: Run, case: Case) -> list[tuple[str, float]]:
 
 
 def _table(run: Run, gateways: Sequence[Gateway], case: Case, scale: float) -> str:
-    requests, _ = scaled(case, scale)
     known = {each.name: each for each in gateways}
-    floor = dict(ranking(run, case)).get(FLOOR)
+    ranked = ranking(run, case)
+    reference = _reference([name for name, _ in ranked], gateways)
     units = f"CPU in µs per {case.unit}; p50 and p99 in ms ({case.latency})"
     columns = (
-        *("gateway", "written in", "CPU, rounds", "median", "times the floor"),
+        *("gateway", "written in", "CPU", f"by {reference}"),
         *("p50", "p99", "answers/s", "failed"),
     )
     lines = [
         f"## {case.name}: {case.title}\n",
-        f"{requests} requests a round. {units}.\n",
+        f"{scaled(case, scale)} requests a slice. {units}.\n",
         f"| {' | '.join(columns)} |",
         "|---" * len(columns) + "|",
     ]
-    for name, cpu in ranking(run, case):
+    for name, _ in ranked:
         cells = run.of(name, case.name)
-        costs = [each.cpu for each in cells]
-        noise = " (noisy)" if spread(costs) > _NOISY else ""
-        ratio = f"{cpu / floor:.1f}" if floor else "-"
         row = (
             _title(known[name]),
             known[name].language,
-            " / ".join(map(_number, costs)) + noise,
-            f"**{_number(cpu)}**",
-            ratio,
+            _middle_half([each.cpu for each in cells if each.done], _number),
+            _middle_half(run.ratios(name, case.name, reference), _ratio),
             _number(middle([each.latency.p50 for each in cells])),
             _number(middle([each.latency.p99 for each in cells])),
             f"{middle([each.rate for each in cells]):,.0f}",
@@ -167,8 +169,24 @@ def _table(run: Run, gateways: Sequence[Gateway], case: Case, scale: float) -> s
     return "\n".join(lines) + "\n"
 
 
+def _reference(ranked: Sequence[str], gateways: Sequence[Gateway]) -> str:
+    """To which gateway the ratios of a table are."""
+    if REFERENCE in ranked:
+        return REFERENCE
+    answered = [each.name for each in gateways if each.name in ranked]
+    return answered[-1] if answered else OURS
+
+
+def _middle_half(values: Sequence[float], words: Callable[[float], str]) -> str:
+    """The median, and the quartiles in brackets."""
+    if not values:
+        return "-"
+    low, high = quantile(values, 0.25), quantile(values, 0.75)
+    return f"**{words(middle(values))}** [{words(low)} to {words(high)}]"
+
+
 def _memory(run: Run, gateways: Sequence[Gateway]) -> str:
-    lines = ["## Memory after the cases\n", "| gateway | MiB resident, rounds |", "|---|---|"]
+    lines = ["## Memory\n", "| gateway | MiB resident, warm and after the run |", "|---|---|"]
     for each in gateways:
         sizes = " / ".join(f"{size:.0f}" for size in run.memory[each.name])
         lines.append(f"| {_title(each)} | {sizes or '-'} |")
@@ -201,6 +219,10 @@ def _failures(rounds: Sequence[dict[str, int]]) -> str:
 def _number(value: float) -> str:
     """Three digits that mean something."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}"
 
 
 def _cpu_model(cpuinfo: str) -> str:

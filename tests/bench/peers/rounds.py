@@ -1,15 +1,21 @@
-"""Rounds: every gateway in turn, each freshly started, each through all cases, twice or more."""
+"""Rounds: all gateways run at once, and take turns in short slices, in random order.
+
+A machine that changes its speed, or has other work to do, changes the figures of a whole round, not
+the ratios within it: those are taken pair by pair, round by round, and their median is what counts.
+"""
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
 from tests.bench.peers.cases import CASES, Case
-from tests.bench.peers.clients import Request
+from tests.bench.peers.clients import Clients, Request
 from tests.bench.peers.cpu import Cores
 from tests.bench.peers.gateways import Gateway
 from tests.bench.peers.load import Load, Outcome, drive
@@ -22,14 +28,16 @@ __all__ = ["Figures", "Run", "run", "scaled"]
 READY_TIMEOUT: Final = 90.0
 """Seconds until the first answer; the slowest rival takes 20 s on a busy machine."""
 CASE_TIMEOUT: Final = 60.0
-"""Seconds for one case; the slowest rival takes 12 s."""
+"""Seconds for one slice; the slowest rival takes 2 s."""
+WARM_UP: Final = 2
+"""Slices of each case before the first round: connections are open then, caches filled."""
 
 _MICRO: Final = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one round gave for one gateway and case; ``cpu`` in microseconds per unit."""
+    """What one slice gave for one gateway and case; ``cpu`` in microseconds per unit."""
 
     gateway: str
     case: str
@@ -47,7 +55,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Everything measured: the figures, and resident MiB by gateway after each round.
+    """Everything measured: the figures, and resident MiB by gateway, idle and after the last round.
 
     ``absent`` says why a gateway has no figures, or not all of them.
     """
@@ -61,11 +69,32 @@ class Run:
         """The rounds of one cell of the table."""
         return [each for each in self.figures if (each.gateway, each.case) == (gateway, case)]
 
+    def ratios(self, gateway: str, case: str, reference: str) -> list[float]:
+        """The gateway's CPU by that of ``reference``, a figure a round; empty without the pair."""
+        costs = {each.round: each.cpu for each in self.of(reference, case) if each.done}
+        pairs = [(each.cpu, costs.get(each.round)) for each in self.of(gateway, case) if each.done]
+        return [cpu / other for cpu, other in pairs if other]
 
-def scaled(case: Case, scale: float) -> tuple[int, int]:
-    """Requests and warm-up requests of a case when everything is made shorter or longer."""
-    least = case.connections
-    return max(least, int(case.requests * scale)), int(case.warm_up * scale)
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A gateway that runs, and the clients that stay connected to it."""
+
+    gateway: Gateway
+    process: Process
+    clients: Clients
+
+    def answers(self, case: Case) -> bool:
+        return self.gateway.echo or not case.in_process
+
+    def put(self, case: Case, requests: int) -> Outcome:
+        load = Load(case.request, case.connections, requests, CASE_TIMEOUT)
+        return drive(self.clients.address, load, self.clients)
+
+
+def scaled(case: Case, scale: float) -> int:
+    """Requests of one slice when everything is made shorter or longer."""
+    return max(case.connections, int(case.requests * scale))
 
 
 def run(
@@ -75,42 +104,80 @@ def run(
     *,
     rounds: int,
     scale: float,
+    seed: int,
     report: Callable[[str], object],
 ) -> Run:
-    """Measure everything; every other round goes through the gateways backwards."""
+    """Start every gateway, then measure all of them ``rounds`` times, in an order from ``seed``."""
     result = Run([], {each.name: [] for each in gateways})
-    begun = time.monotonic()
-    for number in range(rounds):
-        for gateway in reversed(gateways) if number % 2 else gateways:
-            report(f"round {number + 1}: {gateway.name} …")
-            try:
-                _one_round(result, gateway, number, mock, cores, scale, report)
-            except (RuntimeError, OSError) as error:
-                report(f"  {error}")
-                result.absent[gateway.name] = "did not start, or ended in the middle"
+    begun, order = time.monotonic(), random.Random(seed)
+    with ExitStack() as stack:
+        running = _start(gateways, cores, result, stack, report)
+        for number in range(-WARM_UP, rounds):
+            if number == 0:
+                _weigh(running, result)
+            report(f"round {number + 1} of {rounds} …" if number >= 0 else "warming up …")
+            for case in order.sample(CASES, len(CASES)):
+                for each in order.sample(running, len(running)):
+                    if each.answers(case) and each.gateway.name not in result.absent:
+                        _slice(result, each, case, number, mock, scale, report)
+        _weigh(running, result)
     return replace(result, seconds=time.monotonic() - begun)
 
 
-def _one_round(
+def _start(
+    gateways: Sequence[Gateway],
+    cores: Cores,
     result: Run,
-    gateway: Gateway,
+    stack: ExitStack,
+    report: Callable[[str], object],
+) -> list[_Running]:
+    """Every gateway that came up; the others are marked absent."""
+    running: list[_Running] = []
+    for gateway in gateways:
+        start = gateway.start()
+        address = ("127.0.0.1", start.port)
+        process = stack.enter_context(
+            Process(gateway.name, start.command, cores.subject, start.environment, start.folder)
+        )
+        try:
+            seconds = process.wait_until(partial(_answers, address), READY_TIMEOUT)
+        except (RuntimeError, OSError) as error:
+            report(f"{gateway.name}: {error}")
+            result.absent[gateway.name] = "did not start"
+            continue
+        report(f"{gateway.name}: ready after {seconds:.1f} s")
+        clients = Clients(address)
+        stack.callback(clients.close_all)
+        running.append(_Running(gateway, process, clients))
+    return running
+
+
+def _slice(
+    result: Run,
+    running: _Running,
+    case: Case,
     number: int,
     mock: Mock,
-    cores: Cores,
     scale: float,
     report: Callable[[str], object],
 ) -> None:
-    """Start one gateway and take it through all cases. Raises ``RuntimeError``, ``OSError``."""
-    start = gateway.start()
-    with Process(gateway.name, start.command, cores.subject, start.environment) as process:
-        address = ("127.0.0.1", start.port)
-        seconds = process.wait_until(partial(_answers, address), READY_TIMEOUT)
-        report(f"  ready after {seconds:.1f} s")
-        for case in CASES:
-            cell = _measure(gateway, case, number, process, mock, address, scale)
-            result.figures.append(cell)
-            report(f"  {case.name:<8}{cell.cpu:9.1f} µs/{case.unit} {cell.failed or ''}")
-        result.memory[gateway.name].append(process.rss_mib())
+    """One slice of one cell; a gateway that is gone is marked absent from here on."""
+    name = running.gateway.name
+    try:
+        cell = _measure(running, case, number, mock, scale)
+    except (RuntimeError, OSError) as error:
+        report(f"{name}: {error}")
+        result.absent[name] = "ended in the middle"
+        return
+    if number >= 0:
+        result.figures.append(cell)
+        report(f"  {case.name:<8}{name:<24}{cell.cpu:9.1f} µs/{case.unit} {cell.failed or ''}")
+
+
+def _weigh(running: Sequence[_Running], result: Run) -> None:
+    for each in running:
+        if each.gateway.name not in result.absent:
+            result.memory[each.gateway.name].append(each.process.rss_mib())
 
 
 def _answers(address: tuple[str, int]) -> bool:
@@ -120,25 +187,14 @@ def _answers(address: tuple[str, int]) -> bool:
     return drive(address, load).done == 1
 
 
-def _measure(
-    gateway: Gateway,
-    case: Case,
-    number: int,
-    process: Process,
-    mock: Mock,
-    address: tuple[str, int],
-    scale: float,
-) -> Figures:
-    requests, warm_up = scaled(case, scale)
-    if warm_up:
-        drive(address, Load(case.request, case.connections, warm_up, CASE_TIMEOUT))
-    own, upstream = process.cpu_seconds(), mock.cpu_seconds()
-    seen = drive(address, Load(case.request, case.connections, requests, CASE_TIMEOUT))
-    own, upstream = process.cpu_seconds() - own, mock.cpu_seconds() - upstream
+def _measure(running: _Running, case: Case, number: int, mock: Mock, scale: float) -> Figures:
+    own, upstream = running.process.cpu_seconds(), mock.cpu_seconds()
+    seen = running.put(case, scaled(case, scale))
+    own, upstream = running.process.cpu_seconds() - own, mock.cpu_seconds() - upstream
     # A gateway that fails may spend less; its figure is kept, and the failures stand beside it.
     units = max(1, case.units(seen.done, seen.events))
     return Figures(
-        gateway=gateway.name,
+        gateway=running.gateway.name,
         case=case.name,
         round=number,
         cpu=own / units * _MICRO,

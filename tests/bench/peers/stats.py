@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-__all__ = ["Quantiles", "middle", "quantile", "spread"]
+__all__ = ["Quantiles", "middle", "quantile"]
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -25,13 +25,6 @@ def middle(values: Sequence[float]) -> float:
     ordered = sorted(values)
     half = len(ordered) // 2
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
-
-
-def spread(values: Sequence[float]) -> float:
-    """How far the rounds lie apart: (greatest - smallest) / median; 0 for fewer than two."""
-    if len(values) < 2 or not middle(values):
-        return 0.0
-    return (max(values) - min(values)) / middle(values)
 
 
 @dataclass(frozen=True, slots=True)

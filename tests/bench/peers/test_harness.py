@@ -16,12 +16,13 @@ from tests.bench.peers import gateways
 from tests.bench.peers.cache import Cache, CannotPrepare
 from tests.bench.peers.clients import Clients, Request
 from tests.bench.peers.cpu import Cores, cpu_seconds, on_core, rss_mib
-from tests.bench.peers.gateways import Gateway, Start
+from tests.bench.peers.gateways import PROXIES, PYTHON_FLOOR, Gateway, Start
 from tests.bench.peers.load import Load, drive
 from tests.bench.peers.process import Mock, Process
 from tests.bench.peers.rivals import RIVALS
-from tests.bench.peers.rounds import run
+from tests.bench.peers.rounds import Run, run
 from tests.bench.peers.script import Script, post
+from tests.support.etcd import EtcdServer
 from tests.support.waiting import eventually
 
 DEADLINE = 20.0
@@ -133,24 +134,58 @@ def test_a_process_that_ends_early_tells_its_last_words() -> None:
     assert "out of order" in str(caught.value)
 
 
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="the floor is a C program")
-def test_a_small_run_over_the_floor_gives_every_figure(mock: Mock, tmp_path: Path) -> None:
-    gateway = gateways.floor(Cache(tmp_path), mock.port)
-    lines: list[str] = []
+def small_run(mock: Mock, *chosen: Gateway) -> Run:
     cores = Cores.of_this_machine()
-    measured = run([gateway], mock, cores, rounds=1, scale=0.0, report=lines.append)
-    assert [each.case for each in measured.figures] == ["UNARY", "BURST64", "PACED64"]
+    return run(chosen, mock, cores, rounds=2, scale=0.0, seed=1, report=str)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="the floor in C needs gcc")
+def test_a_small_run_over_both_floors_gives_every_figure(mock: Mock, tmp_path: Path) -> None:
+    both = (gateways.floor(Cache(tmp_path), mock.port), gateways.python_floor(mock.port))
+    measured = small_run(mock, *both)
+    assert not measured.absent
+    assert {(each.gateway, each.case, each.round) for each in measured.figures} == {
+        (gateway.name, case, number)
+        for gateway in both
+        for case in ("UNARY", "BURST64", "PACED64")
+        for number in (0, 1)
+    }
     assert all(each.done and not each.failed and each.cpu > 0 for each in measured.figures)
-    assert measured.memory[gateway.name][0] > 0
-    assert lines
+    assert all(len(measured.memory[gateway.name]) == 2 for gateway in both)
+
+
+@pytest.mark.parametrize("name", sorted(PROXIES))
+def test_a_proxy_of_the_system_relays_as_configured(mock: Mock, tmp_path: Path, name: str) -> None:
+    try:
+        gateway = gateways.proxy(name, mock.url, tmp_path)
+    except CannotPrepare as error:
+        pytest.skip(str(error))
+    measured = small_run(mock, gateway)
+    assert not measured.absent
+    assert all(each.done and not each.failed for each in measured.figures)
+
+
+def test_clients_that_are_kept_are_used_again(mock: Mock) -> None:
+    clients = Clients(("127.0.0.1", mock.port))
+    load = Load(request(Script(2), stream=False), connections=3, requests=9, timeout=DEADLINE)
+    drive(clients.address, load, clients)
+    before = set(map(id, clients.idle()))
+    assert drive(clients.address, load, clients).done == 9
+    assert set(map(id, clients.idle())) == before
+    assert len(before) == 3
+    clients.close_all()
 
 
 def test_a_gateway_that_dies_is_named_and_the_others_are_measured(mock: Mock) -> None:
     dead = Gateway("dead", "1", "C", lambda: Start(9, ("false",)))
-    cores = Cores.of_this_machine()
-    measured = run([dead, dead], mock, cores, rounds=1, scale=0.0, report=str)
-    assert measured.figures == []
-    assert list(measured.absent) == ["dead"]
+    measured = small_run(mock, dead, gateways.python_floor(mock.port))
+    assert {each.gateway for each in measured.figures} == {PYTHON_FLOOR}
+    assert measured.absent == {"dead": "did not start"}
+
+
+def test_another_checkout_without_an_environment_says_what_to_run(tmp_path: Path) -> None:
+    with EtcdServer() as etcd, pytest.raises(CannotPrepare, match=r"make \.venv/\.ready"):
+        gateways.checkout(tmp_path, etcd)
 
 
 def test_what_can_not_be_installed_says_so(tmp_path: Path) -> None:

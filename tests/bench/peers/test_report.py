@@ -9,7 +9,7 @@ import pytest
 from tests.bench.peers.cases import CASES
 from tests.bench.peers.chart import Panel, chart
 from tests.bench.peers.gateways import FLOOR, OURS, Gateway, Start
-from tests.bench.peers.report import CHART, Machine, page, python_words, ranking
+from tests.bench.peers.report import CHART, REFERENCE, Machine, page, python_words, ranking
 from tests.bench.peers.rounds import Figures, Run, scaled
 from tests.bench.peers.stats import Quantiles
 
@@ -23,7 +23,7 @@ def gateway(name: str, version: str = "1.0") -> Gateway:
     return Gateway(name, version, "Python", lambda: Start(1, ()))
 
 
-GATEWAYS = [gateway(FLOOR, "-"), gateway(OURS), gateway("rival"), gateway("broken")]
+GATEWAYS = [gateway(FLOOR, "-"), gateway(OURS), gateway(REFERENCE), gateway("broken")]
 
 
 def cell(name: str, case: str, number: int, cpu: float, failed: int = 0) -> Figures:
@@ -34,14 +34,18 @@ def cell(name: str, case: str, number: int, cpu: float, failed: int = 0) -> Figu
     )
 
 
-def run_of(ours: tuple[float, float] = (200.0, 210.0), failed: int = 0) -> Run:
+def run_of(
+    ours: tuple[float, float] = (200.0, 210.0),
+    rivals: tuple[float, float] = (300.0, 300.0),
+    failed: int = 0,
+) -> Run:
     figures = [
         cell(name, case.name, number, cpu, failed if name != FLOOR else 0)
         for case in CASES
         for name, costs in (
             (FLOOR, (40.0, 40.0)),
             (OURS, ours),
-            ("rival", (300.0, 300.0)),
+            (REFERENCE, rivals),
             ("broken", (1.0, 1.0)),
         )
         for number, cpu in enumerate(costs)
@@ -55,17 +59,23 @@ def text_of(run: Run) -> str:
 
 
 def test_the_cheapest_comes_first_and_who_never_answered_does_not_come_at_all() -> None:
-    assert ranking(run_of(), UNARY) == [(FLOOR, 40.0), (OURS, 205.0), ("rival", 300.0)]
+    assert ranking(run_of(), UNARY) == [(FLOOR, 40.0), (OURS, 205.0), (REFERENCE, 300.0)]
 
 
-def test_a_row_has_every_round_the_median_and_the_ratio_to_the_floor() -> None:
-    expected = "| Callboard 1.0 | Python | 200 / 210 | **205** | 5.1 | 1.5 | 12.2 | 1,234 | 0 |"
-    assert text_of(run_of()).count(expected) == len(CASES)
+def test_a_row_has_the_median_with_quartiles_and_the_ratio_to_the_leanest_rival() -> None:
+    cells = "**205** [200 to 210] | **0.68** [0.67 to 0.70] | 1.5 | 12.2 | 1,234 | 0"
+    assert text_of(run_of()).count(f"| Callboard 1.0 | Python | {cells} |") == len(CASES)
 
 
-def test_rounds_that_lie_far_apart_are_marked() -> None:
-    assert "200 / 300 (noisy)" in text_of(run_of(ours=(200.0, 300.0)))
-    assert "noisy" not in text_of(run_of())
+def test_a_ratio_is_taken_within_each_round() -> None:
+    run = run_of(ours=(150.0, 600.0), rivals=(300.0, 1200.0))
+    assert run.ratios(OURS, UNARY.name, REFERENCE) == [0.5, 0.5]
+
+
+def test_a_round_without_an_answer_of_the_other_has_no_ratio() -> None:
+    run = run_of()
+    figures = [each for each in run.figures if (each.gateway, each.round) != (REFERENCE, 1)]
+    assert Run(figures, run.memory).ratios(OURS, UNARY.name, REFERENCE) == [200.0 / 300.0]
 
 
 def test_failures_are_counted_over_the_rounds_with_their_reason() -> None:
@@ -78,22 +88,23 @@ def test_the_page_states_machine_command_and_what_the_harness_costs() -> None:
     assert text.count("make bench-peers") == 2
     assert "UNARY 33 + 17 µs per request" in text
     assert f"]({CHART})" in text
-    assert "2000 requests a round" in text
+    assert f"{UNARY.requests // 2} requests a slice" in text
 
 
 def test_who_could_not_be_measured_is_named_with_the_reason() -> None:
     assert "Not, or not wholly, measured: broken: did not start." in text_of(run_of())
 
 
-def test_a_run_without_the_floor_has_no_ratio() -> None:
+def test_without_the_leanest_rival_the_ratio_is_to_the_last_gateway() -> None:
     whole = run_of()
-    run = Run([each for each in whole.figures if each.gateway != FLOOR], whole.memory)
-    assert "| **205** | - |" in text_of(run)
+    run = Run([each for each in whole.figures if each.gateway != REFERENCE], whole.memory)
+    assert "| gateway | written in | CPU | by Callboard |" in text_of(run)
+    assert "| **1.00** [1.00 to 1.00] |" in text_of(run)
 
 
 def test_a_scale_changes_requests_but_never_below_one_a_client() -> None:
-    assert scaled(UNARY, 1.0) == (UNARY.requests, UNARY.warm_up)
-    assert scaled(UNARY, 0.0) == (UNARY.connections, 0)
+    assert scaled(UNARY, 1.0) == UNARY.requests
+    assert scaled(UNARY, 0.0) == UNARY.connections
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

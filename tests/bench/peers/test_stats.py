@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.bench.peers.stats import Quantiles, middle, quantile, spread
+from tests.bench.peers.stats import Quantiles, middle, quantile
 
 numbers = st.lists(st.floats(-1e6, 1e6), min_size=1)
 
@@ -43,10 +43,3 @@ def test_nothing_has_no_quantile_and_no_middle() -> None:
 
 def test_times_are_given_in_milliseconds() -> None:
     assert Quantiles.of([0.001] * 98 + [0.5, 0.5]) == Quantiles(1.0, 500.0)
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"), [([], 0), ([5], 0), ([90, 110], 0.2), ([0, 0], 0), ([1, 2, 3], 1)]
-)
-def test_the_spread_is_a_share_of_the_median(values: list[float], expected: float) -> None:
-    assert spread(values) == pytest.approx(expected)
