@@ -8,6 +8,7 @@ fixed text: an engine's own words never leak.
 from __future__ import annotations
 
 __all__ = [
+    "AnswerTooLong",
     "DeadlineExceeded",
     "EngineBusy",
     "EngineError",
@@ -61,8 +62,8 @@ class EngineBusy(EngineError):
     status = 429
     code = "overloaded"
 
-    def __init__(self, message: str, *, retry_after: int = 1) -> None:
-        super().__init__(message, retry_after=retry_after)
+    def __init__(self, message: str, *, code: str | None = None, retry_after: int = 1) -> None:
+        super().__init__(message, code=code, retry_after=retry_after)
 
 
 class EngineUnavailable(EngineError):
@@ -70,6 +71,12 @@ class EngineUnavailable(EngineError):
 
     status = 502
     code = "upstream_unavailable"
+
+
+class AnswerTooLong(EngineUnavailable):
+    """The answer is longer than is held in memory; it would be from every instance."""
+
+    code = "answer_too_long"
 
 
 class EngineTimeout(EngineError):

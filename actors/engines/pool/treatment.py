@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from actors.engines.errors import (
+    AnswerTooLong,
     DeadlineExceeded,
     EngineError,
     EngineTimeout,
@@ -97,6 +98,8 @@ _TABLE: Final[tuple[tuple[Callable[[BaseException], bool], Treatment], ...]] = (
     # The client's mistake is the same everywhere, and finding it takes a healthy instance.
     (_below_500, Treatment("rejected", retry=False)),
     (_status(501), Treatment("unsupported", retry=False)),
+    # As long from every instance, and each would compute it anew.
+    (_is(AnswerTooLong), Treatment("too_long", retry=False)),
     # Loading, or draining: it says so itself, so it may be sooner back than a broken one.
     (_status(503), Treatment("not_ready", retry=True, harm=1)),
     # A hang takes the client's time each time: two are enough.

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Final, cast
 
-import orjson
+from actors.engines.error_object import is_error
+from actors.engines.lenient_json import Undecodable, decode
 
 __all__ = ["EventKind", "StreamEvent", "data_of", "read_event"]
 
@@ -35,12 +36,12 @@ class EventKind(Enum):
     ERROR = auto()
     """An error object: the stream failed."""
     BROKEN = auto()
-    """Data that is no JSON object: a client could not read it."""
+    """Data that is not a JSON object, however leniently read: a client could not read it."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """One event, read. ``chunk`` is the JSON object of a ``CHUNK``, else empty."""
+    """One event, read. ``chunk`` is the JSON object of a ``CHUNK`` or an ``ERROR``, else empty."""
 
     kind: EventKind
     chunk: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -48,7 +49,6 @@ class StreamEvent:
 
 _EMPTY: Final = StreamEvent(EventKind.EMPTY)
 _DONE: Final = StreamEvent(EventKind.DONE)
-_ERROR: Final = StreamEvent(EventKind.ERROR)
 _BROKEN: Final = StreamEvent(EventKind.BROKEN)
 
 
@@ -57,21 +57,31 @@ def read_event(event: bytes) -> StreamEvent:
     data = data_of(event)
     if not data:
         # llama.cpp until 2025 told errors in a field of that name.
-        return _ERROR if event.startswith(b"error:") else _EMPTY
+        return _error(event[6:].strip()) if event.startswith(b"error:") else _EMPTY
     if data == b"[DONE]":
         return _DONE
+    if not event.startswith(b"data:") and _NAMED_ERROR.search(event) is not None:
+        return _error(data)
     try:
-        value: Any = orjson.loads(data)
-    except orjson.JSONDecodeError:
+        value: Any = decode(data)
+    except Undecodable:
         return _BROKEN
     if not isinstance(value, dict):
-        return _BROKEN
+        # llama.cpp begins, and interrupts, the answer to a list of prompts with it.
+        return _EMPTY if value is None else _BROKEN
     chunk = cast("dict[str, Any]", value)
-    if chunk.get("error") is not None or chunk.get("object") == "error":
-        return _ERROR
-    if not event.startswith(b"data:") and _NAMED_ERROR.search(event) is not None:
-        return _ERROR
-    return StreamEvent(EventKind.CHUNK, chunk)
+    return StreamEvent(EventKind.ERROR if is_error(chunk) else EventKind.CHUNK, chunk)
+
+
+def _error(data: bytes) -> StreamEvent:
+    """An error, with the object that tells it if there is one."""
+    try:
+        value: Any = decode(data)
+    except Undecodable:
+        value = None
+    return StreamEvent(
+        EventKind.ERROR, cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    )
 
 
 def data_of(event: bytes) -> bytes:

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Protocol, cast
 
-import orjson
-
 from actors.engines.contract import Sink
-from actors.engines.errors import EngineUnavailable
-from actors.engines.upstream.errors import error_for
+from actors.engines.error_object import is_error
+from actors.engines.errors import AnswerTooLong, EngineUnavailable
+from actors.engines.lenient_json import Undecodable, decode
+from actors.engines.refusals import error_of_answer, error_of_object
 from actors.engines.upstream.stream import StreamRelay
 
 __all__ = ["Body", "Refusal", "SignOfLife", "Stream", "Whole", "body_for"]
 
-# Bytes of a unary answer that are held in memory; and of an error, of which a line is shown.
+# Bytes of a unary answer, in one piece or folded, that are held in memory.
 _MAX_ANSWER: Final = 64 * 1024 * 1024
+# Bytes of an error that are read; a line of them is shown.
 _MAX_ERROR: Final = 64 * 1024
+
+_TOO_LONG: Final = "the upstream's answer is too long"
 
 
 class Body(Protocol):
@@ -37,12 +40,14 @@ class Body(Protocol):
 
 
 class Stream:
-    """An event stream, pushed as it comes."""
+    """An event stream, pushed as it comes; bounded where it is folded (not ``raw``) in memory."""
 
-    __slots__ = ("_relay", "_sink")
+    __slots__ = ("_raw", "_relay", "_sink", "_size")
 
     def __init__(self, sink: Sink, *, raw: bool) -> None:
         self._sink = sink
+        self._raw = raw
+        self._size = 0
         self._relay = StreamRelay(sink, raw=raw)
 
     @property
@@ -52,6 +57,10 @@ class Stream:
 
     def feed(self, data: bytes) -> bool:
         """See :class:`Body`."""
+        if not self._raw:
+            self._size += len(data)
+            if self._size > _MAX_ANSWER:
+                raise AnswerTooLong(_TOO_LONG)
         return self._relay.feed(data)
 
     def end(self) -> None:
@@ -76,7 +85,7 @@ class Whole:
         self._pieces.append(data)
         self._size += len(data)
         if self._size > _MAX_ANSWER:
-            raise EngineUnavailable("the upstream's answer is too long")
+            raise AnswerTooLong(_TOO_LONG)
         return True
 
     def end(self) -> None:
@@ -85,7 +94,7 @@ class Whole:
 
 
 class Refusal:
-    """An answer with another status than 200: the error that it means."""
+    """Another status than 200, or a document where a stream was asked for: the error it means."""
 
     __slots__ = ("_body", "_headers", "_status", "done")
 
@@ -103,7 +112,10 @@ class Refusal:
 
     def end(self) -> None:
         """See :class:`Body`."""
-        raise error_for(self._status, self._headers, self._body)
+        if self._status == 200:
+            _checked(self._body)
+            raise EngineUnavailable("the upstream was asked for a stream and sent none")
+        raise error_of_answer(self._status, self._headers, self._body)
 
 
 class SignOfLife:
@@ -139,30 +151,37 @@ def body_for(
     """Who takes the body after this head.
 
     A ``probe`` is content with whatever is no failure of the server's own. Raises
-    ``EngineUnavailable`` if a stream is none, or what nobody asked for: compressed.
+    ``EngineUnavailable`` for what it was asked not to be: compressed.
     """
     if probe and status // 100 in (2, 4):
         return SignOfLife(sink)
     if status != 200:
         return Refusal(status, headers)
-    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+    if _compressed(headers):
         raise EngineUnavailable("the upstream's answer is compressed, which it was asked not to be")
     if not stream:
         return Whole(sink)
-    if headers.get(b"content-type", b"").startswith(b"application/json"):
-        raise EngineUnavailable("the upstream was asked for a stream and sent none")
+    if headers.get(b"content-type", b"").lower().startswith(b"application/json"):
+        return Refusal(status, headers)
     return Stream(sink, raw=raw)
+
+
+def _compressed(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether any coding was applied; the header may be empty, or a list (RFC 9110, 8.4)."""
+    codings = headers.get(b"content-encoding")
+    if codings is None:
+        return False
+    return any(each.strip().lower() not in (b"", b"identity") for each in codings.split(b","))
 
 
 def _checked(body: bytes) -> bytes:
     """``body``, if it is an answer: some servers send an error, or a page, with status 200."""
     try:
-        answer: object = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        answer: object = decode(body)
+    except Undecodable as error:
         raise EngineUnavailable("the upstream's answer is not JSON") from error
     if not isinstance(answer, dict):
-        raise EngineUnavailable("the upstream's answer is no completion")
-    fields = cast("dict[str, Any]", answer)
-    if fields.get("error") is not None or fields.get("object") == "error":
-        raise EngineUnavailable("the upstream's answer is no completion")
+        raise EngineUnavailable("the upstream's answer is not a completion")
+    if is_error(cast("dict[str, Any]", answer)):
+        raise error_of_object(cast("object", answer))
     return body

@@ -169,7 +169,9 @@ class Exchange:
         if error is None:  # a reset, or TLS without its goodbye, is no end of an answer
             link.reader.end()
         try:
-            if link.reader.complete and self._body is not None:
+            # The status of a refusal says what it is, though its words were cut off.
+            whole = link.reader.complete or isinstance(self._body, Refusal)
+            if whole and self._body is not None:
                 self._complete(self._body)
                 return
             raise self._loss() from error or ConnectionError("end of file")

@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from actors.engines.contract import Sink
-from actors.engines.errors import EngineUnavailable
+from actors.engines.error_object import is_error
+from actors.engines.errors import EngineError, EngineUnavailable
+from actors.engines.lenient_json import Undecodable, decode
+from actors.engines.refusals import error_of_object
 from actors.engines.sse.events import EventKind, StreamEvent, read_event
 from actors.engines.sse.frames import EventTooLong, SseFrames, event_end
 from actors.engines.sse.runs import EventShape, learn
@@ -27,6 +30,7 @@ _MOST_SHAPES: Final = 8
 _PRELUDE: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?::[^\r\n]*(?>\r\n|\n|\r))*")
 _PRELUDE_BYTES: Final = b":\xef"
 _SILENCE: Final = b":\n\n"
+_BROKEN_OFF: Final = "the upstream broke off the answer"
 
 
 class StreamRelay:
@@ -58,7 +62,8 @@ class StreamRelay:
     def feed(self, data: bytes) -> bool:
         """Push what ``data`` completes; tell whether a chunk was among it (comments are none).
 
-        Raises ``EngineUnavailable`` for an error event and for what is no event stream.
+        Raises the error that an error event tells, ``EngineUnavailable`` for what is no event
+        stream.
         """
         if self.done:
             return False
@@ -75,7 +80,7 @@ class StreamRelay:
         self._relay(self._frames.end())
         complete = bool(self._began) and self._began == self._finished
         if not self.done and not complete:
-            raise EngineUnavailable("the upstream broke off the answer")
+            raise _error_in(self._frames.rest) or EngineUnavailable(_BROKEN_OFF)
 
     def _relay(self, batch: bytes) -> bool:
         """Go through ``batch``: recognise runs of tokens, decode whatever else is there."""
@@ -121,7 +126,7 @@ class StreamRelay:
             case EventKind.DONE:
                 self.done = True
             case EventKind.ERROR:
-                raise EngineUnavailable("the upstream reported an error while it generated")
+                raise error_of_object(read.chunk)
             case EventKind.BROKEN:
                 raise EngineUnavailable("the upstream's stream can't be read")
         return False
@@ -155,6 +160,17 @@ class StreamRelay:
                 if fields.get("finish_reason") is not None:
                     self._finished.add(index)
         return tokens_in_choices(chunk)
+
+
+def _error_in(rest: bytes) -> EngineError | None:
+    """The error that some servers tell in a document instead of an event; ``None`` otherwise."""
+    try:
+        document: object = decode(rest)
+    except Undecodable:
+        return None
+    if isinstance(document, dict) and is_error(cast("dict[str, Any]", document)):
+        return error_of_object(cast("object", document))
+    return None
 
 
 def _prelude_of(event: bytes) -> int:
