@@ -297,6 +297,7 @@ def _http_config(settings: ServeSettings) -> HttpServiceConfig:
         port=settings.port,
         metrics_prefix=settings.metrics_prefix,
         body_limit=settings.body_limit,
+        body_memory=settings.body_memory,
         drain_timeout=settings.drain_timeout,
         engine_timeout=settings.engine_timeout,
         idle_timeout=settings.idle_timeout,

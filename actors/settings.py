@@ -177,6 +177,12 @@ class ServeSettings:
         "BYTES",
         "the largest request body that is accepted; 512k and 45m are understood",
     )
+    body_memory: int = _setting(
+        256 * 1024 * 1024,
+        checks.byte_count,
+        "BYTES",
+        "what all request bodies may hold in memory at once; beyond it they are refused with 503",
+    )
     api_key_file: str = _setting(
         "",
         checks.file_path,

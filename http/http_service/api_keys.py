@@ -116,6 +116,18 @@ class ApiKeys:
         given = _digest(authorization[len(SCHEME) :].strip().encode("utf-8"))
         return compare_digest(self._digests.get(given, _NOBODY), given)
 
+    def may_know_more(self) -> bool:
+        """Whether a look at the file is due, which begins it, or under way; never waits.
+
+        What :meth:`bears_key` says is not the last word then. The look is made on a thread of its
+        own, and over within milliseconds.
+        """
+        if self._clock() >= self._due:
+            self._due = self._clock() + LOOK_INTERVAL
+            threading.Thread(target=self._look, name="api-keys", daemon=True).start()
+            return True
+        return self._looking.locked()
+
     def component(self) -> Component:
         """How ``/health`` may ask about the file; it never keeps the service from being ready."""
 

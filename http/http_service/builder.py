@@ -47,6 +47,10 @@ class HttpServiceConfigBuilder(Generic[Built]):
         """The largest request body, in bytes."""
         return self._set("body_limit", size)
 
+    def body_memory(self, size: int) -> Self:
+        """How many bytes all request bodies may hold at once."""
+        return self._set("body_memory", size)
+
     def drain_timeout(self, seconds: float) -> Self:
         """How long requests in flight may go on once the service stops."""
         return self._set("drain_timeout", seconds)

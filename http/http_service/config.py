@@ -34,6 +34,8 @@ class HttpServiceConfig:
     ``enable_chat_endpoints``, ``enable_cmpl_endpoints``: a disabled endpoint is not routed at all.
     ``metrics_prefix``: what every metric's name begins with.
     ``body_limit``: bytes; a request body of exactly this size is still accepted (Dynamo's default).
+    ``body_memory``: bytes that all request bodies may hold at once; beyond it a body is refused
+    with 503 before it is read. One body of ``body_limit`` always has room.
     ``drain_timeout``: seconds that requests in flight get to finish once the service stops.
     ``threads``: Waitress workers; they serve only what may have to wait, and hold no stream.
     ``ask_timeout``: seconds to wait for the registry, a restart of its actor included.
@@ -55,6 +57,7 @@ class HttpServiceConfig:
     enable_cmpl_endpoints: bool = True
     metrics_prefix: str = "callboard_frontend"
     body_limit: int = 45 * MIB
+    body_memory: int = 256 * MIB
     # Below the 30 s that Kubernetes grants by default between SIGTERM and SIGKILL.
     drain_timeout: float = 25.0
     threads: int = 4
@@ -111,6 +114,7 @@ _RULES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "enable_cmpl_endpoints": ("True or False", _is_bool),
     "metrics_prefix": ("letters, digits and _, not beginning with a digit", _is_prefix),
     "body_limit": ("a number of bytes, 1 or more", _is_int(1, 1 << 40)),
+    "body_memory": ("a number of bytes, 1 or more", _is_int(1, 1 << 50)),
     "drain_timeout": ("a number of seconds, 0 or more", _is_seconds_or_none_at_all),
     "threads": (f"a whole number from 1 to {MAX_THREADS}", _is_int(1, MAX_THREADS)),
     "ask_timeout": ("a number of seconds above 0", _is_seconds),

@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast
 if TYPE_CHECKING:  # the record below is for people and type checkers; a call is made elsewhere
     from http_service.call import Call
 
-__all__ = ["KEY", "Answer", "Detach", "detacher"]
+__all__ = ["HOLD", "KEY", "Answer", "Detach", "detacher"]
 
 KEY: Final = "http_service.detach"
+
+HOLD: Final = "http_service.hold"
+"""Under this key is, for a compressed body, a function that takes the number of bytes that it came
+to, and returns whether they may be held; they may under any other server."""
 
 
 class Answer(Protocol):

@@ -34,6 +34,7 @@ __all__ = [
     "ClientGone",
     "Draining",
     "ErrorReply",
+    "NoRoomForBody",
     "body_of",
     "reply_for",
     "reply_for_status",
@@ -46,6 +47,8 @@ NAME_LIMIT: Final = 200
 """Characters of a model's name that an error repeats: names come from strangers."""
 
 INTERNAL: Final = "The server had an error while processing your request."
+
+NO_ROOM: Final = "The request bodies that are held here leave no room for this one. Please retry."
 
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
@@ -61,6 +64,10 @@ class BodyTooLarge(Exception):
     def __init__(self, limit: int) -> None:
         super().__init__(f"the request body exceeds the limit of {limit} bytes")
         self.limit = limit
+
+
+class NoRoomForBody(Exception):
+    """All request bodies together would exceed the service's budget."""
 
 
 class ClientGone(Exception):
@@ -176,6 +183,10 @@ def _too_large(error: BodyTooLarge) -> ErrorReply:
     return reply_for_status(413, f"The request body exceeds the limit of {error.limit} bytes.")
 
 
+def _no_room(_error: NoRoomForBody) -> ErrorReply:
+    return reply_for_status(503, NO_ROOM)
+
+
 def _invalid_api_key(error: InvalidApiKey) -> ErrorReply:
     # SECURITY: OpenAI repeats a part of the key here; nobody needs that.
     message = (
@@ -235,6 +246,7 @@ _RULES: Final[Mapping[type, Callable[..., ErrorReply]]] = MappingProxyType(
         UnsupportedContentCoding: _content_coding,
         InvalidApiKey: _invalid_api_key,
         BodyTooLarge: _too_large,
+        NoRoomForBody: _no_room,
         ModelNotFound: _model_not_found,
         ModelAlreadyExists: _model_exists,
         pykka.Timeout: _registry_away,

@@ -12,6 +12,7 @@ from actors.eventloop import EventLoop, shared_loop
 from actors.supervision import CancellationToken, Child, Exit, Strategy, Supervisor
 from http_service.api_keys import ApiKeys
 from http_service.app import WsgiApp, build_app
+from http_service.body_head import reads_body
 from http_service.builder import HttpServiceConfigBuilder
 from http_service.components import Component
 from http_service.config import ConfigError, HttpServiceConfig
@@ -24,6 +25,8 @@ from http_service.restarts import INTENSITY, PERIOD
 from http_service.routes import enabled_routes
 from http_service.server.choosing import AnyServing, choose_serving
 from http_service.server.http_server import HttpServer, LoopKeeper, shutdown_time
+from http_service.server.intake import Intake
+from http_service.server.limits import body_budget
 from http_service.server.listener import Listener
 
 __all__ = ["HttpService", "ServiceCrashed", "ServiceHandle"]
@@ -72,12 +75,15 @@ class HttpService:
         self._inflight = InflightRequests()
         self._loop = loop or shared_loop()
         self._serving: AnyServing | None = None
+        routes = tuple(enabled_routes(self.config))
+        with_body = frozenset(route.path for route in routes if route.body is not None)
+        self.intake: Final = Intake(partial(reads_body, with_body, keys), body_budget(self.config))
         self.app: Final[WsgiApp] = build_app(
             Services(
                 config=self.config,
                 state=self._manager.state(),
                 components=(*components, *(each.component() for each in key_files)),
-                routes=tuple(enabled_routes(self.config)),
+                routes=routes,
                 lifecycle=self._lifecycle,
                 keys=keys,
                 inflight=self._inflight,
@@ -115,7 +121,7 @@ class HttpService:
         if self._serving is None:
             listener = Listener(self.config.host, self.config.port)
             self._serving = choose_serving(
-                self.app, listener, self.config, self._inflight, self._loop
+                self.app, listener, self.config, self._inflight, self._loop, self.intake
             )
         return self.address
 

@@ -156,7 +156,7 @@ UNCOUNTED: list[tuple[str, str, bytes, dict[str, str]]] = [
     ("a wrong content type", CHAT, b"{}", {"content_type": "text/plain"}),
     ("a missing field", CHAT, b'{"model": "foo"}', {}),
     ("a wrong type", CHAT, b'{"model": "foo", "messages": "hi"}', {}),
-    ("a missing prompt", TEXT, b'{"model": "bar"}', {}),
+    ("a prompt that is a number", TEXT, b'{"model": "bar", "prompt": 1}', {}),
     ("an unknown route", "/v1/chat", b"{}", {}),
 ]
 
@@ -177,7 +177,7 @@ def test_what_never_became_a_request_is_not_counted(
 def test_a_request_with_a_wrong_value_is_counted_as_such(stage: tuple[Client, Ledger]) -> None:
     client, ledger = stage
 
-    assert client.post(CHAT, body("foo", temperature=3)).status == 400
+    assert client.post(CHAT, body("foo", stream_options={})).status == 400
     ledger.expect("foo", "chat_completions", "unary", "error")
     assert client.post(CHAT, body("foo", messages=[], stream=True)).status == 400
     ledger.expect("foo", "chat_completions", "stream", "error")
@@ -187,7 +187,7 @@ def test_made_up_models_share_one_label(live: Running, stage: tuple[Client, Ledg
     client, _ = stage
     for number in range(20):
         assert client.post(CHAT, body(f"made-up-{number}")).status == 404
-        assert client.post(CHAT, body(f"made-up-{number}", n=0)).status == 400
+        assert client.post(CHAT, body(f"made-up-{number}", messages=[])).status == 400
 
     text = client.get("/metrics").body.decode()
 

@@ -151,9 +151,8 @@ def test_the_documents_schemas_are_those_that_validate(web: testing.TestClient) 
     schemas = web.simulate_get("/openapi.json").json["components"]["schemas"]
 
     assert schemas["ChatRequest"]["required"] == ["model", "messages"]
-    limits = schemas["ChatRequest"]["properties"]["temperature"]["anyOf"][0]
-    assert (limits["minimum"], limits["maximum"]) == (0, 2)
-    assert schemas["CompletionRequest"]["required"] == ["model", "prompt"]
+    assert schemas["ChatRequest"]["properties"]["temperature"]["anyOf"][0] == {"type": "number"}
+    assert schemas["CompletionRequest"]["required"] == ["model"]
     assert schemas["Error"]["required"] == ["error"]
 
 

@@ -15,15 +15,15 @@ import falcon
 from actors.engines.contract import Context, Engine, EngineRequest, Kind
 from actors.registry.errors import ModelNotFound
 from actors.registry.route import Route
+from http_service.body_head import check_body_head
 from http_service.call import Call
-from http_service.content_coding import codings_of, decoded
-from http_service.detach import Answer, detacher
-from http_service.errors import BodyTooLarge, Draining
+from http_service.content_coding import decoded
+from http_service.detach import HOLD, Answer, detacher
+from http_service.errors import BodyTooLarge, Draining, NoRoomForBody
 from http_service.folding import Fold
 from http_service.inline import NeedsWorker, may_block
 from http_service.metrics import UNKNOWN_MODEL
 from http_service.request_timeout import HEADER as TIMEOUT_HEADER
-from http_service.request_timeout import request_timeout_from
 from http_service.resources.services import Services
 from http_service.server.body import StreamBody
 from http_service.server.stream import ResponseStream
@@ -32,7 +32,6 @@ from http_service.server.waiting import AnswerWait
 from http_service.validation import (
     InvalidValue,
     ValidRequest,
-    check_content_type,
     parse_json,
     validate,
 )
@@ -68,10 +67,12 @@ class GenerateResource:
         """Answer with a completion, or with a stream of its chunks."""
         if self._services.lifecycle.draining:
             raise Draining
-        raw = self._read(req)
+        codings, timeout = check_body_head(
+            req.content_type, req.env.get("HTTP_CONTENT_ENCODING"), req.get_header(TIMEOUT_HEADER)
+        )
+        raw = self._read(req, codings)
         body = parse_json(raw)
         checked = self._validate(body)
-        timeout = request_timeout_from(req.get_header(TIMEOUT_HEADER))
         route = self._find_route(body)
         call = self._open(req, body, timeout, route)
         try:
@@ -88,16 +89,19 @@ class GenerateResource:
             call.end()
             raise
 
-    def _read(self, req: falcon.Request) -> bytes:
+    def _read(self, req: falcon.Request, codings: tuple[str, ...]) -> bytes:
         limit = self._services.config.body_limit
-        check_content_type(req.content_type)
-        codings = codings_of(req.env.get("HTTP_CONTENT_ENCODING"))
         if (req.content_length or 0) > limit:
             raise BodyTooLarge(limit)
         if codings and not may_block():
             raise NeedsWorker  # a few bytes may stand for a whole body
         raw: bytes = req.bounded_stream.read()
-        return decoded(raw, codings, limit) if codings else raw
+        if codings:
+            raw = decoded(raw, codings, limit)
+            hold = req.env.get(HOLD)
+            if hold is not None and not hold(len(raw)):
+                raise NoRoomForBody
+        return raw
 
     def _validate(self, body: dict[str, Any]) -> ValidRequest | InvalidValue:
         """A wrong shape is raised, uncounted; a wrong value waits until the request is counted."""

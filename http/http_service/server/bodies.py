@@ -39,10 +39,11 @@ class SizedBody:
     def __init__(self, length: int) -> None:
         self.remain: int = length
         self.completed = False
+        self._length = length
         self._file = BytesIO()
 
     def __len__(self) -> int:
-        return len(self._file.getbuffer())
+        return self._length - self.remain
 
     def received(self, data: bytes) -> int:
         """Take bytes; the number taken."""
@@ -58,6 +59,7 @@ class SizedBody:
 
     def getfile(self) -> BytesIO:
         """The body, from its begin."""
+        self._file.getvalue()  # trims the buffer, so that reading all of it copies nothing
         self._file.seek(0)
         return self._file
 
@@ -106,6 +108,7 @@ class ChunkedBody:
 
     def getfile(self) -> BytesIO:
         """The body, from its begin."""
+        self._file.getvalue()  # trims the buffer, so that reading all of it copies nothing
         self._file.seek(0)
         return self._file
 

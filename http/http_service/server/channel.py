@@ -27,7 +27,6 @@ from http_service.inline import NeedsWorker, set_inline
 from http_service.server.deadlines import Progress, Reason
 from http_service.server.delivery import Delivery
 from http_service.server.limits import LINGER_SECONDS
-from http_service.server.parser import Parser
 from http_service.server.task import Detached, RefusalTask, Task
 
 __all__ = ["Channel"]
@@ -45,7 +44,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     task_class: Any = Task
     error_task_class = RefusalTask
-    parser_class = Parser
     watch: Watch | None = None
     delivery: Delivery | None = None
     request: Any
@@ -55,6 +53,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     def __init__(self, server: Any, *arguments: Any, **options: Any) -> None:
         self.progress: Final = Progress(server.limits, server.loop.clock())
+        self.parser_class: Any = server.parser_class
         super().__init__(server, *arguments, **options)
 
     # A handler of the event loop.
@@ -215,6 +214,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         first = self._fileno is not None  # a connection that was being answered is closed twice
         super().del_channel(map)
         if first:
+            for request in (*self.requests, self.request):
+                if request is not None:
+                    request.release()
             self.server.channel_closed(self.addr[0])
 
     @property
@@ -236,9 +238,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     def received(self, data: bytes) -> bool:
         """Parse requests out of ``data``, unless it belongs to one that was refused."""
-        if self.requests and self.requests[-1].error is not None:
+        if self.requests and (self.requests[-1].error is not None or self.requests[-1].unread):
             return True  # the rest of what was refused, not a request
         taken: bool = super().received(data)
+        if self.requests and self.requests[-1].unread:
+            self.lingers = True
         return taken
 
     def handle_write(self) -> None:

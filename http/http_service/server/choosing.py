@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from actors.eventloop import EventLoop
 from http_service.config import HttpServiceConfig
 from http_service.inflight import InflightRequests
+from http_service.server.intake import Intake
 from http_service.server.listener import Listener
 from http_service.server.plain import PlainServing
 from http_service.server.selfcheck import mismatches
@@ -27,11 +28,12 @@ def choose_serving(
     config: HttpServiceConfig,
     inflight: InflightRequests,
     loop: EventLoop,
+    intake: Intake,
 ) -> AnyServing:
     """Ours, if every internal of Waitress that it touches is as we know it; else the fallback."""
     found = mismatches()
     if not found:
-        return Serving(app, listener, config, inflight, loop)
+        return Serving(app, listener, config, inflight, loop, intake)
     _log.warning(
         "this waitress is not the one we know: each unfinished answer holds a thread",
         extra={"mismatches": found},

@@ -9,7 +9,7 @@ from http_service.config import HttpServiceConfig
 from http_service.server.admission import ConnectionCap
 from http_service.server.deadlines import Limits
 
-__all__ = ["LINGER_SECONDS", "connection_cap", "deadlines", "waitress_settings"]
+__all__ = ["LINGER_SECONDS", "body_budget", "connection_cap", "deadlines", "waitress_settings"]
 
 KIB: Final = 1024
 
@@ -72,6 +72,11 @@ def waitress_settings(config: HttpServiceConfig) -> dict[str, Any]:
 def connection_cap(config: HttpServiceConfig) -> ConnectionCap:
     """What counts the connections, and says which is one too many."""
     return ConnectionCap(_connections(config), config.connections_per_address)
+
+
+def body_budget(config: HttpServiceConfig) -> int:
+    """Bytes that all request bodies may hold together: at least as many as one may have."""
+    return max(config.body_memory, config.body_limit)
 
 
 def deadlines(config: HttpServiceConfig) -> Limits:

@@ -8,24 +8,29 @@ Written against waitress 3.0.x (pinned); the internals in use are ``HTTPRequestP
 headers, close, get_body_stream}`` and the attributes that ``received`` sets.
 """
 
-# pyright: basic, reportIncompatibleMethodOverride=false, reportAttributeAccessIssue=false
+# pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportIncompatibleMethodOverride=false
 # pyright: reportIncompatibleVariableOverride=false, reportAssignmentType=false
 # The reason: waitress ships no types, and what pyright guesses instead is wrong in places (that an
 # attribute set to None in the class body is always None).
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from waitress.parser import HTTPRequestParser
 
 from http_service.server.bodies import ChunkedBody, SizedBody
+from http_service.server.intake import Intake
 from http_service.server.refusals import Refusal
 from http_service.server.request_head import CHUNKED, BadHead, body_length, read_fields, read_line
 
 __all__ = ["Parser"]
 
 HEAD_END: Final = b"\r\n\r\n"
+
+NO_LIMIT: Final = Intake(lambda _method, _path, _headers: True, 1 << 62)
+"""For a parser on its own: takes in every body."""
 
 LEAST_FRAMING: Final = 4096
 """Bytes that the sizes and ends of chunks may take in any case; else as many as the body may."""
@@ -36,11 +41,18 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
 
     A refused request has ``error`` set, is ``completed``, and is never told to go on sending. Holds
     at most the head's limit and the body's limit in memory, and never makes a file.
+
+    A body that ``intake`` does not take in is ``unread``: the request is complete without it, and
+    its connection closes after the answer. Only on the loop's thread, but for :meth:`hold` and
+    :meth:`close`.
     """
 
     headers: dict[str, str]
     body_rcv: SizedBody | ChunkedBody | None = None
     error: Refusal | None = None
+    unread: bool = False
+    reserved: int = 0
+    _undecided: bool = False
     version: str = "1.0"
     header_plus: bytes = b""
     expect_continue: bool = False
@@ -48,6 +60,12 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
     # What a refused head leaves unset, and the log reads.
     command = path = query = fragment = request_uri = ""
     proxy_scheme = proxy_netloc = url_scheme = ""
+
+    def __init__(self, adj: Any, intake: Intake = NO_LIMIT) -> None:
+        # PERF: Waitress' own does just this.
+        self.headers = {}
+        self.adj = adj
+        self.intake = intake
 
     def received(self, data: bytes) -> int:
         """Take bytes; the number taken."""
@@ -86,9 +104,12 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
             self.parse_header(seen[: end - 4])
         except BadHead as bad:
             self._refuse(bad.status, str(bad))
-        if self.completed or self.chunked:
+        if self.completed:
             return end - held
-        return end - held + self._receive_whole_body(seen, end)
+        if not self.chunked and len(seen) - end >= self.content_length:
+            return end - held + self._receive_whole_body(seen, end)
+        self._judge_head()
+        return len(data) if self.unread else end - held
 
     def parse_header(self, header_plus: bytes) -> None:
         """Read a head without its last, empty line. Raises :class:`BadHead`."""
@@ -139,11 +160,34 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         else:
             self.completed = True
 
+    def hold(self, size: int) -> bool:
+        """Whether ``size`` bytes more may be held for this request, until it is over."""
+        return self.intake.reserve(self, size)
+
+    def release(self) -> None:
+        """Nothing is held for this request any more. Idempotent."""
+        if self.reserved:
+            self.intake.release(self)
+
+    def close(self) -> None:
+        """The request is over."""
+        super().close()
+        self.release()
+
+    def _judge_head(self) -> None:
+        """Decide on a body that is still to come; again while the keys are being looked at."""
+        taken_in = self.intake.reads_body(self.command, self.path, self.headers)
+        self._undecided = taken_in is None
+        if taken_in is False:
+            self.unread = self.completed = self.connection_close = True
+            self.body_rcv = None
+            self.release()
+        elif not self.intake.has_room(self.content_length - self.reserved):
+            self._refuse_for_memory()
+
     def _receive_whole_body(self, seen: bytes, begin: int) -> int:
-        """Take a body that came along with its head; a part of one waits for the next call."""
+        """Take a body that came along with its head."""
         length: int = self.content_length
-        if len(seen) - begin < length:
-            return 0
         if self.body_rcv is not None:
             self.body_rcv.received(seen[begin : begin + length])
         self.body_bytes_received = length
@@ -151,12 +195,17 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         return length
 
     def _receive_body(self, body: SizedBody | ChunkedBody, data: bytes) -> int:
+        if self._undecided:
+            self._judge_head()
+            if self.completed:
+                return len(data)
         limit = self.adj.max_request_body_size
         taken = body.received(data)
         self.body_bytes_received += taken
         if body.error is not None:
-            self.error = body.error
-            self.completed = True
+            self._refuse(body.error.code, body.error.body)
+        elif self.reserved < len(body) and not self.hold(len(body) - self.reserved):
+            self._refuse_for_memory()
         elif self.body_bytes_received >= limit + max(limit, LEAST_FRAMING):
             self._refuse(413, "its chunks are too small for its size")
         elif body.completed:
@@ -165,7 +214,12 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
                 self.headers["CONTENT_LENGTH"] = str(len(body))
         return taken
 
+    def _refuse_for_memory(self) -> None:
+        self._refuse(503, "no room for the body")
+
     def _refuse(self, status: int, message: str) -> None:
         self.error = Refusal(status, message)
         self.header_plus = b""
+        self.body_rcv = None
+        self.release()
         self.completed = True

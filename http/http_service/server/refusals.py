@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from http_service.errors import INTERNAL, ErrorReply, reply_for_status
+from http_service.errors import INTERNAL, NO_ROOM, ErrorReply, reply_for_status
 
 __all__ = ["Refusal", "refusal"]
 
@@ -16,6 +16,7 @@ _MESSAGES: Final[Mapping[int, str]] = {
     413: "The request body exceeds this service's limit.",
     431: "The request line and headers exceed this service's limit.",
     500: INTERNAL,
+    503: NO_ROOM,
     501: "This transfer encoding is not supported.",
     505: "This HTTP version is not supported; send HTTP/1.1.",
 }

@@ -15,6 +15,7 @@ from actors.eventloop import EventLoop
 from http_service.config import HttpServiceConfig
 from http_service.inflight import InflightRequests
 from http_service.server.drain import Drain
+from http_service.server.intake import Intake
 from http_service.server.listener import Listener
 from http_service.server.waitress_server import WaitressServer
 
@@ -39,12 +40,14 @@ class Serving:
         config: HttpServiceConfig,
         inflight: InflightRequests,
         loop: EventLoop,
+        intake: Intake,
     ) -> None:
         self.listener: Final = listener
         self.config: Final = config
         self._app = app
         self._inflight = inflight
         self._loop = loop
+        self._intake = intake
         self._server: WaitressServer | None = None
         self._ended = threading.Event()
 
@@ -73,7 +76,9 @@ class Serving:
 
     def _open(self, on_broken: Callable[[BaseException], None]) -> None:
         if self._server is None:
-            self._server = WaitressServer(self._app, self.listener.share(), self.config, self._loop)
+            self._server = WaitressServer(
+                self._app, self.listener.share(), self.config, self._loop, self._intake
+            )
         self._server.on_broken = on_broken
         self._server.accept_again()
 

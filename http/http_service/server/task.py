@@ -20,7 +20,7 @@ from waitress.task import ErrorTask, WSGITask
 
 from http_service.access_log import AccessRecord, log_request
 from http_service.call import Call
-from http_service.detach import KEY, Answer
+from http_service.detach import HOLD, KEY, Answer
 from http_service.request_id import HEADER, request_id_from
 from http_service.server.delivery import Delivery
 from http_service.server.environ import request_part
@@ -59,6 +59,8 @@ class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
         channel = self.channel
         environ = request_part(channel.server.environ, self.request, channel.addr, self.version)
         environ[KEY] = self.detach
+        if "HTTP_CONTENT_ENCODING" in environ:
+            environ[HOLD] = self.request.hold
         self.environ = environ
         return environ
 
@@ -123,6 +125,8 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]  # waitress ships no types
         self.status = f"{reply.status} {request.error.reason}"
         self.content_length = len(body)
         self.response_headers += [("Content-Type", "application/json"), (HEADER, request_id)]
+        if reply.retry_after is not None:
+            self.response_headers.append(("Retry-After", str(reply.retry_after)))
         self.set_close_on_finish()
         self.channel.lingers = True
         self.write(body)

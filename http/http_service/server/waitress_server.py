@@ -17,6 +17,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from waitress import wasyncore
@@ -31,7 +32,9 @@ from http_service.server.admission import turn_away
 from http_service.server.channel import Channel
 from http_service.server.deadlines import overdue
 from http_service.server.environ import fixed_part
+from http_service.server.intake import Intake
 from http_service.server.limits import INLINE_BODY, connection_cap, deadlines, waitress_settings
+from http_service.server.parser import Parser
 from http_service.server.socket_map import SocketMap
 
 __all__ = ["WaitressServer"]
@@ -76,8 +79,10 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         listening: socket.socket,
         config: HttpServiceConfig,
         loop: EventLoop,
+        intake: Intake,
     ) -> None:
         """Take over ``listening`` and start the workers; ``config`` gives every limit."""
+        self.parser_class: Final = partial(Parser, intake=intake)
         self.limits: Final = deadlines(config)
         self._cap = connection_cap(config)
         self.loop = loop
