@@ -22,11 +22,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from actors.supervision.cancellation import CancellationToken
 
 __all__ = [
+    "COMMENTS_AFTER",
     "AnyEngine",
     "AsyncGeneratorEngine",
     "Chunk",
@@ -39,6 +40,10 @@ __all__ = [
 ]
 
 Chunk: TypeAlias = dict[str, Any] | bytes
+
+COMMENTS_AFTER: Final = 15.0
+"""Seconds after which an engine's comments reach the client before its answer begins: balancers cut
+a connection that is silent for 60 s. Until then a failure can still be an HTTP error."""
 
 
 class Kind(StrEnum):

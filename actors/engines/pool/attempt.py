@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Final, Protocol
 
-from actors.engines.contract import Chunk, Context
+from actors.engines.contract import COMMENTS_AFTER, Chunk, Context
 from actors.engines.pool.member import Member
 from actors.supervision.cancellation import CancellationToken
 
@@ -43,6 +43,8 @@ class Attempt:
     It wins with its first token, with its second chunk that is no comment (as the service counts
     the beginning of an answer), or by ending well. What came before is held back, so that an
     instance that dies after telling its role can still be replaced; of many comments the first.
+    A request that waits for ``COMMENTS_AFTER`` gets its comments at once: they say nothing, so that
+    another instance may still answer.
 
     PERF: ``push`` is an attribute, not a method: after the first chunk it *is* the push of the
     client's sink.
@@ -141,7 +143,10 @@ class Attempt:
         if held is None:
             held = self._held = []
         if isinstance(chunk, bytes) and chunk.startswith(b":"):
-            if len(held) < _HELD:
+            exchange = self.exchange
+            if exchange.pool.clock.monotonic() - exchange.began >= COMMENTS_AFTER:
+                exchange.sink.push(chunk, 0)
+            elif len(held) < _HELD:
                 held.append((chunk, 0))
             return True
         if self._spoken:

@@ -39,6 +39,7 @@ class Exchange:
         "_registration",
         "_running",
         "_watch",
+        "began",
         "context",
         "hedged",
         "key",
@@ -58,6 +59,8 @@ class Exchange:
         self.sink: Final = sink
         self.context: Final = context
         self.key: Final = key
+        self.began = 0.0
+        """When the first instance was asked, on the pool's clock."""
         self.tried: list[Member] = []
         self.winner: Attempt | None = None
         """Who answers; nobody any more once the exchange is over."""
@@ -118,6 +121,8 @@ class Exchange:
         with self._lock:
             over = self._over or self.winner is not None
             if not over:
+                if not self.tried:
+                    self.began = now
                 self.tried.append(member)
                 self._running.append(attempt)
         if over:

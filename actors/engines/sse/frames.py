@@ -15,13 +15,16 @@ from typing import Final
 
 __all__ = ["MAX_EVENT_BYTES", "EventTooLong", "SseFrames", "event_end", "split_events"]
 
-# A token is some hundred bytes; an event with log-probabilities or a tool's file some hundred kB.
-MAX_EVENT_BYTES: Final = 4 * 1024 * 1024
+MAX_EVENT_BYTES: Final = 64 * 1024 * 1024
+"""Bytes of one event: as long as a whole unary answer may be, which some servers send as one event
+(a picture, a tool's file). A token is some hundred bytes."""
 
 # The end of a line, then a blank line. Atomic groups: a CRLF must never be read as CR and LF.
 _BOUNDARY: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 # A boundary that reaches back over the seam of two pieces begins at most this far before it.
 _LONGEST_BOUNDARY: Final = 4
+# Bytes within which nearly every event ends.
+_NEAR: Final = 4096
 
 
 class EventTooLong(ValueError):
@@ -34,25 +37,37 @@ class SseFrames:
     __slots__ = ("_buffer", "_max_event", "_searched")
 
     def __init__(self, max_event: int = MAX_EVENT_BYTES) -> None:
-        self._buffer = b""
-        # PERF: what is before this was searched already; a long event is not searched again.
+        # PERF: grows in place, and what is before ``_searched`` is not searched again: a long event
+        # costs the same for each of its bytes, however small the pieces are that it comes in.
+        self._buffer = bytearray()
         self._searched = 0
         self._max_event = max_event
 
     @property
     def rest(self) -> bytes:
         """What was fed and belongs to no complete event yet."""
-        return self._buffer
+        return bytes(self._buffer)
 
     def feed(self, data: bytes) -> bytes:
         """The events that ``data`` completes, joined; empty if none. Raises `EventTooLong`."""
         # PERF: nearly every read ends where an event does.
-        if not self._buffer and data.endswith((b"\n\n", b"\r\n\r\n")):
-            return data
-        buffer = self._buffer + data
+        buffer = self._buffer
+        if not buffer:
+            if data.endswith((b"\n\n", b"\r\n\r\n")):
+                return data
+            end = _last_boundary(data, 0)
+            buffer += data[end:] if end else data
+            self._kept()
+            return data[:end]
+        buffer += data
         end = _last_boundary(buffer, self._searched)
-        self._keep(buffer[end:])
-        return buffer[:end]
+        if not end:
+            self._kept()
+            return b""
+        batch = bytes(memoryview(buffer)[:end])
+        self._buffer = buffer[end:]
+        self._kept()
+        return batch
 
     def end(self) -> bytes:
         """The events that only the end of the stream completes; afterwards :attr:`rest` is left.
@@ -61,24 +76,30 @@ class SseFrames:
         """
         if _BOUNDARY.search(self._buffer) is None:
             return b""
-        event, self._buffer = self._buffer, b""
+        event, self._buffer = bytes(self._buffer), bytearray()
         return event
 
-    def _keep(self, rest: bytes) -> None:
-        if len(rest) > self._max_event:
-            self._buffer = b""
+    def _kept(self) -> None:
+        """What is in the buffer was searched. Raises `EventTooLong`."""
+        kept = len(self._buffer)
+        if kept > self._max_event:
+            self._buffer = bytearray()
             raise EventTooLong(f"an event is longer than {self._max_event} bytes")
-        self._buffer = rest
-        self._searched = max(0, len(rest) - _LONGEST_BOUNDARY)
+        self._searched = max(0, kept - _LONGEST_BOUNDARY)
 
 
 def event_end(batch: bytes, start: int) -> int:
     """Where the event that begins at ``start`` ends; the end of ``batch`` if it does not say."""
-    if b"\r" not in batch:
-        found = batch.find(b"\n\n", start)
-        return found + 2 if found >= 0 else len(batch)
-    match = _BOUNDARY.search(batch, start)
-    return match.end() if match is not None else len(batch)
+    # PERF: looks no further than the event goes, so that a batch of many costs no more for each.
+    for stop in (start + _NEAR, len(batch)):
+        found = batch.find(b"\n\n", start, stop)
+        first = batch.find(b"\r", start, stop if found < 0 else found)
+        if first >= 0:
+            match = _BOUNDARY.search(batch, max(start, first - 1))
+            return match.end() if match is not None else len(batch)
+        if found >= 0:
+            return found + 2
+    return len(batch)
 
 
 def split_events(batch: bytes) -> list[bytes]:
@@ -92,10 +113,11 @@ def split_events(batch: bytes) -> list[bytes]:
     return events
 
 
-def _last_boundary(buffer: bytes, searched: int) -> int:
-    """Where the last event that is complete ends, 0 if none is."""
-    if b"\r" not in buffer:
-        return max(buffer.rfind(b"\n\n", searched) + 2, 0) if b"\n\n" in buffer else 0
+def _last_boundary(buffer: bytes | bytearray, searched: int) -> int:
+    """Where the last event that is complete ends, 0 if none is; ``searched`` bytes hold no end."""
+    if buffer.find(b"\r", searched) < 0:
+        found = buffer.rfind(b"\n\n", searched)
+        return found + 2 if found >= 0 else 0
     end = 0
     for match in _BOUNDARY.finditer(buffer, searched):
         if match.end() == len(buffer) and buffer.endswith(b"\r"):

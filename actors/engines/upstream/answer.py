@@ -17,6 +17,11 @@ __all__ = ["AnswerReader", "BadAnswer"]
 # Bytes of a head, those of skipped 1xx heads included; real ones have a few hundred.
 _MAX_HEAD: Final = 65_536
 
+# Bytes of a body's framing (sizes of chunks, their extensions, trailers) that may come without a
+# byte of the body; and how many each byte of it allows for: the smallest chunk has five.
+_MAX_FRAMING: Final = 65_536
+_FRAMING_PER_BYTE: Final = 16
+
 _NO_BODY: Final = frozenset({204, 304})
 
 
@@ -31,7 +36,7 @@ class AnswerReader:
     """
 
     __slots__ = (
-        "_head_bytes", "_parser", "_pieces", "_until_close",
+        "_allowance", "_head_bytes", "_parser", "_pieces", "_until_close",
         "complete", "error", "has_head", "headers", "reusable", "status",
     )  # fmt: skip
 
@@ -52,12 +57,18 @@ class AnswerReader:
         """Why what arrived last can't be read; it is not worth to feed more."""
         self._until_close = False
         self._head_bytes = 0
+        self._allowance = _MAX_FRAMING
         self._pieces: list[bytes] = []
 
     def feed(self, data: bytes) -> None:
         """Read ``data``; never raises: see :attr:`error`."""
         if not self.has_head:
             self._head_bytes += len(data)
+        elif self._allowance >= 0:
+            self._allowance -= len(data)
+        else:
+            self.error = BadAnswer("the answer's body consists of framing")
+            return
         try:
             if self._parser is not None:
                 self._parser.feed_data(data)
@@ -82,7 +93,11 @@ class AnswerReader:
         if not pieces:
             return b""
         self._pieces = []
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._allowance += (1 + _FRAMING_PER_BYTE) * len(body)
+        if self._allowance > _MAX_FRAMING:
+            self._allowance = _MAX_FRAMING
+        return body
 
     def close(self) -> None:
         """Let go of the parser, which refers back to this reader."""

@@ -31,6 +31,12 @@ _PRELUDE: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?::[^\r\n]*(?>\r\n|\n|\r))*")
 _PRELUDE_BYTES: Final = b":\xef"
 _SILENCE: Final = b":\n\n"
 _BROKEN_OFF: Final = "the upstream broke off the answer"
+# Comments of one read that are passed on: no server has more to say between two tokens.
+_MOST_COMMENTS: Final = 16
+# Blank lines and comments that follow one another, taken in one go.
+_NOTHING: Final = re.compile(rb"(?:[\r\n]++|:[^\r\n]*+[\r\n])*+")
+# Bytes of events without a chunk in a row: hours of comments, or an attack.
+_MAX_MUTE: Final = 256 * 1024
 
 
 class StreamRelay:
@@ -44,7 +50,8 @@ class StreamRelay:
     """
 
     __slots__ = (
-        "_began", "_finished", "_frames", "_learned", "_raw", "_shape", "_sink", "_tokens", "done",
+        "_began", "_finished", "_frames", "_learned", "_mute", "_raw", "_shape", "_sink", "_tokens",
+        "done",
     )  # fmt: skip
 
     def __init__(self, sink: Sink, *, raw: bool) -> None:
@@ -55,6 +62,7 @@ class StreamRelay:
         self._finished: set[str] = set()
         self._shape: EventShape | None = None
         self._learned = 0
+        self._mute = 0
         self._tokens = 0
         self.done = False
         """Whether ``[DONE]`` came."""
@@ -71,7 +79,15 @@ class StreamRelay:
             batch = self._frames.feed(data)
         except EventTooLong as error:
             raise EngineUnavailable("the upstream's stream can't be read") from error
-        return self._relay(batch) if batch else False
+        if not batch:
+            return False
+        if self._relay(batch):
+            self._mute = 0
+            return True
+        self._mute += len(batch)
+        if self._mute > _MAX_MUTE:
+            raise EngineUnavailable("the upstream's stream says nothing")
+        return False
 
     def end(self) -> None:
         """The bytes ended. Raises ``EngineUnavailable`` if the answer had not."""
@@ -85,7 +101,7 @@ class StreamRelay:
     def _relay(self, batch: bytes) -> bool:
         """Go through ``batch``: recognise runs of tokens, decode whatever else is there."""
         start = at = 0
-        heard, shape = False, self._shape
+        heard, shape, comments = False, self._shape, 0
         while at < len(batch) and not self.done:
             run = shape.run(batch, at) if shape is not None else None
             if run is not None:
@@ -105,7 +121,12 @@ class StreamRelay:
                 shape, heard = self._learn(event, read.chunk), True
             else:
                 self._flush(batch[start:at])
-                heard = self._alone(event, read) or heard
+                if read.kind is EventKind.EMPTY:
+                    comments += 1
+                if read.kind is EventKind.EMPTY and comments > _MOST_COMMENTS:
+                    end = _end_of_nothing(batch, end)
+                else:
+                    heard = self._alone(event, read) or heard
                 start = end
             at = end
         if not self.done:
@@ -171,6 +192,12 @@ def _error_in(rest: bytes) -> EngineError | None:
     if isinstance(document, dict) and is_error(cast("dict[str, Any]", document)):
         return error_of_object(cast("object", document))
     return None
+
+
+def _end_of_nothing(batch: bytes, start: int) -> int:
+    """Where blank lines and comments from ``start`` on end."""
+    found = _NOTHING.match(batch, start)
+    return found.end() if found is not None else start
 
 
 def _prelude_of(event: bytes) -> int:

@@ -10,8 +10,11 @@ from actors.eventloop import READ, WRITE, EventLoop, Watch
 
 __all__ = ["Wire", "WireOwner"]
 
-# Bytes taken from a socket at once: several hundred tokens.
+# Bytes taken from a socket at once: several hundred tokens. Fewer from one whose bytes take long to
+# deal with, so that no connection has the loop for itself: its share is so many seconds at a time.
 _READ_BYTES: Final = 65_536
+_FEWEST_BYTES: Final = 4_096
+_SHARE: Final = 0.002
 
 _NOT_NOW: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -34,7 +37,7 @@ class Wire:
     Belongs to the loop's thread. After :meth:`close` its owner hears nothing more.
     """
 
-    __slots__ = ("_loop", "_owner", "_sock", "_tls", "_unsent", "_watch", "broken")
+    __slots__ = ("_loop", "_owner", "_portion", "_sock", "_tls", "_unsent", "_watch", "broken")
 
     def __init__(self, loop: EventLoop, sock: socket.socket, owner: WireOwner) -> None:
         self._loop = loop
@@ -42,6 +45,7 @@ class Wire:
         self._sock: socket.socket | None = sock
         self._tls: ssl.SSLSocket | None = sock if isinstance(sock, ssl.SSLSocket) else None
         self._unsent = memoryview(b"")
+        self._portion = _READ_BYTES
         self.broken = False
         """Whether the peer stopped to listen; it may have answered all the same."""
         self._watch: Watch | None = loop.watch(sock.fileno(), self, READ)
@@ -120,7 +124,7 @@ class Wire:
         if sock is None:
             return
         try:
-            data = sock.recv(_READ_BYTES)
+            data = sock.recv(self._portion)
         except _NOT_NOW:
             return
         except OSError as error:
@@ -129,9 +133,21 @@ class Wire:
         if not data:
             self._end(None)
             return
-        self._owner.received(data)
+        if len(data) < _FEWEST_BYTES:
+            self._owner.received(data)
+        else:
+            self._received_much(data)
         if self._tls is not None:
             self._read_pending()
+
+    def _received_much(self, data: bytes) -> None:
+        """Pass ``data`` on, and take as much again, or less, by how long that took."""
+        began = self._loop.clock()
+        self._owner.received(data)
+        if self._loop.clock() - began > _SHARE:
+            self._portion = max(self._portion // 2, _FEWEST_BYTES)
+        elif self._portion < _READ_BYTES:
+            self._portion *= 2
 
     def _read_pending(self) -> None:
         """Read what TLS has decrypted already: the kernel does not tell of it."""

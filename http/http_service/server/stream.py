@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from actors.engines.contract import Chunk
+from actors.engines.contract import COMMENTS_AFTER, Chunk
 from actors.engines.errors import EngineUnavailable
 from http_service.errors import reply_for
 from http_service.metrics import InflightGuard
@@ -31,6 +31,7 @@ class ResponseStream:
     An answer has *begun* with its first token, or with its second event that is no comment: one
     event that only tells the role is held back. A failure before that leaves no byte behind, so it
     can still be an ordinary HTTP error; a failure after it becomes one error event and ``[DONE]``.
+    A comment that comes ``COMMENTS_AFTER`` seconds after the request, or later, begins it too.
     """
 
     whole = False
@@ -45,7 +46,7 @@ class ResponseStream:
         self.begun = False
         self.ended = False
         self.error: BaseException | None = None
-        self.heard = clock()
+        self.heard = self._since = clock()
         self._clock = clock
         self.size = 0
         self._guard = guard
@@ -82,7 +83,10 @@ class ResponseStream:
             if self.ended:
                 return
             self._frames.append(event)
-            self.size += len(event)
+            # NOTE: an engine is told to wait after an event, which may be of any length: it counts
+            # as no more than what makes it wait.
+            size = len(event)
+            self.size += size if size < ROOM_BYTES else ROOM_BYTES  # noqa: FURB136  # PERF: each token
             if tokens > 0:
                 self._tokens += tokens
             if not self.begun:
@@ -183,6 +187,8 @@ class ResponseStream:
             self.begun = not comment
         elif not comment:
             self.begun, self._held_back = self._held_back, True
+        else:
+            self.begun = self.heard - self._since >= COMMENTS_AFTER
 
     def _end(self, error: BaseException | None) -> None:
         with self._lock:

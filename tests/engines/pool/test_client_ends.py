@@ -73,6 +73,7 @@ class Scene:
         spec = ModelSpec(policy=PolicyName.ROUND_ROBIN, hedge_after=hedge)
         self.pool = pool_on(self.clock, spec, listener=self.heard)
         self.servers: list[RawServer] = []
+        self._awaited = 0
         for number in range(3):
             self.pool.put(str(number), self._engine(stack, kind, begins=begins))
 
@@ -83,6 +84,12 @@ class Scene:
         self.loop.call(lambda: self.loop.call(done.set))  # timers are looked at in between
         assert done.wait(DEADLINE)
         self.clock.advance(seconds)
+
+    def await_requests(self, number: int) -> None:
+        """Wait until so many more have arrived: no time may pass for a connection under way."""
+        self._awaited += number
+        if self.servers:
+            wait_until(lambda: sum(len(each.received) for each in self.servers) >= self._awaited)
 
     def _engine(self, stack: ExitStack, kind: str, *, begins: bool) -> Engine:
         if kind == "in-process":
@@ -149,10 +156,12 @@ def test_what_the_client_does_is_not_the_instances_fault(
         sink = Unread() if end == "does not read" else RecordingSink()
         context = Context("r", deadline=deadline)
         scene.pool.start(chat(stream=kind != "folded"), sink, context)
+        scene.await_requests(1)
         if begins:
             sink.wait_for_chunks()
         if kind == "hedged" and not begins:
             scene.advance(1.0)
+            scene.await_requests(1)
         ENDS[end](scene, sink, context)
         sink.wait_for_end()
     told(scene.pool, scene.heard)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from actors.engines import Context, EngineError, EngineRejected, EngineTimeout
-from actors.engines.contract import Sink
+from actors.engines.contract import COMMENTS_AFTER, Sink
 from actors.engines.pool import InstanceSpec, ModelSpec, PolicyName, Pool, Timeouts
 from actors.engines.pool.attempt import Attempt
 from actors.engines.pool.exchange import Exchange
@@ -188,6 +188,40 @@ def test_however_many_comments_come_they_begin_no_answer(pool: Pool) -> None:
     assert sink.chunks == []
     first.last.sink.fail(reset())
     assert (sink.chunks, sink.ends) == ([chunk()], ["finish"])
+
+
+@pytest.mark.parametrize("comment", [b": still loading\n\n", b":\n\n", b": ping\r\n\r\n"])
+def test_after_a_bounded_time_comments_pass_at_once_and_another_may_still_answer(
+    pool: Pool, clock: FakeClock, comment: bytes
+) -> None:
+    first = Manual()
+    pool.put("a", first)
+    pool.put("b", Scripted(well))
+    sink = start(pool)
+    first.last.sink.push(ROLE, 0)
+    clock.advance(COMMENTS_AFTER - 1)
+    first.last.sink.push(comment, 0)
+    assert sink.chunks == []
+    clock.advance(1)
+    for _ in range(100):
+        first.last.sink.push(comment, 0)
+    assert sink.chunks == [comment] * 100
+    first.last.sink.fail(reset())
+    assert (sink.chunks[100:], sink.ends) == ([chunk()], ["finish"])
+
+
+def test_the_time_for_comments_counts_from_the_first_instance_that_was_asked(
+    pool: Pool, clock: FakeClock
+) -> None:
+    engines = [Manual(), Manual()]
+    for number, engine in enumerate(engines):
+        pool.put(str(number), engine)
+    sink = start(pool)
+    first, second = engines if engines[0].asked else reversed(engines)
+    clock.advance(COMMENTS_AFTER)
+    first.last.sink.fail(reset())
+    second.last.sink.push(b": ping\n\n", 0)
+    assert sink.chunks == [b": ping\n\n"]
 
 
 def test_a_role_after_many_comments_is_held_and_told(pool: Pool) -> None:
