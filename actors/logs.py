@@ -13,6 +13,7 @@ from collections.abc import Generator
 from typing import Any, Final, TextIO, cast
 
 from actors.background_log import BackgroundHandler
+from actors.log_limit import LinesPerMinute
 
 __all__ = ["configure_logging"]
 
@@ -38,6 +39,10 @@ with _without("rich"):
 _NOISY: Final = ("waitress.queue", "pykka")
 """Loggers of libraries that report as a warning what this service handles as a matter of course."""
 
+_PER_MINUTE: Final = {"actors.engines.pool": 10, "discovery.actor": 100}
+"""Lines of one kind that these write in a minute: they speak of entries, of which there may be ten
+thousand."""
+
 
 def configure_logging(log_format: str, stream: TextIO | None = None) -> None:
     """Send every logger's lines to ``stream`` (stderr) as ``"text"`` or ``"json"``.
@@ -52,6 +57,8 @@ def configure_logging(log_format: str, stream: TextIO | None = None) -> None:
     root.setLevel(logging.INFO)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)
+    for name, most in _PER_MINUTE.items():
+        logging.getLogger(name).filters[:] = [LinesPerMinute(most)]
 
 
 def _formatter(log_format: str, *, colors: bool) -> logging.Formatter:

@@ -51,6 +51,7 @@ class Member:
         "position",
         "probed",
         "probing",
+        "proven",
         "seen",
         "selections",
         "serial",
@@ -88,6 +89,8 @@ class Member:
         """Its engine can be asked how it is: no request has to find out."""
         self.probing = False
         """A prober looks after it."""
+        self.proven = False
+        """It has answered a probe."""
         self.looks = 0
         """The looks that the prober planned: the last one counts."""
         self.keeps_time = _keeps_time(engine)

@@ -22,6 +22,7 @@ from actors.engines.pool.first_tokens import FirstTokens
 from actors.engines.pool.listener import Ejected, Hedged, PoolListener, Readmitted, Retried
 from actors.engines.pool.member import Member
 from actors.engines.pool.policies import Chance
+from actors.engines.pool.probe_queue import ProbeQueues
 from actors.engines.pool.prober import Prober
 from actors.engines.pool.queue import Queue, Waiter
 from actors.engines.pool.retry_budget import RetryBudget
@@ -48,7 +49,8 @@ class Pool:
     Mutable, and safe to use from any thread: instances come and go while requests run, and what is
     known of the others (requests in flight, health) stays. Truthy while it has one.
 
-    ``model`` and ``kind`` name it in messages and metrics. ``chance`` draws from [0, 1).
+    ``model`` and ``kind`` name it in messages and metrics. ``chance`` draws from [0, 1). Pools that
+    share their ``probes`` share the bounds on them.
     """
 
     __slots__ = (
@@ -67,6 +69,7 @@ class Pool:
         "kind",
         "let_go",
         "model",
+        "probes",
         "spec",
     )
 
@@ -79,6 +82,7 @@ class Pool:
         clock: Clock | None = None,
         chance: Chance = random.random,
         listener: PoolListener | None = None,
+        probes: ProbeQueues | None = None,
         queue: Queue | None = None,
         max_attempts: int = MAX_ATTEMPTS,
     ) -> None:
@@ -86,6 +90,7 @@ class Pool:
         self.kind: Final = kind
         self.spec = spec
         self.clock: Final = clock or loop_clock()
+        self.probes: Final = probes or ProbeQueues(self.clock)
         self._listener = listener or PoolListener()
         self._chance = chance
         self.let_go = False

@@ -1,7 +1,8 @@
 """Asks instances how they are, so that no request has to find out.
 
 Only those whose engine can be asked (``probed.Probed``), and only while nothing else says how they
-are: requests that go well are a better proof. One that was ejected is asked when its time is over.
+are: requests that go well are a better proof. One that was ejected is asked when its time is over,
+which is longer each time. All of it in turn: see ``probe_queue``.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from actors.engines.errors import EngineTimeout
 from actors.engines.pool.breaker import LIMIT, BreakerState
 from actors.engines.pool.member import Member
+from actors.engines.pool.probe_queue import TIMEOUT, ProbeQueue
 from actors.engines.pool.probed import is_probed
 from actors.engines.pool.roles import Owner
 from actors.engines.pool.treatment import CANCELLED, SUCCESS, Treatment, treatment_of
@@ -26,8 +27,8 @@ the time, at the price of a tenth of a request a second."""
 JITTER: Final = 0.2
 """The part of the interval that is left to chance, so that a thousand probes don't go at once."""
 
-TIMEOUT: Final = 2.0
-"""Seconds for a probe; it costs a healthy server milliseconds."""
+DOUBTFUL: Final = 6
+"""Ejections in a row, about a minute, from which on an instance stands back behind the others."""
 
 
 class Prober:
@@ -61,10 +62,7 @@ class Prober:
     def _look(self, member: Member, ended: int, look: int) -> None:
         if look != member.looks:
             return
-        engine = member.engine
-        # NOTE: one that is gone may still hold requests; they are told if it hangs.
-        gone = member.gone or self._pool.let_go
-        if (gone and not member.inflight) or not is_probed(engine):
+        if not self.wanted(member):
             member.probing = False
             return
         state = self._pool.begin_probe(member)
@@ -72,35 +70,53 @@ class Prober:
         if state is BreakerState.CLOSED and busy:
             self._again(member, _ended(member))
             return
-        probe = _Probe(partial(self._done, member))
-        late = EngineTimeout("the probe was not answered")
-        timer = self._pool.clock.call_later(TIMEOUT, partial(probe.done, late))
-        try:
-            engine.probe(probe.done)
-        except Exception as error:  # noqa: BLE001  # foreign code: a probe that fails, whatever it is
-            probe.done(error)
-        if probe.is_done:
-            timer.cancel()
+        self._queue(member).ask(member.endpoint or f"{id(member):#x}", _Look(self, member))
 
-    def _done(self, member: Member, error: BaseException | None) -> None:
+    def wanted(self, member: Member) -> bool:
+        """Whether somebody cares how ``member`` is."""
+        # NOTE: one that is gone may still hold requests; they are told if it hangs.
+        gone = member.gone or self._pool.let_go
+        return not (gone and not member.inflight) and is_probed(member.engine)
+
+    def done(self, member: Member, error: BaseException | None) -> None:
+        """A probe of ``member`` ended, with ``error`` or well."""
+        member.proven = member.proven or error is None
         self._pool.learn_probe(member, SUCCESS if error is None else seriously(treatment_of(error)))
         self._again(member, _ended(member))
 
+    def _queue(self, member: Member) -> ProbeQueue:
+        answered = member.proven or _ended(member) > member.failures
+        closed = member.breaker.state is BreakerState.CLOSED
+        well = answered and (closed or member.breaker.openings < DOUBTFUL)
+        return self._pool.probes.proven if well else self._pool.probes.doubtful
 
-class _Probe:
-    """One probe: its first end counts."""
 
-    __slots__ = ("_tell", "is_done")
+class _Look:
+    """One member that waits for its probe; outdated once another look was planned."""
 
-    def __init__(self, tell: Callable[[BaseException | None], object]) -> None:
-        self._tell = tell
-        self.is_done = False
+    __slots__ = ("_look", "_member", "_prober")
 
-    def done(self, error: BaseException | None) -> None:
-        # Two ends at once are told twice at worst, which does no more harm than two probes.
-        if not self.is_done:
-            self.is_done = True
-            self._tell(error)
+    def __init__(self, prober: Prober, member: Member) -> None:
+        self._prober = prober
+        self._member = member
+        self._look = member.looks
+
+    @property
+    def wanted(self) -> bool:
+        return self._look == self._member.looks and self._prober.wanted(self._member)
+
+    def start(self, done: Callable[[BaseException | None], object]) -> None:
+        engine = self._member.engine
+        if is_probed(engine):
+            engine.probe(done)
+
+    def told(self, error: BaseException | None) -> None:
+        if self._look == self._member.looks:
+            self._prober.done(self._member, error)
+
+    def dropped(self) -> None:
+        if self._look == self._member.looks:
+            self._member.probing = False
 
 
 def _ended(member: Member) -> int:

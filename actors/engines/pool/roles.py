@@ -10,6 +10,7 @@ from typing import Protocol
 from actors.engines.pool.breaker import BreakerState
 from actors.engines.pool.clock import Clock
 from actors.engines.pool.member import Member
+from actors.engines.pool.probe_queue import ProbeQueues
 from actors.engines.pool.spec import ModelSpec
 from actors.engines.pool.treatment import Treatment
 
@@ -72,6 +73,11 @@ class Owner(Protocol):
     @property
     def clock(self) -> Clock:
         """Its time."""
+        ...
+
+    @property
+    def probes(self) -> ProbeQueues:
+        """Where its probes wait for their turn."""
         ...
 
     def chance(self) -> float:

@@ -298,6 +298,7 @@ class Exchange:
             isinstance(error, EngineError)
             and error.status >= 500
             and not isinstance(error, DeadlineExceeded)
+            and not self._ask.probe  # the pool tells what becomes of the instance
         ):
             _log.warning(
                 "an upstream failed",

@@ -9,6 +9,7 @@ from typing import Any
 from actors.engines import Context, EngineBusy, EngineError, EngineUnavailable
 from actors.engines.contract import EngineRequest, Sink
 from actors.engines.pool import ModelSpec, PolicyName, Pool, PoolListener
+from actors.engines.pool.probe_queue import ProbeQueues
 from actors.engines.pool.queue import Queue
 from actors.supervision.errors import Cancelled
 from actors.testing import FakeClock
@@ -146,6 +147,7 @@ def pool_on(
     *,
     listener: PoolListener | None = None,
     queue: Queue | None = None,
+    probes: ProbeQueues | None = None,
     seed: int = 7,
 ) -> Pool:
     """An empty pool of the model "m", whose chances are seeded."""
@@ -155,6 +157,7 @@ def pool_on(
         clock=clock,
         chance=random.Random(seed).random,
         listener=listener,
+        probes=probes,
         queue=queue,
     )
 
