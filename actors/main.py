@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, NoReturn
 
 from actors.checks import suggestion
+from actors.commands.exiting import LAST_SECONDS, end_within, leave
 from actors.commands.parsing import UsageError
+from actors.commands.signals import hold_signals
 from actors.version import callboard_version
 
 __all__ = ["main", "run"]
@@ -38,18 +42,18 @@ examples:
 
 'python -m actors.main COMMAND --help' lists a command's options; '--version' tells the version."""
 
+_FAILED: Final = 1
 _BAD_USAGE: Final = 2
+_INTERRUPTED: Final = 130
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; answer its exit code: 0 done, 1 failed, 2 wrong usage."""
     if arguments[:1] in (["-h"], ["--help"]):
         lines = "\n".join(f"  {name:8} {what}" for name, what in _COMMANDS.items())
-        print(_OVERVIEW.format(commands=lines))
-        return 0
+        return _print(_OVERVIEW.format(commands=lines))
     if arguments[:1] == ["--version"]:
-        print(f"callboard {callboard_version()}")
-        return 0
+        return _print(f"callboard {callboard_version()}")
     # Before gRPC is imported, which would write lines of its own form beside our log's.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
@@ -64,8 +68,44 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> NoReturn:
-    """The console script: run the process's arguments and exit."""
-    sys.exit(run(sys.argv[1:]))
+    """The console script: run the process's arguments and exit, in time whatever is stuck."""
+    _open_standard_streams()
+    hold_signals()
+    try:
+        code = run(sys.argv[1:])
+    except SystemExit as told:  # argparse's --help
+        code = told.code if isinstance(told.code, int) else 0
+    except KeyboardInterrupt:  # before it ran
+        code = _INTERRUPTED
+    except Exception:  # noqa: BLE001  # Python's own exit could wait forever for a thread
+        end_within(LAST_SECONDS, _FAILED)
+        traceback.print_exc()
+        code = _FAILED
+    leave(code)
+
+
+def _open_standard_streams() -> None:
+    """Open what was closed at the start as the null device.
+
+    Else the first socket would be stdout or stderr, and get what is printed there.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # The system takes the lowest free number: this stream's, for those below are open.
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)  # noqa: FBT003  # the os module's signature
+            setattr(sys, name, os.fdopen(descriptor, mode))
+
+
+def _print(text: str) -> int:
+    """Print ``text`` on stdout; answer the exit code."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        print(f"callboard: stdout can't be written: {error.strerror}", file=sys.stderr)
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  # what it held can't be written
+        return _FAILED
+    return 0
 
 
 def _split(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:

@@ -63,12 +63,17 @@ from http_service import (
 from http_service.pool_metrics import PoolMetrics
 from http_service.restarts import INTENSITY, PERIOD
 
-__all__ = ["Service"]
+__all__ = ["Service", "etcd_access", "stop_time", "upstream_tls"]
 
 _log = logging.getLogger("actors.service")
 
 STOP_MARGIN: Final = 10.0
 """Seconds beyond the drain for everything else to stop."""
+
+
+def stop_time(settings: ServeSettings) -> float:
+    """Seconds within which :meth:`Service.stop` returns."""
+    return settings.drain_grace + settings.drain_timeout + STOP_MARGIN
 
 
 class Service:
@@ -140,10 +145,15 @@ class Service:
         """Where it listens, as in ``http://127.0.0.1:8787``."""
         return self.http.url
 
+    def reload(self) -> None:
+        """Read again what may change while it runs: the API keys. Any thread."""
+        self.http.reload()
+        _log.info("read the key files again, as SIGHUP asked")
+
     def stop(self) -> str | None:
         """Drain and stop everything; answer why the tree had given up, ``None`` if it had not."""
         if self._gave_up is None:
-            self.tree.stop(timeout=self._settings.drain_timeout + STOP_MARGIN)
+            self.tree.stop(timeout=stop_time(self._settings))
         self.http.close()
         if self._gave_up is None:
             return None
@@ -299,6 +309,7 @@ def _http_config(settings: ServeSettings) -> HttpServiceConfig:
         body_limit=settings.body_limit,
         body_memory=settings.body_memory,
         drain_timeout=settings.drain_timeout,
+        drain_grace=settings.drain_grace,
         engine_timeout=settings.engine_timeout,
         idle_timeout=settings.idle_timeout,
         connection_limit=settings.connection_limit,

@@ -171,6 +171,12 @@ class ServeSettings:
         "SECONDS",
         "how long a shutdown waits for requests and streams in flight before it cuts them",
     )
+    drain_grace: float = _setting(
+        0.0,
+        checks.seconds,
+        "SECONDS",
+        "how long a shutdown goes on serving new connections, with /ready at 503, before it drains",
+    )
     body_limit: int = _setting(
         45 * 1024 * 1024,
         checks.byte_count,

@@ -34,6 +34,7 @@ from actors.logs import configure_logging
 from actors.process import ProcessActor
 from actors.registry import ListModels
 from actors.scratch import ScratchFolder
+from actors.service import stop_time
 from actors.settings import DemoSettings, ServeSettings
 from actors.supervision import Backoff, CancellationToken, Child
 from http_service.access_lines import AccessLines
@@ -87,7 +88,8 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     configure_logging(settings.log_format)
     write_access_log(AccessLines(sys.stderr, settings.log_format).write)
     with ScratchFolder("callboard-demo-") as folder:
-        return run_until_cancelled(partial(_Demo, settings, folder.path))
+        start = partial(_Demo, settings, folder.path)
+        return run_until_cancelled(start, stop_time(ServeSettings()))
 
 
 class _Demo:
@@ -107,6 +109,9 @@ class _Demo:
         if self._model_came():
             ready = _READY.format(url=self._service.url, model=BUNDLED_ALIAS, question=QUESTION)
             print(ready, flush=True)
+
+    def reload(self) -> None:
+        """Nothing of it can change while it runs."""
 
     def stop(self) -> str | None:
         """Stop the tree, its last child first."""

@@ -1,7 +1,7 @@
 """Runs a started tree until a signal, a cancelled token or its own end; answers the exit code.
 
 SIGTERM and SIGINT cancel the root token, once; a second signal exits with 1 at once, whatever is
-still in flight. Handlers take no lock: they ring a bell, a thread of its own cancels.
+still in flight. From the first on the process has a deadline: it ends then, whatever is stuck.
 """
 
 from __future__ import annotations
@@ -10,13 +10,17 @@ import gc
 import logging
 import os
 import resource
-import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
-from types import FrameType
+from functools import partial
+from pathlib import Path
 from typing import Final, Protocol
 
+from actors.commands.exiting import FAILED, OK, end_within
 from actors.commands.parsing import unknown_variables
+from actors.commands.signals import Meaning, Stops, hear_signals, log_stacks
 from actors.settings import DemoSettings, ServeSettings, WorkerSettings
 from actors.supervision.cancellation import CancellationToken
 from actors.supervision.errors import StartFailed
@@ -24,9 +28,6 @@ from actors.supervision.errors import StartFailed
 __all__ = ["CannotStart", "Running", "files_to_ask_for", "run_until_cancelled"]
 
 _log = logging.getLogger("actors.main")
-
-OK: Final = 0
-FAILED: Final = 1
 
 SWITCH_SECONDS: Final = 0.0005
 """How long a thread that computes may keep the interpreter while others wait for it. Every answer
@@ -42,6 +43,10 @@ class CannotStart(Exception):
     """A command can't begin; the text is one sentence that names the thing and the next step."""
 
 
+SAY_SECONDS: Final = 1.0
+"""How long a stop waits for what is just being told on stdout."""
+
+
 class Running(Protocol):
     """A tree that was started."""
 
@@ -49,30 +54,48 @@ class Running(Protocol):
         """Tell the user, on stdout, that it is ready and how to use it."""
         ...
 
+    def reload(self) -> None:
+        """Read again what may change while it runs. Any thread."""
+        ...
+
     def stop(self) -> str | None:
         """Shut down within its own deadlines; answer why it failed, ``None`` if it did not."""
         ...
 
 
-def run_until_cancelled(start: Callable[[CancellationToken], Running]) -> int:
+class _Started:
+    """What is running, once it is."""
+
+    running: Running | None = None
+
+
+def run_until_cancelled(start: Callable[[CancellationToken], Running], stop_within: float) -> int:
     """Start, announce, wait for the token, stop. Blocks; call it on the main thread.
 
-    Answers 0 after a clean shutdown, 1 if the tree could not start or gave up.
+    Answers 0 after a clean shutdown, 1 if the tree could not start or gave up. ``stop_within``
+    seconds after the token was cancelled the process ends with 1, whatever still holds it.
     """
     token = CancellationToken()
+    started = _Started()
     sys.setswitchinterval(SWITCH_SECONDS)
     _tell_of_variables()
     _allow_files()
-    _cancel_on_signals(token)
+    token.on_cancel(partial(end_within, stop_within, FAILED))
+    stops = Stops()
+    hear_signals(lambda meant: _obey(meant, token, started, stops))
     try:
-        running = start(token)
+        running = started.running = start(token)
     except (CannotStart, StartFailed) as error:
         print(f"callboard: {_sentence(error)}", file=sys.stderr)
         return FAILED
+    # On a thread of its own: stdout may be a pipe that nobody reads.
+    told = threading.Thread(target=_announce, args=(running,), name="announce", daemon=True)
     if not token.cancelled:
         _settle_memory()
-        running.announce()
+        told.start()
     token.wait()
+    if told.ident is not None:
+        told.join(SAY_SECONDS)
     failure = running.stop()
     if failure is None:
         return OK
@@ -123,16 +146,21 @@ def _sentence(error: Exception) -> str:
     return str(error.__cause__ or error) if isinstance(error, StartFailed) else str(error)
 
 
-def _cancel_on_signals(token: CancellationToken) -> None:
-    ring = token.signal_safe_cancel()
-    seen = 0
+def _announce(running: Running) -> None:
+    try:
+        running.announce()
+    except OSError as error:  # a full disk, a closed pipe: whoever serves goes on serving
+        _log.warning("stdout can't be written", extra={"error": error.strerror})
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  # what it held can't be written
 
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        nonlocal seen
-        seen += 1
-        if seen > 1:
+
+def _obey(meant: Meaning, token: CancellationToken, started: _Started, stops: Stops) -> None:
+    """Do what a signal wants; on the thread that hears them, which must not wait."""
+    if meant is Meaning.STOP:
+        if stops.again(time.monotonic()):
             os._exit(FAILED)
-        ring()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
+        threading.Thread(target=token.cancel, name="canceller", daemon=True).start()
+    elif meant is Meaning.STACKS:
+        log_stacks()
+    elif meant is Meaning.RELOAD and started.running is not None:
+        threading.Thread(target=started.running.reload, name="reload", daemon=True).start()

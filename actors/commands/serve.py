@@ -11,7 +11,7 @@ from actors.commands.certificates import check_files
 from actors.commands.parsing import UsageError, parse_settings
 from actors.commands.running import CannotStart, run_until_cancelled
 from actors.logs import configure_logging
-from actors.service import Service, etcd_access, upstream_tls
+from actors.service import Service, etcd_access, stop_time, upstream_tls
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken, Child
 from http_service import BindFailed, ConfigError
@@ -27,7 +27,9 @@ Give --etcd and every model that a worker announces there is served within milli
 when its worker does. With neither --etcd nor --engine the echo model is served, to try things.
 Probes: /live, /ready, /health. Metrics: /metrics. The API as a document: /openapi.json.
 
-SIGTERM drains: new requests are refused, those in flight finish; a second SIGTERM exits at once.
+SIGTERM drains: new connections are refused, requests on open ones are answered until
+--drain-timeout; a second SIGTERM exits at once. SIGHUP reads the key file again, SIGQUIT logs what
+every thread is doing.
 """
 
 _HINT: Final = """\
@@ -48,7 +50,9 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     configure_logging(settings.log_format)
     lines = AccessLines(sys.stderr, settings.log_format)
     write_access_log(writer_of(settings.access_log, lines.write))
-    return run_until_cancelled(lambda token: _Serving(start_service(settings, token), settings))
+    return run_until_cancelled(
+        lambda token: _Serving(start_service(settings, token), settings), stop_time(settings)
+    )
 
 
 def start_service(
@@ -74,6 +78,10 @@ class _Serving:
         if self._hint:
             print(_HINT, file=sys.stderr)
         print(f"listening on {self._service.url}", flush=True)
+
+    def reload(self) -> None:
+        """Read the API keys again now."""
+        self._service.reload()
 
     def stop(self) -> str | None:
         """Stop the tree, its last child first."""

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -71,13 +69,13 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     access = _access(settings)
     entries_of(settings, settings.url or "http://localhost")  # a check, before anything starts
     configure_logging(settings.log_format)
-    code = run_until_cancelled(lambda token: _Worker(settings, access, token))
-    if settings.llama:
-        # A model server that still computes aborts the interpreter's exit (SIGABRT): leave before.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    return code
+    return run_until_cancelled(lambda token: _Worker(settings, access, token), _stop_time(settings))
+
+
+def _stop_time(settings: WorkerSettings) -> float:
+    """Seconds within which a worker stops, its drain included."""
+    drain_timeout = settings.drain_timeout if settings.llama else 0.0
+    return MARK_DEADLINE + settings.drain + drain_timeout + STOP_DEADLINE
 
 
 def _complete(settings: WorkerSettings) -> WorkerSettings:
@@ -215,6 +213,9 @@ class _Worker:
                 return
         kinds = " and ".join(self._settings.type)
         print(f"announced {', '.join(self._settings.model)} ({kinds}) at {self._url}", flush=True)
+
+    def reload(self) -> None:
+        """Nothing of it can change while it runs."""
 
     def stop(self) -> str | None:
         """Drain, then stop the tree, its last child first."""

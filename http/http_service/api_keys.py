@@ -145,6 +145,11 @@ class ApiKeys:
             self._asked_for = True
             raise NeedsWorker
 
+    def reload(self) -> None:
+        """Read the file now, changed or not."""
+        self._stamp = None
+        self._look()
+
     def _look(self) -> None:
         """Read the file again if it changed; one thread at a time, and nobody waits for it."""
         if not self._looking.acquire(blocking=False):

@@ -55,6 +55,10 @@ class HttpServiceConfigBuilder(Generic[Built]):
         """How long requests in flight may go on once the service stops."""
         return self._set("drain_timeout", seconds)
 
+    def drain_grace(self, seconds: float) -> Self:
+        """How long the service goes on after readiness turned, before it drains."""
+        return self._set("drain_grace", seconds)
+
     def threads(self, count: int) -> Self:
         """How many worker threads answer requests."""
         return self._set("threads", count)

@@ -37,6 +37,7 @@ class HttpServiceConfig:
     ``body_memory``: bytes that all request bodies may hold at once; beyond it a body is refused
     with 503 before it is read. One body of ``body_limit`` always has room.
     ``drain_timeout``: seconds that requests in flight get to finish once the service stops.
+    ``drain_grace``: seconds before that in which ``/ready`` is 503 and all else goes on as before.
     ``threads``: Waitress workers; they serve only what may have to wait, and hold no stream.
     ``ask_timeout``: seconds to wait for the registry, a restart of its actor included.
     ``engine_timeout``: the longest silence of an engine that is accepted, in seconds, before the
@@ -60,6 +61,7 @@ class HttpServiceConfig:
     body_memory: int = 256 * MIB
     # Below the 30 s that Kubernetes grants by default between SIGTERM and SIGKILL.
     drain_timeout: float = 25.0
+    drain_grace: float = 0.0
     threads: int = 4
     ask_timeout: float = 5.0
     # A long prompt on a slow machine is minutes of silence before the first token.
@@ -115,6 +117,7 @@ _RULES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "metrics_prefix": ("letters, digits and _, not beginning with a digit", _is_prefix),
     "body_limit": ("a number of bytes, 1 or more", _is_int(1, 1 << 40)),
     "body_memory": ("a number of bytes, 1 or more", _is_int(1, 1 << 50)),
+    "drain_grace": ("a number of seconds, 0 or more", _is_seconds_or_none_at_all),
     "drain_timeout": ("a number of seconds, 0 or more", _is_seconds_or_none_at_all),
     "threads": (f"a whole number from 1 to {MAX_THREADS}", _is_int(1, MAX_THREADS)),
     "ask_timeout": ("a number of seconds above 0", _is_seconds),

@@ -32,6 +32,8 @@ class InflightRequests:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: set[Running] = set()
+        self.closed = False
+        """Whether :meth:`cut_all` ended it all: nothing may begin any more."""
 
     def add(self, request: Running) -> None:
         """``request`` begins."""
@@ -47,7 +49,8 @@ class InflightRequests:
         return len(self._running)
 
     def cut_all(self, error: BaseException) -> list[Running]:
-        """End every running request with ``error``; return them."""
+        """End every running request with ``error``, let none begin; return those cut."""
+        self.closed = True
         with self._lock:
             cut = [*self._running]
         for request in cut:

@@ -65,6 +65,7 @@ class HttpService:
         path = self.config.api_key_file
         keys = ApiKeys(path) if path else None
         key_files = [keys] if keys else []
+        self._key_files = key_files
         self._own_manager = manager is None
         self._manager = manager or ModelManager(
             metrics=Metrics(self.config.metrics_prefix), ask_timeout=self.config.ask_timeout
@@ -169,6 +170,11 @@ class HttpService:
         else:
             handle.start(partial(self.run, cancel_token))
         return handle
+
+    def reload(self) -> None:
+        """Read the file of API keys again now, changed or not. Any thread."""
+        for keys in self._key_files:
+            keys.reload()
 
     def close(self) -> None:
         """Let go of the socket, and of the models if they are this service's own. Idempotent."""

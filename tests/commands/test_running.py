@@ -30,7 +30,7 @@ class Tree:
     def stop(self):
         return None
 
-raise SystemExit(run_until_cancelled(Tree))
+raise SystemExit(run_until_cancelled(Tree, 30.0))
 """
 
 

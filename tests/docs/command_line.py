@@ -28,12 +28,35 @@ over its environment variable (in brackets), the variable over the default.
 | exit code | when |
 |---|---|
 | 0 | it was told to stop, and drained |
-| 1 | it could not start, gave up, or was signalled twice; one sentence on stderr says why |
+| 1 | it could not start, gave up, was signalled twice, or did not stop in time |
 | 2 | the command line or a variable is wrong; the sentence suggests what was meant |
 
+## Signals
+
+| signal | what it does |
+|---|---|
+| SIGTERM, SIGINT | it stops: `serve` drains (below), `worker` says that it drains and leaves etcd |
+| a second one | it exits with 1 at once; two within 10 ms, as `timeout(1)` sends them, are one |
+| SIGHUP | `serve` reads the key file again; on a terminal it stops, as the terminal was closed |
+| SIGQUIT | the log gets the stack of every thread; nothing ends |
+| SIGUSR1, SIGUSR2 | nothing |
+
+What `serve` does on SIGTERM: `/ready` turns 503 at once. For `--drain-grace` seconds all else goes
+on, so that load balancers can notice. Then the port is closed, and so are connections without a
+request. Requests that were sent on an open connection, or are half received, are answered, with
+`Connection: close`; one that stalls for 3 seconds gets 408. After `--drain-timeout` seconds
+whatever still runs is cut with an error of code `shutting_down`.
+
+The process ends within `--drain-grace` + `--drain-timeout` + 12 seconds, also if nobody reads its
+stdout or stderr, or something in it is stuck; without such trouble it takes 3 seconds less than
+Kubernetes' `terminationGracePeriodSeconds` of 30. Raise that together with these options.
+
+## Streams
+
 stdout carries one line, `listening on http://HOST:PORT`, printed when it is ready; logs go to
-stderr. A `CALLBOARD_…` variable that is no setting is told of there; what Kubernetes sets for a
-Service named `callboard` (`CALLBOARD_PORT=tcp://…` and others) counts for nothing.
+stderr. Where stdout can't be written, that is logged and it serves all the same. A `CALLBOARD_…`
+variable that is no setting is told of there; what Kubernetes sets for a Service named `callboard`
+(`CALLBOARD_PORT=tcp://…` and others) counts for nothing.
 
 The limit of open files is raised as far as the system lets a process (`ulimit -Hn`), to 65,536 at
 most: each client and each upstream connection takes one.

@@ -16,6 +16,7 @@ from tests.support.callboard import Callboard
 from tests.support.chat import get_models, stream_lines, wait_for_model
 from tests.support.etcd import EtcdServer
 from tests.support.slow_upstream import SlowUpstream
+from tests.support.waiting import eventually
 
 MODEL = "slow"
 
@@ -63,8 +64,30 @@ def test_a_second_signal_exits_with_1_at_once(etcd: EtcdServer) -> None:
         assert upstream.started.wait(20)
         callboard.signal(signal.SIGTERM)
         assert _refused_soon(callboard.url)
-        callboard.signal(signal.SIGTERM)
+        eventually(lambda: _gone_when_signalled(callboard), 5, "a later signal ends it at once")
         assert callboard.exit_code(timeout=5) == 1
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_two_signals_at_once_are_one_wish(etcd: EtcdServer, second: signal.Signals) -> None:
+    """As timeout(1) sends them: to the process, then to its group."""
+    with (
+        SlowUpstream(tokens=10, interval=0.1) as upstream,
+        serving_slowly(etcd, f"/together-{second}", upstream) as callboard,
+    ):
+        client = _Client(callboard.url)
+        client.start()
+        assert upstream.started.wait(20)
+        callboard.signal(signal.SIGTERM)
+        callboard.signal(second)
+        client.join(30)
+        assert client.broken_off is None
+        assert callboard.exit_code() == 0
+
+
+def _gone_when_signalled(callboard: Callboard) -> bool:
+    callboard.signal(signal.SIGTERM)
+    return callboard.process.poll() is not None
 
 
 def test_what_outlasts_the_drain_is_cut_with_an_error_event_and_exits_with_0(

@@ -25,7 +25,7 @@ from actors.commands.serve import start_service
 from actors.engines.echo import EchoEngine
 from actors.eventloop import shared_loop
 from actors.logs import configure_logging
-from actors.service import Service
+from actors.service import Service, stop_time
 from actors.settings import ServeSettings
 from actors.supervision import ChildAbandoned, ChildEnded, ChildStarted
 from actors.testing import faults
@@ -200,7 +200,9 @@ def main(arguments: list[str]) -> int:
     # As serve does it: what signals, logs and ends must be the product's, or nobody tests it.
     configure_logging("json")
     write_access_log(AccessLines(sys.stderr, "json").write)
-    return run_until_cancelled(lambda token: _Hosted(start_service(settings, token)))
+    return run_until_cancelled(
+        lambda token: _Hosted(start_service(settings, token)), stop_time(settings)
+    )
 
 
 class _Hosted:
@@ -214,6 +216,10 @@ class _Hosted:
         """Say where it listens, and obey."""
         print(f"listening on {self._service.url}", flush=True)
         threading.Thread(target=_obey_lines, args=(self._host,), name="orders", daemon=True).start()
+
+    def reload(self) -> None:
+        """As ``serve`` does."""
+        self._service.reload()
 
     def stop(self) -> str | None:
         """As ``serve`` does."""

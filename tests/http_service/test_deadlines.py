@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -169,3 +171,28 @@ def test_who_has_read_everything_starts_anew() -> None:
     progress.wrote(1000, unsent=10, sent=10)
     assert overdue(progress, 1020, LIMITS) is None
     assert overdue(progress, 1020.1, LIMITS) is Reason.READER
+
+
+STAMPS = {
+    "actors/testing/faults/clock.py",
+    "discovery/actor.py",
+    "http/http_service/access_lines.py",
+    "http/http_service/api_keys.py",
+    "http/http_service/resources/generate.py",
+    "http/http_service/resources/models.py",
+    "http/http_service/server/response_head.py",
+}
+"""Who may read the wall clock: they say when something was, and measure nothing with it."""
+
+
+def test_no_duration_is_measured_with_a_clock_that_may_jump() -> None:
+    root = Path(__file__).parents[2]
+    sources = [
+        each for part in ("actors", "discovery", "http") for each in (root / part).rglob("*.py")
+    ]
+    found = {
+        str(each.relative_to(root))
+        for each in sources
+        if re.search(r"\btime\.time\(|\bimport time as|from time import time\b", each.read_text())
+    }
+    assert found == STAMPS

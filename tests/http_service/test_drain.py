@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
 
 from actors.engines.contract import Kind
+from actors.supervision.cancellation import CancellationToken
 from http_service import HttpService
-from http_service.server.drain import IDLE_GRACE
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.engines import DEADLINE, ManualEngine, token_chunk
 from tests.http_service.serving import (
@@ -93,7 +94,61 @@ def test_a_running_unary_request_is_answered(live: Running, engine: ManualEngine
     live.handle.join(DEADLINE)
 
 
-def test_a_new_request_on_an_open_connection_gets_503_and_probes_an_answer(
+@pytest.mark.parametrize("count", [1, 8])
+def test_a_new_request_on_an_open_connection_is_served_and_ends_it(
+    live: Running, count: int
+) -> None:
+    with ExitStack() as stack:
+        clients = [stack.enter_context(RawClient(live.address)) for _ in range(count)]
+        for raw in clients:
+            raw.send(GET_READY)
+            assert raw.read_answer().status == 200
+        live.token.cancel()
+        for raw in clients:
+            raw.send(post_bytes(PATH, CHAT))
+        for raw in clients:
+            assert raw.read_answer().status == 200
+            assert raw.read_to_end() == b""
+    live.handle.join(DEADLINE)
+
+
+@pytest.mark.parametrize("missing", [1, 10, 60, 130, len(post_bytes(PATH, CHAT)) - 1])
+def test_a_request_that_was_half_received_is_completed_and_served(
+    live: Running, missing: int
+) -> None:
+    """Cut in the body, in the head, and in the request line."""
+    request = post_bytes(PATH, CHAT)
+    with RawClient(live.address) as raw:
+        raw.send(GET_READY)
+        raw.read_answer()
+        raw.send(request[:-missing])
+        live.token.cancel()
+        eventually(lambda: refused(live.address), "new connections are refused")
+        raw.send(request[-missing:])
+        answer = raw.read_answer()
+    assert answer.status == 200
+    assert answer.headers["connection"] == "close"
+    live.handle.join(DEADLINE)
+
+
+def test_requests_that_were_pipelined_are_all_served_and_only_the_last_ends_the_connection(
+    live: Running, engine: ManualEngine
+) -> None:
+    with RawClient(live.address) as raw:
+        raw.send(post_bytes(PATH, BODY) + post_bytes(PATH, CHAT))
+        sink = engine.wait_started()
+        live.token.cancel()
+        eventually(lambda: refused(live.address), "new connections are refused")
+        sink.answer(b"{}")
+        first, second = raw.read_answer(), raw.read_answer()
+        assert raw.read_to_end() == b""
+    assert (first.status, second.status) == (200, 200)
+    assert "connection" not in first.headers
+    assert second.headers["connection"] == "close"
+    live.handle.join(DEADLINE)
+
+
+def test_the_probes_say_on_an_open_connection_that_the_service_goes(
     live: Running, engine: ManualEngine
 ) -> None:
     with RawClient(live.address) as busy, RawClient(live.address) as raw:
@@ -102,28 +157,74 @@ def test_a_new_request_on_an_open_connection_gets_503_and_probes_an_answer(
         raw.send(GET_READY)
         assert raw.read_answer().status == 200
         live.token.cancel()
-        raw.send(post_bytes(PATH, CHAT))
-
-        answer = raw.read_answer()
-
-        assert answer.status == 503
-        assert answer.headers["retry-after"] == "1"
-        assert answer.error["code"] == "shutting_down"
+        raw.send(GET_READY)
+        assert raw.read_answer().status == 503
         sink.finish()
     live.handle.join(DEADLINE)
 
 
-def test_an_idle_connection_is_closed_after_a_short_grace(live: Running) -> None:
+@pytest.mark.parametrize("used", [False, True])
+def test_an_idle_connection_is_closed_at_once_without_a_byte(live: Running, used: bool) -> None:
     with RawClient(live.address) as raw:
-        raw.send(GET_READY)
-        raw.read_answer()
+        if used:
+            raw.send(GET_READY)
+            raw.read_answer()
         began = time.monotonic()
         live.token.cancel()
 
         assert raw.read_to_end() == b""
 
-        assert IDLE_GRACE <= time.monotonic() - began < LOCAL.drain_timeout
+        assert time.monotonic() - began < LOCAL.drain_timeout
     live.handle.join(DEADLINE)
+
+
+def test_a_connection_whose_stream_ends_in_the_drain_is_closed(
+    live: Running, engine: ManualEngine
+) -> None:
+    with RawClient(live.address) as raw:
+        raw.send(post_bytes(PATH, {**BODY, "stream": True}))
+        sink = engine.wait_started()
+        sink.push(token_chunk(Kind.CHAT, "one"))
+        raw.read_until(b"one")
+        live.token.cancel()
+        eventually(lambda: refused(live.address), "new connections are refused")
+        sink.finish()
+        assert raw.read_to_end().endswith(b"0\r\n\r\n")
+    live.handle.join(DEADLINE)
+
+
+@pytest.mark.parametrize(
+    "half",
+    [b"POST /v1/chat", b"POST / HTTP/1.1\r\nHost: x\r\n", post_bytes(PATH, CHAT)[:-1]],
+    ids=["line", "head", "body"],
+)
+def test_a_request_that_stalls_is_refused_long_before_the_drain_ends(half: bytes) -> None:
+    config = replace(LOCAL, drain_timeout=DEADLINE)
+    with HttpService(config) as service, running(service) as live, RawClient(live.address) as raw:
+        raw.send(half)
+        began = time.monotonic()
+        live.token.cancel()
+        assert raw.read_answer().status == 408
+        live.handle.join(DEADLINE)
+        assert time.monotonic() - began < DEADLINE / 2
+
+
+def test_new_connections_are_served_in_the_grace_while_readiness_says_no() -> None:
+    with HttpService(replace(LOCAL, drain_grace=2.0)) as service:
+        add_echo(service)
+        token = CancellationToken()
+        handle = service.spawn(token)
+        with RawClient(service.address) as raw:
+            raw.send(GET_READY)
+            assert raw.read_answer().status == 200
+        token.cancel()
+        with RawClient(service.address) as raw:
+            raw.send(GET_READY + post_bytes(PATH, CHAT))
+            assert raw.read_answer().status == 503
+            answer = raw.read_answer()
+        assert answer.status == 200
+        assert "connection" not in answer.headers
+        handle.join(DEADLINE)
 
 
 def test_a_service_without_connections_ends_at_once(live: Running) -> None:

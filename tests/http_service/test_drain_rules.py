@@ -16,29 +16,31 @@ from http_service.server.drain import CUT_GRACE, IDLE_GRACE, Drain, Verdict, ver
 @pytest.mark.parametrize(
     ("idle", "since", "expected"),
     [
-        (True, 0.0, Verdict.KEEP),
-        (True, IDLE_GRACE, Verdict.KEEP),
-        (True, IDLE_GRACE + 0.01, Verdict.CLOSE),
-        (False, IDLE_GRACE + 0.01, Verdict.KEEP),
-        (False, 10.0, Verdict.KEEP),
-        (False, 10.0 + CUT_GRACE, Verdict.KEEP),
-        (False, 10.01 + CUT_GRACE, Verdict.ABORT),
-        (True, 10.01 + CUT_GRACE, Verdict.ABORT),
+        (60.0, 0.0, Verdict.CLOSE),  # at once: nobody has used it for long
+        (0.0, 0.0, Verdict.KEEP),
+        (IDLE_GRACE, 0.1, Verdict.KEEP),
+        (IDLE_GRACE + 0.01, 0.1, Verdict.CLOSE),
+        (0.0, 5.0, Verdict.KEEP),  # it was answered just now
+        (None, IDLE_GRACE + 0.01, Verdict.KEEP),
+        (None, 10.0, Verdict.KEEP),
+        (None, 10.0 + CUT_GRACE, Verdict.KEEP),
+        (None, 10.01 + CUT_GRACE, Verdict.ABORT),
+        (0.0, 10.01 + CUT_GRACE, Verdict.ABORT),
     ],
 )
-def test_the_table_of_verdicts(idle: bool, since: float, expected: Verdict) -> None:
+def test_the_table_of_verdicts(idle: float | None, since: float, expected: Verdict) -> None:
     assert verdict(idle=idle, since=since, timeout=10.0) is expected
 
 
-@given(idle=st.booleans(), timeout=st.floats(0, 100), since=st.floats(0, 200))
+@given(idle=st.none() | st.floats(0, 100), timeout=st.floats(0, 100), since=st.floats(0, 200))
 def test_a_busy_connection_is_never_closed_before_its_time(
-    idle: bool, timeout: float, since: float
+    idle: float | None, timeout: float, since: float
 ) -> None:
     judged = verdict(idle=idle, since=since, timeout=timeout)
 
     if since <= timeout + CUT_GRACE:
         assert judged is not Verdict.ABORT
-        assert idle or judged is Verdict.KEEP
+        assert idle is not None or judged is Verdict.KEEP
 
 
 @dataclass(eq=False)
@@ -58,9 +60,13 @@ class Told:
 class FakeConnection:
     """A connection that remembers what was done to it."""
 
-    idle: bool
-    will_close: bool = False
+    idle_since: float | None
+    closed: bool = False
     cancelled: bool = False
+
+    def close_unless_heard(self) -> None:
+        """Be closed."""
+        self.closed = True
 
     def cancel(self) -> None:
         """Be aborted."""
@@ -80,15 +86,16 @@ def test_a_drain_goes_from_grace_over_deadline_to_abort() -> None:
     clock, inflight, told = Clock(), InflightRequests(), list[BaseException]()
     inflight.add(Told(told))
     drain = Drain(inflight, 5.0, clock)
-    idle, busy = FakeConnection(idle=True), FakeConnection(idle=False)
+    idle, used, busy = FakeConnection(-60.0), FakeConnection(0.0), FakeConnection(None)
 
-    drain.step([idle, busy])
-    assert not idle.will_close
+    drain.step([idle, used, busy])
+    assert idle.closed
+    assert not used.closed
 
     clock.now = 0.3
-    drain.step([idle, busy])
-    assert idle.will_close
-    assert not busy.will_close
+    drain.step([used, busy])
+    assert used.closed
+    assert not busy.closed
 
     clock.now = 5.1
     drain.step([busy])
@@ -108,12 +115,12 @@ def test_a_drain_goes_from_grace_over_deadline_to_abort() -> None:
 def test_a_drain_is_finished_when_nothing_is_open_or_its_time_is_over() -> None:
     clock = Clock()
     drain = Drain(InflightRequests(), 5.0, clock)
-    drain.step([FakeConnection(idle=False)])
+    drain.step([FakeConnection(None)])
     assert not drain.finished
     drain.step([])
     assert drain.finished
 
     stuck = Drain(InflightRequests(), 5.0, clock)
     clock.now = 7.1
-    stuck.step([FakeConnection(idle=False)])
+    stuck.step([FakeConnection(None)])
     assert stuck.finished

@@ -12,11 +12,15 @@ from typing import Any
 
 import pytest
 
+from actors.eventloop import shared_loop
+from actors.testing.faults import ClockJump
 from http_service import HttpService
 from http_service.request_id import HEADER
 from http_service.server.channel import Channel
 from http_service.server.limits import HEADER_LIMIT, SPARE, waitress_settings
+from http_service.server.waitress_server import LOOK
 from tests.http_service.conftest import LOCAL, add_echo
+from tests.http_service.engines import DEADLINE
 from tests.http_service.serving import (
     CHAT,
     Answer,
@@ -329,3 +333,15 @@ def test_the_settings_use_no_temporary_files_and_name_no_product() -> None:
     assert settings["expose_tracebacks"] is False
     assert settings["asyncore_use_poll"] is True
     assert 0 < settings["connection_limit"] <= LOCAL.connection_limit + SPARE
+
+
+@pytest.mark.parametrize("hours", [1, -1, 24 * 365])
+def test_a_wall_clock_that_jumps_closes_no_idle_connection(live: Running, hours: int) -> None:
+    looked = threading.Event()
+    with RawClient(live.address) as raw, ClockJump(hours * 3600.0):
+        raw.send(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert raw.read_answer().status == 200
+        shared_loop().call_later(1.5 * LOOK, looked.set)
+        assert looked.wait(DEADLINE)
+        raw.send(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert raw.read_answer().status == 200

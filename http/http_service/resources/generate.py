@@ -65,7 +65,7 @@ class GenerateResource:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer with a completion, or with a stream of its chunks."""
-        if self._services.lifecycle.draining:
+        if self._services.inflight.closed:
             raise Draining
         codings, timeout = check_body_head(
             req.content_type, req.env.get("HTTP_CONTENT_ENCODING"), req.get_header(TIMEOUT_HEADER)

@@ -15,7 +15,6 @@ writable, received, service, cancel, add_channel, del_channel}``, its buffers, a
 from __future__ import annotations
 
 import socket
-import time
 from functools import partial
 from typing import Any, Final
 
@@ -26,7 +25,6 @@ from http_service.errors import ClientGone
 from http_service.inline import NeedsWorker, set_inline
 from http_service.server.deadlines import Progress, Reason
 from http_service.server.delivery import Delivery
-from http_service.server.limits import LINGER_SECONDS
 from http_service.server.task import Detached, RefusalTask, Task
 
 __all__ = ["Channel"]
@@ -184,7 +182,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         else:
             # PERF: what the epilogue comes to where nothing else waits, as on most connections.
             self.requests.pop().close()
-            self.last_activity = time.time()
         self.settle()
 
     def drop(self) -> None:
@@ -222,12 +219,24 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
     @property
     def draining(self) -> bool:
         """Whether the connection is to end with the response that is being written."""
-        return bool(self.server.draining)
+        return bool(self.server.draining) and len(self.requests) <= 1  # else more was pipelined
 
     @property
-    def idle(self) -> bool:
-        """Whether nothing is being received, answered or sent."""
-        return not self.requests and self.request is None and not self.total_outbufs_len
+    def idle_since(self) -> float | None:
+        """When its last answer was sent; ``None`` while something is received, answered or sent."""
+        busy = self.requests or self.request is not None or self.total_outbufs_len
+        return None if busy or self.linger_until else self.progress.idle_since
+
+    def close_unless_heard(self) -> None:
+        """Close, unless a request has come that was not read yet: that one is served."""
+        try:
+            heard = self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except OSError:  # nothing has come, or the client is gone
+            heard = b""
+        if heard:
+            self.ready(READ)
+        else:
+            self.handle_close()
 
     def _flush_outbufs_below_high_watermark(self) -> None:
         # The loop's thread is the one that flushes: it can't wait for itself.
@@ -251,7 +260,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
             if self.will_close:
                 self.handle_close()
             return
-        if self.lingers and self.close_when_flushed and not self.will_close:
+        # A request behind the last answer of a drain would have the kernel reset what was sent.
+        lingers = self.lingers or self.server.draining
+        if lingers and self.close_when_flushed and not self.will_close:
             self._flush_exception(self._flush_some)
             if not self.total_outbufs_len and not self.will_close and self.connected:
                 self._linger()
@@ -262,7 +273,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     def _linger(self) -> None:
         self.close_when_flushed = False
-        self.linger_until = time.monotonic() + LINGER_SECONDS
+        self.linger_until = self.server.loop.clock() + self.server.linger
         try:
             self.socket.shutdown(socket.SHUT_WR)
         except OSError:  # the client has left already
@@ -272,7 +283,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         """Read; while lingering, only to drop it."""
         if not self.linger_until:
             super().handle_read()
-        elif time.monotonic() > self.linger_until:
+        elif self.server.loop.clock() > self.linger_until:
             self.handle_close()
         else:
             self.recv(DISCARD_BYTES)  # closes the channel itself at the end of the upload

@@ -124,6 +124,13 @@ class Progress:
             if self.head_since is None:
                 self.head_since = now
 
+    def begin_again(self, now: float) -> None:
+        """Count the time of what is being received from ``now``."""
+        if self.head_since is not None:
+            self.head_since = now
+        if self.body_since is not None:
+            self.body_since = now
+
     def wrote(self, now: float, *, unsent: int, sent: int) -> None:
         """``unsent`` bytes wait to be sent; ``sent`` is how many ever were, on this connection."""
         if not unsent:

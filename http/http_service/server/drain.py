@@ -1,8 +1,9 @@
 """How the server ends: a literal table of what happens to a connection, and when.
 
-Order: take what the kernel accepted already, close the listening socket, close idle connections
-after a short grace, let the rest finish until the deadline, then tell every request still running
-that the service is going, and close what is left.
+Order: take what the kernel accepted already, close the listening socket, close idle connections,
+serve every request that is being received or comes on a connection in use (the answer says
+``Connection: close``) until the deadline, then tell every request still running that the service is
+going, and close what is left.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ __all__ = ["CUT_GRACE", "Drain", "Verdict", "verdict"]
 _log: Final = logging.getLogger("http_service.drain")
 
 IDLE_GRACE: Final = 0.2
-"""Seconds before an idle connection is closed: its next request may be on the wire already."""
+"""Seconds without a request after which a connection is closed. One that was used just now may have
+its next request on the wire already, and no proxy repeats a POST; others are closed at once."""
 
 CUT_GRACE: Final = 1.0
 """Seconds after the deadline in which a request that was cut may still write its error."""
@@ -40,11 +42,13 @@ class Verdict(Enum):
 class Connection(Protocol):
     """What a drain sees of a connection."""
 
-    will_close: bool
-
     @property
-    def idle(self) -> bool:
-        """Whether nothing is being received, answered or sent."""
+    def idle_since(self) -> float | None:
+        """When its last answer was sent; ``None`` while something is received, answered or sent."""
+        ...
+
+    def close_unless_heard(self) -> None:
+        """Close it, unless a request has come that was not read yet: that one is served."""
         ...
 
     def cancel(self) -> None:
@@ -52,11 +56,14 @@ class Connection(Protocol):
         ...
 
 
-def verdict(*, idle: bool, since: float, timeout: float) -> Verdict:
-    """What to do with a connection ``since`` seconds after the drain began; pure."""
+def verdict(*, idle: float | None, since: float, timeout: float) -> Verdict:
+    """What to do with a connection ``since`` seconds after the drain began; pure.
+
+    ``idle`` is for how many seconds it has had nothing to do, ``None`` if it has.
+    """
     if since > timeout + CUT_GRACE:
         return Verdict.ABORT
-    if idle and since > IDLE_GRACE:
+    if idle is not None and idle > IDLE_GRACE:
         return Verdict.CLOSE
     return Verdict.KEEP
 
@@ -82,14 +89,17 @@ class Drain:
 
     def step(self, connections: list[Connection]) -> None:
         """Judge every open connection; finished once nothing is open and nothing runs."""
-        since = self._clock() - self._began
+        now = self._clock()
+        since = now - self._began
         if since > self._timeout and not self._cut:
             self._cut = True
             self._cut_running()
         for connection in connections:
-            judged = verdict(idle=connection.idle, since=since, timeout=self._timeout)
+            last = connection.idle_since
+            idle = None if last is None else now - last
+            judged = verdict(idle=idle, since=since, timeout=self._timeout)
             if judged is Verdict.CLOSE:
-                connection.will_close = True
+                connection.close_unless_heard()
             elif judged is Verdict.ABORT:
                 connection.cancel()
         over = since > self._timeout + 2 * CUT_GRACE

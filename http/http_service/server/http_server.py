@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from actors.eventloop import EventLoop
-from actors.supervision import Supervised
+from actors.supervision import CancellationToken, Supervised
 from http_service.config import HttpServiceConfig
 from http_service.lifecycle import Lifecycle
 from http_service.server.choosing import AnyServing
@@ -31,7 +31,7 @@ class Broken:
 
 def shutdown_time(config: HttpServiceConfig) -> float:
     """Seconds after which a server that was asked to stop has surely stopped."""
-    return config.drain_timeout + 2 * CUT_GRACE + MARGIN
+    return config.drain_grace + config.drain_timeout + 2 * CUT_GRACE + MARGIN
 
 
 class LoopKeeper(Supervised):
@@ -89,11 +89,17 @@ class HttpServer(Supervised):
         return None
 
     def on_stop(self) -> None:
-        """Drain: refuse new work, let the running work end, then close. Else only pause."""
+        """Drain: take no new connection, let what runs end, then close. Or else only pause.
+
+        Before that, ``drain_grace`` seconds in which only readiness says that the service goes.
+        """
         if not self._lifecycle.ending:
             self._serving.pause()
             return
         config = self._serving.config
+        if config.drain_grace:
+            # Nothing ends it early but the end of the process: our own token is cancelled already.
+            CancellationToken().wait(config.drain_grace)
         self._serving.listener.close()
         ended = self._serving.drain(config.drain_timeout)
         in_time = ended.wait(shutdown_time(config))

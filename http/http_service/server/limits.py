@@ -9,7 +9,15 @@ from http_service.config import HttpServiceConfig
 from http_service.server.admission import ConnectionCap
 from http_service.server.deadlines import Limits
 
-__all__ = ["LINGER_SECONDS", "body_budget", "connection_cap", "deadlines", "waitress_settings"]
+__all__ = [
+    "DRAIN_LIMITS",
+    "DRAIN_LINGER",
+    "LINGER_SECONDS",
+    "body_budget",
+    "connection_cap",
+    "deadlines",
+    "waitress_settings",
+]
 
 KIB: Final = 1024
 
@@ -40,6 +48,12 @@ without an answer: ours has to be met first."""
 LINGER_SECONDS: Final = 5.0
 """How long a refused upload is read and dropped, so that the client can read the refusal: closing
 at once would make the kernel reset the connection and discard our answer (RFC 9112, 9.6)."""
+
+DRAIN_LIMITS: Final = Limits(head=3.0, body=3.0)
+"""How slow a client may be in a drain: who stalls in a request must not hold the exit."""
+
+DRAIN_LINGER: Final = 1.0
+"""As ``LINGER_SECONDS``, in a drain."""
 
 
 def waitress_settings(config: HttpServiceConfig) -> dict[str, Any]:

@@ -91,8 +91,8 @@ class Serving:
         if server is None or server.draining:
             self._end()
             return
-        server.draining = True
         server.stop_accepting()
+        server.begin_drain()
         _log.info("draining", extra={"inflight": len(self._inflight)})
         self._step(Drain(self._inflight, timeout, self._loop.clock))
 
@@ -102,8 +102,6 @@ class Serving:
             return
         drain.step([*server.channels()])
         server.close_lingering()
-        for channel in server.channels():
-            channel.settle()
         if drain.finished:
             self._end()
         else:

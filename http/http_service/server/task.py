@@ -108,7 +108,7 @@ class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
 
     def ends_connection(self) -> bool:
         """Whether the connection closes after this response (RFC 9112, 9.3)."""
-        if self.close_on_finish or self.channel.server.draining:
+        if self.close_on_finish or self.channel.draining:
             return True
         return bool(self.request.connection_close)
 
@@ -118,6 +118,7 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]  # waitress ships no types
 
     def execute(self) -> None:
         """Write the refusal in our shape, and have the connection linger after it."""
+        began = time.monotonic()
         request = self.request
         reply = refusal(request.error.code, request.error.body)
         request_id = request_id_from(request.headers.get("X_REQUEST_ID"))
@@ -136,7 +137,7 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]  # waitress ships no types
                 method=getattr(request, "command", "") or "-",
                 path=getattr(request, "path", "") or "-",
                 status=reply.status,
-                elapsed_ms=round((time.time() - self.start_time) * 1000, 3),
+                elapsed_ms=round((time.monotonic() - began) * 1000, 3),
                 error_type=reply.error_type.value,
             )
         )

@@ -1,7 +1,7 @@
 """Waitress on a socket that is listening already, its connections on our event loop.
 
 Written against waitress 3.0.x (pinned); the internals in use, beside those of ``channel`` and
-``task``, are ``TcpWSGIServer.{handle_accept, maintenance, add_task, pull_trigger, handle_error,
+``task``, are ``TcpWSGIServer.{handle_accept, add_task, pull_trigger, handle_error,
 active_channels, trigger, accepting}`` and ``ThreadedTaskDispatcher.queue_logger``.
 """
 
@@ -15,7 +15,6 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -33,7 +32,15 @@ from http_service.server.channel import Channel
 from http_service.server.deadlines import overdue
 from http_service.server.environ import fixed_part
 from http_service.server.intake import Intake
-from http_service.server.limits import INLINE_BODY, connection_cap, deadlines, waitress_settings
+from http_service.server.limits import (
+    DRAIN_LIMITS,
+    DRAIN_LINGER,
+    INLINE_BODY,
+    LINGER_SECONDS,
+    connection_cap,
+    deadlines,
+    waitress_settings,
+)
 from http_service.server.parser import Parser
 from http_service.server.socket_map import SocketMap
 
@@ -83,14 +90,14 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
     ) -> None:
         """Take over ``listening`` and start the workers; ``config`` gives every limit."""
         self.parser_class: Final = partial(Parser, intake=intake)
-        self.limits: Final = deadlines(config)
+        self.limits = deadlines(config)
+        self.linger = LINGER_SECONDS
         self._cap = connection_cap(config)
         self.loop = loop
         self.draining = False
         self.active_channels: dict[int, Channel] = {}
         self._closed = False
         self._full = False
-        self._cleanup: Timer | None = None
         self._lookout: Timer | None = None
         settings = waitress_settings(config)
         settings["clear_untrusted_proxy_headers"] = False  # ours never come so far: see environ
@@ -110,7 +117,6 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         )
         self.trigger.close()
         self.task_dispatcher.set_thread_count(adjustments.threads)
-        self._clean_up()
         self._look()
 
     # A handler of the event loop: the listening socket.
@@ -170,6 +176,14 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         if self._full and len(self.active_channels) < self.adj.connection_limit:
             self.accept_again()
 
+    def begin_drain(self) -> None:
+        """Have every answer end its connection, and give what is half received less time."""
+        self.draining = True
+        self.limits = DRAIN_LIMITS
+        self.linger = DRAIN_LINGER
+        for channel in self.channels():
+            channel.progress.begin_again(self.loop.clock())
+
     def stop_accepting(self) -> None:
         """Take what the kernel has accepted already, then let go of the listening socket."""
         while self.accepting:
@@ -200,26 +214,17 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         if self._closed:
             return
         self._closed = True
-        for timer in (self._cleanup, self._lookout):
-            if timer is not None:
-                timer.cancel()
+        if self._lookout is not None:
+            self._lookout.cancel()
         for channel in self.channels():
             channel.cancel()
             channel.handle_close()
         wasyncore.dispatcher.close(self)
         self.task_dispatcher.set_thread_count(0)
 
-    def maintenance(self, now: float) -> None:
-        """Close what was idle, or lingered, for too long."""
-        super().maintenance(now)
-        self.close_lingering()
-        for channel in self.channels():
-            if channel.will_close:
-                channel.settle()
-
     def close_lingering(self) -> None:
         """Close the connections whose time to read a refusal is over."""
-        now = time.monotonic()
+        now = self.loop.clock()
         for channel in self.channels():
             if channel.linger_until and now > channel.linger_until:
                 channel.will_close = True
@@ -241,6 +246,7 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
             reason = overdue(channel.progress, now, self.limits)
             if reason is not None:
                 channel.end_late(reason)
+        self.close_lingering()
         self._lookout = self.loop.call_later(LOOK, self._look)
 
     def _pause(self, *, full: bool) -> None:
@@ -248,7 +254,3 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         self._full = full
         if watch is not None:
             watch.close()
-
-    def _clean_up(self) -> None:
-        self.maintenance(time.time())
-        self._cleanup = self.loop.call_later(self.adj.cleanup_interval, self._clean_up)
