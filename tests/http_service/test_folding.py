@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.engines.contract import Chunk, Kind
-from actors.engines.errors import EngineUnavailable
+from actors.engines.errors import EngineRejected, EngineUnavailable
 from http_service.folding import Fold
 from tests.http_service.engines import token_chunk
 
@@ -47,7 +47,7 @@ def test_a_conversation_folds_to_openais_shape() -> None:
         "choices": [
             {
                 "index": 0,
-                "message": {"role": "assistant", "content": "The end"},
+                "message": {"role": "assistant", "content": "The end", "refusal": None},
                 "logprobs": None,
                 "finish_reason": "stop",
             }
@@ -146,7 +146,8 @@ def test_fields_nobody_named_are_kept() -> None:
 def test_an_answer_without_text_has_empty_content() -> None:
     answer = folded(Kind.CHAT, delta({"role": "assistant"}), delta({}, finish_reason="stop"))
 
-    assert answer["choices"][0]["message"] == {"role": "assistant", "content": ""}
+    message = answer["choices"][0]["message"]
+    assert message == {"role": "assistant", "content": "", "refusal": None}
 
 
 def test_events_of_a_relay_fold_like_chunks() -> None:
@@ -163,6 +164,21 @@ def test_an_error_event_is_no_answer(event: bytes) -> None:
 
     with pytest.raises(EngineUnavailable):
         fold.add(event)
+
+
+def test_an_error_event_tells_the_clients_mistake_in_its_words() -> None:
+    fold = Fold(Kind.CHAT, id="x", created=1, model="m")
+    error = {"error": {"message": "too long", "code": 400}}
+
+    for chunk in (error, b"data: " + json.dumps(error).encode() + b"\n\n"):
+        with pytest.raises(EngineRejected, match="too long"):
+            fold.add(chunk)
+
+
+def test_events_that_were_pushed_together_are_each_folded() -> None:
+    events = [b"data: " + json.dumps(delta({"content": text})).encode() + b"\n\n" for text in "abc"]
+
+    assert folded(Kind.CHAT, b"".join(events))["choices"][0]["message"]["content"] == "abc"
 
 
 def test_an_engine_that_says_nothing_has_not_answered() -> None:

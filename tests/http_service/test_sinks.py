@@ -303,7 +303,7 @@ def test_a_malformed_chunk_fails_the_answer_and_not_its_producer(guard: Inflight
     sink = unary(guard)
     sink.push({"choices": [17]})
 
-    assert isinstance(outcome(sink), AttributeError)
+    assert isinstance(outcome(sink), EngineUnavailable)
 
 
 def test_an_end_without_an_answer_is_the_engines_failure(guard: InflightGuard) -> None:

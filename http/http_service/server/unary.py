@@ -45,7 +45,8 @@ class UnaryAnswer:
                     return
                 self._fold.add(chunk)
                 first = self._tokens == 0
-                self._tokens += max(tokens, 0)
+                if tokens > 0:
+                    self._tokens += tokens
         except Exception as error:  # noqa: BLE001  # an engine's malformed chunk must not kill its thread
             self.fail(error)
             return
