@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
+import orjson
+
 from actors.supervision.cancellation import CancellationToken
 
 __all__ = [
@@ -55,13 +57,21 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
-    """One client request, parsed once and validated; ``raw`` are the client's own bytes."""
+    """One client request that was validated; ``raw`` are the client's own bytes, a JSON object.
+
+    ``parsed`` is that object where it is small enough to be kept for as long as the request lasts.
+    """
 
     kind: Kind
     model: str
     stream: bool
-    body: Mapping[str, Any]
+    parsed: Mapping[str, Any] | None
     raw: bytes
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """The object in ``raw``. A long one is decoded each time: ask once, and let go of it."""
+        return self.parsed if self.parsed is not None else orjson.loads(self.raw)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import orjson
 
 from actors.engines.contract import EngineRequest
 from actors.engines.pool import Pool
+from actors.engines.upstream.request import with_model
 
 __all__ = ["Route"]
 
@@ -27,5 +28,10 @@ class Route:
         """``request`` under the primary name; itself, byte for byte, where that was asked for."""
         if request.model == self.model:
             return request
-        body = {**request.body, "model": self.model}
-        return replace(request, model=self.model, body=body, raw=orjson.dumps(body))
+        parsed = request.parsed
+        if parsed is not None:
+            parsed = {**parsed, "model": self.model}
+        raw = with_model(request.raw, self.model)
+        if raw is None:
+            raw = orjson.dumps(parsed or {**request.body, "model": self.model})
+        return replace(request, model=self.model, parsed=parsed, raw=raw)

@@ -28,7 +28,8 @@ def check_body_head(
     Raises ``UnsupportedMediaType``, ``UnsupportedContentCoding`` or ``InvalidValue``.
     """
     check_content_type(content_type)
-    return codings_of(content_encoding), request_timeout_from(timeout)
+    codings = codings_of(content_encoding) if content_encoding else ()
+    return codings, None if timeout is None else request_timeout_from(timeout)
 
 
 def reads_body(

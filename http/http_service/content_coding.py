@@ -26,13 +26,11 @@ _RAW: Final = -zlib.MAX_WBITS
 _KNOWN: Final = frozenset(("gzip", "x-gzip", "deflate"))
 
 
-def codings_of(header: str | None) -> tuple[str, ...]:
+def codings_of(header: str) -> tuple[str, ...]:
     """The codings that ``header`` names, in the order in which they were applied.
 
     ``identity`` and empty elements are none. Raises :class:`UnsupportedContentCoding` (415).
     """
-    if not header:
-        return ()
     named = [each.strip(" \t").lower() for each in header.split(",")]
     codings = tuple(each for each in named if each not in ("", "identity"))
     for coding in codings:

@@ -15,13 +15,11 @@ LONGEST: Final = 86_400.0
 """Seconds; nobody waits for longer than a day."""
 
 
-def request_timeout_from(given: str | None) -> float | None:
-    """The seconds that the header names, ``None`` where there is none.
+def request_timeout_from(given: str) -> float:
+    """The seconds that the header names.
 
     Raises :class:`InvalidValue` for anything but a number above 0, and up to :data:`LONGEST`.
     """
-    if given is None:
-        return None
     try:
         seconds = float(given)
     except ValueError:

@@ -9,8 +9,8 @@ counted by token, from the making of a token to its arrival.
 
 ``make bench ARGS=supervision`` measures the supervision library instead; ``layers`` shows where a
 request's time goes, ``way`` which files and how many calls it takes; ``held_streams``,
-``slow_clients``, ``disconnects``, ``pools`` and ``discovery`` (``ARGS='pools --help'``) what their
-names say.
+``slow_clients``, ``body_memory``, ``disconnects``, ``pools`` and ``discovery`` (``ARGS='pools
+--help'``) what their names say.
 """
 
 from __future__ import annotations
@@ -21,7 +21,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from tests.bench import disconnects, discovery, held_streams, layers, pools, slow_clients, way
+from tests.bench import (
+    body_memory,
+    disconnects,
+    discovery,
+    held_streams,
+    layers,
+    pools,
+    slow_clients,
+    way,
+)
 from tests.bench.cases import CASES
 from tests.bench.measure import run
 from tests.bench.relaying import relaying
@@ -77,6 +86,7 @@ OTHERS: Final[dict[str, Callable[[Sequence[str]], int | None]]] = {
     "layers": layers.main,
     "held_streams": held_streams.main,
     "slow_clients": slow_clients.main,
+    "body_memory": body_memory.main,
     "disconnects": disconnects.main,
     "pools": pools.main,
     "discovery": discovery.main,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from typing import Any
 
 import pytest
@@ -12,13 +13,18 @@ from falcon import testing
 from actors.engines.contract import Kind
 from http_service import HttpService
 from http_service.request_id import HEADER, request_id_from
+from http_service.resources import generate
+from http_service.resources.generate import KEPT_BODY
 from http_service.routes import ROUTES
+from http_service.server.limits import INLINE_BODY
+from http_service.validation import parse_json
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.engines import ScriptEngine
 from tests.http_service.serving import CHAT, error_of, events
 
 TEXT: dict[str, Any] = {"model": "echo", "prompt": "one two"}
-GENERATING = [("/v1/chat/completions", CHAT), ("/v1/completions", TEXT)]
+PATH = "/v1/chat/completions"
+GENERATING = [(PATH, CHAT), ("/v1/completions", TEXT)]
 
 
 @pytest.fixture
@@ -98,6 +104,50 @@ def test_the_engine_gets_the_clients_own_bytes_and_every_field(service: HttpServ
     assert request.raw == raw
     assert request.body["min_p"] == 0.1
     assert (request.kind, request.model, request.stream) == (Kind.CHAT, "script", False)
+
+
+@pytest.mark.parametrize(("size", "kept"), [(KEPT_BODY, True), (KEPT_BODY + 1, False)])
+def test_a_long_body_is_not_kept_decoded_while_it_is_answered(
+    service: HttpService, size: int, kept: bool
+) -> None:
+    engine = ScriptEngine(lambda _request, sink: sink.answer(b"{}"))
+    service.model_manager().add_chat_completions_model("script", engine)
+    body = {"model": "script", "messages": [{"role": "user"}], "user": ""}
+    body["user"] = "x" * (size - len(json.dumps(body)))
+    web = testing.TestClient(service.app)
+
+    assert web.simulate_post("/v1/chat/completions", json=body).status_code == 200
+    (request,) = engine.requests
+    assert (request.parsed is not None) is kept
+    assert request.body == body
+
+
+def test_long_bodies_are_decoded_one_at_a_time(
+    service: HttpService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    overlaps: list[int] = []
+    pause = threading.Event()
+
+    def slowly(raw: bytes) -> dict[str, Any]:
+        begun.append(1)
+        overlaps.append(len(begun))
+        pause.wait(0.05)  # gives the others their chance to be wrong
+        begun.pop()
+        return parse_json(raw)
+
+    monkeypatch.setattr(generate, "parse_json", slowly)
+    web = testing.TestClient(service.app)
+    body = {**CHAT, "user": "x" * INLINE_BODY}
+    threads = [
+        threading.Thread(target=web.simulate_post, args=(PATH,), kwargs={"json": body})
+        for _ in range(4)
+    ]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert overlaps == [1, 1, 1, 1]
 
 
 JSON = {"content-type": "application/json"}

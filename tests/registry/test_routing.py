@@ -229,3 +229,12 @@ def test_a_request_under_an_alias_is_readdressed_and_nothing_else_changes() -> N
     assert (found.model, found.body["model"]) == ("primary", "primary")
     assert orjson.loads(found.raw) == {**request.body, "model": "primary"}
     assert request.body["model"] == "m"
+
+
+def test_a_long_request_is_readdressed_without_being_decoded() -> None:
+    raw = b'{ "model":"m", "user":"x", "n":1.0 }'
+    found = readdressed("m", "primary", EngineRequest(Kind.CHAT, "m", True, None, raw))
+
+    assert found.raw == b'{ "model":"primary", "user":"x", "n":1.0 }'
+    assert found.parsed is None
+    assert found.body["model"] == "primary"

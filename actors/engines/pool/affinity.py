@@ -30,10 +30,11 @@ def session_key(request: EngineRequest, context: Context) -> str:
 
 def prefix_key(request: EngineRequest, _context: Context) -> str:
     """The first characters of the prompt, or of the conversation's messages with their roles."""
-    messages = request.body.get("messages")
+    body = request.body
+    messages = body.get("messages")
     if isinstance(messages, list):
         return _conversation(cast("list[object]", messages))
-    return _start_of(request.body.get("prompt"))
+    return _start_of(body.get("prompt"))
 
 
 def _conversation(messages: list[object]) -> str:

@@ -122,7 +122,7 @@ def body_of(request: EngineRequest, *, model: str | None, fold: bool) -> bytes:
     ``model`` is the upstream's name, ``None`` for the client's. ``fold`` asks for a stream where
     the client did not.
     """
-    other = model if model != request.body.get("model") else None
+    other = model if model != request.model else None
     if fold and not request.stream:
         changes: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
         if other is not None:

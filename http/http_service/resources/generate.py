@@ -6,6 +6,7 @@ these is counted); then the request is counted; then values, then the model.
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,6 +27,7 @@ from http_service.metrics import UNKNOWN_MODEL
 from http_service.request_timeout import HEADER as TIMEOUT_HEADER
 from http_service.resources.services import Services
 from http_service.server.body import StreamBody
+from http_service.server.limits import INLINE_BODY
 from http_service.server.stream import ResponseStream
 from http_service.server.unary import UnaryAnswer
 from http_service.server.waiting import AnswerWait
@@ -42,6 +44,14 @@ SESSION_HEADER: Final = "x-session-id"
 """What a client calls its conversation: the ``session`` policy keeps it to one instance."""
 
 EVENT_STREAM: Final = "text/event-stream"
+
+KEPT_BODY: Final = 16 * 1024
+"""Bytes of a body up to which it stays decoded until its answer has ended; a longer one, which may
+take 40 times its length then, is decoded again by an engine that looks into it."""
+
+_decoding: Final = threading.Lock()
+"""Held while a long body is decoded and checked: one at a time, so that there is one of them in
+memory. It takes well below a second each, and the interpreter's lock for as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +81,16 @@ class GenerateResource:
             req.content_type, req.env.get("HTTP_CONTENT_ENCODING"), req.get_header(TIMEOUT_HEADER)
         )
         raw = self._read(req, codings)
-        body = parse_json(raw)
-        checked = self._validate(body)
-        route = self._find_route(body)
-        call = self._open(req, body, timeout, route)
+        if len(raw) <= INLINE_BODY:
+            asked = self._check(raw)
+        else:
+            with _decoding:
+                asked = self._check(raw)
+        route = self._find_route(asked.model)
+        call = self._open(req, asked, timeout, route)
         try:
-            valid = _sound(checked)
-            request = EngineRequest(self._endpoint.kind, valid.model, valid.stream, body, raw)
+            valid = _sound(asked.checked)
+            request = EngineRequest(self._endpoint.kind, valid.model, valid.stream, asked.body, raw)
             route = _found(route, valid.model)
             exchange = _Exchange(req, resp, call, route.engine, route.readdress(request))
             if valid.stream:
@@ -103,17 +116,22 @@ class GenerateResource:
                 raise NoRoomForBody
         return raw
 
-    def _validate(self, body: dict[str, Any]) -> ValidRequest | InvalidValue:
+    def _check(self, raw: bytes) -> _Asked:
         """A wrong shape is raised, uncounted; a wrong value waits until the request is counted."""
+        body = parse_json(raw)
+        checked: ValidRequest | InvalidValue
         try:
-            return validate(self._endpoint.kind, body)
+            checked = validate(self._endpoint.kind, body)
         except InvalidValue as problem:
-            return problem
+            checked = problem
+        return _Asked(
+            str(body.get("model")),
+            body.get("stream") is True,
+            checked,
+            body if len(raw) <= KEPT_BODY else None,
+        )
 
-    def _find_route(self, body: dict[str, Any]) -> Route | None:
-        model = body.get("model")
-        if not isinstance(model, str):
-            return None
+    def _find_route(self, model: str) -> Route | None:
         try:
             return self._services.state.resolve(self._endpoint.kind, model)
         except ModelNotFound:
@@ -122,15 +140,15 @@ class GenerateResource:
     def _open(
         self,
         req: falcon.Request,
-        body: dict[str, Any],
+        asked: _Asked,
         timeout: float | None,
         route: Route | None,
     ) -> Call:
-        model = str(body.get("model")) if route is None else route.model
+        model = asked.model if route is None else route.model
         guard = self._services.metrics.guard(
             UNKNOWN_MODEL if route is None else model,
             self._endpoint.label,
-            "stream" if body.get("stream") is True else "unary",
+            "stream" if asked.stream else "unary",
         )
         context = Context(
             request_id=req.context.request_id,
@@ -169,6 +187,16 @@ class GenerateResource:
             return
         wait = exchange.wait(stream, self._services.config.engine_timeout)
         resp.stream = StreamBody(stream, wait, call)
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What is known of a request once its body was decoded; ``body`` only of a short one."""
+
+    model: str
+    stream: bool
+    checked: ValidRequest | InvalidValue
+    body: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
