@@ -118,6 +118,7 @@ class _Run:
         try:
             self._look_until(base, begun + self._timing.inject)
             before = world.vitals()
+            world.injecting()
             injected = time.monotonic() - base
             if not self._control:
                 self._fault.inject()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -82,9 +82,29 @@ class Evidence:
     requests: tuple[Request, ...] = ()
     marks: tuple[Mark, ...] = ()
     samples: tuple[Sample, ...] = ()
+    found: Sample | None = None
+    """In :meth:`from_injection`: the last sample before the injection, to compare with."""
     before: Vitals = field(default_factory=Vitals)
     after: Vitals = field(default_factory=Vitals)
     facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def from_injection(self) -> Evidence:
+        """What can be the fault's doing; all of it where no injection was noted.
+
+        Requests that were under way at the injection belong to it: the fault met them. Marks and
+        samples from before do not; the last sample before is kept as ``found``.
+        """
+        since = self.injected_at
+        if math.isinf(since):
+            return self
+        earlier = [sample for sample in self.samples if sample.at < since]
+        return replace(
+            self,
+            requests=tuple(r for r in self.requests if r.end >= since),
+            marks=tuple(m for m in self.marks if m.at >= since),
+            samples=tuple(s for s in self.samples if s.at >= since),
+            found=earlier[-1] if earlier else None,
+        )
 
     def fact(self, name: str, default: Any = 0) -> Any:
         """What the fault or the world noted under ``name``."""

@@ -74,7 +74,8 @@ def _never_half(seen: Evidence) -> str | None:
 
 
 def _first_stays(seen: Evidence) -> str | None:
-    shown = [s.values["models"] for s in seen.samples if s.values.get("models")]
+    first = () if seen.found is None else (seen.found,)
+    shown = [s.values["models"] for s in (*first, *seen.samples) if s.values.get("models")]
     changed = [b[0] for a, b in itertools.pairwise(shown) if b[0] != a[0] and a[0] in b]
     return f"the first model changed to {changed[0]!r}" if changed else None
 

@@ -1,4 +1,9 @@
-"""From evidence to a verdict; pure."""
+"""From evidence to a verdict; pure.
+
+Everything is judged by what was seen from the injection on (:meth:`Evidence.from_injection`), in
+the control run from the moment at which the fault would have been injected. A figure that has to
+look at the time before states its reason in ``before``; no invariant does.
+"""
 
 from __future__ import annotations
 
@@ -39,14 +44,11 @@ class Verdict:
 
 def judge(scenario: Scenario, evidence: Evidence, control: Evidence | None = None) -> Verdict:
     """Held if every invariant does, and the control run (if there was one) shows nothing."""
-    broken = [
-        f"{invariant.name}: {how}"
-        for invariant in scenario.invariants
-        if (how := invariant.check(evidence)) is not None
-    ]
+    seen = evidence.from_injection()
+    broken = _broken(scenario, seen)
     if control is not None:
         broken += judge_control(scenario, control)
-    figures = {figure.name: figure.of(evidence) for figure in scenario.figures}
+    figures = {each.name: each.of(evidence if each.before else seen) for each in scenario.figures}
     return Verdict(
         scenario,
         "broke" if broken else "held",
@@ -54,21 +56,27 @@ def judge(scenario: Scenario, evidence: Evidence, control: Evidence | None = Non
         figures,
         evidence=evidence,
         control=control,
-        unseen=tuple(each.name for each in scenario.invariants if not each.evident(evidence)),
+        unseen=tuple(each.name for each in scenario.invariants if not each.evident(seen)),
     )
 
 
 def judge_control(scenario: Scenario, control: Evidence) -> list[str]:
     """Without the fault every invariant holds, and the first figure is 0."""
-    broken = [
-        f"control: {invariant.name}: {how}"
-        for invariant in scenario.invariants
-        if (how := invariant.check(control)) is not None
-    ]
+    seen = control.from_injection()
+    broken = [f"control: {how}" for how in _broken(scenario, seen)]
     first = scenario.figures[0]
-    if (found := first.of(control)) != 0:
+    if (found := first.of(control if first.before else seen)) != 0:
         broken.append(f"control: {first.name} is {found:g} {first.unit}, not 0")
     return broken
+
+
+def _broken(scenario: Scenario, seen: Evidence) -> list[str]:
+    """A sentence for each invariant that does not hold."""
+    return [
+        f"{invariant.name}: {how}"
+        for invariant in scenario.invariants
+        if (how := invariant.check(seen)) is not None
+    ]
 
 
 def skipped(scenario: Scenario, reason: str) -> Verdict:

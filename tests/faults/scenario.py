@@ -46,6 +46,10 @@ class World(Protocol):
         """What must be the same afterwards."""
         ...
 
+    def injecting(self) -> None:
+        """Called just before the injection: facts count what happens from now on."""
+        ...
+
     def sample(self) -> Mapping[str, Any]:
         """What can be seen from outside just now; cheap."""
         ...
@@ -66,6 +70,8 @@ class Figure:
     name: str
     unit: str
     of: Callable[[Evidence], float]
+    before: str = ""
+    """Why it is measured over the whole run; without a reason, from the injection on."""
 
 
 def none(_world: Any) -> bool:

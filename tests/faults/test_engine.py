@@ -34,6 +34,9 @@ class World:
         self.log.append("vitals")
         return Vitals(threads=1)
 
+    def injecting(self) -> None:
+        self.log.append("injecting")
+
     def sample(self) -> Mapping[str, Any]:
         return {"models": ["a"]}
 
@@ -84,7 +87,7 @@ def never_settled(_world: Any) -> bool:
 def test_a_run_injects_looks_on_heals_and_ends_in_that_order() -> None:
     log: list[str] = []
     evidence = observe(scenario(log), TIMING)
-    assert log == ["vitals", "inject", "heal", "vitals", "finish", "closed"]
+    assert log == ["vitals", "injecting", "inject", "heal", "vitals", "finish", "closed"]
     assert evidence.fact("noted") == 1
     assert evidence.fact("exit_code", None) == 0
     assert [mark.what for mark in evidence.marks] == [

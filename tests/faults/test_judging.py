@@ -89,7 +89,10 @@ def test_what_a_run_did_not_show_is_told_as_unseen_and_not_as_held(letter: str) 
 
 def test_a_run_that_shows_everything_leaves_nothing_unseen() -> None:
     seen = replace(
-        facts(faults_injected=1, lines_logged=1), before=Vitals(threads=3), after=Vitals(threads=3)
+        facts(faults_injected=1, lines_logged=1),
+        before=Vitals(threads=3),
+        after=Vitals(threads=3),
+        samples=(Sample(1.5, {"models": ["a"]}),),
     )
     scenario = replace(SCENARIOS[0], invariants=common(*COMMON), figures=())
     assert judge(scenario, seen).unseen == ()

@@ -80,7 +80,9 @@ def _down(child: str, times: int) -> tuple[Invariant, ...]:
 
 def _dropped(seen: Evidence) -> float:
     """How many models were missing at once, at most."""
-    shown = [len(s.values["models"]) for s in seen.samples if s.values.get("models") is not None]
+    first = () if seen.found is None else (seen.found,)
+    listed = [s.values.get("models") for s in (*first, *seen.samples)]
+    shown = [len(models) for models in listed if models is not None]
     return max(shown, default=0) - min(shown, default=0)
 
 

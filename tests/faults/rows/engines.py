@@ -207,7 +207,12 @@ ROWS: Final = (
             Figure("busy engines", "", lambda e: e.fact("burning")),
             Figure("answered during", "", _meanwhile),
             Figure("p99 during", "ms", lambda e: e.percentile(99)),
-            Figure("p99 without", "ms", lambda e: e.percentile(99, during=False)),
+            Figure(
+                "p99 without",
+                "ms",
+                lambda e: e.percentile(99, during=False),
+                before="it is what the figure during the fault is compared with",
+            ),
         ),
         seconds=3.0,
         patience=30.0,

@@ -45,6 +45,12 @@ __all__ = ["ROWS"]
 FAMILY: Final = "process"
 
 CLEAN: Final = common("C1", "C3", "C4", "C5", "C6", "C8", "C9")
+CPU: Final = Figure(
+    "more CPU while exhausted",
+    "%",
+    cpu_while_exhausted,
+    before="what the load itself takes is subtracted",
+)
 FAILED: Final = Figure("failed requests", "", lambda e: len(e.failed()))
 OUTAGE: Final = Figure("outage", "s", Evidence.outage)
 GONE: Final = "refused|cut|status 503"
@@ -120,7 +126,7 @@ ROWS: Final = (
         idle_files,
         all_failures_are("cut|refused|late|status 5.."),
         at_most(cpu_while_exhausted, 20.0, "the accept loop does not spin"),
-        figures=(FAILED, Figure("more CPU while exhausted", "%", cpu_while_exhausted)),
+        figures=(FAILED, CPU),
         seconds=2.0,
     ),
     _row(

@@ -77,6 +77,9 @@ class RemoteWorld:
         """Nothing is known."""
         return []
 
+    def injecting(self) -> None:
+        """Nothing that it notes is from before."""
+
     def finish(self) -> Mapping[str, Any]:
         """It runs on; whether it tells how many requests are in flight."""
         body = _get(self.address, "/health")

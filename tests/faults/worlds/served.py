@@ -55,6 +55,7 @@ class ServedWorld:
         self.exit_expected = True
         self._marks: list[Mark] = []
         self._stale = False
+        self._lines_before = 0
 
     @property
     def over(self) -> bool:
@@ -100,11 +101,15 @@ class ServedWorld:
         if self.over:
             return {}
         seen = {"models": self.models(), "cpu": self.host.cpu(), "rss": self.host.vitals().memory}
-        if self.etcd is not None and self.discovery().get("stale_since") is not None:
-            if not self._stale:
-                self.mark("stale")
-            self._stale = True
+        stale = self.etcd is not None and self.discovery().get("stale_since") is not None
+        if stale and not self._stale:
+            self.mark("stale")
+        self._stale = stale
         return seen
+
+    def injecting(self) -> None:
+        """Facts from the log are of the lines from now on."""
+        self._lines_before = len(self.host.log)
 
     def vitals(self) -> Vitals:
         """As the kernel counts, and what is in flight once the load has stopped."""
@@ -134,8 +139,9 @@ class ServedWorld:
 
     def finish(self) -> Mapping[str, Any]:
         """SIGTERM; how it ended, and what its log says."""
-        lines = [line for line in self.host.log if " ended: crash" in line]
-        stuck = [line for line in self.host.log if "did not end within" in line]
+        log = self.host.log[self._lines_before :]
+        lines = [line for line in log if " ended: crash" in line]
+        stuck = [line for line in log if "did not end within" in line]
         facts = {"crash_lines": len(lines), "stuck_lines": len(stuck), **self.extra}
         if self.exit_expected:
             code, seconds = self.host.terminate()

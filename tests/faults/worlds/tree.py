@@ -111,6 +111,7 @@ class TreeWorld:
         self.victim_class = Victim
         self.extra: dict[str, Any] = {}
         self._marks: list[Mark] = []
+        self._injecting_at = 0.0
         self._lines = _Lines()
         # Before anything of this world is there: what is more afterwards was left behind.
         self.born = _vitals()
@@ -158,6 +159,11 @@ class TreeWorld:
         """As of the birth of this world while it lives; the real ones come from finish."""
         return self.born
 
+    def injecting(self) -> None:
+        """Facts count crashes and restarts from now on."""
+        self._lines.crashes = 0
+        self._injecting_at = self.now()
+
     def sample(self) -> Mapping[str, Any]:
         """How deep the victim's mailbox is."""
         views = {view.id: view for view in self.tree.describe().children}
@@ -192,7 +198,9 @@ class TreeWorld:
             "actors_left": after.actors - self.born.actors,
             "crash_lines": self._lines.crashes,
             "restarts_of_others": sum(
-                mark.what.startswith(("restart first", "restart bystander")) for mark in self._marks
+                mark.what.startswith(("restart first", "restart bystander"))
+                for mark in self._marks
+                if mark.at >= self._injecting_at
             ),
         }
 
