@@ -5,6 +5,7 @@ Needs no test framework and nothing but the standard library. The guide is
 """
 
 from actors.testing.faults.client import (
+    ClientFailed,
     Disconnect,
     IdleConnections,
     Malformed,
@@ -59,6 +60,7 @@ from actors.testing.faults.tcp_proxy import TcpProxy
 
 __all__ = [
     "Bandwidth",
+    "ClientFailed",
     "ClockJump",
     "Crash",
     "CrashOnStart",

@@ -1,21 +1,34 @@
 """Faults of clients: they leave, reset, read a byte at a time, dribble, talk nonsense.
 
 Each takes the server's ``(host, port)`` and plain bytes, so they serve against any TCP server.
+``happened`` counts clients that did what they are for; of ``Malformed``, cases that were said.
+A server that takes no connection, or ends it too early, makes an injection raise
+:class:`ClientFailed`.
 """
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from actors.testing.faults.fault import Fault
 from actors.testing.faults.tcp_link import linger_to_reset
 
-__all__ = ["Disconnect", "IdleConnections", "Malformed", "Phase", "Said", "SlowReader", "Slowloris"]
+__all__ = [
+    "ClientFailed",
+    "Disconnect",
+    "IdleConnections",
+    "Malformed",
+    "Phase",
+    "Said",
+    "SlowReader",
+    "Slowloris",
+]
 
 Address = tuple[str, int]
 PATIENCE: Final = 10.0
@@ -24,6 +37,40 @@ PATIENCE: Final = 10.0
 Phase = Literal["before-body", "mid-body", "waiting", "mid-answer"]
 """When a client leaves: after its headers, within its body, before the answer, within it."""
 PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
+
+
+class ClientFailed(OSError):
+    """A client of a fault could not do what it is for; says which one, why, and what to do."""
+
+
+@contextmanager
+def doing(what: str, address: Address, number: int, count: int) -> Generator[None]:
+    """Turn a bare error of the system into one that says what failed, and the next step."""
+    try:
+        yield
+    except ClientFailed:
+        raise
+    except OSError as error:
+        who = f"client {number} of {count} could not {what} {address[0]}:{address[1]}"
+        raise ClientFailed(f"{who}: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    """Why, and the next step, in words; pure."""
+    if isinstance(error, TimeoutError):
+        return (
+            f"nothing happened within {PATIENCE:g} s. Its backlog may be full, or it takes no more "
+            "connections than it has: use a smaller count, or raise its limit"
+        )
+    if isinstance(error, ConnectionRefusedError):
+        return "nobody listens there: start the server first"
+    if isinstance(error, ConnectionError):
+        return "the server ended the connection first: use a smaller count, or a request it accepts"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "this process has no descriptor left: use a smaller count, or raise ulimit -n"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "no local port is free: use a smaller count, or wait for those in TIME_WAIT"
+    return str(error)
 
 
 class Disconnect(Fault):
@@ -55,8 +102,11 @@ class Disconnect(Fault):
 
     def _inject(self) -> None:
         sent = self._request[: _sent_until(self._request, self._phase)]
-        for _ in range(self._count):
-            with socket.create_connection(self._address, PATIENCE) as client:
+        for number in range(1, self._count + 1):
+            with (
+                doing(f"leave {self._phase} at", self._address, number, self._count),
+                socket.create_connection(self._address, PATIENCE) as client,
+            ):
                 client.sendall(sent)
                 if self._phase == "mid-answer":
                     _read_at_least(client, self._read)
@@ -64,6 +114,7 @@ class Disconnect(Fault):
                     threading.Event().wait(self._stay)
                 if self._reset:
                     linger_to_reset(client)
+            self.happened += 1
 
 
 class _Crowd(Fault):
@@ -89,12 +140,15 @@ class _Crowd(Fault):
     def _inject(self) -> None:
         clients: list[socket.socket] = []
         try:
-            clients.extend(self.connect() for _ in range(self._count))
+            for number in range(1, self._count + 1):
+                with doing("connect to", self._address, number, self._count):
+                    clients.append(self.connect())
         except BaseException:  # Ctrl-C, too
             for client in clients:
                 client.close()
             raise
         self.open = len(clients)
+        self.happened += len(clients)
         self._over.clear()
         self._thread = threading.Thread(
             target=self._tend, args=(clients,), name=self.name, daemon=True
@@ -109,7 +163,11 @@ class _Crowd(Fault):
     def connect(self) -> socket.socket:
         """One more client."""
         client = socket.create_connection(self._address, PATIENCE)
-        self.prepare(client)
+        try:
+            self.prepare(client)
+        except BaseException:
+            client.close()
+            raise
         return client
 
     def _tend(self, clients: list[socket.socket]) -> None:
@@ -154,11 +212,15 @@ class SlowReader(_Crowd):
     def connect(self) -> socket.socket:
         """A client with a receive buffer as small as the kernel allows."""
         client = socket.socket()
-        client.settimeout(PATIENCE)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-        client.connect(self._address)
-        client.sendall(self._request)
-        client.settimeout(0)
+        try:
+            client.settimeout(PATIENCE)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+            client.connect(self._address)
+            client.sendall(self._request)
+            client.settimeout(0)
+        except BaseException:
+            client.close()
+            raise
         return client
 
     def again(self, client: socket.socket, turn: int) -> bool:
@@ -218,7 +280,7 @@ class IdleConnections(_Crowd):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a server answered to something malformed: ``ended`` tells whether it hung up."""
+    """What a server answered to something malformed; ``ended``: whether it hung up."""
 
     case: str
     answer: bytes
@@ -247,11 +309,17 @@ class Malformed(Fault):
         self._address, self._wait = address, wait
 
     def _inject(self) -> None:
-        self.heard = [self._say(name, data) for name, data in self._cases]
+        self.heard = []
+        for name, data in self._cases:
+            self.heard.append(self._say(name, data))
+            self.happened += 1
 
     def _say(self, name: str, data: bytes) -> Said:
         answer, ended = b"", False
-        with socket.create_connection(self._address, self._wait) as client:
+        number, count = len(self.heard) + 1, len(self._cases)
+        with doing("connect to", self._address, number, count):
+            client = socket.create_connection(self._address, PATIENCE)
+        with client:
             client.settimeout(self._wait)
             with suppress(OSError):  # it may refuse before it has read everything
                 client.sendall(data)

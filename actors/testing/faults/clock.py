@@ -16,7 +16,7 @@ class ClockJump(Fault):
     """``time.time()`` of this process jumps by ``seconds``, either way; put back on healing.
 
     Imitates NTP after a long outage, or an administrator. ``time.monotonic()`` goes on, and so
-    must every timeout.
+    must every timeout. ``happened`` counts who looked at the clock.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -31,6 +31,7 @@ class ClockJump(Fault):
         self._patch.remove()
 
     def _jumped(self, real: Callable[[], float]) -> float:
+        self.happened += 1
         return real() + self._seconds
 
 
@@ -50,3 +51,4 @@ class Stall(Fault):
 
     def _inject(self) -> None:
         self._clock.advance(self._seconds)
+        self.happened += 1

@@ -30,9 +30,6 @@ PATIENCE: Final = 600.0
 STEP: Final = 0.02
 """Seconds between two chunks of an endless answer."""
 
-Twist = Callable[[Iterator[Any], Any], Iterator[Any]]
-"""Turns the chunks of the healthy engine, and the context, into what is yielded instead."""
-
 
 class FaultyEngine:
     """Answers like ``inner`` while healthy; counts what becomes of its generators. Any thread.
@@ -45,7 +42,7 @@ class FaultyEngine:
         self.started = self.ended = self.closed = 0
         self.closed_at = 0.0
         """When one was closed last, by ``time.monotonic()``."""
-        self.twists: list[Twist] = []
+        self.twists: list[_EngineFault] = []
         """The faults that are on; the one injected last counts."""
         self._inner = inner
         self._tally = threading.Lock()
@@ -61,7 +58,7 @@ class FaultyEngine:
         chunks = self._inner.generate(request, context)
         self._count("started")
         try:
-            yield from chunks if twist is None else twist(chunks, context)
+            yield from chunks if twist is None else twist.begin(chunks, context)
         except GeneratorExit:
             self.closed_at = time.monotonic()
             self._count("closed")
@@ -77,20 +74,27 @@ class FaultyEngine:
 
 
 class _EngineFault(Fault):
-    """Puts a twist into an engine; requests that begin while it is on are affected."""
+    """Puts a twist into an engine; requests that begin while it is on are affected, and counted."""
 
     def __init__(self, engine: FaultyEngine, **parameters: object) -> None:
         super().__init__(**parameters)
         self._engine = engine
         self._over = threading.Event()
+        self._counting = threading.Lock()
 
     def _inject(self) -> None:
         self._over.clear()
-        self._engine.twists.append(self._twist)
+        self._engine.twists.append(self)
 
     def _heal(self) -> None:
-        self._engine.twists = [each for each in self._engine.twists if each != self._twist]
+        self._engine.twists = [each for each in self._engine.twists if each is not self]
         self._over.set()
+
+    def begin(self, chunks: Iterator[Any], context: Any) -> Iterator[Any]:
+        """What is yielded instead of ``chunks``; counted."""
+        with self._counting:
+            self.happened += 1
+        return self._twist(chunks, context)
 
     def _twist(self, chunks: Iterator[Any], context: Any) -> Iterator[Any]:
         raise NotImplementedError

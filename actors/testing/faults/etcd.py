@@ -1,7 +1,8 @@
 """Faults of etcd, through a handle: this module knows no etcd library.
 
 Give them any object with the methods of :class:`EtcdHandle`; a subprocess and the JSON gateway are
-enough to write one.
+enough to write one. ``happened`` counts calls of the handle that have returned: for garbage each
+entry, for the others each injection.
 """
 
 from __future__ import annotations
@@ -85,6 +86,7 @@ class EtcdKill(Fault):
 
     def _inject(self) -> None:
         self._etcd.kill()
+        self.happened += 1
 
     def _heal(self) -> None:
         self._etcd.start()
@@ -99,6 +101,7 @@ class EtcdFreeze(Fault):
 
     def _inject(self) -> None:
         self._etcd.freeze()
+        self.happened += 1
 
     def _heal(self) -> None:
         self._etcd.thaw()
@@ -116,6 +119,7 @@ class EtcdCompaction(Fault):
 
     def _inject(self) -> None:
         self._etcd.compact()
+        self.happened += 1
 
 
 class EtcdWiped(Fault):
@@ -132,6 +136,7 @@ class EtcdWiped(Fault):
         self._etcd.kill()
         self._etcd.wipe()
         self._etcd.start()
+        self.happened += 1
 
 
 class EtcdGarbage(Fault):
@@ -149,6 +154,7 @@ class EtcdGarbage(Fault):
     def _inject(self) -> None:
         for name, value in self._entries.items():
             self._etcd.put(self._prefix + name, value)
+            self.happened += 1
 
     def _heal(self) -> None:
         for name in self._entries:
@@ -164,3 +170,4 @@ class EtcdLeaseExpiry(Fault):
 
     def _inject(self) -> None:
         self._etcd.revoke(self._lease)
+        self.happened += 1

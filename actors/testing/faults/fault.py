@@ -43,6 +43,11 @@ class Fault(ABC):
     def __init__(self, **parameters: object) -> None:
         self.name: str = _in_words(type(self).__name__)
         self.parameters: Mapping[str, object] = MappingProxyType(parameters)
+        self.happened: int = 0
+        """How often it came to pass, over all injections; at 0, nothing was survived.
+
+        Each family says what it counts. It may be read at any time, from any thread.
+        """
         self._switch = threading.Lock()
         self._on = False
 

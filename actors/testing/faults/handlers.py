@@ -6,6 +6,10 @@ chooses the messages (all by default); ``times`` is how often it happens at most
 ``method`` names another method, of any class: a call through a Pykka proxy never passes
 ``on_receive``, and a handler of ``http.server`` has ``do_POST``. ``when`` then gets its first
 argument, or ``None``. Look at ``happened``: at 0, nothing was survived.
+
+An ``async def`` and generators of both kinds are met in their own way: a coroutine waits in its
+asyncio loop, which goes on meanwhile, and what a fault does is done when it is awaited, or asked
+for its first item, not when it is called.
 """
 
 from __future__ import annotations
@@ -14,13 +18,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from actors.testing.faults.before import NO_PAUSE, Before, Pause
 from actors.testing.faults.fault import Fault
-from actors.testing.faults.patch import Patch
 
 __all__ = ["Crash", "CrashOnStart", "Hang", "HangOnStart", "Injected", "Poison", "Slow"]
 
 PATIENCE = 600.0
-"""Seconds after which a hanging thread goes on by itself, if nobody heals: no thread for ever."""
+"""Seconds after which a hanging thread goes on by itself, if nobody heals: no thread forever."""
 
 
 class Injected(Exception):
@@ -32,28 +36,33 @@ def _every(_message: Any) -> bool:
 
 
 class _Hook(Fault):
-    """Replaces one method of a class; ``misbehave`` runs in its place while the fault is on."""
+    """Stands before one method of a class; ``strike`` runs there while the fault is on."""
 
     method = "on_receive"
 
     def __init__(self, actor_class: type[Any], times: int | None, **parameters: object) -> None:
         super().__init__(actor=actor_class.__name__, times=times, **parameters)
-        self.happened = 0
-        """How often it came to pass."""
         self._left = times
         self._counting = threading.Lock()
-        self._patch = Patch(actor_class, self.method, self._instead)
+        self._over = threading.Event()
+        self._patch = Before(actor_class, self.method, self._first)
+
+    def strike(self) -> float:
+        """Raise, or return the seconds to wait before the method does its work; until healed."""
+        raise NotImplementedError
 
     def _inject(self) -> None:
+        self._over.clear()
         self._patch.put()
 
     def _heal(self) -> None:
         self._patch.remove()
+        self._over.set()
 
-    def _instead(self, original: Any, actor: Any, *arguments: Any, **named: Any) -> Any:
+    def _first(self, _actor: Any, *arguments: Any, **_named: Any) -> Pause:
         if self._chosen(*arguments) and self._take():
-            return self._misbehave(lambda: original(actor, *arguments, **named))
-        return original(actor, *arguments, **named)
+            return Pause(self.strike(), self._over)
+        return NO_PAUSE
 
     def _chosen(self, *_arguments: Any) -> bool:
         return True
@@ -66,9 +75,6 @@ class _Hook(Fault):
                 self._left -= 1
             self.happened += 1
             return True
-
-    def _misbehave(self, behave: Callable[[], Any]) -> Any:
-        raise NotImplementedError
 
 
 class _HandlerFault(_Hook):
@@ -113,8 +119,8 @@ class Crash(_HandlerFault):
         )
         self._error = error
 
-    def _misbehave(self, behave: Callable[[], Any]) -> Any:
-        del behave
+    def strike(self) -> float:
+        """Raise."""
         raise self._error()
 
 
@@ -135,20 +141,11 @@ class Hang(_HandlerFault):
     ) -> None:
         super().__init__(actor_class, when, times, method)
         self.begun = threading.Event()
-        self._over = threading.Event()
 
-    def _inject(self) -> None:
-        self._over.clear()
-        super()._inject()
-
-    def _heal(self) -> None:
-        super()._heal()
-        self._over.set()
-
-    def _misbehave(self, behave: Callable[[], Any]) -> Any:
+    def strike(self) -> float:
+        """Wait until healed."""
         self.begun.set()
-        self._over.wait(PATIENCE)
-        return behave()
+        return PATIENCE
 
 
 class Slow(_HandlerFault):
@@ -165,19 +162,10 @@ class Slow(_HandlerFault):
     ) -> None:
         super().__init__(actor_class, when, times, method, seconds=seconds)
         self._seconds = seconds
-        self._over = threading.Event()
 
-    def _inject(self) -> None:
-        self._over.clear()
-        super()._inject()
-
-    def _heal(self) -> None:
-        super()._heal()
-        self._over.set()
-
-    def _misbehave(self, behave: Callable[[], Any]) -> Any:
-        self._over.wait(self._seconds)
-        return behave()
+    def strike(self) -> float:
+        """Wait so long."""
+        return self._seconds
 
 
 class CrashOnStart(_Hook):
@@ -195,8 +183,8 @@ class CrashOnStart(_Hook):
         super().__init__(actor_class, times, error=getattr(error, "__name__", str(error)))
         self._error = error
 
-    def _misbehave(self, behave: Callable[[], Any]) -> Any:
-        del behave
+    def strike(self) -> float:
+        """Raise."""
         raise self._error()
 
 
@@ -207,19 +195,10 @@ class HangOnStart(_Hook):
 
     def __init__(self, actor_class: type[Any], *, times: int | None = None) -> None:
         super().__init__(actor_class, times)
-        self._over = threading.Event()
 
-    def _inject(self) -> None:
-        self._over.clear()
-        super()._inject()
-
-    def _heal(self) -> None:
-        super()._heal()
-        self._over.set()
-
-    def _misbehave(self, behave: Callable[[], Any]) -> Any:
-        self._over.wait(PATIENCE)
-        return behave()
+    def strike(self) -> float:
+        """Wait until healed."""
+        return PATIENCE
 
 
 class Poison(_HandlerFault):
@@ -243,12 +222,10 @@ class Poison(_HandlerFault):
         )
         self._tell, self._message = tell, message
         self._deliveries, self._every = deliveries, every
-        self._over = threading.Event()
         self._source: threading.Thread | None = None
 
     def _inject(self) -> None:
         super()._inject()
-        self._over.clear()
         self._source = threading.Thread(target=self._deliver, name="poison", daemon=True)
         self._source.start()
 
@@ -264,6 +241,6 @@ class Poison(_HandlerFault):
             if self._over.wait(self._every):
                 return
 
-    def _misbehave(self, behave: Callable[[], Any]) -> Any:
-        del behave
+    def strike(self) -> float:
+        """Raise."""
         raise Injected("a poisoned message")

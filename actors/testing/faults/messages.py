@@ -17,7 +17,7 @@ _WRITERS: Final = ("set", "set_exception", "settle", "fail")
 
 
 class _ReplyFault(Fault):
-    """Stands at an actor's inbox and tampers with where its answers go."""
+    """Stands at an actor's inbox and tampers with where its answers go; each is counted."""
 
     def __init__(
         self,
@@ -27,8 +27,6 @@ class _ReplyFault(Fault):
         **parameters: object,
     ) -> None:
         super().__init__(actor=str(ref), times=times, **parameters)
-        self.happened = 0
-        """How many answers were tampered with."""
         inbox = getattr(ref, "actor_inbox", None)
         self._patch = Patch(inbox, "put", self._tampered)
         self._of_no_ref = "" if inbox is not None else repr(ref)
@@ -121,8 +119,8 @@ class Flood(Fault):
     """``count`` messages at once, from ``senders`` threads.
 
     Imitates a retry storm, or a producer that nobody told to slow down. ``send`` is the actor's
-    ``tell``; what it raises is counted in ``refused``. ``longest`` is the longest single call, in
-    seconds: a sender that is held up shows there.
+    ``tell``; what it raises is counted in ``refused``, and every call in ``happened``. ``longest``
+    is the longest single call, in seconds: a sender that is held up shows there.
     """
 
     def __init__(
@@ -174,6 +172,7 @@ class Flood(Fault):
         with self._tally:
             self.sent += sent
             self.refused += refused
+            self.happened += sent + refused
             self.longest = max(self.longest, longest)
 
 
@@ -188,10 +187,14 @@ class ThreadExhaustion(Fault):
         self, names: Callable[[str], bool] | None = None, *, times: int | None = None
     ) -> None:
         super().__init__(times=times)
-        self.refused = 0
         self._names = names or _any_message
         self._left = times
         self._patch = Patch(threading.Thread, "start", self._refuse)
+
+    @property
+    def refused(self) -> int:
+        """The same as ``happened``: threads that were not started."""
+        return self.happened
 
     def _inject(self) -> None:
         self._patch.put()
@@ -203,7 +206,7 @@ class ThreadExhaustion(Fault):
         if self._names(thread.name) and self._left != 0:
             if self._left is not None:
                 self._left -= 1
-            self.refused += 1
+            self.happened += 1
             raise RuntimeError("can't start new thread")
         start(thread)
 

@@ -1,4 +1,8 @@
-"""Faults of a whole process: killed, frozen, asked to stop, out of descriptors or memory."""
+"""Faults of a whole process: killed, frozen, asked to stop, out of descriptors or memory.
+
+``happened`` counts signals sent and limits set, each to a process that was alive. Whether it ran
+into a limit, the process alone knows.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,7 @@ class _Signalled(Fault):
     def _inject(self) -> None:
         self._target = self._pid()
         _send(self._target, self._number)
+        self.happened += 1
 
 
 class Kill(_Signalled):
@@ -94,6 +99,7 @@ class _Limited(Fault):
         low = self.limit(self._target)
         self._before, hard = before, before[1]
         _prlimit(self._target, self._kind, (low if hard < 0 else min(low, hard), hard))
+        self.happened += 1
 
     def _heal(self) -> None:
         if self._before is None:
@@ -134,6 +140,10 @@ class MemoryLimit(_Limited):
 
 
 def _send(pid: int, number: signal.Signals, *, gone_is_fine: bool = False) -> None:
+    if not gone_is_fine and _ended(pid):
+        raise FaultUnavailable(
+            f"process {pid} has ended: there is nothing to send {number.name} to"
+        )
     try:
         os.kill(pid, number)
     except ProcessLookupError:
@@ -141,6 +151,14 @@ def _send(pid: int, number: signal.Signals, *, gone_is_fine: bool = False) -> No
             raise FaultUnavailable(f"there is no process {pid} to send {number.name} to") from None
     except PermissionError:
         raise FaultUnavailable(f"no permission to send {number.name} to process {pid}") from None
+
+
+def _ended(pid: int) -> bool:
+    """Whether it only waits for its parent to notice its end: it takes signals and heeds none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:  # gone altogether, or a system without /proc: the call itself will tell
+        return False
 
 
 def _proc(pid: int, name: str) -> Path:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["CLEAN", "Passage", "Shape", "plan"]
+__all__ = ["CLEAN", "Passage", "Shape", "end_due", "plan", "struck"]
 
 BURST: Final = 0.05
 """Seconds' worth of bytes that a limited line passes on at once."""
@@ -76,6 +76,31 @@ def plan(
         pieces.append((moment, piece))
     passage.free_at = moment
     return pieces
+
+
+def end_due(shape: Shape, passage: Passage, now: float, rng: random.Random) -> float | None:
+    """When the end of the stream comes out, FIN or RST; ``None``: it vanishes, as data do.
+
+    It is late by what data are late by, and never overtakes them.
+    """
+    if shape.swallow is not None:
+        return None
+    delay = shape.latency + shape.jitter * rng.uniform(-1.0, 1.0)
+    return max(passage.free_at, now + max(0.0, delay)) + shape.slow_close
+
+
+def struck(shape: Shape, data: bytes) -> tuple[str, ...]:
+    """The names of the fields that change how one piece of data comes out; of an end, for b""."""
+    names = [name for name in ("latency", "jitter", "blocked") if getattr(shape, name)]
+    if shape.swallow is not None:
+        names.append("swallow")
+    if not data:
+        return (*names, "slow_close") if shape.slow_close else tuple(names)
+    if shape.bandwidth:
+        names.append("bandwidth")
+    if 0 < shape.slice_size < len(data):
+        names.append("slice_size")
+    return tuple(names)
 
 
 def _cut(shape: Shape, data: bytes) -> Iterator[bytes]:

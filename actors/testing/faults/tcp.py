@@ -1,4 +1,9 @@
-"""Faults of the network between two programs, in toxiproxy's words; each needs a ``TcpProxy``."""
+"""Faults of the network between two programs, in toxiproxy's words; each needs a ``TcpProxy``.
+
+``happened`` counts what a fault has changed: pieces of data that were late, held back, cut up or
+lost, ends of streams, connections that were reset, cut or not made. The end of a stream (FIN or
+RST) is late, held back or lost like data.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +93,7 @@ class SlowClose(_Shaped):
 
 
 class Timeout(_Shaped):
-    """All data vanish; the connection is closed after ``seconds``, with 0 never.
+    """All data, and ends, vanish; the connection is closed after ``seconds``, with 0 never.
 
     Imitates a firewall that forgot the connection. What vanished does not come back on healing.
     """
@@ -157,14 +162,17 @@ class Partition(_Shaped):
 
 
 class Down(Fault):
-    """Connections are cut and new ones refused. Imitates a server process that is gone."""
+    """Connections are cut and new ones refused. Imitates a server process that is gone.
+
+    ``happened`` counts those that were cut; it is the kernel that refuses new ones, unseen.
+    """
 
     def __init__(self, proxy: TcpProxy) -> None:
         super().__init__()
         self._proxy = proxy
 
     def _inject(self) -> None:
-        self._proxy.close_door()
+        self.happened += self._proxy.close_door()
 
     def _heal(self) -> None:
         self._proxy.open_door()
@@ -181,4 +189,4 @@ class HalfClose(Fault):
         self._proxy = proxy
 
     def _inject(self) -> None:
-        self._proxy.half_close()
+        self.happened += self._proxy.half_close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import selectors
 import socket
 import struct
@@ -11,14 +12,16 @@ from collections import deque
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
-from actors.testing.faults.shaping import Passage, Shape, plan
+from actors.testing.faults.shaping import CLEAN, Passage, Shape, end_due, plan, struck
 
 __all__ = ["Host", "Link", "linger_to_reset"]
 
 PIECE: Final = 65536
 HELD: Final = 1 << 20
 """Bytes that a pipe holds back at most; beyond it nothing more is read, as TCP does."""
-NEVER: Final = 3600.0
+NEVER: Final = math.inf
+IDLE: Final = 3600.0
+"""Seconds until a link that waits for nothing has something to do."""
 
 RST_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
@@ -49,18 +52,26 @@ class Host(Protocol):
         """Where links lead."""
         ...
 
+    def note(self, direction: str, *fields: str) -> None:
+        """Those fields of a direction's shape have struck once."""
+        ...
+
 
 class Pipe:
     """One direction: reads from ``source``, holds what is not due, writes to ``target``."""
 
-    def __init__(self, source: socket.socket, target: socket.socket) -> None:
+    def __init__(self, direction: str, source: socket.socket, target: socket.socket) -> None:
+        self.direction = direction
         self.source, self.target = source, target
         self.passage = Passage()
         self.held: deque[tuple[float, memoryview]] = deque()
         self.size = 0
         self.ended = False
         """The source said that nothing more comes."""
-        self.end_due = 0.0
+        self.broken = False
+        """The source said so by a reset."""
+        self.end_due = NEVER
+        """When the target is told; ``inf`` for never."""
         self.closed = False
         """The target was told so."""
 
@@ -78,8 +89,8 @@ class Link:
         for each in (client, self._server):
             each.settimeout(0)
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._up = Pipe(client, self._server)
-        self._down = Pipe(self._server, client)
+        self._up = Pipe("up", client, self._server)
+        self._down = Pipe("down", self._server, client)
         self._masks: dict[socket.socket, int] = {}
         self._dialled = False
         self.timed = True
@@ -88,16 +99,22 @@ class Link:
     def due_in(self) -> float:
         """Seconds until :meth:`tick` has something to do."""
         now = time.monotonic()
-        moments = [pipe.held[0][0] for pipe in self._pipes() if pipe.held]
-        moments += [p.end_due for p in self._pipes() if p.ended and not p.closed and not p.held]
-        moments += [self._born + after for after in self._deadlines()]
-        return max(0.0, min(moments, default=now + NEVER) - now)
+        moments = [now + IDLE, *(self._born + after for after in self._deadlines())]
+        for pipe in self._pipes():
+            if self._shape(pipe).blocked:
+                continue
+            if not pipe.held:
+                moments += [pipe.end_due] if pipe.ended and not pipe.closed else []
+            elif not self._masks.get(pipe.target, 0) & selectors.EVENT_WRITE:
+                moments.append(pipe.held[0][0])  # else the selector says when it can be sent
+        return max(0.0, min(moments) - now)
 
     def tick(self) -> None:
         """Do what has fallen due."""
         now = time.monotonic()
         for shape in (self._host.sick.up, self._host.sick.down):
             if shape.reset is not None and now >= self._born + shape.reset:
+                self._host.note("down", "reset")
                 self.close(reset=True)
                 return
             if shape.swallow and now >= self._born + shape.swallow:
@@ -114,13 +131,14 @@ class Link:
         self._born = time.monotonic()
         self.tick()
 
-    def half_close(self) -> None:
-        """Tell the server that nothing more comes from this client."""
+    def half_close(self) -> bool:
+        """Tell the server that nothing more comes from this client; whether it was connected."""
         if self._connected:
             with suppress(OSError):
                 self._server.shutdown(socket.SHUT_WR)
             self._up.ended = self._up.closed = True
             self._rearm()
+        return self._connected
 
     def close(self, *, reset: bool = False) -> None:
         """End both connections, with RST if so wanted."""
@@ -151,6 +169,7 @@ class Link:
     def _dial(self) -> None:
         """Connect to the server, unless a partition lets no packet through."""
         if self._host.sick.up.blocked:
+            self._host.note("up", "blocked")
             return
         self._dialled = True
         code = self._server.connect_ex(self._host.upstream)
@@ -184,16 +203,21 @@ class Link:
         except BlockingIOError:
             return
         except OSError:
-            self.close(reset=True)
-            return
+            data, pipe.broken = b"", True
+        if pipe.closed and not pipe.ended and data:
+            return  # the target is gone, and the way back does not say so
         now = time.monotonic()
+        if shape is not CLEAN:
+            self._host.note(pipe.direction, *struck(shape, data))
         if not data:
-            pipe.ended, pipe.end_due = True, now + shape.slow_close
+            moment = end_due(shape, pipe.passage, now, self._host.random)
+            pipe.ended, pipe.end_due = True, NEVER if moment is None else moment
         for due, piece in plan(shape, pipe.passage, data, now, self._host.random):
             pipe.held.append((due, memoryview(piece)))
             pipe.size += len(piece)
         self._pump_out(pipe)
         if shape.limit is not None and pipe.passage.passed >= shape.limit and not pipe.held:
+            self._host.note(pipe.direction, "limit")
             self.close()
 
     def _pump_out(self, pipe: Pipe) -> None:
@@ -211,7 +235,7 @@ class Link:
             except BlockingIOError:
                 return
             except OSError:
-                self.close(reset=True)
+                self._lost(pipe)
                 return
             self._host.passed += sent
             pipe.size -= sent
@@ -222,7 +246,22 @@ class Link:
         if pipe.ended and not pipe.held and not pipe.closed and now >= pipe.end_due:
             self._end(pipe)
 
+    def _lost(self, pipe: Pipe) -> None:
+        """The target has reset; its source hears of it only if the way back lets that pass."""
+        back = self._down if pipe is self._up else self._up
+        shape = self._shape(back)
+        if shape.swallow is None and not shape.blocked:
+            self.close(reset=True)
+            return
+        pipe.closed, pipe.size = True, 0
+        pipe.held.clear()
+        back.ended = back.broken = True
+        back.end_due = NEVER if shape.swallow is not None else 0.0
+
     def _end(self, pipe: Pipe) -> None:
+        if pipe.broken:
+            self.close(reset=True)
+            return
         pipe.closed = True
         with suppress(OSError):
             pipe.target.shutdown(socket.SHUT_WR)
@@ -242,7 +281,7 @@ class Link:
 
     def _arm(self, sock: socket.socket, reading: Pipe, writing: Pipe, on_event: Any) -> None:
         wants = 0
-        if not (reading.ended or self._shape(reading).blocked or reading.size >= HELD):
+        if not (reading.ended or reading.size >= HELD):
             wants |= selectors.EVENT_READ
         due = writing.held and writing.held[0][0] <= time.monotonic()
         if (due and not self._shape(writing).blocked) or (

@@ -15,14 +15,15 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, TypeVar
 
-from actors.testing.faults.fault import FaultUnavailable
+from actors.testing.faults.fault import Fault, FaultUnavailable
 from actors.testing.faults.shaping import CLEAN, Shape
 from actors.testing.faults.tcp_link import Link
 
 __all__ = ["Direction", "TcpProxy"]
 
+T = TypeVar("T")
 Direction = Literal["up", "down"]
 """``up``: from the client to the server; ``down``: the way back."""
 
@@ -61,8 +62,8 @@ class TcpProxy:
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.settimeout(0)
         self._wake_out.settimeout(0)
-        self._orders: deque[tuple[Callable[[], None], Future[None]]] = deque()
-        self._faults: dict[object, tuple[tuple[Direction, ...], dict[str, Any]]] = {}
+        self._orders: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._faults: dict[Fault, tuple[tuple[Direction, ...], dict[str, Any]]] = {}
         self._door: socket.socket | None = _listen(0)
         self.port: Final[int] = self._door.getsockname()[1]
         self._closing = False
@@ -105,7 +106,7 @@ class TcpProxy:
             self.selector.close()
 
     def afflict(
-        self, fault: object, directions: tuple[Direction, ...], changes: dict[str, Any]
+        self, fault: Fault, directions: tuple[Direction, ...], changes: dict[str, Any]
     ) -> None:
         """Have ``fault`` change the shape of these directions; open connections feel it at once."""
 
@@ -114,7 +115,7 @@ class TcpProxy:
 
         self._order(change)
 
-    def relieve(self, fault: object) -> None:
+    def relieve(self, fault: Fault) -> None:
         """End what ``fault`` did, and nothing of what others do; a closed proxy has no faults."""
 
         def change() -> None:
@@ -124,17 +125,25 @@ class TcpProxy:
         if not self._closing:
             self._order(change)
 
-    def close_door(self) -> None:
-        """Cut every connection and refuse new ones."""
+    def note(self, direction: str, *fields: str) -> None:
+        """Count for each fault that changes one of these fields that it has struck once."""
+        for fault, (directions, changes) in self._faults.items():
+            if direction in directions and any(field in changes for field in fields):
+                fault.happened += 1
 
-        def shut() -> None:
+    def close_door(self) -> int:
+        """Cut every connection and refuse new ones; how many were cut."""
+
+        def shut() -> int:
+            cut = len(self.links)
             self._cut_all()
             if self._door is not None:
                 self.selector.unregister(self._door)
                 self._door.close()
                 self._door = None
+            return cut
 
-        self._order(shut)
+        return self._order(shut)
 
     def open_door(self) -> None:
         """Take connections again, at the same port."""
@@ -151,26 +160,21 @@ class TcpProxy:
         """Reset every connection that is open now."""
         self._order(lambda: self._cut_all(reset=True))
 
-    def half_close(self) -> None:
-        """Tell every server that its client sends nothing more; answers still pass."""
+    def half_close(self) -> int:
+        """Tell every server that its client sends nothing more; how many. Answers still pass."""
+        return self._order(lambda: sum([link.half_close() for link in list(self.links)]))
 
-        def half() -> None:
-            for link in list(self.links):
-                link.half_close()
-
-        self._order(half)
-
-    def _order(self, work: Callable[[], None]) -> None:
+    def _order(self, work: Callable[[], T]) -> T:
         """Have the proxy's thread do something, and wait until it has."""
         if self._closing or not self._thread.is_alive():
             state = "closed" if self._closing else "not started: use it in a with block, or start()"
             raise FaultUnavailable(f"the proxy to {self.upstream} is {state}")
-        done: Future[None] = Future()
+        done: Future[T] = Future()
         self._orders.append((work, done))
         self._wake()
-        done.result(JOIN)
+        return done.result(JOIN)
 
-    def _feel(self, faults: dict[object, tuple[tuple[Direction, ...], dict[str, Any]]]) -> None:
+    def _feel(self, faults: dict[Fault, tuple[tuple[Direction, ...], dict[str, Any]]]) -> None:
         """Suffer from exactly these, in their order."""
         sick: dict[str, Shape] = {"up": CLEAN, "down": CLEAN}
         for directions, changes in faults.values():

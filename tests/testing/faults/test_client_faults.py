@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
 
 from actors.testing import FakeClock
 from actors.testing.faults import (
+    ClientFailed,
     ClockJump,
     Disconnect,
+    Fault,
     IdleConnections,
     Malformed,
     Slowloris,
     SlowReader,
     Stall,
+    client,
 )
 from actors.testing.faults.client import Phase
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, free_port
 
 WAIT = 10.0
 REQUEST = b"POST / HTTP/1.1\r\nContent-Length: 8\r\n\r\n12345678"
@@ -124,6 +128,87 @@ def test_idle_clients_say_nothing(server: Server) -> None:
     assert {seen for seen, _ in server.heard} == {b""}
 
 
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
+    """A server that takes no connection: its backlog is one, and full."""
+    monkeypatch.setattr(client, "PATIENCE", 0.1)
+    with socket.socket() as door, ExitStack() as stack:
+        door.bind(("127.0.0.1", 0))
+        door.listen(0)
+        stack.enter_context(socket.create_connection(door.getsockname(), WAIT))
+        yield door.getsockname()
+
+
+TWENTY: dict[str, Callable[[tuple[str, int]], Fault]] = {
+    "idle": lambda address: IdleConnections(address, 20),
+    "slowloris": lambda address: Slowloris(address, b"GET", b"/", count=20),
+    "reader": lambda address: SlowReader(address, REQUEST, count=20),
+    "disconnect": lambda address: Disconnect(address, REQUEST, "waiting", count=20),
+    "malformed": lambda address: Malformed(address, [("nul", b"\0")] * 20),
+}
+
+
+@pytest.mark.parametrize("name", TWENTY)
+def test_a_server_that_takes_no_connection_is_named_with_the_cure(
+    full: tuple[str, int], name: str
+) -> None:
+    fault = TWENTY[name](full)
+    with pytest.raises(ClientFailed, match=r"client \d+ of 20 .*use a smaller count, or raise"):
+        fault.inject()
+    assert not fault.active
+
+
+def test_a_client_that_waits_in_vain_for_an_answer_to_leave_in_says_so(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PATIENCE", 0.05)
+    with pytest.raises(ClientFailed, match="client 1 of 1 could not leave mid-answer at"):
+        Disconnect(server.address, REQUEST, "mid-answer").inject()
+
+
+@pytest.mark.parametrize(
+    ("error", "cure"),
+    [
+        (TimeoutError(), "use a smaller count, or raise its limit"),
+        (ConnectionRefusedError(), "start the server first"),
+        (ConnectionResetError(), "a request it accepts"),
+        (BrokenPipeError(), "a request it accepts"),
+        (OSError(errno.EMFILE, "too many"), "raise ulimit -n"),
+        (OSError(errno.EADDRNOTAVAIL, "none"), "TIME_WAIT"),
+        (OSError(errno.EHOSTUNREACH, "no route to host"), "no route to host"),
+    ],
+)
+def test_each_reason_has_its_next_step(error: OSError, cure: str) -> None:
+    def fail() -> None:
+        with client.doing("connect to", ("127.0.0.1", 1), 3, 20):
+            raise error
+
+    with pytest.raises(ClientFailed, match="client 3 of 20 could not connect to 127") as failed:
+        fail()
+    assert cure in str(failed.value)
+    assert failed.value.__cause__ is error
+
+
+def test_nobody_listens_is_said_at_once() -> None:
+    with pytest.raises(ClientFailed, match="nobody listens there"):
+        IdleConnections(("127.0.0.1", free_port()), 3).inject()
+
+
+def test_a_client_fault_counts_its_clients(server: Server) -> None:
+    server.answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\nno"
+    faults: list[tuple[Fault, int]] = [
+        (Disconnect(server.address, REQUEST, "waiting", count=2), 2),
+        (SlowReader(server.address, REQUEST, count=3), 3),
+        (Slowloris(server.address, b"GET", b"/", count=4), 4),
+        (IdleConnections(server.address, 5), 5),
+        (Malformed(server.address, [("nul", b"\0"), ("empty line", b"\r\n")]), 2),
+    ]
+    for fault, times in faults:
+        assert fault.happened == 0
+        with fault:
+            assert fault.happened == times, fault
+
+
 def test_what_is_answered_to_nonsense_is_kept(server: Server) -> None:
     server.answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\nno"
     fault = Malformed(server.address, [("nul", b"\0"), ("empty line", b"\r\n")])
@@ -142,8 +227,10 @@ def test_silence_is_no_answer(server: Server) -> None:
 
 def test_the_wall_clock_jumps_and_is_put_back() -> None:
     real = time.time
-    with ClockJump(-3600.0):
+    with ClockJump(-3600.0) as fault:
+        assert fault.happened == 0
         assert time.time() < real() - 3000
+        assert fault.happened >= 1
     assert time.time is real
 
 
@@ -152,5 +239,7 @@ def test_a_stall_makes_every_timer_due() -> None:
     rung: list[int] = []
     clock.call_later(5.0, lambda: rung.append(5))
     clock.call_later(50.0, lambda: rung.append(50))
-    Stall(clock, 10.0).inject()
+    stall = Stall(clock, 10.0)
+    stall.inject()
     assert rung == [5]
+    assert stall.happened == 1

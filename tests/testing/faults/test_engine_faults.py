@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from actors.testing.faults import (
     EngineHangs,
     EngineIgnoresCancel,
     EngineRaises,
+    Fault,
     FaultyEngine,
     Injected,
 )
@@ -115,3 +117,22 @@ def test_it_ignores_its_cancelled_token(engine: FaultyEngine) -> None:
 def test_it_burns_before_it_answers(engine: FaultyEngine) -> None:
     with EngineBurns(engine, 0.01):
         assert list(start(engine)) == [1, 2, 3]
+
+
+def test_an_engine_fault_counts_the_answers_that_met_it(engine: FaultyEngine) -> None:
+    faults: list[Fault] = [
+        EngineRaises(engine, Injected, after=5),
+        EngineGarbage(engine, [None]),
+        EngineIgnoresCancel(engine, 0.0),
+        EngineBurns(engine, 0.0),
+    ]
+    for fault in faults:
+        assert list(start(engine)) == [1, 2, 3]
+        assert fault.happened == 0
+        with fault, suppress(Injected):
+            for _ in start(engine):
+                pass
+        assert fault.happened == 1, fault
+    with EngineHangs(engine, after=1) as hangs, EngineEndless(engine) as endless:
+        assert next(start(engine)) == 1
+    assert (hangs.happened, endless.happened) == (0, 1)  # the one injected last counts

@@ -14,6 +14,7 @@ from actors.testing.faults import (
     EtcdKill,
     EtcdLeaseExpiry,
     EtcdWiped,
+    Fault,
 )
 from actors.testing.faults.etcd import GARBAGE
 from tests.support.etcd import EtcdServer
@@ -58,6 +59,21 @@ def test_garbage_is_there_and_gone_again(etcd: EtcdServer) -> None:
         for name, value in GARBAGE.items():
             assert etcd.get(b"/g/" + name) == value
     assert all(etcd.get(b"/g/" + name) is None for name in GARBAGE)
+
+
+def test_an_etcd_fault_counts_what_it_did(etcd: EtcdServer) -> None:
+    faults: list[tuple[Fault, int]] = [
+        (EtcdFreeze(etcd), 1),
+        (EtcdKill(etcd), 1),
+        (EtcdCompaction(etcd), 1),
+        (EtcdGarbage(etcd, b"/counted/"), len(GARBAGE)),
+        (EtcdLeaseExpiry(etcd, etcd.grant(60)), 1),
+        (EtcdWiped(etcd), 1),
+    ]
+    for fault, times in faults:
+        assert fault.happened == 0
+        with fault:
+            assert fault.happened == times, fault
 
 
 def test_an_expired_lease_takes_its_keys(etcd: EtcdServer) -> None:

@@ -102,8 +102,32 @@ def test_a_process_at_its_memory_limit_gets_no_more_until_healed(victim: Victim)
 @pytest.mark.parametrize("fault", [Kill, Freeze, FileLimit, MemoryLimit])
 def test_a_process_that_is_gone_makes_the_fault_unavailable(victim: Victim, fault: type) -> None:
     victim.close()
+    gone = fault(victim.pid)
     with pytest.raises(FaultUnavailable):
-        fault(victim.pid).inject()
+        gone.inject()
+    assert gone.happened == 0
+
+
+@pytest.mark.parametrize("fault", [Kill, Terminate, Freeze, FileLimit, MemoryLimit])
+def test_a_process_fault_counts_what_it_did_to_a_living_process(
+    victim: Victim, fault: type
+) -> None:
+    on = fault(victim.pid)
+    assert on.happened == 0
+    with on:
+        assert on.happened == 1
+
+
+@pytest.mark.parametrize("fault", [Kill, Terminate, Freeze])
+def test_a_process_that_ended_and_was_not_waited_for_survives_nothing(
+    victim: Victim, fault: type
+) -> None:
+    victim.process.kill()
+    eventually(lambda: state(victim.pid()) == "Z", WAIT, "it has ended")
+    on = fault(victim.pid)
+    with pytest.raises(FaultUnavailable, match=f"process {victim.pid()} has ended"):
+        on.inject()
+    assert on.happened == 0
 
 
 def test_limits_of_a_process_that_died_of_them_are_not_put_back(victim: Victim) -> None:

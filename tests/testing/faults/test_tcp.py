@@ -274,7 +274,7 @@ def test_a_proxy_that_does_not_run_says_so_at_once(echo: Echo) -> None:
 
 def test_an_order_that_fails_is_told_to_its_giver_and_the_proxy_lives_on(proxy: TcpProxy) -> None:
     with pytest.raises(TypeError, match="colour"):
-        proxy.afflict(object(), ("up",), {"colour": "green"})
+        proxy.afflict(Latency(proxy, 0.0), ("up",), {"colour": "green"})
     with dial(proxy) as client:
         trip(client)
 
