@@ -44,7 +44,7 @@ bench-peers: $(VENV)/.ready  ## Measure beside other gateways; write docs/benchm
 chaos: $(VENV)/.ready  ## Break a real etcd at random for ten minutes, from a seed (ARGS="--seconds 60 --seed 7").
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
-acceptance: $(VENV)/.ready  ## Show what discovery and pools promise, at full length (ARGS="frozen --seconds 30").
+acceptance: $(VENV)/.ready  ## Show what is promised, at full length (ARGS="frozen", "rolling", "attacks --root ../old").
 	@$(BIN)/python -m tests.acceptance $(or $(ARGS),all)
 
 faults: $(VENV)/.ready  ## Inject every failure we claim to survive; refresh docs/faults.md (ARGS="--only 14").

@@ -5,18 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from tests.acceptance import (
+    attacks,
     balance,
     etcd_away,
     failing,
     frozen,
     hedging,
     killed_workers,
+    rolling,
     soak,
 )
-from tests.acceptance.report import Report, Settings
+from tests.acceptance.report import Report, Settings, Unavailable
 
 __all__ = ["SHOWS", "main"]
 
@@ -28,6 +31,8 @@ SHOWS: Final[dict[str, tuple[Callable[[Report, Settings], None], float, str]]] =
     "balance": (balance.run, 30.0, "eight instances, by turns, weight and load"),
     "soak": (soak.run, 0.0, "a million requests: memory, threads and descriptors stay flat"),
     "hedging": (hedging.run, 20.0, "a second instance is asked beside a slow one"),
+    "rolling": (rolling.run, 0.0, "two front-ends behind nginx, then HAProxy: twenty restarts"),
+    "attacks": (attacks.run, 0.0, "each attack: memory, /live, an innocent model, the exit"),
 }
 """Name: what runs it, its seconds by default, what it shows."""
 
@@ -44,6 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, help="how long the load, or the fault, lasts")
     parser.add_argument("--seed", type=int, default=1, help="for what is left to chance")
     parser.add_argument("--requests", type=int, default=1_000_000, help="of the soak")
+    parser.add_argument("--only", default="", help="parts of attacks, rolling: a,c or nginx")
+    parser.add_argument(
+        "--root",
+        type=Path,
+        action="append",
+        metavar="PATH",
+        help="a checkout whose code attacks, rolling run; again for one more, to compare",
+    )
+    parser.add_argument("--report", type=Path, metavar="FILE", help="where their table goes")
     options = parser.parse_args(arguments)
     names = [*SHOWS] if options.name == "all" else [options.name]
     codes = [_run(name, options) for name in names]
@@ -55,8 +69,19 @@ def _run(name: str, options: argparse.Namespace) -> int:
     seconds = default if options.seconds is None else options.seconds
     report = Report()
     report.say(f"{name}: {text}; {seconds:g} s, seed {options.seed}")
+    settings = Settings(
+        seconds,
+        options.seed,
+        options.requests,
+        tuple(options.root or [Path()]),
+        options.only,
+        options.report,
+    )
     try:
-        show(report, Settings(seconds, options.seed, options.requests))
+        show(report, settings)
+    except Unavailable as lacking:
+        report.say(f"{name}: not run: {lacking}")
+        return 2
     except AssertionError as error:  # a wait that was too long is a promise that broke
         report.promise(f"the show ends: {error}", held=False)
     report.say(f"{name}: {report.kept} promises kept, {len(report.broken)} broken")

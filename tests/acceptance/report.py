@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
 
-__all__ = ["Report", "Settings"]
+__all__ = ["Report", "Settings", "Unavailable"]
+
+
+class Unavailable(Exception):
+    """The show can't be run like this; says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,21 @@ class Settings:
     seconds: float
     seed: int = 1
     requests: int = 100_000
+    roots: tuple[Path, ...] = (Path(),)
+    """Checkouts whose code is measured, one after the other; the promises are of the last."""
+    only: str = ""
+    """Which parts of a show, by their keys; empty for all."""
+    file: Path | None = None
+    """Where its table goes."""
+
+    def parts(self, known: Iterable[str]) -> list[str]:
+        """The chosen ones of ``known``, in their order. Raises :class:`Unavailable`."""
+        there = [*known]
+        wanted = self.only.split(",") if self.only else there
+        for each in wanted:
+            if each not in there:
+                raise Unavailable(f"no part is named {each!r}: {', '.join(there)}")
+        return [each for each in there if each in wanted]
 
 
 _print: Final = partial(print, flush=True)
