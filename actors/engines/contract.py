@@ -80,13 +80,15 @@ class Context:
 
     ``token`` is cancelled when nobody wants the answer any more: the client left, the deadline
     passed, or the drain ended. ``deadline`` is on ``time.monotonic()``'s clock, ``None`` for none.
-    ``session`` is what the client calls its conversation, where it says so.
+    ``session`` is what the client calls its conversation, where it says so. ``headers`` are the
+    client's that an engine which relays passes on, as ``(name, value)``: names in lower case.
     """
 
     request_id: str
     token: CancellationToken = field(default_factory=CancellationToken)
     deadline: float | None = None
     session: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Sink(Protocol):

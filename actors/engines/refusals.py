@@ -13,6 +13,7 @@ told                   client gets         retry  blame  words
 404, 405, 410, 421,    502                 yes    yes    ours: the instance has no such path
 426, 501, foreign
 501                    501                 no     no     ours
+508                    508                 no     no     ours: the request goes in a circle
 other 4xx              as told             no     no     the upstream's, if it has any
 everything else        502                 yes    yes    ours
 =====================  ==================  =====  =====  ==========================================
@@ -36,6 +37,7 @@ from typing import Final
 
 from actors.engines.error_object import ErrorObject, read_body, read_document
 from actors.engines.errors import EngineBusy, EngineError, EngineRejected, EngineUnavailable
+from actors.engines.via import LOOP
 
 __all__ = ["error_of_answer", "error_of_object", "retry_after"]
 
@@ -136,6 +138,10 @@ def _error(status: int, told: ErrorObject, retry: int, who: str) -> EngineError:
             return EngineUnavailable(f"{who} does not serve this path (status {status})")
         case 501:
             return EngineError(f"{who} does not support this request", status=501, code=told.code)
+        case 508:
+            return EngineError(
+                f"{who} found that the request goes in a circle", status=508, code=LOOP
+            )
         case _ if 400 <= status < 500 and status != 499:
             message = told.message or f"{who} rejected the request"
             return EngineRejected(message, status=status, code=told.code, param=told.param)

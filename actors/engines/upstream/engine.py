@@ -119,7 +119,7 @@ class UpstreamEngine:
         head = self._heads.get((request.kind, stream)) or self._new_head(
             request.kind, stream=stream
         )
-        data = whole_request(head, context.request_id, body)
+        data = whole_request(head, context.request_id, body, context.headers)
         exchange = Exchange(
             self._loop,
             self._links,

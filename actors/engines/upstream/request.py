@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from actors.engines.contract import EngineRequest, Kind
+from actors.engines.via import PSEUDONYM
 
 __all__ = [
     "Target",
@@ -23,6 +24,9 @@ __all__ = [
     "whole_request",
     "with_model",
 ]
+
+_LENGTH: Final = b"content-length: "
+_VIA: Final = f"via: 1.1 {PSEUDONYM}".encode()
 
 _PATHS: Final = {Kind.CHAT: "/chat/completions", Kind.COMPLETIONS: "/completions"}
 _PORTS: Final = {"http": 80, "https": 443}
@@ -88,8 +92,9 @@ def request_head(target: Target, kind: Kind, api_key: str | None, *, stream: boo
         "accept-encoding: identity",
         "content-type: application/json",
         "user-agent: callboard",
+        _VIA.decode(),
         *([] if api_key is None else [f"authorization: Bearer {api_key}"]),
-        "content-length: ",
+        _LENGTH.decode(),
     ]
     return "\r\n".join(lines).encode()
 
@@ -108,12 +113,32 @@ def probe_request(target: Target, api_key: str | None) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n"
 
 
-def whole_request(head: bytes, request_id: str, body: bytes) -> bytes:
-    """Head and body, ready for the wire."""
+def whole_request(
+    head: bytes, request_id: str, body: bytes, headers: tuple[tuple[str, str], ...] = ()
+) -> bytes:
+    """Head and body, ready for the wire; ``headers`` are the client's that are passed on.
+
+    Its ``via`` comes before ours, in one list.
+    """
+    if headers:
+        head = _with_headers(head, headers)
     # SECURITY: a header is one line of ASCII; anything else stays here.
     if request_id.isascii() and request_id.isprintable():
         return b"%s%d\r\nx-request-id: %s\r\n\r\n%s" % (head, len(body), request_id.encode(), body)
     return b"%s%d\r\n\r\n%s" % (head, len(body), body)
+
+
+def _with_headers(head: bytes, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """``head`` with ``headers`` in it; those that would not be one line of it are left out."""
+    before, length = head[: -len(_LENGTH)], head[-len(_LENGTH) :]
+    for name, value in headers:
+        if not (value.isascii() and value.isprintable()):  # SECURITY: as with the request's id
+            continue
+        if name == "via":
+            before = before.replace(_VIA, f"via: {value}, 1.1 {PSEUDONYM}".encode(), 1)
+        else:
+            before += f"{name}: {value}\r\n".encode()
+    return before + length
 
 
 def body_of(request: EngineRequest, *, model: str | None, fold: bool) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import falcon
 
 from actors.engines.contract import Context, Engine, EngineRequest, Kind
+from actors.engines.via import check_for_loop
 from actors.registry.errors import ModelNotFound
 from actors.registry.route import Route
 from http_service.body_head import check_body_head
@@ -24,6 +25,7 @@ from http_service.errors import BodyTooLarge, Draining, NoRoomForBody
 from http_service.folding import Fold
 from http_service.inline import NeedsWorker, may_block
 from http_service.metrics import UNKNOWN_MODEL
+from http_service.passed_headers import passed_headers
 from http_service.request_timeout import HEADER as TIMEOUT_HEADER
 from http_service.resources.services import Services
 from http_service.server.body import StreamBody
@@ -89,6 +91,7 @@ class GenerateResource:
         route = self._find_route(asked.model)
         call = self._open(req, asked, timeout, route)
         try:
+            check_for_loop(req.env.get("HTTP_VIA"))
             valid = _sound(asked.checked)
             request = EngineRequest(self._endpoint.kind, valid.model, valid.stream, asked.body, raw)
             route = _found(route, valid.model)
@@ -154,6 +157,7 @@ class GenerateResource:
             request_id=req.context.request_id,
             deadline=None if timeout is None else time.monotonic() + timeout,
             session=req.get_header(SESSION_HEADER),
+            headers=passed_headers(req.env),
         )
         call = Call(guard, self._services.inflight, model, context, req.path)
         req.context.call = call

@@ -107,6 +107,7 @@ def ask_a_pool(
     pool = Pool("m", spec=ModelSpec(policy=PolicyName.ROUND_ROBIN))
     sinks: list[RecordingSink] = []
     with ExitStack() as stack:
+        stack.callback(pool.closed)  # its probes would go on forever
         servers = [stack.enter_context(RawServer(says(told))) for _ in range(3)]
         for server in servers:
             engine = UpstreamEngine(server.url, unary=unary)

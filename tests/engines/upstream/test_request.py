@@ -17,6 +17,7 @@ from actors.engines.upstream.request import (
     whole_request,
     with_model,
 )
+from actors.engines.via import PSEUDONYM
 from tests.engines.asking import chat
 
 HOSTS = {
@@ -62,6 +63,38 @@ def test_no_request_id_can_end_the_head_early(request_id: str, body: bytes) -> N
     assert rest == body
     assert said.startswith(head + b"%d" % len(body))
     assert said.count(b"\r\n") <= head.count(b"\r\n") + 1
+
+
+def lines_of(request: bytes) -> list[bytes]:
+    return request.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+
+
+def test_each_request_names_us_as_a_proxy_it_passed() -> None:
+    head = request_head(parse_url("http://h"), Kind.CHAT, "k", stream=False)
+    assert f"via: 1.1 {PSEUDONYM}".encode() in lines_of(whole_request(head, "r", b"{}"))
+
+
+def test_the_clients_proxies_come_before_us_in_one_list() -> None:
+    head = request_head(parse_url("http://h"), Kind.CHAT, "k", stream=False)
+    said = lines_of(whole_request(head, "r", b"{}", (("via", "1.0 fred, 1.1 p.example"),)))
+    vias = [line for line in said if line.startswith(b"via:")]
+    assert vias == [f"via: 1.0 fred, 1.1 p.example, 1.1 {PSEUDONYM}".encode()]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["traceparent", "baggage", "via"]), st.text(max_size=20))),
+    st.binary(max_size=20),
+)
+def test_no_header_of_the_client_can_end_the_head_early(
+    headers: list[tuple[str, str]], body: bytes
+) -> None:
+    head = request_head(parse_url("http://h"), Kind.CHAT, "k", stream=False)
+    said, _, rest = whole_request(head, "r", body, tuple(headers)).partition(b"\r\n\r\n")
+    assert rest == body
+    plain = whole_request(head, "r", body).partition(b"\r\n\r\n")[0]
+    assert said.count(b"\r\n") <= plain.count(b"\r\n") + len(headers)
+    assert said.isascii()
+    assert b"content-length: %d" % len(body) in said.split(b"\r\n")
 
 
 # The model's name
