@@ -146,7 +146,7 @@ class ServeSettings:
         checks.file_path,
         "FILE",
         "the PEM file of the authorities that workers' https:// servers may come from, instead of "
-        "the system's",
+        "the system's; read again when it changes, as the two files below",
     )
     upstream_cert: str = _setting(
         "",

@@ -5,6 +5,7 @@ its streams on it, ``actors.engines.upstream`` the connections to upstreams.
 """
 
 from actors.eventloop.loop import EventLoop, Handler, LoopStopped, Watch, shared_loop
+from actors.eventloop.outgoing import outgoing_connections
 from actors.eventloop.poller import GONE, READ, WRITE
 from actors.eventloop.timers import Deadline, Timer
 
@@ -18,5 +19,6 @@ __all__ = [
     "LoopStopped",
     "Timer",
     "Watch",
+    "outgoing_connections",
     "shared_loop",
 ]

@@ -29,6 +29,9 @@ __all__ = ["UNKNOWN_MODEL", "InflightGuard", "Metrics", "ModelMetrics"]
 UNKNOWN_MODEL: Final = "unknown_model"
 """The label under which every request for a model that is not served is counted."""
 
+MOST_TOKENS: Final = 10_000_000
+"""Completion tokens that one answer may claim: more than any model's context."""
+
 OUTCOMES: Final = {ErrorType.NONE: "success"}
 """The ``status`` label by error type; every other one is an error."""
 
@@ -218,7 +221,12 @@ class InflightGuard:
         self.metrics.inter_token.observe((now - before) / count, count)
 
     def saw_usage(self, completion_tokens: int) -> None:
-        """The engine's own count: what the chunks did not show is added, never taken back."""
+        """The engine's own count: what the chunks did not show is added, never taken back.
+
+        A count that no answer can have is not believed.
+        """
+        if not 0 <= completion_tokens <= MOST_TOKENS:
+            return
         with self._lock:
             missing = 0 if self._closed else completion_tokens - self.tokens
             self.tokens += max(missing, 0)

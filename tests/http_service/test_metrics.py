@@ -13,8 +13,12 @@ from prometheus_client import Counter
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from actors.engines.contract import Kind
 from http_service.error_types import ErrorType
-from http_service.metrics import UNKNOWN_MODEL, InflightGuard, Metrics
+from http_service.folding import Fold
+from http_service.metrics import MOST_TOKENS, UNKNOWN_MODEL, InflightGuard, Metrics
+from http_service.server.stream import ResponseStream
+from http_service.server.unary import UnaryAnswer
 
 
 class Clock:
@@ -175,6 +179,35 @@ def test_the_engines_count_corrects_upwards_only(metrics: Metrics) -> None:
     guard.saw_usage(5)
 
     assert value(metrics, "output_tokens_total", model="m") == 5
+
+
+@pytest.mark.parametrize("claimed", [-1, -(2**63), 2**63 - 1, 10**15, MOST_TOKENS + 1])
+def test_a_count_that_no_answer_can_have_is_not_believed(metrics: Metrics, claimed: int) -> None:
+    guard = opened(metrics)
+    guard.saw_tokens(3)
+    guard.saw_usage(claimed)
+
+    assert value(metrics, "output_tokens_total", model="m") == 3
+
+
+@pytest.mark.parametrize("claimed", ["true", "5.0", '"5"', "null", "[5]", "1e3", "-5"])
+def test_what_is_no_count_of_tokens_never_enters_a_counter(metrics: Metrics, claimed: str) -> None:
+    body = b'{"choices":[{"index":0}],"usage":{"completion_tokens":%s}}' % claimed.encode()
+    sinks = [
+        UnaryAnswer(opened(metrics), Fold(Kind.CHAT, id="x", created=1, model="m")),
+        UnaryAnswer(opened(metrics), Fold(Kind.CHAT, id="x", created=1, model="m")),
+    ]
+    stream = ResponseStream(opened(metrics), include_usage=True)
+    sinks[0].answer(body)
+    sinks[1].push(b"data: " + body + b"\n\n", 0)
+    sinks[1].finish()
+    stream.push(b"data: " + body + b"\n\n", 0)
+    stream.finish()
+    for sink in sinks:
+        sink.take()
+    stream.take()
+
+    assert value(metrics, "output_tokens_total", model="m") == 0
 
 
 def test_nothing_is_counted_after_the_end(metrics: Metrics) -> None:

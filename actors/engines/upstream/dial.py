@@ -9,12 +9,13 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from actors.engines.upstream.names import Address, Names, literal
 from actors.eventloop import READ, WRITE, Deadline, EventLoop, Watch
+from actors.eventloop.outgoing import closed, opened
 
-__all__ = ["Dial", "Place", "is_local_shortage"]
+__all__ = ["Dial", "Place", "Wrapper", "is_local_shortage"]
 
 _UNDER_WAY: Final = frozenset({0, errno.EINPROGRESS, errno.EAGAIN})
 # What this process, or this machine, ran out of: descriptors, buffers, memory, threads, watches.
@@ -28,13 +29,28 @@ Opened = Callable[[socket.socket], object]
 Failed = Callable[[OSError], object]
 
 
+class Wrapper(Protocol):
+    """Puts TLS around a socket: an ``ssl.SSLContext``, or whoever has the one that is valid now."""
+
+    def wrap_socket(
+        self,
+        sock: socket.socket,
+        *,
+        do_handshake_on_connect: bool,
+        suppress_ragged_eofs: bool,
+        server_hostname: str | None,
+    ) -> ssl.SSLSocket:
+        """See ``ssl.SSLContext``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where an upstream listens; ``tls`` is ``None`` for plain TCP."""
 
     host: str
     port: int
-    tls: ssl.SSLContext | None
+    tls: Wrapper | None
 
 
 class Dial:
@@ -128,6 +144,7 @@ class Dial:
         self._deadline.extend(self._seconds)
         try:
             sock = self._sock = socket.socket(address.family, socket.SOCK_STREAM)
+            opened(sock.fileno())
             sock.settimeout(0)
             # A token is a small packet; Nagle's algorithm would keep it for the next one.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -154,7 +171,7 @@ class Dial:
         else:
             self._wrap(self._sock, self._place.tls)
 
-    def _wrap(self, sock: socket.socket, tls: ssl.SSLContext) -> None:
+    def _wrap(self, sock: socket.socket, tls: Wrapper) -> None:
         try:
             self._place.host.encode("idna")  # wrapping fails for it too, but loses the descriptor
             # NOTE: wrapping detaches the old socket object; the descriptor and its watch stay.
@@ -212,6 +229,7 @@ class Dial:
             self._watch.close()
             self._watch = None
         if self._sock is not None:
+            closed(self._sock.fileno())
             self._sock.close()
             self._sock = None
 

@@ -81,7 +81,7 @@ class UpstreamEngine:
         self._model = model
         self._fold = unary == "fold"
         self.base_path: Final = target.base_path
-        context = (tls or Tls()).context() if target.tls else None
+        context = (tls or Tls()).wrapper() if target.tls else None
         self.place: Final = Place(target.host, target.port, context)
         # PERF: one for the check of the key, the others when they are needed: 200 bytes each.
         self._heads = {(Kind.CHAT, True): request_head(target, Kind.CHAT, api_key, stream=True)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from functools import partial
 from socket import socket
@@ -18,6 +19,12 @@ __all__ = ["Borrower", "Link", "Links"]
 IDLE_SECONDS: Final = 3.0
 """A connection that was idle for so long is not used again: servers close theirs after 5 s, and
 one that they close while a request is on its way fails the request."""
+
+MAX_AGE: Final = 300.0
+"""A connection is not kept for longer than this, give or take a tenth by chance: under steady
+traffic it would never be idle, and a name's new address never be looked up."""
+
+_chance: Final = random.Random()  # noqa: S311  # spreads what would be renewed at once
 
 _MAX_IDLE: Final = 512
 # What may follow the end of a stream before its connection is kept: the last chunk's trailer.
@@ -40,7 +47,7 @@ class Borrower(Protocol):
 class Link:
     """One connection and the reader of its answers."""
 
-    __slots__ = ("_links", "borrower", "idle_since", "reader", "used", "wire")
+    __slots__ = ("_links", "borrower", "expires", "idle_since", "reader", "used", "wire")
 
     def __init__(self, links: Links, loop: EventLoop, sock: socket, borrower: Borrower) -> None:
         self._links = links
@@ -48,6 +55,7 @@ class Link:
         self.reader = AnswerReader()
         self.used = False
         """Whether it was kept after an earlier exchange: it may be stale."""
+        self.expires = loop.clock() + MAX_AGE * _chance.uniform(0.9, 1.1)
         self.idle_since = 0.0
         self.wire = Wire(loop, sock, self)
 
@@ -148,12 +156,13 @@ class Links:
         opened(link)
 
     def _keep(self, link: Link) -> None:
-        if len(self._idle) >= _MAX_IDLE:
+        now = self._loop.clock()
+        if len(self._idle) >= _MAX_IDLE or now >= link.expires:
             link.close()
             return
         link.borrower = None
         link.used = True
-        link.idle_since = self._loop.clock()
+        link.idle_since = now
         self._idle.append(link)
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(IDLE_SECONDS, self._sweep)

@@ -7,6 +7,7 @@ import ssl
 from typing import Final, Protocol
 
 from actors.eventloop import READ, WRITE, EventLoop, Watch
+from actors.eventloop.outgoing import closed
 
 __all__ = ["Wire", "WireOwner"]
 
@@ -83,6 +84,7 @@ class Wire:
         self.pause()
         sock, self._sock, self._tls = self._sock, None, None
         if sock is not None:
+            closed(sock.fileno())
             sock.close()
 
     # What the loop calls.
