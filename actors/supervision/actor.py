@@ -7,19 +7,25 @@ but one: whatever runs the actor is in its :class:`~actors.supervision.runtime.R
 from __future__ import annotations
 
 import time
-from typing import Any, ClassVar, Final, cast
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar, Final, Self, TypeVar, cast
 
 import pykka
 
 from actors.supervision.address import Address
-from actors.supervision.birth import current_birth
+from actors.supervision.birth import Birth, born_under, claim_birth, current_birth, delivery
 from actors.supervision.cancellation import CancellationToken
 from actors.supervision.life import Life
 from actors.supervision.mailbox import Mailbox, Overflow
+from actors.supervision.pykka_registry import register
 from actors.supervision.reply import Reply
 from actors.supervision.runtime import Runtime
+from actors.supervision.stop_flag import StopFlag
 
-__all__ = ["Supervised"]
+__all__ = ["Supervised", "launch", "plain_start", "set_free", "start_under"]
+
+A = TypeVar("A", bound="Supervised")
 
 
 class Supervised(pykka.Actor):
@@ -42,12 +48,13 @@ class Supervised(pykka.Actor):
     """Whom a full mailbox refuses: the newcomer, or who has waited longest."""
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        birth = claim_birth()
         super().__init__()
-        birth = current_birth()
         mailbox = cast("Mailbox", self.actor_inbox)
+        self.actor_stopped = self._actor_ref.actor_stopped = StopFlag()
         self.name: str = type(self).__name__ if birth is None else birth.address.path
         """The child's path in the tree; outside of one the class's name."""
-        self.address: Final = Address(self.name) if birth is None else birth.address
+        self.address = Address(self.name) if birth is None else birth.address
         """This child's address, which survives its restarts."""
         self.token: Final[CancellationToken] = mailbox.token
         """Cancelled when this incarnation is asked to stop, has ended, or was abandoned."""
@@ -63,9 +70,18 @@ class Supervised(pykka.Actor):
             self.fatal,
             supervised=birth is not None,
         )
-        self._actor_birth: Final = birth
+        self._actor_birth = birth
         if birth is not None:
             birth.cradle.append(self._actor_runtime)
+
+    @classmethod
+    def start(cls, *args: Any, **kwargs: Any) -> pykka.ActorRef[Self]:  # pyright: ignore[reportIncompatibleMethodOverride]  # Pykka's own signature
+        """Make an actor with these arguments, start it, and return its ref.
+
+        Pykka's, with two differences: of the actors that are started on a supervisor's thread only
+        the child itself becomes the child, and a forgotten ``super().__init__()`` has a name.
+        """
+        return bear(cls, current_birth(), args, kwargs)
 
     @property
     def life(self) -> Life:
@@ -91,4 +107,71 @@ class Supervised(pykka.Actor):
         return Reply()
 
     def _start_actor_loop(self) -> None:
-        self._actor_runtime.start_thread()
+        launch(self, self._actor_runtime.start_thread)
+
+
+def bear(
+    cls: type[A], birth: Birth | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> pykka.ActorRef[A]:
+    """Make an actor of ``cls`` with these papers and arguments, and start it."""
+    with delivery(birth):
+        actor = cls(*args, **kwargs)
+        if "_actor_runtime" not in vars(actor):
+            raise TypeError(f"{cls.__qualname__}.__init__ must call super().__init__()")
+        register(actor.actor_ref)
+        actor._start_actor_loop()  # pyright: ignore[reportPrivateUsage]  # one concept, one file
+        return actor.actor_ref
+
+
+def plain_start(start: Callable[..., object]) -> bool:
+    """Whether ``start`` is ``MyActor.start``, or a ``functools.partial`` of it.
+
+    A function of the user's own may make several actors, and ask them before it returns.
+    """
+    while isinstance(start, partial):
+        start = cast("partial[object]", start).func
+    return getattr(start, "__func__", None) is cast("Any", Supervised.start).__func__
+
+
+def start_under(birth: Birth, start: Callable[[], pykka.ActorRef[Any]]) -> pykka.ActorRef[Any]:
+    """Call ``start`` so that the actor which it makes gets ``birth``."""
+    if not plain_start(start):
+        with born_under(birth):
+            return start()
+    if not isinstance(start, partial):
+        return bear(cast("Any", start).__self__, birth, (), {})
+    made_by = cast("Any", start.func).__self__  # a partial of a partial is one partial
+    return bear(made_by, birth, start.args, start.keywords)
+
+
+def launch(actor: Supervised, run: Callable[[], object]) -> None:
+    """Have ``run`` bring the actor up, and its address lead there."""
+    runtime, birth = actor._actor_runtime, actor._actor_birth  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # one concept, one file
+    if birth is None:
+        _point_to_itself(actor)
+    else:
+        # Before on_start: what it tells its own address arrives.
+        actor.address.rise(runtime.mailbox, runtime.life, birth.owner)
+    run()
+    if birth is None or not birth.admits:
+        runtime.admit()
+
+
+def set_free(actor: Supervised) -> None:
+    """Take back the papers of an actor that its maker's supervisor did not start as a child."""
+    runtime = actor._actor_runtime  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # one concept, one file
+    actor._actor_birth = None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # likewise
+    actor.name = runtime.name = runtime.mailbox.name = type(actor).__name__
+    actor.address = Address(actor.name)
+    runtime.mailbox.clock = None
+    runtime.mailbox.on_dead_letter = actor.address.dead_letter
+    runtime.supervised = False
+    _point_to_itself(actor)
+
+
+def _point_to_itself(actor: Supervised) -> None:
+    """Outside of a tree there is one incarnation, and its address is as good as its ref."""
+    runtime, address = actor._actor_runtime, actor.address  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # one concept, one file
+    address.begin_epoch()
+    address.point_to(runtime.mailbox, runtime.life)
+    runtime.life.watch(lambda _exit: address.retire())

@@ -11,17 +11,20 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar, overload
+from functools import partial
+from typing import Any, Final, Generic, TypeVar, cast, overload
 
 from actors.supervision.clock import Clock
 from actors.supervision.errors import AskCycle, MailboxFull, NotDelivered
 from actors.supervision.exits import Exit
+from actors.supervision.handle import Handle
+from actors.supervision.latch import Latch
 from actors.supervision.life import Life, Watch
-from actors.supervision.mailbox import Letter
+from actors.supervision.mailbox import Letter, Mailbox
 from actors.supervision.reply import Reply
-from actors.supervision.waits import here
+from actors.supervision.waits import Expected, Party, blocked_on, here
 
-__all__ = ["Address", "Question"]
+__all__ = ["Address", "Question", "watch_from_here"]
 
 _log = logging.getLogger("actors.supervision")
 
@@ -37,7 +40,28 @@ class Question(Generic[R]):
     __slots__ = ()
 
 
-class Address:
+class _Seat:
+    """What one owner of an address says about it; the next owner gets a seat of its own.
+
+    So an abandoned supervisor that is still at it writes where nobody reads.
+    """
+
+    __slots__ = ("inbox", "keeper", "life", "owner", "retired", "rising")
+
+    def __init__(self, owner: object, keeper: Party | None, life: Life | None) -> None:
+        self.owner = owner
+        self.keeper = keeper
+        """The supervisor, which has to act before an incarnation is up."""
+        self.life = life
+        """Of the current incarnation or, while none is up, of the last one."""
+        self.inbox: Any = None
+        """Of the incarnation that is up."""
+        self.rising: Any = None
+        """The inbox of the one that starts: it takes what is told, and handles it once up."""
+        self.retired = False
+
+
+class Address(Handle):
     """Where to send messages for one child of a tree. Any thread; never stale."""
 
     def __init__(self, path: str, clock: Clock | None = None, book: object = None) -> None:
@@ -50,12 +74,10 @@ class Address:
         """How many incarnations there were so far."""
         self.dead_letters = 0
         """Messages told to nobody: the actor was down, or died before it handled them."""
-        self.owner: object = None
-        """Who brings the child up; nobody else may point the address to an incarnation."""
-        self._inbox: Any = None
-        self._life: Life | None = None
-        self._retired = False
-        self._changed = threading.Condition()
+        self._seat = _Seat(None, None, None)
+        # No lock, which a finalizer could find taken by its own thread: who waits puts a latch here
+        # and looks once more; who changes something does so first, and then opens every latch.
+        self._waiting: dict[Latch, None] = {}
 
     def __repr__(self) -> str:
         state = "up" if self.alive else "down"
@@ -69,11 +91,16 @@ class Address:
     @property
     def alive(self) -> bool:
         """Whether an incarnation is up now."""
-        return self._inbox is not None
+        return self._seat.inbox is not None
+
+    @property
+    def owner(self) -> object:
+        """Who brings the child up; nobody else may point the address to an incarnation."""
+        return self._seat.owner
 
     def tell(self, message: Any) -> None:
         """Send ``message`` and forget it. Never raises: to a dead actor it is a dead letter."""
-        inbox = self._inbox
+        inbox = self._seat.inbox or self._seat.rising
         if inbox is None:
             self.dead_letter(message)
         else:
@@ -92,7 +119,7 @@ class Address:
         ``pykka.Timeout``, ``NotDelivered`` (no incarnation handled it in time; ``MailboxFull`` at
         once), or ``AskCycle``.
         """
-        inbox, left = self._inbox, timeout
+        inbox, left = self._seat.inbox, timeout
         if inbox is not None:
             reply = Reply()
             inbox.put(Letter(message, reply))
@@ -110,16 +137,17 @@ class Address:
     def watch(self, watcher: Callable[[Exit], object]) -> Watch:
         """Call ``watcher(exit)`` once, when the current incarnation ends; now if none is up.
 
-        The answer takes it back: ``watch.unwatch()``.
+        ``watch.unwatch()`` of what is returned takes it back. So does the end of the actor that
+        watches: the one whose method ``watcher`` is, else the one whose handler calls this.
         """
-        life = self._life
+        life = self._seat.life
         if life is None:
             raise NotDelivered(f"{self.path} was never started: there is nothing to watch")
-        return life.watch(watcher)
+        return watch_from_here(life, watcher)
 
     def wait_up(self, timeout: float) -> bool:
-        """Wait up to ``timeout`` seconds for an incarnation; tell whether one is up."""
-        return self._wait_until(lambda: self._inbox is not None, timeout)
+        """Wait up to ``timeout`` seconds for an incarnation; return whether one is up."""
+        return self._wait_for(lambda: self._seat.inbox, timeout) is not None
 
     def dead_letter(self, message: Any) -> None:
         """Count a message that nobody will handle; log it, unless there were many."""
@@ -136,27 +164,43 @@ class Address:
         self.epoch += 1
         return self.epoch
 
+    def take_over(self, owner: object, keeper: Party | None = None) -> None:
+        """From now on ``owner`` brings the incarnations up, and ``keeper`` is its supervisor."""
+        self._seat = _Seat(owner, keeper, self._seat.life)
+
+    def rise(self, inbox: Any, life: Life, owner: object = None) -> None:
+        """An incarnation starts: it is told and watched already, but not asked."""
+        seat = self._seat
+        if seat.owner is owner:
+            seat.rising, seat.life = inbox, life
+
     def point_to(self, inbox: Any, life: Life, owner: object = None) -> None:
         """Send everything to a new incarnation from now on, if ``owner`` still brings them up."""
-        with self._changed:
-            if self.owner is not owner:
-                return
-            self._retired = False
-            self._life = life
-            self._inbox = inbox
-            self._changed.notify_all()
+        seat = self._seat
+        if seat.owner is owner:
+            seat.retired = False
+            seat.life = life
+            seat.inbox = inbox
+            seat.rising = None
+            self._wake()
 
     def clear(self, inbox: Any) -> None:
         """The incarnation with ``inbox`` is gone."""
-        with self._changed:
-            if self._inbox is inbox:
-                self._inbox = None
+        seat = self._seat
+        if seat.inbox is inbox:
+            seat.inbox = None
+        if seat.rising is inbox:
+            seat.rising = None
 
     def retire(self) -> None:
         """No successor is to be expected: askers fail now. A new incarnation may come anyway."""
-        with self._changed:
-            self._retired, self._inbox = True, None
-            self._changed.notify_all()
+        seat = self._seat
+        seat.retired, seat.inbox = True, None
+        self._wake()
+
+    def _wake(self) -> None:
+        for latch in [*self._waiting]:
+            latch.set()
 
     def _ask_next(self, message: Any, refused_by: Any, timeout: float) -> Any:
         """Try every incarnation that comes within ``timeout``, after ``refused_by``."""
@@ -190,30 +234,67 @@ class Address:
                 raise AskCycle(cycle or (rising.path, self.path, rising.path))
 
     def _why_down(self, waited: float) -> str:
-        if self._retired:
+        if self._seat.retired:
             return f"{self.path} has ended, and nobody is going to start it again"
         return f"{self.path} was down for {max(0.0, waited):g} seconds"
 
     def _next_inbox(self, refused_by: Any, timeout: float) -> Any:
         """The inbox of an incarnation other than that of ``refused_by``; ``None`` in vain."""
-        found: Any = None
 
-        def settled() -> bool:
-            # NOTE: kept as it was seen under the lock: looked at again it may have died meanwhile,
-            # and then its successor is waited for, which only its refusal leads to.
-            nonlocal found
-            found = None if self._inbox is refused_by else self._inbox
-            return self._retired or found is not None
+        def look() -> Any:
+            seat = self._seat
+            found = None if seat.inbox is refused_by else seat.inbox
+            return _NOBODY if found is None and seat.retired else found
 
-        self._wait_until(settled, timeout)
-        return found
+        found = self._wait_for(look, timeout)
+        return None if found is _NOBODY else found
 
-    def _wait_until(self, settled: Callable[[], bool], timeout: float) -> bool:
-        """Wait until ``settled()``, which may become so with a change only; tell whether it is."""
+    def _wait_for(self, look: Callable[[], Any], timeout: float) -> Any:
+        """Wait until ``look()`` is not ``None``, which only a change brings about; return it.
+
+        Raises ``AskCycle`` if the supervisor that has to act waits for this very thread.
+        """
+        found = look()
+        if found is not None or timeout <= 0:
+            return found
 
         def ready(seconds: float | None) -> bool:
-            with self._changed:
-                return self._changed.wait_for(settled, seconds)
+            # NOTE: kept as it was seen: looked at again it may have died meanwhile, and then its
+            # successor is waited for, which only its refusal leads to.
+            nonlocal found
+            deadline = time.monotonic() + (threading.TIMEOUT_MAX if seconds is None else seconds)
+            while True:
+                latch = Latch()
+                self._waiting[latch] = None
+                try:
+                    found = look()
+                    if found is not None or expected.error is not None:
+                        return True
+                    if not latch.wait(deadline - time.monotonic()):
+                        return False
+                finally:
+                    del self._waiting[latch]
 
-        left = min(max(0.0, timeout), threading.TIMEOUT_MAX)
-        return ready(left) if self.clock is None else self.clock.wait(ready, left)
+        expected = Expected(self._seat.keeper, lambda: look() is not None, self._wake)
+        left = min(timeout, threading.TIMEOUT_MAX)
+        with blocked_on(expected):
+            _ = ready(left) if self.clock is None else self.clock.wait(ready, left)
+        if expected.error is not None:
+            raise expected.error
+        return found
+
+
+_NOBODY: Final = object()
+"""Stands for the next incarnation where none is to be expected."""
+
+
+def watch_from_here(life: Life, watcher: Callable[[Exit], object]) -> Watch:
+    """Have ``watcher`` watch ``life`` for as long as the actor lives that watches."""
+    function: Any = watcher
+    while isinstance(function, partial):
+        function = cast("partial[object]", function).func
+    bound = getattr(function, "__self__", None)
+    inbox: Any = getattr(bound, "actor_inbox", None)  # of an actor, or of its ref
+    if not isinstance(inbox, Mailbox):
+        inbox = here.stack[-1] if here.stack else None
+    return life.watch(watcher, None if inbox is None else inbox.life)

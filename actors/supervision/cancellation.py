@@ -5,12 +5,12 @@ Invariants, each tested under its name:
 1. *Downwards only*: cancelling a token cancels all its descendants and never its parent.
 2. *Complete on return*: when ``cancel()`` returns, every descendant is cancelled. While it runs, a
    reader may see one child cancelled and another not yet.
-3. *Exactly once*: each callback runs once, outside every lock, on the thread that cancels; one that
-   raises is logged and stops no other.
+3. *Exactly once*: each callback runs once, on the thread that cancels; one that raises is logged
+   and stops no other.
 4. *No leak*: a parent holds its children weakly, so a token per request costs nothing once dropped.
    A child that somebody listens to or waits on is pinned in its parent until that ends.
-
-Lock order: parent before child, which is the order of creation, so no cycle is possible.
+5. *No lock*: a finalizer that runs within any call may make any other. Each step is one operation
+   of a dict, and writes come before the reads that others' writes may have to be seen by.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from actors.supervision.errors import Cancelled
 from actors.supervision.foreign import call_each
+from actors.supervision.handle import Handle
+from actors.supervision.latch import Latch
 
 __all__ = ["CancellationToken", "DropGuard", "Registration"]
 
@@ -33,32 +35,31 @@ _log = logging.getLogger("actors.cancellation")
 Callback = Callable[[], object]
 
 
-class CancellationToken:
+class CancellationToken(Handle):
     """Says "stop" once, to everything below it in the tree; irrevocable.
 
     Share the object itself where Rust would clone it; call :meth:`child` for a part that may be
-    stopped alone. Every method may be called from any thread; from a signal handler use only what
-    :meth:`signal_safe_cancel` returned.
+    stopped alone. Every method may be called from any thread and from a finalizer; from a signal
+    handler call only what :meth:`signal_safe_cancel` returned, because callbacks may take locks.
     """
 
     __slots__ = (
         "__weakref__",
         "_callbacks",
         "_cancelled",
+        "_cancelling",
         "_children",
-        "_lock",
         "_parent",
-        "_pins",
+        "_pinned",
     )
 
     def __init__(self) -> None:
-        self._lock: Final = threading.Lock()
         self._cancelled = False
+        self._cancelling = False
         self._parent: CancellationToken | None = None
-        # PERF: both made on first use; most tokens belong to one request and have no children.
-        self._children: weakref.WeakSet[CancellationToken] | None = None
+        self._children: dict[_Link, None] = {}
         # Children somebody listens to: held strongly, or their callbacks would die unheard.
-        self._pins: set[CancellationToken] | None = None
+        self._pinned: dict[CancellationToken, None] = {}
         self._callbacks: dict[Registration, Callback] = {}
 
     def __repr__(self) -> str:
@@ -76,14 +77,13 @@ class CancellationToken:
         The child of a cancelled token is born cancelled.
         """
         token = CancellationToken()
-        with self._lock:
-            if self._cancelled:
-                token._cancelled = True
-            else:
-                token._parent = self
-                if self._children is None:
-                    self._children = weakref.WeakSet()
-                self._children.add(token)
+        token._parent = self
+        link = _Link(token, _unlink)
+        link.links = self._children
+        self._children[link] = None
+        if self._cancelling:  # else whoever cancels looks for children after this
+            token._cancelling = token._cancelled = True
+            token._parent = None
         return token
 
     def cancel(self) -> None:
@@ -91,14 +91,18 @@ class CancellationToken:
 
         Descendants come first, this token last; callbacks run after that, on this thread.
         """
-        _call(self._mark())
+        if not self._cancelled:
+            parent = self._parent
+            _call(self._mark())
+            if parent is not None:
+                parent._unpin(self)
 
     def signal_safe_cancel(self) -> Callable[[], None]:
         """A function that a signal handler may call to cancel this token.
 
-        The interrupted main thread may hold a token's lock, so a handler must take none: the
-        function only puts into a ``SimpleQueue`` (re-entrant by its documentation) and the daemon
-        thread started here cancels.
+        The interrupted main thread may hold a lock that a callback wants: the function only puts
+        into a ``SimpleQueue`` (re-entrant by its documentation) and the daemon thread started here
+        cancels.
         """
         bell: queue.SimpleQueue[None] = queue.SimpleQueue()
 
@@ -110,12 +114,12 @@ class CancellationToken:
         return lambda: bell.put(None)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until cancelled or until ``timeout`` seconds passed; tell which."""
+        """Block until cancelled or until ``timeout`` seconds passed; return which."""
         if self._cancelled:
             return True
-        event = threading.Event()
-        with self.on_cancel(event.set):
-            return event.wait(timeout)
+        latch = Latch()
+        with self.on_cancel(latch.set):
+            return latch.wait(timeout)
 
     def raise_if_cancelled(self) -> None:
         """Raise :class:`Cancelled` if this token is cancelled."""
@@ -124,18 +128,15 @@ class CancellationToken:
 
     def on_cancel(self, callback: Callback) -> Registration:
         """Call ``callback()`` exactly once, when cancelled; at once if that already happened."""
+        if not callable(callback):
+            raise TypeError(f"on_cancel: {callback!r} is not callable")
         registration = Registration(self)
-        with self._lock:
-            if not self._cancelled:
-                self._callbacks[registration] = callback
-                first = len(self._callbacks) == 1
-                callback = _nothing
-            else:
-                first = False
-        if first:
+        self._callbacks[registration] = callback
+        if self._cancelled:
+            if self._callbacks.pop(registration, None) is not None:
+                _call((callback,))
+        else:
             self._pin()
-        if callback is not _nothing:
-            _call((callback,))
         return registration
 
     def guard(self) -> DropGuard:
@@ -143,54 +144,65 @@ class CancellationToken:
         return DropGuard(self)
 
     def _mark(self) -> list[Callback]:
-        """Mark the subtree cancelled, descendants first; return their callbacks in that order."""
-        with self._lock:
-            if self._cancelled:
-                return []
-            callbacks: list[Callback] = []
-            for child in [*(self._children or ())]:
-                callbacks += child._mark()
-            self._cancelled = True
-            callbacks += self._callbacks.values()
-            self._callbacks.clear()
-            self._pins = self._children = self._parent = None
-            return callbacks
+        """Mark the subtree cancelled, descendants first; return their callbacks in that order.
+
+        Of two threads that cancel at once each marks everything, so both return with it done; a
+        callback is called by the one that takes it.
+        """
+        found = [self]
+        for token in found:  # grows while it is walked, parents before children
+            token._cancelling = True
+            below = (link() for link in [*token._children])
+            found += [each for each in below if each is not None and not each._cancelled]
+        taken: list[Callback | None] = []
+        for token in reversed(found):
+            token._cancelled = True
+            taken += [token._callbacks.pop(each, None) for each in [*token._callbacks]]
+            token._children.clear()
+            token._pinned.clear()
+            token._parent = None
+        return [callback for callback in taken if callback is not None]
 
     def _pin(self) -> None:
         """Have the ancestors hold this token: somebody listens to it."""
         token, parent = self, self._parent
-        while parent is not None:
-            with parent._lock:
-                if parent._pins is None:
-                    parent._pins = set()
-                if parent._cancelled or token in parent._pins:
-                    return
-                parent._pins.add(token)
+        while parent is not None and token not in parent._pinned:
+            parent._pinned[token] = None
+            if parent._cancelled or token._cancelled:  # nobody is called any more
+                parent._pinned.pop(token, None)
             token, parent = parent, parent._parent
 
-    def _unpin(self) -> None:
-        """Let go again, upwards as far as nobody else listens."""
-        token, parent = self, self._parent
-        while parent is not None:
-            with parent._lock:
-                with token._lock:
-                    if token._callbacks or token._pins:
-                        return
-                if parent._pins is not None:
-                    parent._pins.discard(token)
-            token, parent = parent, parent._parent
+    def _unpin(self, token: CancellationToken) -> None:
+        """Let ``token`` go again, and be let go, upwards as far as nobody else listens."""
+        holder: CancellationToken | None = self
+        while holder is not None and not (token._callbacks or token._pinned):
+            holder._pinned.pop(token, None)
+            if token._callbacks or token._pinned:  # somebody began to listen meanwhile
+                token._pin()
+                return
+            token, holder = holder, holder._parent
 
     def _forget(self, registration: Registration) -> bool:
-        with self._lock:
-            if self._callbacks.pop(registration, None) is None:
-                return False
-            last = not self._callbacks
-        if last:
-            self._unpin()
+        if self._callbacks.pop(registration, None) is None:
+            return False
+        parent = self._parent
+        if parent is not None:
+            parent._unpin(self)
         return True
 
 
-class Registration:
+class _Link(weakref.ref[CancellationToken]):
+    """A parent's weak hold on a child; it leaves the parent's ``links`` when the child goes."""
+
+    __slots__ = ("links",)
+    links: dict[_Link, None]
+
+
+def _unlink(link: _Link) -> None:
+    link.links.pop(link, None)
+
+
+class Registration(Handle):
     """One callback's place on a token; a context manager that unregisters on leaving."""
 
     __slots__ = ("_token",)
@@ -214,7 +226,7 @@ class Registration:
         self.unregister()
 
 
-class DropGuard:
+class DropGuard(Handle):
     """Cancels its token when the ``with`` block ends, however it ends."""
 
     __slots__ = ("_armed", "token")
@@ -239,10 +251,6 @@ class DropGuard:
     ) -> None:
         if self._armed:
             self.token.cancel()
-
-
-def _nothing() -> None:
-    """Stand for "registered, nothing to call now"."""
 
 
 def _call(callbacks: Iterable[Callback]) -> None:

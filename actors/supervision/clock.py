@@ -10,12 +10,15 @@ timer. ``actors.testing.FakeClock`` is the other.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import logging
 import threading
 import time
+from _thread import allocate_lock
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 from threading import TIMEOUT_MAX
 from typing import Protocol
 
@@ -77,14 +80,17 @@ class _Due:
 
 
 class TimerThread:
-    """The real clock. ``threading.Timer`` would be a thread for each delay."""
+    """The real clock. ``threading.Timer`` would be a thread for each delay.
+
+    No lock, which a finalizer could find taken by its own thread: timers go through a queue to the
+    clock's thread, and only that one touches the heap.
+    """
 
     def __init__(self, name: str = "clock") -> None:
         self._name = name
-        self._changed = threading.Condition()
-        self._heap: list[_Due] = []
+        self._set: SimpleQueue[_Due | None] = SimpleQueue()
         self._numbers = itertools.count()
-        self._thread: threading.Thread | None = None
+        self._started = allocate_lock()
         self._closed = False
 
     def monotonic(self) -> float:
@@ -97,20 +103,9 @@ class TimerThread:
         Raises ``RuntimeError`` if the clock's thread can't be started; a later call tries again.
         """
         timer = _Due(time.monotonic() + delay, next(self._numbers), callback)
-        with self._changed:
-            if self._closed:
-                return timer
-            heapq.heappush(self._heap, timer)
-            if self._thread is None:
-                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError:  # no more threads
-                    self._heap.remove(timer)
-                    raise
-                self._thread = thread
-            elif self._heap[0] is timer:
-                self._changed.notify()
+        if not self._closed:
+            self._start_thread()
+            self._set.put(timer)
         return timer
 
     def wait(self, ready: Ready, timeout: float | None) -> bool:
@@ -119,27 +114,33 @@ class TimerThread:
 
     def close(self) -> None:
         """Drop every timer and end the thread."""
-        with self._changed:
-            self._closed = True
-            self._heap.clear()
-            self._changed.notify()
+        self._closed = True
+        self._set.put(None)
+
+    def _start_thread(self) -> None:
+        if self._started.acquire(blocking=False):
+            try:
+                threading.Thread(target=self._run, name=self._name, daemon=True).start()
+            except RuntimeError:  # no more threads
+                self._started.release()
+                raise
 
     def _run(self) -> None:
-        while (callback := self._next()) is not None:
+        heap: list[_Due] = []
+        while not self._closed:
+            wait = heap[0].due - time.monotonic() if heap else TIMEOUT_MAX
+            if wait <= 0:
+                self._call(heapq.heappop(heap))
+                continue
+            with contextlib.suppress(Empty):
+                timer = self._set.get(timeout=min(wait, TIMEOUT_MAX))
+                if timer is not None:
+                    heapq.heappush(heap, timer)
+
+    def _call(self, timer: _Due) -> None:
+        callback = timer.callback
+        if callback is not None:
             try:
                 callback()
             except BaseException:  # noqa: BLE001  # foreign code; the other timers go on
                 _log.exception("a timer's callback failed")
-
-    def _next(self) -> Callback | None:
-        """Wait for the next timer that is due; ``None`` once closed."""
-        with self._changed:
-            while not self._closed:
-                wait = self._heap[0].due - time.monotonic() if self._heap else None
-                if wait is not None and wait <= 0:
-                    callback = heapq.heappop(self._heap).callback
-                    if callback is not None:
-                        return callback
-                else:
-                    self._changed.wait(None if wait is None else min(wait, TIMEOUT_MAX))
-        return None

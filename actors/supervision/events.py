@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -93,15 +92,13 @@ class EventBus:
     """Tells every listener every event, on the thread on which it happened. Any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._listeners: tuple[Listener, ...] = ()
+        self._listeners: list[Listener] = []
 
     def listen(self, listener: Listener) -> None:
         """Call ``listener(event)`` for each event from now on; it must not block."""
-        with self._lock:
-            self._listeners = (*self._listeners, listener)
+        self._listeners.append(listener)
 
     def tell(self, event: TreeEvent) -> None:
         """Hand ``event`` to every listener."""
         complaint = "a listener of tree events failed"
-        call_each(self._listeners, event, log=_log, complaint=complaint)
+        call_each([*self._listeners], event, log=_log, complaint=complaint)

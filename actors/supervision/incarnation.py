@@ -10,32 +10,27 @@ import random
 import sys
 import threading
 import traceback
-from _thread import allocate_lock
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Final, NoReturn
+from typing import Final, NoReturn, cast
 
-from pykka import ActorRegistry
-
-from actors.supervision.birth import Birth, Estate, Kin, born_under
+from actors.supervision.actor import Supervised, plain_start, set_free, start_under
+from actors.supervision.birth import Birth, Estate, Kin
 from actors.supervision.child import Child
 from actors.supervision.errors import StartFailed
 from actors.supervision.events import ChildAbandoned, ChildEnded, ChildRestarting, ChildStarted
 from actors.supervision.exits import Cause, Exit
 from actors.supervision.latch import Latch
+from actors.supervision.pykka_registry import unregister
 from actors.supervision.runtime import Runtime
-from actors.supervision.waits import Milestone, held_up_by
+from actors.supervision.waits import Milestone, Party, held_up_by
 
 __all__ = ["Incarnations", "LeftBehind"]
 
 _log = logging.getLogger("actors.supervision")
 
 OnEnd = Callable[[Runtime, Exit], object]
-
-_ending: Final = allocate_lock()
-"""Held for an instant: an abandoned supervisor, and whoever ends its children for it, may see the
-same end, and it is told once."""
 
 
 class LeftBehind:
@@ -61,19 +56,22 @@ class LeftBehind:
 class Incarnations:
     """The incarnations of one child, at most one of them up."""
 
-    def __init__(self, spec: Child, path: str, kin: Kin, left_behind: LeftBehind) -> None:
+    def __init__(
+        self, spec: Child, path: str, kin: Kin, left_behind: LeftBehind, keeper: Party | None = None
+    ) -> None:
         self.spec = spec
         self.path: Final = path
         self.address: Final = kin.book.enter(path)
         """The child's address, the same for all its incarnations."""
         # An abandoned supervisor may still be at it while its successor brings up its own.
-        self.address.owner = self
+        self.address.take_over(self, keeper)
         self.runtime: Runtime | None = None
         self.failures = 0
         self.last_exit: Exit | None = None
         self._kin = kin
         self._estate = Estate()
         self._up_since = 0.0
+        self._not_ended: dict[Runtime, None] = {}
         self._left_behind = left_behind
 
     def start(self, on_end: OnEnd) -> None:
@@ -84,22 +82,33 @@ class Incarnations:
         spec = self.spec
         # Each incarnation gets an estate of its own: an abandoned one may go on publishing.
         self._estate = Estate(self._estate.state if spec.hand_over else None)
-        runtime = self._make(Birth(self.path, self.address, self._kin, self._estate))
-        settled = runtime.life.settled
+        admits = plain_start(spec.start)
+        runtime = self._make(Birth(self.path, self.address, self._kin, self._estate, self, admits))
+        try:
+            self._wait_until_up(runtime)
+            # In this order: whoever is answered by it finds that the listeners know of it.
+            self._kin.events.tell(ChildStarted(self.path, self.address.begin_epoch()))
+            self.address.point_to(runtime.mailbox, runtime.life, self)
+            runtime.life.watch(partial(on_end, runtime))
+        finally:
+            runtime.admit()
+
+    def _wait_until_up(self, runtime: Runtime) -> None:
+        spec, settled = self.spec, runtime.life.settled
+        self._not_ended[runtime] = None
+        self.address.rise(runtime.mailbox, runtime.life, self)
         with held_up_by(Milestone(runtime.mailbox, partial(settled.wait, 0))):
             up = self._kin.clock.wait(settled.wait, spec.start_within)
+        error = runtime.start_error
         if not up:
             self._abandon(runtime)
-            cause = TimeoutError(f"on_start took longer than {spec.start_within:g} s")
-            raise StartFailed(spec.id, cause)
-        if runtime.start_error is not None:
-            raise StartFailed(spec.id, runtime.start_error)
+            error = TimeoutError(f"on_start took longer than {spec.start_within:g} s")
+        if error is not None:
+            self.address.clear(runtime.mailbox)
+            del self._not_ended[runtime]
+            raise StartFailed(spec.id, error)
         self.runtime = runtime
         self._up_since = self._kin.clock.monotonic()
-        # In this order: whoever is answered by it finds that the listeners know of it.
-        self._kin.events.tell(ChildStarted(self.path, self.address.begin_epoch()))
-        self.address.point_to(runtime.mailbox, runtime.life, self)
-        runtime.life.watch(partial(on_end, runtime))
 
     def ended(self, exit_: Exit) -> None:
         """Note that the current incarnation ended by itself."""
@@ -123,7 +132,7 @@ class Incarnations:
     def leave_registry(self) -> None:
         """Have Pykka's registry forget the current incarnation, which is about to be stopped."""
         if self.runtime is not None:
-            ActorRegistry.unregister(self.runtime.actor.actor_ref)
+            unregister(self.runtime.actor.actor_ref)
 
     def order_to_stop(self) -> None:
         """Tell the current incarnation to stop, and don't wait."""
@@ -169,9 +178,10 @@ class Incarnations:
 
     def _make(self, birth: Birth) -> Runtime:
         try:
-            with born_under(birth):
-                ref = self.spec.start()
-            return birth.runtime_of(ref)
+            runtime, others = birth.take(start_under(birth, self.spec.start))
+            for each in others:
+                set_free(cast("Supervised", each.actor))
+            return runtime
         except BaseException as error:  # e.g. sys.exit() in a constructor: not the supervisor's end
             birth.disown()
             if isinstance(error, StartFailed):
@@ -179,10 +189,10 @@ class Incarnations:
             raise StartFailed(self.spec.id, error) from error
 
     def _gone(self, runtime: Runtime, exit_: Exit) -> None:
-        with _ending:
-            if self.runtime is not runtime:
-                return
-            self.runtime = None
+        # An abandoned supervisor, and whoever ends its children for it, may see the same end.
+        if self._not_ended.pop(runtime, runtime) is runtime:
+            return
+        self.runtime = None
         self.last_exit = exit_
         self.address.clear(runtime.mailbox)
         self._kin.events.tell(ChildEnded(self.path, exit_))

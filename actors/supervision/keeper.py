@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from actors.supervision.actor import Supervised
-from actors.supervision.birth import Kin, current_birth
+from actors.supervision.birth import Kin
 from actors.supervision.child import Child
 from actors.supervision.errors import GaveUp, StartFailed, UnknownChild
 from actors.supervision.events import SupervisorGaveUp, SupervisorShutDown
@@ -56,7 +56,7 @@ class Keeper(Supervised):
 
     def __init__(self, flags: SupervisorFlags, roster: Roster) -> None:
         super().__init__()
-        birth = current_birth()
+        birth = self._actor_birth
         if birth is None:
             raise RuntimeError("start a supervisor with Supervisor.start or as Supervisor.child")
         # Who asks a supervisor is a method of the tree, and bounds a real thread's patience.
@@ -156,7 +156,8 @@ class Keeper(Supervised):
 
     def _add(self, spec: Child) -> Incarnations:
         """Start a new child, as the last one; nothing is kept of one that fails to start."""
-        child = Incarnations(spec, self._path_of(spec.id), self._kin, self._left_behind)
+        mailbox = self._actor_runtime.mailbox
+        child = Incarnations(spec, self._path_of(spec.id), self._kin, self._left_behind, mailbox)
         self._children[spec.id] = child
         self._roster.add(Member(spec.id, spec.restart, significant=spec.significant))
         try:

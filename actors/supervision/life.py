@@ -1,4 +1,8 @@
-"""The life of one incarnation: it ends once, and whoever watches is told exactly once."""
+"""The life of one incarnation: it ends once, and whoever watches is told exactly once.
+
+There is no lock, which a finalizer could find taken by its own thread: who tells a watcher is who
+takes it out of the dict.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 from actors.supervision.exits import Exit
 from actors.supervision.foreign import call_each
+from actors.supervision.handle import Handle
 from actors.supervision.latch import Latch
 
 __all__ = ["Life", "Watch", "Watcher"]
@@ -20,10 +25,10 @@ Watcher = Callable[[Exit], object]
 class Life:
     """Begin, end and watchers of one incarnation. Any thread."""
 
-    __slots__ = ("_lock", "_watchers", "exit", "settled")
+    __slots__ = ("_once", "_watchers", "exit", "settled")
 
     def __init__(self) -> None:
-        self._lock = allocate_lock()
+        self._once = allocate_lock()
         self._watchers: dict[Watch, Watcher] = {}
         self.exit: Exit | None = None
         """How it ended; ``None`` while it lives."""
@@ -38,40 +43,51 @@ class Life:
     def end(self, exit_: Exit) -> bool:
         """Record how it ended and tell the watchers. False if it had ended before.
 
-        Watchers run on this thread, outside the lock; one that raises stops no other.
+        Watchers run on this thread; one that raises stops no other.
         """
-        with self._lock:
-            if self.exit is not None:
-                return False
-            self.exit = exit_
-            watchers, self._watchers = self._watchers, {}
+        if not self._once.acquire(blocking=False):
+            return False
+        self.exit = exit_
         self.settled.set()
-        _tell(watchers.values(), exit_)
+        taken = [self._take(watch) for watch in [*self._watchers]]
+        _tell((watcher for watcher in taken if watcher is not None), exit_)
         return True
 
-    def watch(self, watcher: Watcher) -> Watch:
-        """Call ``watcher(exit)`` exactly once: at the end, or now if that was before."""
+    def watch(self, watcher: Watcher, until: Life | None = None) -> Watch:
+        """Call ``watcher(exit)`` exactly once: at the end, or now if that was before.
+
+        It is taken back when the life ``until``, of who watches, ends first.
+        """
         watch = Watch(self)
-        with self._lock:
-            if self.exit is None:
-                self._watchers[watch] = watcher
-                return watch
-        _tell((watcher,), self.exit)
+        self._watchers[watch] = watcher
+        if until is not None and until is not self:
+            watch.leash = until.watch(lambda _exit: watch.unwatch())
+        if self.exit is not None and self._take(watch) is not None:
+            _tell((watcher,), self.exit)
         return watch
 
     def unwatch(self, watch: Watch) -> bool:
         """Take a watcher back; see :meth:`Watch.unwatch`."""
-        with self._lock:
-            return self._watchers.pop(watch, None) is not None
+        return self._take(watch) is not None
+
+    def _take(self, watch: Watch) -> Watcher | None:
+        """The watcher, for whoever comes first; nobody else tells it, or takes it back."""
+        watcher = self._watchers.pop(watch, None)
+        leash, watch.leash = watch.leash, None
+        if leash is not None:
+            leash.unwatch()
+        return watcher
 
 
-class Watch:
+class Watch(Handle):
     """One watcher's place at the end of an incarnation."""
 
-    __slots__ = ("_life",)
+    __slots__ = ("_life", "leash")
 
     def __init__(self, life: Life) -> None:
         self._life = life
+        self.leash: Watch | None = None
+        """Takes this one back at the end of the actor that watches."""
 
     def unwatch(self) -> bool:
         """Take the watcher back. False if it was told already, is just now, or was taken back."""

@@ -29,6 +29,7 @@ from pykka.messages import _ActorStop  # pyright: ignore[reportPrivateUsage]  # 
 from actors.supervision.cancellation import CancellationToken
 from actors.supervision.clock import Clock
 from actors.supervision.errors import InvalidSpec, MailboxFull, NotDelivered
+from actors.supervision.life import Life
 from actors.supervision.reply import Reply
 from actors.supervision.waits import Pending
 
@@ -108,6 +109,11 @@ class Mailbox:
         """Cancelled as soon as a stop is put, so that a handler which takes long can see it."""
         self.waiting_for: Pending | None = None
         """The reply that the actor's handler waits for."""
+        self.life: Life | None = None
+        """That of its actor."""
+
+    def begin(self, runtime: Any) -> None:
+        """``runtime`` was admitted: its thread takes what waits, so there is nothing to do here."""
 
     @property
     def depth(self) -> int:

@@ -19,12 +19,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import pykka
-from pykka import ActorRegistry
 
 from actors.supervision.errors import ActorCrashed
 from actors.supervision.exits import Cause, Exit, Failure
+from actors.supervision.latch import Latch
 from actors.supervision.life import Life
 from actors.supervision.mailbox import Letter, Mailbox, is_stop
+from actors.supervision.pykka_registry import unregister
 from actors.supervision.reply import Reply
 from actors.supervision.waits import here
 
@@ -40,11 +41,11 @@ class Runtime:
     """Runs ``actor`` from ``on_start`` to its burial; ``receive`` is what handles a message."""
 
     __slots__ = (
+        "_admitted",
         "_fatal",
         "_handling",
         "_now",
         "_receive",
-        "_supervised",
         "actor",
         "busy_since",
         "exit",
@@ -54,6 +55,7 @@ class Runtime:
         "on_abandoned",
         "start_error",
         "stopped_by_supervisor",
+        "supervised",
         "thread",
     )
 
@@ -69,9 +71,10 @@ class Runtime:
         supervised: bool,
     ) -> None:
         self.actor: Final = actor
-        self.name: Final = name
+        self.name = name
         self.mailbox: Final = mailbox
         self.life: Final = Life()
+        mailbox.life = self.life
         self.thread: threading.Thread | None = None
         self.busy_since: float | None = None
         """When the current message was taken, by the tree's clock; ``None`` while idle."""
@@ -85,7 +88,9 @@ class Runtime:
         """Ends what lived by the actor, a supervisor's children, and answers the threads that were
         left behind by it; for whoever abandons the actor."""
         self._now = now
-        self._supervised = supervised
+        self.supervised = supervised
+        """Whether a supervisor logs how it ended."""
+        self._admitted: Final = Latch()
         self._receive = receive
         self._fatal = (*fatal, *_ALWAYS_FATAL)
         self._handling: Letter | None = None
@@ -113,8 +118,10 @@ class Runtime:
 
     def _live(self) -> None:
         """The whole life of the thread; its end is announced whatever happened."""
+        here.stack.append(self.mailbox)
         try:
             if self.come_up():
+                self._admitted.wait()
                 self._take_letters()
         except BaseException as error:  # noqa: BLE001  # e.g. an exception raised into the thread
             self.exit = self.exit or Exit.of(Cause.CRASH, error)
@@ -133,9 +140,14 @@ class Runtime:
                 self.handle(letter)
             del letter  # an idle actor must not keep its last message alive
 
+    def admit(self) -> None:
+        """Let the actor handle its messages, as soon as it is up."""
+        self._admitted.set()
+        if not self.life.over:
+            self.mailbox.begin(self)
+
     def come_up(self) -> bool:
-        """Run ``on_start``; tell whether the actor is up."""
-        here.stack.append(self.mailbox)
+        """Run ``on_start``; return whether the actor is up."""
         here.rising.append(getattr(self.actor, "address", None))
         try:
             self.actor.on_start()
@@ -146,7 +158,6 @@ class Runtime:
             return False
         finally:
             here.rising.pop()
-            here.stack.pop()
         self.life.settled.set()
         return True
 
@@ -155,7 +166,6 @@ class Runtime:
         message, reply = letter.message, letter.reply_to
         if isinstance(reply, Reply) and reply.withdrawn:
             return
-        here.stack.append(self.mailbox)
         self._handling, self.busy_since = letter, self._now()
         try:
             answer = None
@@ -170,7 +180,6 @@ class Runtime:
                 reply.set(answer)
         finally:
             self._handling = self.busy_since = None
-            here.stack.pop()
 
     def decide_end(self, exit_: Exit) -> None:
         """Take no further message, and end as ``exit_`` says. On the actor's own turn."""
@@ -190,7 +199,8 @@ class Runtime:
     def bury(self, exit_: Exit | None = None) -> None:
         """Announce the end, in this order: closed first, then told. It is told once only."""
         self.actor.actor_stopped.set()
-        ActorRegistry.unregister(self.actor.actor_ref)
+        unregister(self.actor.actor_ref)
+        self._admitted.set()
         self.mailbox.token.cancel()
         self.mailbox.close()
         self.life.end(exit_ or self.exit or Exit(Cause.NORMAL))
@@ -208,7 +218,7 @@ class Runtime:
 
     def _crash(self, error: BaseException) -> None:
         self.decide_end(Exit.of(Cause.CRASH, error))
-        if not self._supervised:  # else its supervisor says so, once
+        if not self.supervised:  # else its supervisor says so, once
             _log.error("actor %s crashed: %s", self.name, self.exit, extra={"actor": self.name})
         try:
             self.actor.on_failure(type(error), error, error.__traceback__)

@@ -8,8 +8,9 @@ from typing import Any
 
 import pykka
 
+from actors.supervision.actor import start_under
 from actors.supervision.address import Address
-from actors.supervision.birth import Birth, Kin, born_under
+from actors.supervision.birth import Birth, Kin
 from actors.supervision.book import AddressBook
 from actors.supervision.child import Backoff, Child, Restart
 from actors.supervision.clock import Clock, TimerThread
@@ -49,7 +50,7 @@ class Supervisor:
         """
         flags = SupervisorFlags(strategy, intensity, period, auto_shutdown, max_abandoned)
         flags.check(children)
-        return _grow(partial(_start_supervisor, children, flags), name, clock)
+        return _grow(partial(SupervisorActor.start, children, flags), name, clock)
 
     @staticmethod
     def child(
@@ -70,7 +71,7 @@ class Supervisor:
         flags.check(children)
         return Child(
             id,
-            partial(_start_supervisor, children, flags),
+            partial(SupervisorActor.start, children, flags),
             restart=restart,
             shutdown=None,
             start_within=start_within,
@@ -100,7 +101,7 @@ class DynamicSupervisor:
         """Start a tree without children. Raises ``InvalidSpec``."""
         flags = SupervisorFlags(intensity=intensity, period=period, max_abandoned=max_abandoned)
         flags.check((template,))
-        return _grow(partial(_start_dynamic, template, flags), name, clock)
+        return _grow(partial(DynamicActor.start, template, flags), name, clock)
 
     @staticmethod
     def child(
@@ -119,7 +120,7 @@ class DynamicSupervisor:
         flags.check((template,))
         return Child(
             id,
-            partial(_start_dynamic, template, flags),
+            partial(DynamicActor.start, template, flags),
             restart=restart,
             shutdown=None,
             backoff=backoff or Backoff(),
@@ -133,21 +134,22 @@ def _grow(start: Callable[[], pykka.ActorRef[Any]], name: str, clock: Clock | No
     # PERF: an ask waits by real seconds without going through the real clock, a µs cheaper.
     waits_by = None if type(clock) is TimerThread else clock
     kin = Kin(clock, AddressBook(waits_by), EventBus())
-    birth = Birth("", Address(name), kin)
-    with born_under(birth):
-        ref = start()
-    root = birth.runtime_of(ref)
+    birth = Birth("", Address(name), kin, admits=True)
+    ref = start_under(birth, start)
+    root, _ = birth.take(ref)
     try:
         root.life.settled.wait()
     except BaseException:  # Ctrl-C: nobody gets a handle to stop it by
         root.life.watch(lambda _exit: kin.clock.close())
         ref.stop(block=False)
+        root.admit()
         raise
     if root.start_error is not None:
         kin.clock.close()
         raise root.start_error
     birth.address.point_to(root.mailbox, root.life)
     root.life.watch(partial(_turn_off, kin, birth.address))
+    root.admit()
     return Tree(root, birth.address, kin)
 
 
@@ -156,11 +158,3 @@ def _turn_off(kin: Kin, root: Address, _exit: Exit) -> None:
     root.retire()
     kin.book.retire("")
     kin.clock.close()
-
-
-def _start_supervisor(children: tuple[Child, ...], flags: SupervisorFlags) -> pykka.ActorRef[Any]:
-    return SupervisorActor.start(children, flags)
-
-
-def _start_dynamic(template: Child, flags: SupervisorFlags) -> pykka.ActorRef[Any]:
-    return DynamicActor.start(template, flags)

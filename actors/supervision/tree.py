@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import pykka
 
-from actors.supervision.address import Address
+from actors.supervision.address import Address, watch_from_here
 from actors.supervision.birth import Kin
 from actors.supervision.child import Child
 from actors.supervision.describe import ChildView, TreeView
@@ -18,6 +18,7 @@ from actors.supervision.errors import ChildStateError, NotDelivered, UnknownChil
 from actors.supervision.events import Listener
 from actors.supervision.exits import Cause, Exit
 from actors.supervision.glance import children_of, view_of
+from actors.supervision.handle import Handle
 from actors.supervision.keeper import Keeper
 from actors.supervision.latch import Latch
 from actors.supervision.life import Watch
@@ -33,7 +34,7 @@ LOOK_TIMEOUT: Final = 1.0
 K = TypeVar("K", bound=Keeper)
 
 
-class Tree:
+class Tree(Handle):
     """A running supervision tree. Every method may be called from any thread outside of it.
 
     From inside, ``stop`` waits for its own caller; and who calls the supervisor that is starting or
@@ -94,7 +95,7 @@ class Tree:
 
     def on_exit(self, watcher: Callable[[Exit], object]) -> Watch:
         """Call ``watcher(exit)`` once, when the root supervisor ends: stopped, or gave up."""
-        return self._root.life.watch(watcher)
+        return watch_from_here(self._root.life, watcher)
 
     def describe(self) -> TreeView:
         """The tree as it is this very moment; ``str()`` of it draws it.

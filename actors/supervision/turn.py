@@ -15,18 +15,25 @@ import sys
 import threading
 from _thread import allocate_lock
 from collections import deque
-from typing import Any, Final, cast
+from functools import partial
+from typing import Any, Final
 
-from actors.supervision.actor import Supervised
+from actors.supervision.actor import Supervised, launch
 from actors.supervision.errors import NotDelivered
 from actors.supervision.mailbox import CONTROL, Letter, Mailbox, Overflow
 from actors.supervision.runtime import Runtime
+from actors.supervision.waits import here, running
 
 __all__ = ["TurnActor"]
 
 TURN_CAP: Final = 64
 """Letters that one sender handles before it may go (Akka's throughput is of that order): under a
 flood the unlucky one would otherwise work for everybody else."""
+
+
+NESTING_CAP: Final = 16
+"""Actors that may run on top of each other on one thread, each asked by the one below: the next
+one is handed to another thread, or a long chain would end in a ``RecursionError`` of the last."""
 
 
 class TurnMailbox(Mailbox):
@@ -38,6 +45,11 @@ class TurnMailbox(Mailbox):
         self._letters: deque[Letter] = deque()
         self._turn = allocate_lock()
         self.runtime: Runtime | None = None
+
+    def begin(self, runtime: Runtime) -> None:
+        """Handle what waits for ``runtime``, and from now on whatever comes."""
+        self.runtime = runtime
+        self.run()
 
     @property
     def depth(self) -> int:
@@ -63,23 +75,32 @@ class TurnMailbox(Mailbox):
         control, letters, turn, runtime = self._control, self._letters, self._turn, self.runtime
         if runtime is None:
             return  # not up yet: what waits is handled as soon as it is
+        stack = here.stack
+        if len(stack) >= NESTING_CAP:
+            self._hand_on()
+            return
         left = sys.maxsize if most is None else most
-        # Looked at again after the turn was given back: a message that came in between, whose
-        # sender found the turn taken, would wait for ever.
-        while (control or letters) and turn.acquire(blocking=False):
-            try:
-                while (control or letters) and left:
-                    left -= 1
-                    try:
-                        letter = (control or letters).popleft()
-                    except IndexError:  # refused meanwhile, by who needed its place or closed
-                        continue
-                    self._next(runtime, letter)
-            finally:
-                turn.release()
-            if not left:
-                self._hand_on()
-                return
+        # Before the turn is taken: a finalizer that asks this actor from within must be refused.
+        stack.append(self)
+        try:
+            # Looked at again after the turn was given back: a message that came in between, whose
+            # sender found the turn taken, would wait forever.
+            while (control or letters) and turn.acquire(blocking=False):
+                try:
+                    while (control or letters) and left:
+                        left -= 1
+                        try:
+                            letter = (control or letters).popleft()
+                        except IndexError:  # refused meanwhile, by who needed its place or closed
+                            continue
+                        self._next(runtime, letter)
+                finally:
+                    turn.release()
+                if not left:
+                    self._hand_on()
+                    return
+        finally:
+            stack.pop()
 
     def _hand_on(self) -> None:
         """Let a thread that lives no longer than the backlog do the rest."""
@@ -133,10 +154,11 @@ class TurnActor(Supervised):
         return TurnMailbox(cls.mailbox_capacity, cls.mailbox_overflow)
 
     def _start_actor_loop(self) -> None:
-        runtime = self._actor_runtime
-        mailbox = cast("TurnMailbox", runtime.mailbox)
-        if runtime.come_up():
-            mailbox.runtime = runtime
-            mailbox.run()
-        else:
+        launch(self, partial(_come_up, self._actor_runtime))
+
+
+def _come_up(runtime: Runtime) -> None:
+    """Run ``on_start`` on the thread of who starts the actor."""
+    with running(runtime.mailbox):
+        if not runtime.come_up():
             runtime.bury()

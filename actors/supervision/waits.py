@@ -15,7 +15,16 @@ from typing import Protocol
 from actors.supervision.clock import Clock
 from actors.supervision.errors import AskCycle
 
-__all__ = ["Milestone", "Party", "Pending", "blocked_on", "held_up_by", "here"]
+__all__ = [
+    "Expected",
+    "Milestone",
+    "Party",
+    "Pending",
+    "blocked_on",
+    "held_up_by",
+    "here",
+    "running",
+]
 
 
 class Pending(Protocol):
@@ -41,7 +50,7 @@ class Milestone:
 
     __slots__ = ("_reached", "target")
 
-    def __init__(self, target: Party, reached: Callable[[], bool]) -> None:
+    def __init__(self, target: Party | None, reached: Callable[[], bool]) -> None:
         self.target = target
         self._reached = reached
 
@@ -53,6 +62,26 @@ class Milestone:
     def call_off(self, error: AskCycle) -> bool:  # noqa: ARG002  # see Pending
         """A supervisor waits as long as it said; who asks it meanwhile does not."""
         return False
+
+
+class Expected(Milestone):
+    """The next incarnation of an actor that is down: who waits for it waits for its supervisor."""
+
+    __slots__ = ("_wake", "error")
+
+    def __init__(
+        self, target: Party | None, reached: Callable[[], bool], wake: Callable[[], object]
+    ) -> None:
+        super().__init__(target, reached)
+        self._wake = wake
+        self.error: AskCycle | None = None
+        """Why nobody is to wait any more."""
+
+    def call_off(self, error: AskCycle) -> bool:
+        """End the wait; see :class:`Pending`."""
+        self.error = error
+        self._wake()
+        return True
 
 
 class Party(Protocol):
@@ -76,14 +105,31 @@ class Here(threading.local):
 here = Here()
 
 
+class running:  # noqa: N801  # a context manager reads as a verb
+    """Within the block this thread runs ``party``."""
+
+    __slots__ = ("_party",)
+
+    def __init__(self, party: Party) -> None:
+        self._party = party
+
+    def __enter__(self) -> None:
+        here.stack.append(self._party)
+
+    def __exit__(self, *_exc: object) -> None:
+        here.stack.pop()
+
+
 class blocked_on:  # noqa: N801  # a context manager reads as a verb
     """Mark this thread's actors as waiting for ``reply``; :class:`AskCycle` if that cannot end."""
 
-    __slots__ = ("_parties", "_reply")
+    __slots__ = ("_before", "_parties", "_reply")
 
     def __init__(self, reply: Pending) -> None:
         self._reply = reply
         self._parties = tuple(here.stack)
+        # Something, if this is a finalizer that ran while the thread waited already.
+        self._before = [party.waiting_for for party in self._parties] if self._parties else ()
 
     def __enter__(self) -> None:
         for party in self._parties:
@@ -96,8 +142,9 @@ class blocked_on:  # noqa: N801  # a context manager reads as a verb
                 raise
 
     def __exit__(self, *_exc: object) -> None:
-        for party in self._parties:
-            party.waiting_for = None
+        if self._parties:
+            for party, before in zip(self._parties, self._before, strict=True):
+                party.waiting_for = before
 
     def _look_for_cycle(self) -> None:
         names = [self._parties[-1].name]

@@ -123,8 +123,8 @@ _SUPERVISOR: Final = (
     Mutant(
         "an over-long start goes on unfenced",
         "incarnation.py",
-        "            self._abandon(runtime)\n            cause",
-        "            cause",
+        "            self._abandon(runtime)\n            error",
+        "            error",
         "test_time.py::test_an_over_long_start_is_abandoned_and_what_was_told_to_it_is_refused",
     ),
     Mutant(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import signal
 import threading
 import weakref
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -139,10 +142,85 @@ def test_cancelled_work_is_told_by_an_exception() -> None:
         token.raise_if_cancelled()
 
 
-def test_a_signal_handler_may_ring_while_the_token_is_locked() -> None:
-    token = CancellationToken()
+def test_a_signal_handler_may_ring_in_the_middle_of_a_call() -> None:
+    token, other = CancellationToken(), CancellationToken()
     ring = token.signal_safe_cancel()
-    with token._lock:  # pyright: ignore[reportPrivateUsage]  # what a handler may interrupt
-        ring()
-        assert not token.cancelled
-    assert token.wait(timeout=WAIT)
+    before = signal.signal(signal.SIGUSR1, lambda _number, _frame: ring())
+    try:
+        other.on_cancel(lambda: signal.raise_signal(signal.SIGUSR1))
+        other.cancel()
+        assert token.wait(timeout=WAIT)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_chain_of_ten_thousand_tokens_is_cancelled_from_its_root() -> None:
+    root, seen = CancellationToken(), Journal()
+    chain = [root]
+    for number in range(10_000):
+        chain.append(chain[-1].child())
+        if number % 1000 == 0:
+            chain[-1].on_cancel(partial(seen.add, number))
+    root.cancel()
+    assert all(token.cancelled for token in chain)
+    assert seen.entries == [*range(9000, -1, -1000)]
+
+
+def test_a_listener_at_the_end_of_a_long_chain_comes_and_goes() -> None:
+    root, seen = CancellationToken(), Journal()
+    leaf = root
+    for _ in range(10_000):
+        leaf = leaf.child()
+    registration = leaf.on_cancel(lambda: seen.add("first"))
+    kept = weakref.ref(leaf)
+    del leaf
+    gc.collect()
+    assert kept() is not None
+    assert registration.unregister()
+    del registration
+    gc.collect()
+    assert kept() is None
+    root.cancel()
+    assert seen.entries == []
+
+
+def test_a_cancelled_token_is_held_by_nobody_however_it_was_listened_to() -> None:
+    root = CancellationToken()
+    token = root.child().child()
+    token.on_cancel(lambda: None)
+    token.cancel()
+    gone = weakref.ref(token)
+    del token
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize("callback", [None, "cancel", 3])
+def test_what_can_not_be_called_is_refused_where_it_is_registered(callback: Any) -> None:
+    with pytest.raises(TypeError, match=r"on_cancel: .* is not callable"):
+        CancellationToken().on_cancel(callback)
+
+
+def test_two_threads_that_cancel_at_once_both_return_with_all_of_it_cancelled() -> None:
+    for _ in range(200):
+        root, calls = CancellationToken(), Journal()
+        tokens = [root]
+        for _ in range(20):
+            tokens.append(tokens[-1].child())
+            tokens[-1].on_cancel(lambda calls=calls: calls.add(1))  # type: ignore[misc]  # a default binds it
+        begin, left = threading.Barrier(2), Journal()
+
+        def cancel(
+            begin: threading.Barrier = begin, tokens: Any = tuple(tokens), left: Journal = left
+        ) -> None:
+            begin.wait(WAIT)
+            tokens[0].cancel()
+            left.add([token for token in tokens if not token.cancelled])
+
+        threads = [threading.Thread(target=cancel) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(WAIT)
+        assert left.entries == [[], []]
+        assert len(calls.entries) == 20

@@ -161,7 +161,7 @@ def test_only_its_owner_points_an_address_to_an_incarnation() -> None:
     """An abandoned supervisor may still be at it, while its successor has taken over."""
     address, old, new = Address("a"), object(), object()
     mailbox = Mailbox()
-    address.owner = new
+    address.take_over(new)
     address.point_to(Mailbox(), Life(), old)
     assert not address.alive
     address.point_to(mailbox, Life(), new)

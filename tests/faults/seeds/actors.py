@@ -170,7 +170,7 @@ ACTORS: Final = (
         "stop-all",
         "an actor that ends stays in Pykka's registry",
         "runtime",
-        "        ActorRegistry.unregister(self.actor.actor_ref)",
+        "        unregister(self.actor.actor_ref)",
         "        pass",
     ),
 )

@@ -1,0 +1,35 @@
+"""Pykka's flag of an actor that takes no further message, as an attribute instead of a lock."""
+
+from __future__ import annotations
+
+import threading
+
+from actors.supervision.latch import Latch
+
+__all__ = ["StopFlag"]
+
+
+class StopFlag(threading.Event):
+    """An ``Event`` without the lock that one holds while it wakes others.
+
+    A finalizer that stops the same actor within ``set`` would wait for it forever.
+    """
+
+    def __init__(self) -> None:
+        self._latch = Latch()
+
+    def is_set(self) -> bool:
+        """Whether the actor stops."""
+        return self._latch.opened
+
+    def set(self) -> None:
+        """Stop for good."""
+        self._latch.set()
+
+    def clear(self) -> None:
+        """Refused: an actor that has stopped stays so."""
+        raise RuntimeError("an actor that has stopped can't go on: start another one")
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait so long for the stop; return whether it came."""
+        return self._latch.wait(timeout)
