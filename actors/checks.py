@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 
 __all__ = [
     "alias",
+    "bucket",
     "byte_count",
     "count",
     "engine",
@@ -100,6 +101,14 @@ def ttl(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not MIN_TTL <= int(text) <= MAX_TTL:
         raise ValueError(f"{text!r} is not a lease time: give {MIN_TTL} to {MAX_TTL} seconds")
     return int(text)
+
+
+def bucket(text: str) -> float:
+    """The upper end of a histogram's bucket: seconds above 0."""
+    found = seconds(text)
+    if not found:
+        raise ValueError(f"{text!r} can't be a bucket's bound: give seconds above 0, as in 0.25")
+    return found
 
 
 def byte_count(text: str) -> int:

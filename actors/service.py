@@ -60,6 +60,7 @@ from http_service import (
     Metrics,
     ModelManager,
 )
+from http_service.buckets import DURATION
 from http_service.pool_metrics import PoolMetrics
 from http_service.restarts import INTENSITY, PERIOD
 
@@ -98,7 +99,7 @@ class Service:
         # The "_created" samples double the exposition, and nobody asks for them. The switch is for
         # the whole process, so this module is the one to turn it.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # theirs
-        metrics = _metrics(settings.metrics_prefix)
+        metrics = _metrics(settings)
         pools = PoolMaker(PoolListeners([PoolMetrics(metrics)]))
         registry = Child("registry", partial(RegistryActor.start, pools), hand_over=True)
         tree = Supervisor.start(
@@ -166,9 +167,13 @@ class Service:
         token.cancel()
 
 
-def _metrics(prefix: str) -> Metrics:
-    """The service's metrics, with what is told of any process, and of which version it is."""
-    metrics = Metrics(prefix)
+def _metrics(settings: ServeSettings) -> Metrics:
+    """The service's metrics, with what is told of any process, and of which version it is.
+
+    Raises :class:`~http_service.config.ConfigError`.
+    """
+    prefix, bounds = settings.metrics_prefix, (*sorted({*settings.duration_buckets}),)
+    metrics = Metrics(prefix, duration_buckets=bounds or DURATION)
     prometheus_client.ProcessCollector(registry=metrics.registry)
     build = prometheus_client.Info(
         f"{prefix}_build", "Which Callboard this is.", registry=metrics.registry

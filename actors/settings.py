@@ -236,6 +236,14 @@ class ServeSettings:
         "NAME",
         "what the names of all metrics begin with",
     )
+    duration_buckets: tuple[float, ...] = _setting(
+        (),
+        checks.bucket,
+        "SECONDS[,SECONDS…]",
+        "the bounds of the buckets in which request durations and times to the first token are "
+        "counted (default: 16 from 0.005 to 600)",
+        repeatable=True,
+    )
     access_log: str = _setting(
         "all",
         checks.one_of("all", "requests", "none"),

@@ -2,17 +2,59 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, Final
 
 import falcon
 
 from http_service.api_keys import KeyCheck
+from http_service.metrics import Metrics
 from http_service.middleware import RequestScope, answer_error
+from http_service.resources.chat import ENDPOINT as CHAT
+from http_service.resources.completions import ENDPOINT as COMPLETIONS
 from http_service.resources.services import Services
 
 __all__ = ["WsgiApp", "build_app"]
 
-WsgiApp: TypeAlias = falcon.App[falcon.Request, falcon.Response]
+ENDPOINTS: Final = {
+    "/v1/chat/completions": CHAT.label,
+    "/v1/completions": COMPLETIONS.label,
+}
+"""What the metrics call the paths where something is generated."""
+
+OTHER: Final = "other"
+"""What they call every other path: strangers make up paths."""
+
+
+class WsgiApp(falcon.App[falcon.Request, falcon.Response]):
+    """The application, and the count of what it refused."""
+
+    def __init__(self, services: Services) -> None:
+        middleware: list[RequestScope | KeyCheck] = [RequestScope()]
+        if services.keys is not None:
+            middleware.append(KeyCheck(services.keys, open_probes=services.config.open_probes))
+        super().__init__(media_type=falcon.MEDIA_JSON, middleware=middleware)
+        self._metrics: Final[Metrics] = services.metrics
+        self.add_error_handler(Exception, self._answer_error)
+        # Falcon handles its own HTTPError unless told otherwise: the most special class decides.
+        self.add_error_handler(falcon.HTTPError, self._answer_error)
+        for route in services.routes:
+            if not route.part_of:
+                self.add_route(route.path, route.resource(services))
+
+    def count_refusal(self, path: str, status: int) -> None:
+        """Count a request that did not become one of the counted ones; servers refuse some, too."""
+        self._metrics.refused(ENDPOINTS.get(path, OTHER), status)
+
+    def _answer_error(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        error: Exception,
+        params: dict[str, Any],
+    ) -> None:
+        answer_error(req, resp, error, params)
+        if req.context.get("call") is None:
+            self.count_refusal(req.path, resp.status_code)
 
 
 def build_app(services: Services) -> WsgiApp:
@@ -21,14 +63,4 @@ def build_app(services: Services) -> WsgiApp:
     With ``services.keys``, every request needs one of them (see ``api_keys``). Raises
     ``ValueError`` for two routes on one path (a mistake in the table).
     """
-    middleware: list[RequestScope | KeyCheck] = [RequestScope()]
-    if services.keys is not None:
-        middleware.append(KeyCheck(services.keys, open_probes=services.config.open_probes))
-    app = falcon.App(media_type=falcon.MEDIA_JSON, middleware=middleware)
-    app.add_error_handler(Exception, answer_error)
-    # Falcon handles its own HTTPError unless told otherwise: the most special class decides.
-    app.add_error_handler(falcon.HTTPError, answer_error)
-    for route in services.routes:
-        if not route.part_of:
-            app.add_route(route.path, route.resource(services))
-    return app
+    return WsgiApp(services)

@@ -1,32 +1,32 @@
-"""Histogram buckets as Dynamo computes them, so that dashboards and comparisons carry over."""
+"""The bounds of the histograms' buckets, in seconds."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
-__all__ = ["DURATION", "INTER_TOKEN", "TIME_TO_FIRST_TOKEN", "log_spaced"]
+__all__ = ["DURATION", "INTER_TOKEN", "are_bounds"]
 
-SIGNIFICANT: Final = 2
-"""Digits a bucket's bound is rounded to: enough to read, few enough to remember."""
+# fmt: off
+DURATION: Final = (
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0
+)
+"""From a small answer to the longest silence that is accepted of an engine."""
 
+INTER_TOKEN: Final = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
+)
+"""From a small model on a fast machine to a large one on a busy machine."""
+# fmt: on
 
-def log_spaced(low: float, high: float, count: int) -> tuple[float, ...]:
-    """``count`` bounds from 0 to ``high``, the second and later spaced evenly in the logarithm.
-
-    ``b0 = 0`` and ``b_i = low * (high / low) ** (i / (count - 1))``, rounded to two significant
-    digits; neighbours that rounding made equal are told once.
-    """
-    step = (math.log(high) - math.log(low)) / (count - 1)
-    bounds = [0.0, *(_rounded(math.exp(math.log(low) + step * i)) for i in range(1, count))]
-    return tuple(dict.fromkeys(bounds))
-
-
-def _rounded(value: float) -> float:
-    digits = SIGNIFICANT - 1 - math.floor(math.log10(value))
-    return round(value, digits)
+MOST: Final = 64
+"""Buckets of one histogram: each is a time series for each model."""
 
 
-DURATION: Final = log_spaced(1, 512, 10)
-TIME_TO_FIRST_TOKEN: Final = log_spaced(0.001, 480, 18)
-INTER_TOKEN: Final = log_spaced(0.001, 2, 13)
+def are_bounds(bounds: Sequence[object]) -> bool:
+    """Whether these can be a histogram's bounds: 1 to 64 rising numbers above 0."""
+    numbers = [each for each in bounds if type(each) is int or type(each) is float]
+    rising = all(before < after for before, after in pairwise([0.0, *numbers, math.inf]))
+    return rising and len(numbers) == len(bounds) and 1 <= len(bounds) <= MOST

@@ -43,6 +43,10 @@ class HttpServiceConfigBuilder(Generic[Built]):
         """What every metric's name begins with."""
         return self._set("metrics_prefix", prefix)
 
+    def duration_buckets(self, *bounds: float) -> Self:
+        """The bounds of the histograms of durations, in seconds, rising."""
+        return self._set("duration_buckets", bounds)
+
     def body_limit(self, size: int) -> Self:
         """The largest request body, in bytes."""
         return self._set("body_limit", size)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
+
+from http_service.buckets import DURATION, MOST, are_bounds
 
 __all__ = ["ConfigError", "HttpServiceConfig"]
 
@@ -38,6 +40,8 @@ class HttpServiceConfig:
     with 503 before it is read. One body of ``body_limit`` always has room.
     ``drain_timeout``: seconds that requests in flight get to finish once the service stops.
     ``drain_grace``: seconds before that in which ``/ready`` is 503 and all else goes on as before.
+    ``duration_buckets``: the rising bounds, in seconds, of the histograms of request durations and
+    of times to the first token; for a service with a manager of its own.
     ``threads``: Waitress workers; they serve only what may have to wait, and hold no stream.
     ``ask_timeout``: seconds to wait for the registry, a restart of its actor included.
     ``engine_timeout``: the longest silence of an engine that is accepted, in seconds, before the
@@ -62,6 +66,7 @@ class HttpServiceConfig:
     # Below the 30 s that Kubernetes grants by default between SIGTERM and SIGKILL.
     drain_timeout: float = 25.0
     drain_grace: float = 0.0
+    duration_buckets: tuple[float, ...] = DURATION
     threads: int = 4
     ask_timeout: float = 5.0
     # A long prompt on a slow machine is minutes of silence before the first token.
@@ -105,6 +110,10 @@ def _is_path_or_empty(value: Any) -> bool:
     return isinstance(value, str) and "\0" not in value
 
 
+def _are_bounds(value: Any) -> bool:
+    return isinstance(value, tuple) and are_bounds(cast("tuple[object, ...]", value))
+
+
 def _is_prefix(value: Any) -> bool:
     return isinstance(value, str) and _METRIC_PREFIX.fullmatch(value) is not None
 
@@ -115,6 +124,7 @@ _RULES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "enable_chat_endpoints": ("True or False", _is_bool),
     "enable_cmpl_endpoints": ("True or False", _is_bool),
     "metrics_prefix": ("letters, digits and _, not beginning with a digit", _is_prefix),
+    "duration_buckets": (f"a tuple of 1 to {MOST} rising numbers of seconds above 0", _are_bounds),
     "body_limit": ("a number of bytes, 1 or more", _is_int(1, 1 << 40)),
     "body_memory": ("a number of bytes, 1 or more", _is_int(1, 1 << 50)),
     "drain_grace": ("a number of seconds, 0 or more", _is_seconds_or_none_at_all),

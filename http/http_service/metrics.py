@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from http_service import buckets
 from http_service.api_keys import ApiKeys, KeyMetrics
+from http_service.config import ConfigError
 from http_service.error_types import ErrorType
-from http_service.histogram import ModelHistogram
+from http_service.exposition import Numbers, Registry, Table, Tables, wants_open_metrics
+from http_service.model_metrics import ModelMetrics, tables_of
 
-__all__ = ["UNKNOWN_MODEL", "InflightGuard", "Metrics", "ModelMetrics"]
+__all__ = ["UNKNOWN_MODEL", "InflightGuard", "Metrics"]
 
 UNKNOWN_MODEL: Final = "unknown_model"
 """The label under which every request for a model that is not served is counted."""
@@ -32,54 +32,40 @@ UNKNOWN_MODEL: Final = "unknown_model"
 MOST_TOKENS: Final = 10_000_000
 """Completion tokens that one answer may claim: more than any model's context."""
 
-OUTCOMES: Final = {ErrorType.NONE: "success"}
-"""The ``status`` label by error type; every other one is an error."""
 
-
-class Metrics:
+class Metrics(Tables):
     """All metrics of one service, in a registry of their own; thread-safe.
 
-    ``prefix`` begins every name (checked by ``HttpServiceConfig``); ``clock`` tells seconds.
+    A model has time series from its first request until it is gone: ``serves`` tells, once somebody
+    has set it. ``prefix`` begins every name (checked by ``HttpServiceConfig``); ``clock`` tells
+    seconds; ``duration_buckets`` are the bounds of the histograms of durations, in seconds. Raises
+    :class:`~http_service.config.ConfigError` for what can't be bounds.
     """
 
     def __init__(
         self,
         prefix: str = "callboard_frontend",
         clock: Callable[[], float] = time.monotonic,
+        duration_buckets: tuple[float, ...] = buckets.DURATION,
     ) -> None:
+        if not buckets.are_bounds(duration_buckets):
+            raise ConfigError(
+                f"duration_buckets is {duration_buckets!r}, but must be "
+                f"1 to {buckets.MOST} rising numbers of seconds above 0"
+            )
         self.prefix: Final = prefix
-        self.registry: Final = CollectorRegistry(auto_describe=True)
         self.clock: Final = clock
+        self.registry: Final = Registry()
+        self.serves: Callable[[str], bool] | None = None
+        """Whether a model is served now; ``None`` if that is not known."""
         self.key_files: Final[dict[str, ApiKeys]] = {}
         """The files of keys whose state is shown, by the setting that names them."""
-        self.register(KeyMetrics(prefix, self.key_files))
+        self._bounds: Final = (*map(float, duration_buckets),)
         self._models: dict[str, ModelMetrics] = {}
-        self.requests: Final = self._counter(
-            "requests_total",
-            "Requests answered, by how they ended.",
-            ("model", "endpoint", "request_type", "status", "error_type"),
-        )
-        self.inflight: Final = self._gauge(
-            "inflight_requests", "Requests being answered now, the body of a stream included."
-        )
-        self.output_tokens: Final = self._counter(
-            "output_tokens_total", "Tokens generated, counted as they come.", ("model",)
-        )
-        self.duration: Final = self._histogram(
-            "request_duration_seconds",
-            "From the start of a request to the end of its answer.",
-            buckets.DURATION,
-        )
-        self.first_token: Final = self._histogram(
-            "time_to_first_token_seconds",
-            "From the start of a request to its first output token.",
-            buckets.TIME_TO_FIRST_TOKEN,
-        )
-        self.inter_token: Final = self._histogram(
-            "inter_token_latency_seconds",
-            "Between two output tokens of one request.",
-            buckets.INTER_TOKEN,
-        )
+        self._refused: dict[tuple[str, str], int] = {}
+        self._refusing: Final = threading.RLock()
+        self.register(self)
+        self.register(KeyMetrics(prefix, self.key_files))
 
     def register(self, collector: Collector) -> None:
         """Show a further collector's metrics; its names must not clash (``ValueError``)."""
@@ -89,70 +75,53 @@ class Metrics:
         """The metrics of one model that the registry knows, or of ``UNKNOWN_MODEL``."""
         found = self._models.get(model)
         if found is None:
-            # Two threads may both make one; prometheus-client hands both the same children.
-            found = self._models.setdefault(model, ModelMetrics(self, model))
+            found = self._models.setdefault(model, ModelMetrics(model, self._bounds))
         return found
+
+    def forget(self, model: str) -> None:
+        """The model is gone, and its time series with it; its requests in flight go on."""
+        self._models.pop(model, None)
 
     def guard(self, model: str, endpoint: str, request_type: str) -> InflightGuard:
         """Begin to count one request; close the guard exactly when its answer has ended."""
         return InflightGuard(self.of(model), endpoint, request_type, self.clock)
 
+    def refused(self, endpoint: str, status: int) -> None:
+        """Count a request that was refused before it became one that is counted.
+
+        ``endpoint`` is one of a few names: whoever asks for made-up paths makes no time series.
+        """
+        key = (endpoint, str(status))
+        with self._refusing:
+            self._refused[key] = self._refused.get(key, 0) + 1
+
     def render(self, accept: str) -> tuple[bytes, str]:
-        """Every metric as text, in the format that ``accept`` prefers, and its content type."""
-        try:
-            encoder, content_type = choose_encoder(accept)
-        except TypeError:  # it compares versions, and this one is no number
-            encoder, content_type = choose_encoder("")
-        return encoder(self.registry), content_type
+        """Every metric as text, in the format that ``accept`` prefers, and its content type.
 
-    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
-        return Counter(f"{self.prefix}_{name}", text, labels, registry=self.registry)
+        Takes its time where there are many models: see ``scraping``.
+        """
+        return self.registry.render(open_metrics=wants_open_metrics(accept))
 
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(f"{self.prefix}_{name}", text, ("model",), registry=self.registry)
+    def tables(self) -> Iterable[Table]:
+        """What is counted here."""
+        yield from tables_of(self.prefix, self._of_all(), self._bounds)
+        yield Numbers(
+            f"{self.prefix}_refused_requests_total",
+            "Requests refused before they were counted as requests, by status.",
+            ("endpoint", "status"),
+            [*self._refused.copy().items()],
+        )
 
-    def _histogram(self, name: str, text: str, bounds: tuple[float, ...]) -> ModelHistogram:
-        return ModelHistogram(f"{self.prefix}_{name}", text, bounds, self.registry)
+    def _of_all(self) -> list[ModelMetrics]:
+        """What is counted of each model; models that are gone are dropped.
 
-
-class ModelMetrics:
-    """One model's label children, looked up once.
-
-    PERF: ``labels()`` costs four times the increment that follows it.
-    """
-
-    __slots__ = (
-        "_outcomes",
-        "_requests",
-        "duration",
-        "first_token",
-        "inflight",
-        "inter_token",
-        "model",
-        "output_tokens",
-    )
-
-    def __init__(self, metrics: Metrics, model: str) -> None:
-        self.model = model
-        self.inflight = metrics.inflight.labels(model)
-        self.duration = metrics.duration.labels(model)
-        self.first_token = metrics.first_token.labels(model)
-        self.inter_token = metrics.inter_token.labels(model)
-        self.output_tokens = metrics.output_tokens.labels(model)
-        self._requests = metrics.requests
-        self._outcomes: dict[tuple[str, str, ErrorType], Counter] = {}
-
-    def count(self, endpoint: str, request_type: str, error_type: ErrorType) -> None:
-        """Count one request that ended."""
-        key = (endpoint, request_type, error_type)
-        child = self._outcomes.get(key)
-        if child is None:
-            status = OUTCOMES.get(error_type, "error")
-            child = self._requests.labels(
-                self.model, endpoint, request_type, status, error_type.value
-            )
-            self._outcomes[key] = child
-        child.inc()
+        A request may find its model just before that goes, and begin to count just after.
+        """
+        serves = self.serves
+        for model in [*self._models]:
+            if serves is not None and model != UNKNOWN_MODEL and not serves(model):
+                self.forget(model)
+        return [*self._models.values()]
 
 
 class InflightGuard:
@@ -194,7 +163,7 @@ class InflightGuard:
         self._closed = False
         self._last: float | None = None
         self.started = clock()
-        metrics.inflight.inc()
+        metrics.began()
 
     def mark_ok(self) -> None:
         """The request succeeded."""
@@ -214,11 +183,10 @@ class InflightGuard:
                 return
             before, self._last = self._last, now
             self.tokens += count
-        self.metrics.output_tokens.inc(count)
         if before is None:
-            self.metrics.first_token.observe(now - self.started)
-            return
-        self.metrics.inter_token.observe((now - before) / count, count)
+            self.metrics.first_tokens(count, now - self.started)
+        else:
+            self.metrics.more_tokens(count, now - before)
 
     def saw_usage(self, completion_tokens: int) -> None:
         """The engine's own count: what the chunks did not show is added, never taken back.
@@ -231,7 +199,7 @@ class InflightGuard:
             missing = 0 if self._closed else completion_tokens - self.tokens
             self.tokens += max(missing, 0)
         if missing > 0:
-            self.metrics.output_tokens.inc(missing)
+            self.metrics.uncounted_tokens(missing)
 
     def close(self) -> bool:
         """Count the request; only the first call does, and returns True."""
@@ -240,7 +208,6 @@ class InflightGuard:
                 return False
             self._closed = True
         self.elapsed = self._clock() - self.started
-        self.metrics.inflight.dec()
-        self.metrics.duration.observe(self.elapsed)
-        self.metrics.count(self.endpoint, self.request_type, self.error_type)
+        outcome = (self.endpoint, self.request_type, self.error_type)
+        self.metrics.ended(outcome, self.elapsed)
         return True

@@ -68,7 +68,10 @@ class HttpService:
         self._key_files = key_files
         self._own_manager = manager is None
         self._manager = manager or ModelManager(
-            metrics=Metrics(self.config.metrics_prefix), ask_timeout=self.config.ask_timeout
+            metrics=Metrics(
+                self.config.metrics_prefix, duration_buckets=self.config.duration_buckets
+            ),
+            ask_timeout=self.config.ask_timeout,
         )
         self._check_prefix()
         self._manager.metrics().key_files.update({each.setting: each for each in key_files})

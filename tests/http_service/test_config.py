@@ -25,6 +25,12 @@ BAD: list[tuple[str, Any]] = [
     ("metrics_prefix", "my-service"),
     ("metrics_prefix", "9lives"),
     ("metrics_prefix", "a b"),
+    ("duration_buckets", ()),
+    ("duration_buckets", [1.0]),
+    ("duration_buckets", (0.0, 1.0)),
+    ("duration_buckets", (2.0, 1.0)),
+    ("duration_buckets", ("1", "2")),
+    ("duration_buckets", (float("inf"),)),
     ("body_limit", 0),
     ("body_limit", 1.5),
     ("drain_timeout", -0.1),
@@ -107,6 +113,7 @@ def test_the_builder_sets_what_was_said_and_keeps_the_defaults() -> None:
         .enable_chat_endpoints(True)
         .enable_cmpl_endpoints(False)
         .metrics_prefix("gateway")
+        .duration_buckets(0.5, 1)
         .body_limit(1024)
         .drain_timeout(1.5)
         .threads(3)
@@ -125,6 +132,7 @@ def test_the_builder_sets_what_was_said_and_keeps_the_defaults() -> None:
         host="127.0.0.1",
         enable_cmpl_endpoints=False,
         metrics_prefix="gateway",
+        duration_buckets=(0.5, 1),
         body_limit=1024,
         drain_timeout=1.5,
         threads=3,

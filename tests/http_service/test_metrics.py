@@ -14,8 +14,11 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from actors.engines.contract import Kind
+from http_service.buckets import DURATION
+from http_service.config import ConfigError
 from http_service.error_types import ErrorType
 from http_service.folding import Fold
+from http_service.histogram import Histogram
 from http_service.metrics import MOST_TOKENS, UNKNOWN_MODEL, InflightGuard, Metrics
 from http_service.server.stream import ResponseStream
 from http_service.server.unary import UnaryAnswer
@@ -142,8 +145,8 @@ def test_the_duration_is_observed_at_the_end(metrics: Metrics, clock: Clock) -> 
     guard.close()
 
     assert value(metrics, "request_duration_seconds_sum", model="m") == 3.0
-    assert value(metrics, "request_duration_seconds_bucket", model="m", le="2.0") == 0
-    assert value(metrics, "request_duration_seconds_bucket", model="m", le="4.0") == 1
+    assert value(metrics, "request_duration_seconds_bucket", model="m", le="2.5") == 0
+    assert value(metrics, "request_duration_seconds_bucket", model="m", le="5.0") == 1
     assert guard.elapsed == 3.0
 
 
@@ -297,3 +300,102 @@ def test_further_collectors_are_shown_too(metrics: Metrics) -> None:
 def test_two_collectors_of_one_name_clash_loudly(metrics: Metrics) -> None:
     with pytest.raises(ValueError, match="Duplicated"):
         metrics.register(Counter("p_requests", "A clash.", registry=None))
+
+
+# Which models have time series.
+
+
+def models(metrics: Metrics) -> set[str]:
+    """Every model that is a label of some sample."""
+    samples = (each for family in metrics.registry.collect() for each in family.samples)
+    return {each.labels["model"] for each in samples if "model" in each.labels}
+
+
+def test_a_model_has_series_from_its_first_request_until_it_is_forgotten(metrics: Metrics) -> None:
+    assert models(metrics) == set()
+
+    opened(metrics).close()
+    assert models(metrics) == {"m"}
+
+    metrics.forget("m")
+    assert models(metrics) == set()
+
+
+def test_a_request_in_flight_when_its_model_goes_ends_well_and_brings_nothing_back(
+    metrics: Metrics,
+) -> None:
+    guard = opened(metrics)
+    metrics.forget("m")
+    guard.saw_tokens(2)
+    guard.saw_tokens(2)
+    guard.saw_usage(9)
+
+    assert guard.close()
+    assert models(metrics) == set()
+
+
+def test_a_request_that_begins_to_count_just_after_its_model_went_brings_nothing_back(
+    metrics: Metrics,
+) -> None:
+    metrics.serves = {"other"}.__contains__
+    guard = opened(metrics)
+    metrics.guard("other", "completions", "unary").close()
+    metrics.guard(UNKNOWN_MODEL, "completions", "unary").close()
+
+    assert models(metrics) == {"other", UNKNOWN_MODEL}
+    guard.close()
+    assert models(metrics) == {"other", UNKNOWN_MODEL}
+
+
+def test_a_model_that_comes_back_counts_anew(metrics: Metrics) -> None:
+    old = opened(metrics)
+    metrics.forget("m")
+    new = opened(metrics)
+    old.close()
+
+    assert value(metrics, "inflight_requests", model="m") == 1
+    new.close()
+    assert total(metrics) == 1
+
+
+# Buckets.
+
+
+def test_the_buckets_of_durations_can_be_chosen(clock: Clock) -> None:
+    metrics = Metrics("p", clock, duration_buckets=(0.25, 1, 7.5))
+    guard = opened(metrics)
+    clock.now += 1.0
+    guard.saw_tokens(1)
+    guard.close()
+
+    for name in ("request_duration_seconds", "time_to_first_token_seconds"):
+        found = {
+            end: value(metrics, f"{name}_bucket", model="m", le=end)
+            for end in ("0.25", "1.0", "7.5", "+Inf")
+        }
+        assert found == {"0.25": 0, "1.0": 1, "7.5": 1, "+Inf": 1}
+
+
+def test_what_can_not_be_bounds_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"duration_buckets is .* rising numbers"):
+        Metrics(duration_buckets=(2.0, 1.0))
+
+
+def test_a_stream_collected_while_its_model_counts_does_not_deadlock(metrics: Metrics) -> None:
+    """The collector may run inside of any call, and end a request there."""
+    outer, inner = opened(metrics), opened(metrics)
+
+    class Collected(Histogram):
+        """Ends another request in the middle of one's end."""
+
+        def observe(self, value: float, count: int = 1) -> None:
+            inner.close()
+            super().observe(value, count)
+
+    metrics.of("m").duration = Collected(DURATION)
+    thread = threading.Thread(target=outer.close, daemon=True)
+    thread.start()
+    thread.join(10)
+
+    assert not thread.is_alive()
+    assert total(metrics) == 2

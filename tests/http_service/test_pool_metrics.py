@@ -144,5 +144,57 @@ def test_a_pool_announced_twice_or_closed_late_confuses_nothing(
     successor = Pool("m", clock=FakeClock(), listener=listener)
     successor.put("a", Manual())
     successor.opened()
+    start(successor)
     pool.closed()
     assert 't_pool_instances{kind="chat",model="m",state="starting"}' in told(metrics)
+
+
+def test_ten_thousand_models_that_nobody_asked_are_a_few_kilobytes(
+    metrics: Metrics, listener: PoolMetrics
+) -> None:
+    before = len(metrics.render("")[0])
+    for number in range(10_000):
+        pool = Pool(f"model-{number}", clock=FakeClock(), listener=listener)
+        pool.put("a", Manual())
+        pool.opened()
+    assert len(metrics.render("")[0]) == before < 8_000
+
+
+@pytest.mark.parametrize("kind", [*Kind])
+def test_a_pool_is_shown_from_its_first_request_on(
+    metrics: Metrics, listener: PoolMetrics, kind: Kind
+) -> None:
+    pool = Pool("m", kind, clock=FakeClock(), listener=listener)
+    pool.opened()
+    assert told(metrics) == {}
+
+    start(pool)  # nobody can answer it, but it was asked
+    pool.put("a", Manual())
+    assert told(metrics) == {f't_pool_instances{{kind="{kind}",model="m",state="starting"}}': 1}
+
+
+@pytest.mark.parametrize(
+    ("method", "event"),
+    [
+        ("retried", Retried("m", "i", "reset", allowed=True)),
+        ("hedged", Hedged("m", "i", won=False)),
+        ("ejected", Ejected("m", "i", "timeout", 1.0)),
+        ("readmitted", Readmitted("m", "i")),
+        ("waited", Waited("m", 0.2, "left")),
+    ],
+    ids=["retry", "hedge", "ejection", "readmission", "wait"],
+)
+def test_what_happens_to_a_request_once_its_model_is_gone_brings_no_series_back(
+    metrics: Metrics, listener: PoolMetrics, pool: Pool, method: str, event: object
+) -> None:
+    pool.closed()
+    getattr(listener, method)(event)
+    assert 'model="m"' not in metrics.render("")[0].decode()
+
+
+def test_a_models_own_series_go_with_its_last_pool(metrics: Metrics, pool: Pool) -> None:
+    guard = metrics.guard("m", "chat_completions", "unary")
+    metrics.guard("m", "chat_completions", "unary").close()
+    pool.closed()
+    guard.close()
+    assert 'model="m"' not in metrics.render("")[0].decode()

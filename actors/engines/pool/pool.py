@@ -65,6 +65,7 @@ class Pool:
         "_queue",
         "_room",
         "_rotation",
+        "asked",
         "clock",
         "kind",
         "let_go",
@@ -95,6 +96,8 @@ class Pool:
         self._chance = chance
         self.let_go = False
         """Whether the registry has let go of it: only requests in flight need it any more."""
+        self.asked = False
+        """Whether any request ever came to it."""
         self._max_attempts = max_attempts
         self._lock = allocate_lock()
         self._rotation = Rotation(self.spec.policy, chance)
@@ -199,6 +202,7 @@ class Pool:
         with self._lock:
             rotation = self._rotation
             if not exchange.tried:
+                self.asked = True
                 self._budget.asked()
             member = rotation.take(now, exchange.key, exchange.tried)
             if member is None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import falcon
 
 from http_service.resources.services import Services
+from http_service.scraping import Scraping
 
 __all__ = ["MetricsResource"]
 
@@ -13,10 +16,12 @@ class MetricsResource:
     """Every metric of this service, and of what was registered with it."""
 
     def __init__(self, services: Services) -> None:
-        self._metrics = services.metrics
+        self._scraping = Scraping(services.metrics)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Prometheus text, or OpenMetrics where the scraper prefers it."""
-        resp.data, resp.content_type = self._metrics.render(req.get_header("accept") or "")
+        body, resp.content_type = self._scraping.answer(req.get_header("accept") or "")
+        # A file of these bytes is sent piece by piece: all scrapers share one copy of a large text.
+        resp.set_stream(BytesIO(body), len(body))
 
     on_head = on_get

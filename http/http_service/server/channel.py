@@ -3,7 +3,7 @@
 A request is served on the event loop's own thread; an answer that is still to come is *detached*
 (``delivery``), and the connection waits for it without one. Written against waitress 3.0.x
 (pinned); the internals in use are ``HTTPChannel.{handle_close, handle_read, handle_write, readable,
-writable, received, service, cancel, add_channel, del_channel}``, its buffers, and
+writable, received, service, cancel, add_channel, del_channel, sendbuf_len}``, its buffers, and
 ``_flush_some``, ``_flush_exception`` and ``_flush_outbufs_below_high_watermark``.
 """
 
@@ -32,6 +32,10 @@ __all__ = ["Channel"]
 DISCARD_BYTES: Final = 64 * 1024
 """How much of a refused upload is read and dropped at a time."""
 
+TURN: Final = 128 * 1024
+"""Bytes sent to one client until the others have their turn: a fast reader takes a large answer as
+quickly as it is written, and everybody would wait for its end."""
+
 
 class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
     """One connection. All on the loop's thread, except ``service`` where it has to wait.
@@ -45,14 +49,17 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
     watch: Watch | None = None
     delivery: Delivery | None = None
     request: Any
+    sendbuf_len: int
     lingers = False
     linger_until = 0.0
     _sent = 0
+    _turn_left = 0
 
     def __init__(self, server: Any, *arguments: Any, **options: Any) -> None:
         self.progress: Final = Progress(server.limits, server.loop.clock())
         self.parser_class: Any = server.parser_class
         super().__init__(server, *arguments, **options)
+        self.sendbuf_len = min(self.sendbuf_len, TURN)
 
     # A handler of the event loop.
 
@@ -116,6 +123,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     def service(self) -> None:
         """Run the application for the next request; on the loop, or on a worker if it must wait."""
+        self._turn_left = TURN
         loop = self.server.loop
         try:
             set_inline(loop.on_loop)
@@ -194,9 +202,12 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         self.handle_close()
 
     def send(self, data: bytes, do_close: bool = True) -> int:  # noqa: FBT001, FBT002  # Waitress'
-        """Send what the socket takes; how much."""
+        """Send what the socket takes; how much. Nothing more once it had its turn."""
+        if self._turn_left <= 0:
+            return 0
         sent: int = super().send(data, do_close)
         self._sent += sent
+        self._turn_left -= sent
         return sent
 
     def handle_close(self) -> None:
@@ -256,6 +267,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     def handle_write(self) -> None:
         """Send what is ready; after a refusal, linger instead of closing."""
+        self._turn_left = TURN
         if self.linger_until:
             if self.will_close:
                 self.handle_close()

@@ -131,11 +131,15 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]  # waitress ships no types
         self.set_close_on_finish()
         self.channel.lingers = True
         self.write(body)
+        path = getattr(request, "path", "") or "-"
+        count = getattr(self.channel.server.application, "count_refusal", None)
+        if count is not None:  # it is ours, and not any WSGI application
+            count(path, reply.status)
         log_request(
             AccessRecord(
                 request_id=request_id,
                 method=getattr(request, "command", "") or "-",
-                path=getattr(request, "path", "") or "-",
+                path=path,
                 status=reply.status,
                 elapsed_ms=round((time.monotonic() - began) * 1000, 3),
                 error_type=reply.error_type.value,
