@@ -9,6 +9,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -27,6 +28,7 @@ __all__ = [
     "llama_model",
     "metrics_prefix",
     "model_name",
+    "network",
     "one_of",
     "port",
     "seconds",
@@ -143,6 +145,16 @@ def upstream_url(text: str) -> str:
     if parts.username is not None or parts.query or parts.fragment:
         raise ValueError("the URL must hold no user name, query or fragment: http://HOST:PORT/v1")
     return text.rstrip("/")
+
+
+def network(text: str) -> IPv4Network | IPv6Network:
+    """A network in CIDR notation, or one address."""
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise ValueError(
+            f"{text!r} is not a network: give CIDR, as in 10.0.0.0/8 ({error})"
+        ) from None
 
 
 def etcd_root(text: str) -> str:

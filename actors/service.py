@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import prometheus_client
 
@@ -35,6 +36,7 @@ from actors.engines.upstream import (
     Tls,
     UpstreamEngine,
 )
+from actors.engines.upstream.reach import AddressRefused, Reach
 from actors.registry import RegistryActor
 from actors.registry.pools import PoolMaker
 from actors.settings import ServeSettings
@@ -118,7 +120,8 @@ class Service:
         manager = ModelManager(tree.address("registry"), metrics=metrics)
         _add_engines(manager, settings)
         boards: list[StatusBoard] = []
-        engine_of = partial(_engine_of, upstream_tls(settings), settings.engine_timeout)
+        reach = Reach(settings.upstream_allow, (settings.host, settings.port))
+        engine_of = partial(_engine_of, upstream_tls(settings), reach, settings.engine_timeout)
         for source, root in _sources(settings):
             boards.append(_discover(tree, source, root, engine_of, first=not boards))
         if boards:
@@ -139,6 +142,7 @@ class Service:
                 period=PERIOD,
             )
         )
+        reach.listening = settings.host, urlsplit(service.url).port or 0
         return service
 
     @property
@@ -273,7 +277,7 @@ def _component(board: StatusBoard, *, first: bool) -> Component:
     return Component("discovery" if first else f"discovery-{board.status.source}", status)
 
 
-def _engine_of(tls: Tls, silence: float, entry: Entry) -> Engine:
+def _engine_of(tls: Tls, reach: Reach, silence: float, entry: Entry) -> Engine:
     """The engine that relays to an announced worker. Raises ``EntryUnusable``.
 
     ``silence`` in seconds, before the first token and after it, is what an entry can change.
@@ -289,7 +293,10 @@ def _engine_of(tls: Tls, silence: float, entry: Entry) -> Engine:
             first_byte_timeout=times.first_byte or silence,
             idle_timeout=times.idle or silence,
             tls=tls,
+            reach=reach,
         )
+    except AddressRefused as error:
+        raise EntryUnusable(str(error)) from None
     except (OSError, ValueError) as error:
         # A URL was checked when the entry was read, a key just now: a certificate was replaced.
         why = "the files of --upstream-ca, --upstream-cert and --upstream-key can't be used now"

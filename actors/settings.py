@@ -12,6 +12,7 @@ import socket
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final
 
 from actors import checks
@@ -157,6 +158,14 @@ class ServeSettings:
     )
     upstream_key: str = _setting(
         "", checks.file_path, "FILE", "the PEM file of that certificate's private key"
+    )
+    upstream_allow: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        (),
+        checks.network,
+        "CIDR[,CIDR…]",
+        "networks where announced servers may be although such addresses are refused: link-local "
+        "ones and the like",
+        repeatable=True,
     )
     engine: tuple[str, ...] = _setting(
         (),

@@ -182,6 +182,31 @@ def test_a_bad_value_is_quarantined(raw: bytes, says: str) -> None:
         ("http://host/v1?key=1", "query or fragment"),
         ("http://host/v1#a", "query or fragment"),
         ("http://host/" + "v" * MAX_URL, "at most 2048"),
+        ("http://host/v1?", "query or fragment"),
+        ("http://host:/v1", "no port"),
+        ("http://host/../v1", "'.' or '..'"),
+        ("http://host/v1/%2e%2e/admin", "'.' or '..'"),
+        ("http://host/v1/%252e%252e/admin", "'.' or '..'"),
+        ("http://host/./v1", "'.' or '..'"),
+        ("http://host/v1%0d%0aHost:evil", "control character"),
+        ("http://host/v1%00", "control character"),
+        ("http://host/v1%5cadmin", "backslash"),
+        ('http://ho"st/v1', "not a name"),
+        ("http://ho'st/v1", "not a name"),
+        ("http://ho<st>/v1", "not a name"),
+        ("http://host%20name/v1", "not a name"),
+        ("http://a..b/v1", "not a name"),
+        ("http://.host/v1", "not a name"),
+        ("http://-host/v1", "not a name"),
+        ("http://host-/v1", "not a name"),
+        (f"http://{'a' * 64}/v1", "not a name"),
+        (f"http://{'a.' * 127}b/v1", "not a name"),
+        ("http://127.1/v1", "looks like an IPv4 address"),
+        ("http://2852039166/v1", "looks like an IPv4 address"),
+        ("http://0xa9fea9fe/v1", "looks like an IPv4 address"),
+        ("http://0251.0376.0251.0376/v1", "looks like an IPv4 address"),
+        ("http://1.2.3.4.5/v1", "looks like an IPv4 address"),
+        ("http://[::g]/v1", "can't be"),
     ],
 )
 def test_a_bad_url_is_quarantined(url: str, says: str) -> None:
@@ -196,13 +221,28 @@ def test_a_url_with_credentials_is_refused_without_repeating_them(login: str) ->
 
 
 @pytest.mark.parametrize(
-    "url", ["http://h", "HTTPS://h:1/", "http://[::1]:8000/v1", "http://1.2.3.4"]
+    "url",
+    [
+        "http://h",
+        "HTTPS://h:1/",
+        "http://[::1]:8000/v1",
+        "http://1.2.3.4",
+        "http://vllm-0.vllm.default.svc.cluster.local:8000/v1",
+        "http://worker-1:8000/v1/",
+        "http://my_model:8000/v1",
+        "http://xn--hst-sna.example./v1",
+        "http://h/%20/v1.5/~a",
+    ],
 )
 def test_ordinary_urls_are_accepted_as_they_are(url: str) -> None:
     assert decode(KEY, value(endpoint={"url": url})) == Entry(Kind.CHAT, "org/model", url)
 
 
-@given(st.from_regex(rules.ORDINARY_URL, fullmatch=True))
+@given(
+    st.from_regex(rules.ORDINARY_URL, fullmatch=True).filter(
+        lambda url: len(url) <= rules.MAX_ORDINARY
+    )
+)
 def test_no_url_is_taken_for_ordinary_that_a_closer_look_would_refuse(url: str) -> None:
     rules.check_url_in_parts(url)
 

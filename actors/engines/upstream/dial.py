@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from actors.engines.upstream.names import Address, Names, literal
+from actors.engines.upstream.reach import Reach
 from actors.eventloop import READ, WRITE, Deadline, EventLoop, Watch
 from actors.eventloop.outgoing import closed, opened
 
@@ -46,11 +47,12 @@ class Wrapper(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an upstream listens; ``tls`` is ``None`` for plain TCP."""
+    """Where an upstream listens; ``tls`` is ``None`` for plain TCP, ``reach`` for anywhere."""
 
     host: str
     port: int
     tls: Wrapper | None
+    reach: Reach | None = None
 
 
 class Dial:
@@ -124,10 +126,14 @@ class Dial:
     def _found(self, found: list[Address] | OSError) -> None:
         if self._closed:
             return
-        if isinstance(found, OSError):
-            self._give_up(found)
+        try:
+            if isinstance(found, OSError):
+                raise found
+            reach = self._place.reach
+            self._left = [*reversed(found if reach is None else reach.permitted(found))]
+        except OSError as error:
+            self._give_up(error)
         else:
-            self._left = [*reversed(found)]
             self._next()
 
     def _next(self) -> None:

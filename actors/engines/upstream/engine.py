@@ -18,6 +18,7 @@ from actors.engines.upstream.exchange import Ask, Exchange, Timeouts
 from actors.engines.upstream.links import Links
 from actors.engines.upstream.names import Names
 from actors.engines.upstream.probe import PROBE_TIMEOUTS, ProbeSink
+from actors.engines.upstream.reach import AddressRefused, Reach
 from actors.engines.upstream.request import (
     body_of,
     parse_url,
@@ -52,7 +53,8 @@ class UpstreamEngine:
     is ``"pass"`` (the upstream's answer is passed on as it is) or ``"fold"`` (the upstream is asked
     for a stream; for servers like llama.cpp that go on generating when a unary client left).
     ``max_connections`` bounds the requests at once; beyond it a request is refused. ``tls`` is for
-    ``https`` URLs. A URL without a path gets ``/v1``. ``loop`` is the process's own by default.
+    ``https`` URLs. ``reach`` says which addresses may be asked; without it, all. A URL without a
+    path gets ``/v1``. ``loop`` is the process's own by default.
     Raises ``ValueError`` for a URL, a key or a TLS file that can't be used.
 
     ``url`` is as it was given; ``place`` and ``base_path`` are what was read from it.
@@ -73,16 +75,19 @@ class UpstreamEngine:
         unary: Literal["pass", "fold"] = "pass",
         max_connections: int = MAX_CONNECTIONS,
         tls: Tls | None = None,
+        reach: Reach | None = None,
         loop: EventLoop | None = None,
     ) -> None:
         target = parse_url(url)
+        if reach is not None and (why := reach.refusal(target.host, target.port)) is not None:
+            raise AddressRefused(why)
         self.url: Final = url
         self.timeouts: Final = Timeouts(connect_timeout, first_byte_timeout, idle_timeout)
         self._model = model
         self._fold = unary == "fold"
         self.base_path: Final = target.base_path
         context = (tls or Tls()).wrapper() if target.tls else None
-        self.place: Final = Place(target.host, target.port, context)
+        self.place: Final = Place(target.host, target.port, context, reach)
         # PERF: one for the check of the key, the others when they are needed: 200 bytes each.
         self._heads = {(Kind.CHAT, True): request_head(target, Kind.CHAT, api_key, stream=True)}
         self._target = target

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from actors.engines.contract import EngineRequest, Kind
+from actors.engines.upstream.reach import check_path
 from actors.engines.via import PSEUDONYM
 
 __all__ = [
@@ -38,6 +39,8 @@ _MODEL: Final = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")')
 _ESCAPED_LETTER: Final = b"\\u006"
 # What a URL may hold besides letters and digits; quoted already or not, it stays as it is.
 _URL_SAFE: Final = "%/:=&?~+!$,;'@()*[]-._"
+# What no host holds (RFC 3986, 3.2.2). Names that can't exist are found out by looking them up.
+_NO_HOST: Final = re.compile(r"""[\s"'<>\\^`{|}()*,;&$!+=]""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,9 @@ def parse_url(url: str) -> Target:
         raise ValueError(f"{url!r} is no upstream's URL: give it as http://host:port/v1")
     if parts.username is not None or parts.password is not None:
         raise ValueError("an upstream's URL must hold no credentials: give them as its api_key")
+    if _NO_HOST.search(parts.hostname):
+        raise ValueError("an upstream's host must be a name or an address")
+    check_path(parts.path)
     return Target(
         host=parts.hostname,
         port=parts.port or _PORTS[parts.scheme],  # ValueError if it is no number up to 65535
