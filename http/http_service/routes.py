@@ -5,6 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from http_service.answers import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    Completion,
+    Health,
+    InstanceList,
+    Model,
+    ModelList,
+    Probe,
+)
 from http_service.config import HttpServiceConfig
 from http_service.resources.chat import chat_completions
 from http_service.resources.completions import completions
@@ -20,17 +30,19 @@ __all__ = ["ROUTES", "enabled_routes"]
 
 _GENERATE: Final[Mapping[int, str]] = {
     200: "The completion, or with stream: true its chunks as server-sent events",
-    400: "The request is malformed; param names the field",
+    400: "The request is malformed, or the engine refused it; param names the field",
     404: "The model is not served here",
     413: "The body exceeds the limit",
-    415: "The body is not declared as JSON",
+    415: "The body is not declared as JSON, or has a content coding other than gzip and deflate",
     429: "The engine is full; retry after the time in Retry-After",
     500: "The engine failed",
     502: "The engine can't be reached, or broke off",
-    503: "The service is draining or restarting; retry after the time in Retry-After",
+    503: "The service is draining, restarting or full; retry after the time in Retry-After",
     504: "The engine did not answer in time",
+    508: "The request came back to where it had been: the model's upstream leads here",
 }
 _PROBE: Final[Mapping[int, str]] = {200: "Ready", 503: "Not ready; the document says why"}
+_NOT_READY: Final = frozenset((503,))
 
 ROUTES: Final[tuple[Route, ...]] = (
     Route(
@@ -42,6 +54,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         _GENERATE,
         (JSON, EVENTS),
         ChatRequest,
+        ChatCompletion,
+        ChatCompletionChunk,
         enabled="enable_chat_endpoints",
     ),
     Route(
@@ -53,9 +67,18 @@ ROUTES: Final[tuple[Route, ...]] = (
         _GENERATE,
         (JSON, EVENTS),
         CompletionRequest,
+        Completion,
+        Completion,
         enabled="enable_cmpl_endpoints",
     ),
-    Route("/v1/models", "GET", "listModels", "List the models served now", ModelsResource),
+    Route(
+        "/v1/models",
+        "GET",
+        "listModels",
+        "List the models served now",
+        ModelsResource,
+        result=ModelList,
+    ),
     Route(
         "/v1/models/{model:path}",
         "GET",
@@ -63,6 +86,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "Describe one model; its id may contain slashes",
         ModelOrInstances,
         {200: "The model", 404: "The model is not served here"},
+        result=Model,
     ),
     Route(
         "/v1/models/{model:path}/instances",
@@ -71,11 +95,30 @@ ROUTES: Final[tuple[Route, ...]] = (
         "List who serves a model, and how they are; its id may contain slashes",
         InstancesResource,
         {200: "The instances", 404: "The model is not served here"},
+        result=InstanceList,
         part_of="/v1/models/{model:path}",
     ),
-    Route("/live", "GET", "live", "Whether the process answers at all", LiveResource),
-    Route("/ready", "GET", "ready", "Whether to send requests here", ReadyResource, _PROBE),
-    Route("/health", "GET", "health", "How every part of the service is", HealthResource, _PROBE),
+    Route("/live", "GET", "live", "Whether the process answers at all", LiveResource, result=Probe),
+    Route(
+        "/ready",
+        "GET",
+        "ready",
+        "Whether to send requests here",
+        ReadyResource,
+        _PROBE,
+        result=Probe,
+        own_errors=_NOT_READY,
+    ),
+    Route(
+        "/health",
+        "GET",
+        "health",
+        "How every part of the service is",
+        HealthResource,
+        _PROBE,
+        result=Health,
+        own_errors=_NOT_READY,
+    ),
     Route("/metrics", "GET", "metrics", "Prometheus metrics", MetricsResource, content=(TEXT,)),
     Route("/openapi.json", "GET", "openapi", "This document", OpenApiResource),
 )

@@ -9,6 +9,7 @@ import pytest
 
 from actors.engines.echo import EchoEngine
 from http_service import HttpService, HttpServiceConfig
+from tests.http_service.documented import noting_answers, undocumented
 from tests.http_service.leaks import leaks
 from tests.http_service.serving import Client, Running, running
 
@@ -21,6 +22,15 @@ def add_echo(service: HttpService) -> None:
     engine = EchoEngine()
     service.model_manager().add_chat_completions_model("echo", engine)
     service.model_manager().add_completions_model("echo", engine)
+
+
+@pytest.fixture(autouse=True)
+def every_status_is_documented() -> Iterator[None]:
+    """Whatever a test here is answered, ``/openapi.json`` knows of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        answered = noting_answers(patch)
+        yield
+    assert undocumented(answered) == []
 
 
 @pytest.fixture(autouse=True)

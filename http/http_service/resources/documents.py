@@ -15,7 +15,12 @@ class OpenApiResource:
     """The document of exactly the routes that this service has; made once."""
 
     def __init__(self, services: Services) -> None:
-        self._document = orjson.dumps(document(services.routes), option=orjson.OPT_INDENT_2)
+        told = document(
+            services.routes,
+            keyed=services.keys is not None,
+            open_probes=services.config.open_probes,
+        )
+        self._document = orjson.dumps(told, option=orjson.OPT_INDENT_2)
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """The document as JSON."""
