@@ -77,10 +77,35 @@ def _preceded(inner: Any, first: Callable[..., Pause]) -> Callable[..., Any]:
         return _preceded_chunks(inner, first)
 
     def call(*arguments: Any, **named: Any) -> Any:
-        first(*arguments, **named).block()
+        pause = first(*arguments, **named)
+        if pause.seconds > 0 and _on_a_loop():
+            return _late(pause, inner(*arguments, **named))
+        pause.block()
         return inner(*arguments, **named)
 
     return call
+
+
+def _on_a_loop() -> bool:
+    """Whether this thread runs an event loop of asyncio just now."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _late(pause: Pause, result: Any) -> Any:
+    """What a plain function returned, late: decorated coroutines look like plain functions."""
+    if not inspect.isawaitable(result):
+        pause.block()
+        return result
+
+    async def awaited() -> Any:
+        await pause.sleep()
+        return await result
+
+    return awaited()
 
 
 def _preceded_chunks(inner: Any, first: Callable[..., Pause]) -> Callable[..., Any]:

@@ -153,10 +153,10 @@ def test_a_start_that_hangs_is_let_go_on_healing() -> None:
 
 
 def test_a_poisoned_message_comes_again_and_crashes_each_time() -> None:
-    tree = Supervisor.start(Child("a", Ours.start), intensity=10)
+    tree = Supervisor.start(Child("a", Ours.start), intensity=1000)
     address = tree.address("a")
-    with Poison(Ours, address.tell, object(), deliveries=3, every=0.05) as poison:
-        assert poison.happened <= 3
+    # More than three: of two deliveries that wait at once, the first one's crash loses the other.
+    with Poison(Ours, address.tell, object(), deliveries=1000, every=0.05) as poison:
         while poison.happened < 3:
             address.ask("between", timeout=WAIT)
     assert address.ask("after", timeout=WAIT) == "after"

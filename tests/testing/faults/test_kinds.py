@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import threading
 import time
@@ -101,6 +102,46 @@ def test_a_slow_coroutine_takes_its_time_and_a_hundred_of_them_take_it_together(
         took = asyncio.run(run())
     assert 0.1 <= took < 5.0  # one after the other they would take ten seconds
     assert fault.happened == 100
+
+
+def decorated(method: Callable[..., Any]) -> Callable[..., Any]:
+    """As decorators often are: a plain function, whatever it decorates."""
+
+    def call(*arguments: Any) -> Any:
+        return method(*arguments)
+
+    return call
+
+
+class Decorated:
+    """Coroutines that do not look like any."""
+
+    wrapped = decorated(Handler.coroutine)
+    partial = functools.partialmethod(Handler.coroutine)
+    plain = decorated(Handler.plain)
+
+
+@pytest.mark.parametrize("method", ["wrapped", "partial"])
+def test_a_coroutine_in_a_plain_function_does_not_hold_the_loop_either(method: str) -> None:
+    async def run() -> int:
+        with Hang(Decorated, method=method) as fault:
+            held = asyncio.create_task(getattr(Decorated(), method)(4))
+            await asyncio.sleep(0)
+            assert (fault.happened, held.done()) == (1, False)
+        return await asyncio.wait_for(held, WAIT)
+
+    assert asyncio.run(run()) == 8
+
+
+def test_a_plain_function_that_is_called_on_a_loop_is_slow_as_it_would_be() -> None:
+    async def run() -> int:
+        answer: int = Decorated().plain(4)
+        return answer
+
+    begun = time.monotonic()
+    with Slow(Decorated, 0.1, method="plain"):
+        assert asyncio.run(run()) == 8
+    assert time.monotonic() - begun >= 0.1
 
 
 def test_healing_from_another_thread_lets_a_coroutine_go_on() -> None:
