@@ -31,6 +31,7 @@ _COMMON: Final[Mapping[int, str]] = MappingProxyType(
         405: "The path has no such method; Allow names those that it has",
         408: "The request took too long to arrive",
         413: "The body exceeds the limit",
+        421: "The service does not answer for the host in Host",
         431: "The request line and headers exceed the limit",
         500: "The service failed",
         501: "The transfer coding is not chunked",

@@ -52,8 +52,8 @@ KEPT_BODY: Final = 16 * 1024
 take 40 times its length then, is decoded again by an engine that looks into it."""
 
 _decoding: Final = threading.Lock()
-"""Held while a long body is decoded and checked: one at a time, so that there is one of them in
-memory. It takes well below a second each, and the interpreter's lock for as long."""
+"""Held while a long body is decoded and checked: one at a time, so that one of them is in memory.
+That takes the interpreter's lock in any case, so others would not be done sooner."""
 
 
 @dataclass(frozen=True, slots=True)
