@@ -15,10 +15,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from actors.engines.contract import Context, EngineRequest, Kind, Sink
+from actors.engines.error_object import is_error
 from actors.engines.errors import EngineError, EngineRejected, EngineUnavailable
 from actors.engines.executor import BoundedExecutor
-from actors.engines.llama_answer import UsageSum, error_of, llama_request
+from actors.engines.llama_answer import (
+    UsageSum,
+    choices_of,
+    llama_request,
+    prefill_of,
+    with_prefill,
+)
 from actors.engines.llama_host import LlamaHost, load_llama
+from actors.engines.refusals import error_of_object
 from actors.engines.tokens import tokens_in_choices
 from actors.supervision.cancellation import CancellationToken
 from actors.supervision.errors import Cancelled
@@ -32,6 +40,8 @@ _MAX_WAITING: Final = 64
 # Seconds that the interpreter's exit waits for running answers: aborting takes 4-30 ms, but a
 # prompt that is being read can't be aborted. Exiting under it would abort the process (SIGABRT).
 _EXIT_SECONDS: Final = 10.0
+
+_WHO: Final = "the model"
 
 
 class LlamaEngine:
@@ -100,7 +110,7 @@ class _Model:
         context: Context,
         _keep: LlamaEngine,
     ) -> None:
-        answer = _Answer(sink, int(request.body.get("n") or 1), self._unwanted(context))
+        answer = _Answer(sink, request, self._unwanted(context))
         try:
             self._generate(llama_request(request, self._alias), request.kind, answer)
             answer.end()
@@ -119,7 +129,11 @@ class _Model:
             returned: dict[str, Any] | None = handle(body, answer.hear)
         except ValueError as error:
             # llama.cpp's words on the request's shape: "Expected 'messages' to be an array".
-            raise EngineRejected(str(error)) from error
+            refusal = {"error": {"code": 400, "message": str(error)}}
+            raise error_of_object(refusal, who=_WHO) from error
+        except RuntimeError as error:
+            refusal = {"error": {"code": 500, "message": str(error)}}
+            raise error_of_object(refusal, who=_WHO) from error
         except TypeError as error:
             raise EngineRejected("the request can't be given to the model") from error
         if returned is not None:
@@ -138,10 +152,11 @@ class _Model:
 class _Answer:
     """One answer as llama.cpp tells it: chunk by chunk, on one thread."""
 
-    def __init__(self, sink: Sink, n: int, unwanted: Callable[[], bool]) -> None:
+    def __init__(self, sink: Sink, request: EngineRequest, unwanted: Callable[[], bool]) -> None:
         self._sink = sink
         self._unwanted = unwanted
-        self._usage = UsageSum(n)
+        self._prefill = prefill_of(request)
+        self._usage = UsageSum(choices_of(request.body))
         self._error: BaseException | None = None
 
     def hear(self, chunk: dict[str, Any] | None) -> bool:
@@ -168,9 +183,11 @@ class _Answer:
         self._sink.push(usage, 0)
 
     def _push(self, chunk: dict[str, Any]) -> None:
-        error = error_of(chunk)
-        if error is not None:
-            raise error
+        if is_error(chunk):
+            raise error_of_object(chunk, who=_WHO)
         rest = self._usage.take(chunk)
-        if rest is not None:
-            self._sink.push(rest, tokens_in_choices(rest))
+        if rest is None:
+            return
+        tokens = tokens_in_choices(rest)
+        told = with_prefill(rest, self._prefill, sure=True) if self._prefill else rest
+        self._sink.push(told, tokens)

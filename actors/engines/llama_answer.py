@@ -1,26 +1,43 @@
-"""Between llama.cpp's dialect and OpenAI's: pure functions over requests and chunks."""
+"""Between llama.cpp's dialect and OpenAI's: pure functions over requests and chunks.
+
+One reading for both ways to a model of llama.cpp's: in this process, and over HTTP. The dialect:
+``null`` where a list of prompts begins, a usage for each choice (on its finish chunk, or after it),
+an assistant's unfinished message repeated at the beginning of a whole answer but not of a stream.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from actors.engines.contract import EngineRequest, Kind
-from actors.engines.errors import EngineError, EngineRejected, EngineUnavailable
+from actors.engines.errors import EngineRejected
 
-__all__ = ["UsageSum", "error_of", "llama_request"]
+__all__ = [
+    "UsageSum",
+    "choices_of",
+    "is_llama_usage",
+    "llama_request",
+    "prefill_of",
+    "with_prefill",
+]
+
+_FINGERPRINT: Final = re.compile(r"b\d+-")
+"""How ``system_fingerprint`` begins: llama.cpp's build number."""
 
 
 class UsageSum:
-    """One usage for the whole answer; llama.cpp tells it choice by choice, on finish chunks."""
+    """One usage for the whole answer; llama.cpp tells it choice by choice.
 
-    __slots__ = ("_choices_per_prompt", "_completion", "_head", "_prompt", "_seen")
+    ``n`` are the choices of each prompt.
+    """
+
+    __slots__ = ("_head", "_n", "_usages")
 
     def __init__(self, n: int) -> None:
-        self._choices_per_prompt = max(1, n)
-        self._prompt = 0
-        self._completion = 0
-        self._seen = False
+        self._n = max(1, n)
+        self._usages: list[dict[str, Any]] = []
         self._head: dict[str, Any] = {}
 
     def take(self, chunk: dict[str, Any]) -> dict[str, Any] | None:
@@ -28,35 +45,22 @@ class UsageSum:
         usage = chunk.get("usage")
         if not isinstance(usage, dict):
             return chunk
-        counts = cast("dict[str, Any]", usage)
-        self._seen = True
-        self._prompt += counts.get("prompt_tokens", 0)
-        self._completion += counts.get("completion_tokens", 0)
-        rest = {name: value for name, value in chunk.items() if name not in ("usage", "timings")}
-        self._head = rest
-        return rest if rest.get("choices") else None
+        self._usages.append(cast("dict[str, Any]", usage))
+        self._head = {name: value for name, value in chunk.items() if name != "usage"}
+        return self._head if self._head.get("choices") else None
 
     def chunk(self) -> dict[str, Any] | None:
-        """The usage chunk that ends the answer; ``None`` if no usage was seen.
-
-        Every choice of one prompt counts that prompt; OpenAI counts it once.
-        """
-        if not self._seen:
+        """The usage chunk that ends the answer; ``None`` if no usage was seen."""
+        if not self._usages:
             return None
-        prompt = self._prompt // self._choices_per_prompt
-        usage = {
-            "prompt_tokens": prompt,
-            "completion_tokens": self._completion,
-            "total_tokens": prompt + self._completion,
-        }
+        usage = self._usages[0] if len(self._usages) == 1 else _sum(self._usages, self._n)
         return {**self._head, "choices": [], "usage": usage}
 
 
 def llama_request(request: EngineRequest, alias: str) -> dict[str, Any]:
     """The body for llama.cpp: always a stream, so that an answer can be broken off.
 
-    Raises ``EngineRejected`` for content that is not text: llama.cpp's own refusal of it can't be
-    told from a failure.
+    Raises ``EngineRejected`` for content that is not text.
     """
     body = request.body
     if request.kind is Kind.CHAT:
@@ -67,24 +71,88 @@ def llama_request(request: EngineRequest, alias: str) -> dict[str, Any]:
     return {**body, **changed}
 
 
-def error_of(chunk: Mapping[str, Any]) -> EngineError | None:
-    """The error that ``chunk`` stands for; ``None`` for every other chunk.
+def choices_of(body: Mapping[str, Any]) -> int:
+    """How many choices a request wants of each prompt; 0 if the whole answer is one choice."""
+    n = body.get("n")
+    if isinstance(n, (int, float)) and 1 < n < 1_000_000:
+        return int(n)
+    prompt = body.get("prompt")
+    if not isinstance(prompt, list):
+        return 0
+    prompts = cast("list[object]", prompt)  # a list of tokens is one prompt
+    return 1 if len(prompts) > 1 and isinstance(prompts[0], (str, list)) else 0
 
-    What is the client's mistake (4xx) is told in llama.cpp's words, a failure is not.
+
+def prefill_of(request: EngineRequest) -> str:
+    """What llama.cpp repeats at the beginning of a whole answer: an assistant's last message."""
+    messages = request.body.get("messages")
+    if request.stream or request.kind is not Kind.CHAT or not isinstance(messages, list):
+        return ""
+    last: object = cast("list[object]", messages)[-1] if messages else None
+    if not isinstance(last, dict):
+        return ""
+    fields = cast("dict[str, Any]", last)
+    content = fields.get("content") if fields.get("role") == "assistant" else None
+    if isinstance(content, list):
+        return "".join(map(_text, cast("list[object]", content)))
+    return content if isinstance(content, str) else ""
+
+
+def _text(part: object) -> str:
+    text = cast("dict[str, Any]", part).get("text") if isinstance(part, dict) else None
+    return text if isinstance(text, str) else ""
+
+
+def with_prefill(chunk: dict[str, Any], prefill: str, *, sure: bool) -> dict[str, Any]:
+    """``chunk`` with ``prefill`` for content where a choice of llama.cpp's begins.
+
+    Unless it is ``sure`` that llama.cpp made it, that is told by its fingerprint.
     """
-    error = chunk.get("error")
-    if not isinstance(error, dict):
-        return None
-    fields = cast("dict[str, Any]", error)
-    status, message, kind = fields.get("code"), fields.get("message"), fields.get("type")
-    if isinstance(status, int) and 400 <= status < 500 and isinstance(message, str):
-        code = kind if isinstance(kind, str) else None
-        return EngineRejected(message, status=status, code=code)
-    if status == 503:
-        return EngineUnavailable(
-            "the model is not ready; try again soon", status=503, retry_after=1
-        )
-    return EngineError("the model failed")
+    choices = chunk.get("choices")
+    made = sure or _FINGERPRINT.match(str(chunk.get("system_fingerprint")))
+    if not made or not isinstance(choices, list):
+        return chunk
+    return {**chunk, "choices": [_begun(each, prefill) for each in cast("list[object]", choices)]}
+
+
+def is_llama_usage(chunk: Mapping[str, Any]) -> bool:
+    """Whether ``chunk`` carries the usage of one choice: beside it stand the choice's timings."""
+    return "timings" in chunk and isinstance(chunk.get("usage"), dict)
+
+
+def _begun(choice: object, prefill: str) -> object:
+    if not isinstance(choice, dict):
+        return choice
+    fields = cast("dict[str, Any]", choice)
+    delta = fields.get("delta")
+    if not isinstance(delta, dict):
+        return fields
+    told = cast("dict[str, Any]", delta)
+    if told.get("role") != "assistant" or told.get("content"):
+        return fields
+    return {**fields, "delta": {**told, "content": prefill}}
+
+
+def _sum(usages: list[dict[str, Any]], n: int) -> dict[str, Any]:
+    """One usage of many. Every choice of one prompt counts that prompt; OpenAI counts it once."""
+    prompt = sum(_count(each, "prompt_tokens") for each in usages) // n
+    completion = sum(_count(each, "completion_tokens") for each in usages)
+    total = {
+        **usages[-1],
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }
+    details = [each.get("prompt_tokens_details") for each in usages]
+    if all(isinstance(each, dict) for each in details):
+        cached = sum(_count(cast("dict[str, Any]", each), "cached_tokens") for each in details) // n
+        total["prompt_tokens_details"] = {**cast("Any", details[-1]), "cached_tokens": cached}
+    return total
+
+
+def _count(usage: Mapping[str, Any], name: str) -> int:
+    value = usage.get(name)
+    return value if type(value) is int else 0
 
 
 def _only_text(body: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ told                   client gets         retry  blame  words
 426, 501, foreign
 501                    501                 no     no     ours
 508                    508                 no     no     ours: the request goes in a circle
+500, unread content    400                 no     no     the upstream's: llama.cpp says it so
 other 4xx              as told             no     no     the upstream's, if it has any
 everything else        502                 yes    yes    ours
 =====================  ==================  =====  =====  ==========================================
@@ -51,6 +52,9 @@ _NO_PATH: Final = re.compile(
     re.IGNORECASE,
 )
 """How model servers say that a path does not exist: vLLM, llama.cpp, SGLang, OpenAI."""
+
+_UNREAD_CONTENT: Final = re.compile(r"(\w+ input is not supported)\b.*")
+"""How llama.cpp, with status 500, refuses an image or a sound for a model of text."""
 
 _STATUS_OF_CODE: Final[Mapping[str, int]] = {
     "badrequest": 400, "invalidrequest": 400, "validation": 400, "value": 400,
@@ -136,6 +140,8 @@ def _error(status: int, told: ErrorObject, retry: int, who: str) -> EngineError:
             )
         case 404 | 405 | 410 | 421 | 426 | 501 if not told.api or _NO_PATH.fullmatch(told.message):
             return EngineUnavailable(f"{who} does not serve this path (status {status})")
+        case 500 if unread := _UNREAD_CONTENT.fullmatch(told.message):
+            return EngineRejected(unread[1], param="messages")
         case 501:
             return EngineError(f"{who} does not support this request", status=501, code=told.code)
         case 508:

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from actors.engines import EngineError, EngineRejected, EngineUnavailable, Kind
-from actors.engines.llama_answer import UsageSum, error_of, llama_request
+from actors.engines.llama_answer import (
+    UsageSum,
+    choices_of,
+    is_llama_usage,
+    llama_request,
+    prefill_of,
+    with_prefill,
+)
+from actors.engines.refusals import error_of_object
 from tests.engines.asking import chat, complete, request
 
 
@@ -67,13 +75,14 @@ def test_a_usage_chunk_of_its_own_is_taken_whole() -> None:
     assert total.chunk() == {
         "id": "i",
         "choices": [],
-        "usage": {"prompt_tokens": 42, "completion_tokens": 8, "total_tokens": 50},
+        "usage": usage(42, 8),
     }
 
 
 def test_usage_that_rides_on_a_finish_is_taken_off() -> None:
     total = UsageSum(1)
-    assert total.take(finish(0, usage=usage(5, 6), timings={"x": 1})) == finish(0)
+    told = total.take(finish(0, usage=usage(5, 6), timings={"x": 1}))
+    assert told == finish(0, timings={"x": 1})
     last = total.chunk()
     assert last is not None
     assert last["choices"] == []
@@ -86,7 +95,7 @@ def test_prompts_count_once_and_choices_each() -> None:
         total.take(finish(index, usage=usage(prompt, 3)))
     last = total.chunk()
     assert last is not None
-    assert last["usage"] == {"prompt_tokens": 7, "completion_tokens": 12, "total_tokens": 19}
+    assert last["usage"] == usage(7, 12)
 
 
 def test_without_any_usage_there_is_no_usage_chunk() -> None:
@@ -97,11 +106,12 @@ ERRORS: list[tuple[dict[str, Any], type[EngineError], int, str]] = [
     ({"code": 400, "message": "too long", "type": "exceed_context_size_error"},
      EngineRejected, 400, "too long"),
     ({"code": 500, "message": "secret", "type": "server_error"},
-     EngineError, 500, "the model failed"),
+     EngineUnavailable, 502, "the model failed with status 500"),
+    ({"code": 500, "message": "image input is not supported - hint: x", "type": "server_error"},
+     EngineRejected, 400, "image input is not supported"),
     ({"code": 503, "message": "secret", "type": "unavailable_error"},
      EngineUnavailable, 503, "the model is not ready; try again soon"),
-    ({"code": "x", "message": "secret"}, EngineError, 500, "the model failed"),
-    ({}, EngineError, 500, "the model failed"),
+    ({"code": "x", "message": "secret"}, EngineUnavailable, 502, "the model reported an error"),
 ]  # fmt: skip
 
 
@@ -109,14 +119,57 @@ ERRORS: list[tuple[dict[str, Any], type[EngineError], int, str]] = [
 def test_an_error_is_told_by_whose_fault_it_is(
     error: dict[str, Any], kind: type[EngineError], status: int, message: str
 ) -> None:
-    found = error_of({"error": error})
-    assert found is not None
+    found = error_of_object({"error": error}, who="the model")
     assert (type(found), found.status, found.message) == (kind, status, message)
 
 
-@pytest.mark.parametrize("chunk", [finish(0), {"error": None}, {"error": "text"}, {}])
-def test_every_other_chunk_is_no_error(chunk: dict[str, Any]) -> None:
-    assert error_of(chunk) is None
+@pytest.mark.parametrize(
+    ("n", "choices"), [(None, 0), (1, 0), (3, 3), (2.0, 2), (0, 0), (-1, 0), ("3", 0), (1e300, 0)]
+)
+def test_the_choices_of_each_prompt_are_read(n: object, choices: int) -> None:
+    assert choices_of({"n": n}) == choices
+    assert choices_of({"n": n, "prompt": ["a", "b"]}) == max(choices, 1)
+    assert choices_of({"n": n, "prompt": [1, 2]}) == choices
+
+
+PARTS = [{"type": "text", "text": "The "}, {"type": "text", "text": "capital"}, {"type": "x"}]
+
+
+@pytest.mark.parametrize(
+    ("last", "prefill"),
+    [
+        ({"role": "assistant", "content": "The capital"}, "The capital"),
+        ({"role": "assistant", "content": PARTS}, "The capital"),
+        ({"role": "assistant", "content": None, "tool_calls": []}, ""),
+        ({"role": "user", "content": "Hi"}, ""),
+        (5, ""),
+    ],
+)
+def test_what_an_assistant_began_is_read(last: Any, prefill: str) -> None:
+    messages = [{"role": "user", "content": "Hi"}, last]
+    asked = request(Kind.CHAT, {"messages": messages}, stream=False)
+    assert prefill_of(asked) == prefill
+    assert prefill_of(request(Kind.CHAT, {"messages": messages}, stream=True)) == ""
+
+
+def test_what_an_assistant_began_is_put_where_each_choice_begins() -> None:
+    def chunk(content: str | None, **more: Any) -> dict[str, Any]:
+        delta = {"role": "assistant", "content": content}
+        return {"choices": [{"index": 1, "delta": delta}], **more}
+
+    assert with_prefill(chunk(None), "a", sure=True) == chunk("a")
+    assert with_prefill(chunk(None), "a", sure=False) == chunk(None)
+    llama = {"system_fingerprint": "b0-unknown"}
+    assert with_prefill(chunk(None, **llama), "a", sure=False) == chunk("a", **llama)
+    assert with_prefill(chunk("x", **llama), "a", sure=False) == chunk("x", **llama)
+    for odd in ({}, {"choices": None}, {"choices": [None, {"delta": 5}]}):
+        assert with_prefill(odd, "a", sure=True) == odd
+
+
+def test_only_llama_tells_usage_choice_by_choice() -> None:
+    assert is_llama_usage(finish(0, usage=usage(1, 1), timings={}))
+    assert not is_llama_usage(finish(0, usage=usage(1, 1)))
+    assert not is_llama_usage(finish(0, usage=None, timings={}))
 
 
 def test_completions_are_not_searched_for_messages() -> None:

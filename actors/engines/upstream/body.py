@@ -44,11 +44,11 @@ class Stream:
 
     __slots__ = ("_raw", "_relay", "_sink", "_size")
 
-    def __init__(self, sink: Sink, *, raw: bool) -> None:
+    def __init__(self, sink: Sink, *, raw: bool, choices: int = 0, prefill: str = "") -> None:
         self._sink = sink
         self._raw = raw
         self._size = 0
-        self._relay = StreamRelay(sink, raw=raw)
+        self._relay = StreamRelay(sink, raw=raw, choices=choices, prefill=prefill)
 
     @property
     def done(self) -> bool:
@@ -147,8 +147,10 @@ def body_for(
     stream: bool,
     raw: bool,
     probe: bool = False,
+    choices: int = 0,
+    prefill: str = "",
 ) -> Body:
-    """Who takes the body after this head.
+    """Who takes the body after this head; ``choices`` and ``prefill`` are those of ``Ask``.
 
     A ``probe`` is content with whatever is no failure of the server's own. Raises
     ``EngineUnavailable`` for what it was asked not to be: compressed.
@@ -163,7 +165,7 @@ def body_for(
         return Whole(sink)
     if headers.get(b"content-type", b"").lower().startswith(b"application/json"):
         return Refusal(status, headers)
-    return Stream(sink, raw=raw)
+    return Stream(sink, raw=raw, choices=choices, prefill=prefill)
 
 
 def _compressed(headers: Mapping[bytes, bytes]) -> bool:

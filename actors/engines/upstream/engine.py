@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from actors.engines.contract import Context, EngineRequest, Kind, Sink
 from actors.engines.errors import EngineBusy, EngineUnavailable
+from actors.engines.llama_answer import choices_of, prefill_of
 from actors.engines.upstream.dial import Place
 from actors.engines.upstream.exchange import Ask, Exchange, Timeouts
 from actors.engines.upstream.links import Links
@@ -128,7 +129,14 @@ class UpstreamEngine:
         exchange = Exchange(
             self._loop,
             self._links,
-            Ask(data, stream, request.stream, self.url),
+            Ask(
+                data,
+                stream,
+                request.stream,
+                self.url,
+                choices=choices_of(request.body) if stream else 0,
+                prefill=prefill_of(request) if self._fold else "",
+            ),
             timeouts or self.timeouts,
             sink,
             context,

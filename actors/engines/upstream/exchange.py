@@ -77,6 +77,10 @@ class Ask:
     """The upstream, for the log."""
     probe: bool = False
     """Whether it is only asked whether it answers."""
+    choices: int = 0
+    """The choices that are wanted of each prompt; 0 if the whole answer is one choice."""
+    prefill: str = ""
+    """What llama.cpp is expected to leave out at the beginning; see ``llama_answer``."""
 
 
 Ended = Callable[[], object]
@@ -213,6 +217,7 @@ class Exchange:
             body = self._body = body_for(
                 reader.status, reader.headers, self._sink,
                 stream=self._ask.stream, raw=self._ask.raw, probe=self._ask.probe,
+                choices=self._ask.choices, prefill=self._ask.prefill,
             )  # fmt: skip
         data = reader.take()
         if not data:

@@ -14,7 +14,8 @@ from typing import Any, Final, cast
 from actors.engines.contract import Sink
 from actors.engines.error_object import is_error
 from actors.engines.errors import EngineError, EngineUnavailable
-from actors.engines.lenient_json import Undecodable, decode
+from actors.engines.lenient_json import Undecodable, decode, encode
+from actors.engines.llama_answer import UsageSum, is_llama_usage, with_prefill
 from actors.engines.refusals import error_of_object
 from actors.engines.sse.events import EventKind, StreamEvent, read_event
 from actors.engines.sse.frames import EventTooLong, SseFrames, event_end
@@ -50,12 +51,15 @@ class StreamRelay:
     """
 
     __slots__ = (
-        "_began", "_finished", "_frames", "_learned", "_mute", "_raw", "_shape", "_sink", "_tokens",
-        "done",
+        "_began", "_choices", "_finished", "_frames", "_learned", "_mute", "_prefill", "_raw",
+        "_shape", "_sink", "_tokens", "_usage", "done",
     )  # fmt: skip
 
-    def __init__(self, sink: Sink, *, raw: bool) -> None:
+    def __init__(self, sink: Sink, *, raw: bool, choices: int = 0, prefill: str = "") -> None:
         self._sink = sink
+        self._choices = choices
+        self._prefill = prefill
+        self._usage = UsageSum(choices)
         self._raw = raw
         self._frames = SseFrames()
         self._began: set[str] = set()
@@ -97,6 +101,7 @@ class StreamRelay:
         complete = bool(self._began) and self._began == self._finished
         if not self.done and not complete:
             raise _error_in(self._frames.rest) or EngineUnavailable(_BROKEN_OFF)
+        self._push_usage()
 
     def _relay(self, batch: bytes) -> bool:
         """Go through ``batch``: recognise runs of tokens, decode whatever else is there."""
@@ -137,8 +142,13 @@ class StreamRelay:
         """Deal with an event that must not be joined with others; tell whether it is a chunk."""
         match read.kind:
             case EventKind.CHUNK:
-                said = event[_prelude_of(event) :] if self._raw else read.chunk
-                self._sink.push(said, self._note(read.chunk))
+                tokens = self._note(read.chunk)
+                if self._choices and is_llama_usage(read.chunk):
+                    self._take_usage(read.chunk, tokens)
+                elif self._raw:
+                    self._sink.push(event[_prelude_of(event) :], tokens)
+                else:
+                    self._push(read.chunk, tokens)
                 return True
             case EventKind.EMPTY:
                 if self._raw:
@@ -146,11 +156,32 @@ class StreamRelay:
                     self._sink.push(said if said.startswith(b":") else _SILENCE, 0)
             case EventKind.DONE:
                 self.done = True
+                self._push_usage()
             case EventKind.ERROR:
                 raise error_of_object(read.chunk)
             case EventKind.BROKEN:
                 raise EngineUnavailable("the upstream's stream can't be read")
         return False
+
+    def _take_usage(self, chunk: dict[str, Any], tokens: int) -> None:
+        """Keep the usage of one of several choices until the end; pass the rest on."""
+        rest = self._usage.take(chunk)
+        if rest is not None:
+            self._push(rest, tokens)
+
+    def _push_usage(self) -> None:
+        usage = self._usage.chunk() if self._choices else None
+        if usage is not None:
+            self._push(usage, 0)
+
+    def _push(self, chunk: dict[str, Any], tokens: int) -> None:
+        """Push a chunk that is not, or not any more, the upstream's own bytes."""
+        if self._raw:
+            self._sink.push(b"data: %b\n\n" % encode(chunk), tokens)
+        else:
+            prefill = self._prefill
+            told = with_prefill(chunk, prefill, sure=False) if prefill else chunk
+            self._sink.push(told, tokens)
 
     def _flush(self, events: bytes) -> None:
         if events:

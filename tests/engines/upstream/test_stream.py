@@ -74,6 +74,52 @@ def test_folded_chunks_are_objects_without_comments() -> None:
     assert sink.tokens == [1, 0, 0]
 
 
+def usage_of(prompt: int, completion: int) -> dict[str, Any]:
+    total = prompt + completion
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total}
+
+
+def told_by_llama(index: int, **more: Any) -> dict[str, Any]:
+    """The end of one choice of a text, as llama.cpp tells it."""
+    choice = {"index": index, "text": "", "finish_reason": "stop"}
+    usage, timings = usage_of(5, 11), {"predicted_n": 11}
+    return {"choices": [choice], "usage": usage, "timings": timings, **more}
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_the_usages_of_llamas_choices_become_one_at_the_end(*, raw: bool) -> None:
+    sink = RecordingSink()
+    stream = StreamRelay(sink, raw=raw, choices=2)
+    stream.feed(b"data: null\n\n" + event(token("a")) + event(told_by_llama(0)))
+    stream.feed(event(told_by_llama(1)) + DONE)
+    stream.end()
+    assert [chunk["usage"] for chunk in sink.objects if "usage" in chunk] == [usage_of(5, 22)]
+    assert sink.objects[-1]["choices"] == []
+    assert sink.finish_reasons() == {0: "stop", 1: "stop"}
+    assert sum(sink.tokens) == 1
+
+
+def test_the_usages_of_chats_choices_become_one_at_the_end() -> None:
+    sink = RecordingSink()
+    stream = StreamRelay(sink, raw=True, choices=2)
+    alone = event(told_by_llama(0, choices=[]))
+    stream.feed(event(token("a")) + alone + event(FINISH) + alone)
+    stream.end()
+    assert [chunk["usage"] for chunk in sink.objects if "usage" in chunk] == [usage_of(5, 22)]
+
+
+@pytest.mark.parametrize("said", [told_by_llama(0), told_by_llama(0, choices=[])])
+def test_the_usage_of_the_only_choice_passes_as_it_is(said: dict[str, Any]) -> None:
+    alone = event(said).replace(b": ", b":  ")
+    assert relay(event(token("a")) + event(FINISH) + alone + DONE)[0].chunks[-1] == alone
+
+
+def test_usage_that_other_servers_repeat_is_left_alone() -> None:
+    said = [event({**token(text), "usage": usage_of(1, at)}) for at, text in enumerate("ab")]
+    sink = relay(b"".join(said) + DONE)[0]
+    assert sink.chunks == said
+
+
 def test_comments_pass_and_are_no_token_and_no_first_chunk() -> None:
     sink = RecordingSink()
     stream = StreamRelay(sink, raw=True)
