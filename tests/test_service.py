@@ -13,9 +13,14 @@ from pathlib import Path
 import pytest
 
 from actors.commands.parsing import parse_settings
+from actors.engines import Kind
+from actors.engines.upstream import Tls, UpstreamEngine
+from actors.engines.upstream.reach import Reach
 from actors.service import Service
+from actors.service import _engine_of as engine_of  # pyright: ignore[reportPrivateUsage]  # no door leads to an entry's engine
 from actors.settings import ServeSettings
 from actors.supervision import Address, CancellationToken, ChildEnded
+from discovery.entry import Entry, Timeouts
 from http_service import BindFailed, HttpServiceConfig
 from http_service.restarts import INTENSITY
 from tests.support.chat import chat, get_json, get_models, get_text
@@ -203,3 +208,19 @@ def test_a_killed_discovery_comes_back_and_takes_no_model_with_it(
         assert chat(service.url, "echo")[0] == 200
     finally:
         service.stop()
+
+
+@pytest.mark.parametrize("silence", [3.0, 130.0, 900.0])
+def test_the_engine_timeout_is_the_only_bound_on_a_workers_silence(silence: float) -> None:
+    entry = Entry(Kind.CHAT, "m", "http://127.0.0.1:9")
+    engine = engine_of(Tls(), Reach(), silence, entry)
+    assert isinstance(engine, UpstreamEngine)
+    assert (engine.timeouts.first_byte, engine.timeouts.idle) == (silence, silence)
+
+
+def test_an_entry_may_allow_a_worker_less_silence() -> None:
+    timeouts = Timeouts(first_byte=2.0, idle=1.0)
+    entry = Entry(Kind.CHAT, "m", "http://127.0.0.1:9", timeouts=timeouts)
+    engine = engine_of(Tls(), Reach(), 600.0, entry)
+    assert isinstance(engine, UpstreamEngine)
+    assert (engine.timeouts.first_byte, engine.timeouts.idle) == (2.0, 1.0)

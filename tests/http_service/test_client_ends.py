@@ -32,7 +32,7 @@ class Scene:
             line.wait_for_hang_up()
 
         self.live, self.heard = live, Heard()
-        self.pool = Pool("up", spec=ModelSpec(PolicyName.ROUND_ROBIN), listener=self.heard)
+        self.pool = Pool("up", spec=ModelSpec(policy=PolicyName.ROUND_ROBIN), listener=self.heard)
         self.servers = [stack.enter_context(RawServer(script)) for _ in range(3)]
         for server in self.servers:
             engine = UpstreamEngine(server.url)

@@ -10,12 +10,15 @@ from actors.engines.error_object import is_error
 from actors.engines.errors import AnswerTooLong, EngineUnavailable
 from actors.engines.lenient_json import Undecodable, decode
 from actors.engines.refusals import error_of_answer, error_of_object
+from actors.engines.sse.frames import MAX_EVENT_BYTES
 from actors.engines.upstream.stream import StreamRelay
 
 __all__ = ["Body", "Refusal", "SignOfLife", "Stream", "Whole", "body_for"]
 
-# Bytes of a unary answer, in one piece or folded, that are held in memory.
-_MAX_ANSWER: Final = 64 * 1024 * 1024
+# Bytes of a unary answer, in one piece or folded, that are held in memory: as many as one event.
+_MAX_ANSWER: Final = MAX_EVENT_BYTES
+# Bytes of a read that are joined with the last ones.
+_SMALL_PIECE: Final = 512
 # Bytes of an error that are read; a line of them is shown.
 _MAX_ERROR: Final = 64 * 1024
 
@@ -76,13 +79,21 @@ class Whole:
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | bytearray] = []
         self._size = 0
         self.done = False
 
     def feed(self, data: bytes) -> bool:
         """See :class:`Body`."""
-        self._pieces.append(data)
+        # NOTE: an object each would be several times as long as what a trickle brings.
+        if self._pieces and len(data) < _SMALL_PIECE:
+            last = self._pieces[-1]
+            if isinstance(last, bytearray):
+                last += data
+            else:
+                self._pieces.append(bytearray(data))
+        else:
+            self._pieces.append(data)
         self._size += len(data)
         if self._size > _MAX_ANSWER:
             raise AnswerTooLong(_TOO_LONG)

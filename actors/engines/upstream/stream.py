@@ -34,8 +34,11 @@ _SILENCE: Final = b":\n\n"
 _BROKEN_OFF: Final = "the upstream broke off the answer"
 # Comments of one read that are passed on: no server has more to say between two tokens.
 _MOST_COMMENTS: Final = 16
-# Blank lines and comments that follow one another, taken in one go.
-_NOTHING: Final = re.compile(rb"(?:[\r\n]++|:[^\r\n]*+[\r\n])*+")
+# Lines in a row that say nothing (blank ones, comments, fields that nobody reads, empty data),
+# taken in one go. Each of them ends: a batch ends where an event does.
+_NOTHING: Final = re.compile(
+    rb"(?:[\r\n]++|(?!data|event|error)[^\r\n]*+[\r\n]|data:?[ ]?[\r\n])*+"
+)
 # Bytes of events without a chunk in a row: hours of comments, or an attack.
 _MAX_MUTE: Final = 256 * 1024
 
@@ -226,7 +229,7 @@ def _error_in(rest: bytes) -> EngineError | None:
 
 
 def _end_of_nothing(batch: bytes, start: int) -> int:
-    """Where blank lines and comments from ``start`` on end."""
+    """Where the lines from ``start`` on end that say nothing."""
     found = _NOTHING.match(batch, start)
     return found.end() if found is not None else start
 

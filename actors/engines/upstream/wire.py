@@ -14,6 +14,7 @@ __all__ = ["Wire", "WireOwner"]
 # Bytes taken from a socket at once: several hundred tokens. Fewer from one whose bytes take long to
 # deal with, so that no connection has the loop for itself: its share is so many seconds at a time.
 _READ_BYTES: Final = 65_536
+_FIRST_BYTES: Final = 16_384
 _FEWEST_BYTES: Final = 4_096
 _SHARE: Final = 0.002
 
@@ -46,7 +47,7 @@ class Wire:
         self._sock: socket.socket | None = sock
         self._tls: ssl.SSLSocket | None = sock if isinstance(sock, ssl.SSLSocket) else None
         self._unsent = memoryview(b"")
-        self._portion = _READ_BYTES
+        self._portion = _FIRST_BYTES
         self.broken = False
         """Whether the peer stopped to listen; it may have answered all the same."""
         self._watch: Watch | None = loop.watch(sock.fileno(), self, READ)

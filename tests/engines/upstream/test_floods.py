@@ -14,7 +14,7 @@ from actors.engines import EngineUnavailable
 from actors.engines.sse.frames import MAX_EVENT_BYTES, SseFrames
 from actors.engines.upstream import UpstreamEngine
 from actors.engines.upstream.answer import AnswerReader
-from actors.engines.upstream.body import body_for
+from actors.engines.upstream.body import Whole, body_for
 from actors.engines.upstream.stream import StreamRelay
 from actors.engines.upstream.wire import Wire
 from actors.eventloop import EventLoop
@@ -170,6 +170,18 @@ def test_a_long_event_in_small_pieces_is_looked_at_once(piece: bytes) -> None:
         searched = frames._searched  # pyright: ignore[reportPrivateUsage]  # see above
         assert searched >= number * len(piece) - 4
     assert frames.feed(b"\n\n\n")
+
+
+@pytest.mark.parametrize("size", [1, 10, 511, 512, 5_000])
+def test_a_whole_answer_in_small_pieces_takes_no_more_memory_than_its_bytes(size: int) -> None:
+    sink, answer = RecordingSink(), b'{"choices": [], "pad": "%s"}' % (b"x" * 50_000)
+    whole = Whole(sink)
+    for at in range(0, len(answer), size):
+        whole.feed(answer[at : at + size])
+    pieces = whole._pieces  # pyright: ignore[reportPrivateUsage]  # how many objects there are
+    assert len(pieces) <= len(answer) / 512 + 2
+    whole.end()
+    assert sink.body == answer
 
 
 class Slow:
