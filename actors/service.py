@@ -272,7 +272,10 @@ def _component(board: StatusBoard, *, first: bool) -> Component:
     def status() -> ComponentStatus:
         now = board.status
         why = f"no models read from {now.source} yet: {now.last_error}"
-        return ComponentStatus(now.synced_once, None if now.synced_once else why, board.describe())
+        details = board.describe()
+        private = {name: details.pop(name) for name in ("quarantined", "unknown_fields")}
+        reason = None if now.synced_once else why
+        return ComponentStatus(now.synced_once, reason, details, for_operators=private)
 
     return Component("discovery" if first else f"discovery-{board.status.source}", status)
 
@@ -327,5 +330,6 @@ def _http_config(settings: ServeSettings) -> HttpServiceConfig:
         connection_limit=settings.connection_limit,
         connections_per_address=settings.connections_per_address,
         api_key_file=settings.api_key_file,
+        operator_key_file=settings.operator_key_file,
         open_probes=settings.open_probes == "yes",
     )

@@ -205,6 +205,13 @@ class ServeSettings:
         "let in only who sends a key of this file, one a line, # begins a comment; it is read "
         "again when it changes",
     )
+    operator_key_file: str = _setting(
+        "",
+        checks.file_path,
+        "PATH",
+        "the same of operators, who are let in too and see where instances run; without any key "
+        "file, who asks from this machine does",
+    )
     open_probes: str = _setting(
         "yes",
         checks.one_of("yes", "no"),

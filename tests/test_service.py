@@ -9,8 +9,10 @@ import socket
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from falcon import testing
 
 from actors.commands.parsing import parse_settings
 from actors.engines import Kind
@@ -53,6 +55,29 @@ def test_engines_that_were_asked_for_stand_in_for_the_default(token: Cancellatio
     service = Service.start(settings, token)
     try:
         assert get_models(service.url) == ["a", "b"]
+    finally:
+        service.stop()
+
+
+def test_entries_in_quarantine_are_named_to_operators_only(
+    token: CancellationToken, tmp_path: Path
+) -> None:
+    (tmp_path / "gpu-7.internal.json").write_text("{")
+    settings = ServeSettings(host="127.0.0.1", port=0, discovery_dir=str(tmp_path))
+    service = Service.start(settings, token)
+
+    def discovery(**headers: str) -> dict[str, Any]:
+        answer = testing.TestClient(service.http.app).simulate_get("/health", headers=headers)
+        assert "gpu-7.internal" not in answer.text or not headers
+        found: dict[str, Any] = answer.json["components"]["discovery"]
+        return found
+
+    try:
+        eventually(lambda: discovery()["quarantined_count"] == 1, DEADLINE, "it is quarantined")
+        assert discovery()["quarantined"].keys() == {"file:gpu-7.internal.json"}
+        told = discovery(via="1.1 proxy")
+        assert told["quarantined_count"] == 1
+        assert told.keys().isdisjoint(("quarantined", "unknown_fields"))
     finally:
         service.stop()
 

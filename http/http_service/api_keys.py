@@ -62,7 +62,8 @@ class ApiKeys:
     changed. While it is missing, can't be read, or holds no good keys, the last good keys stay in
     force, so that a half-written file locks nobody out; :attr:`stale_since` and :attr:`problem`
     show it, a line is logged when it begins and when it ends, and each look tries again.
-    Thread-safe; ``setting`` is what the file is called in messages, ``clock`` is injected by tests.
+    Thread-safe; ``setting`` is what the file is called in messages, ``also`` are further keys that
+    are let in; ``clock`` is injected by tests.
 
     Raises :class:`~http_service.config.ConfigError` if there are no good keys to begin with: a
     service that should be locked must never start open.
@@ -74,8 +75,10 @@ class ApiKeys:
         clock: Callable[[], float] = time.monotonic,
         *,
         setting: str = "api_key_file",
+        also: ApiKeys | None = None,
     ) -> None:
         self._path: Final = path
+        self._also: Final = also
         self.setting: Final = setting
         self._clock: Final = clock
         self._looking: Final = threading.Lock()
@@ -107,10 +110,18 @@ class ApiKeys:
         """
         if self._clock() >= self._due or self._asked_for:
             self._look_if_allowed()
-        return self.bears_key(authorization)
+        if self._bears_own(authorization):
+            return True
+        return self._also is not None and self._also.allow(authorization)
 
     def bears_key(self, authorization: str | None) -> bool:
         """As :meth:`allow`, by the keys that were read last: never waits."""
+        also = self._also
+        return self._bears_own(authorization) or (
+            also is not None and also.bears_key(authorization)
+        )
+
+    def _bears_own(self, authorization: str | None) -> bool:
         if authorization is None or authorization[: len(SCHEME)].lower() != SCHEME:
             return False
         given = _digest(authorization[len(SCHEME) :].strip().encode("utf-8"))
@@ -126,7 +137,7 @@ class ApiKeys:
             self._due = self._clock() + LOOK_INTERVAL
             threading.Thread(target=self._look, name="api-keys", daemon=True).start()
             return True
-        return self._looking.locked()
+        return self._looking.locked() or (self._also is not None and self._also.may_know_more())
 
     def component(self) -> Component:
         """How ``/health`` may ask about the file; it never keeps the service from being ready."""

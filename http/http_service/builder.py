@@ -91,6 +91,10 @@ class HttpServiceConfigBuilder(Generic[Built]):
         """The file of the API keys that are let in, one a line."""
         return self._set("api_key_file", path)
 
+    def operator_key_file(self, path: str) -> Self:
+        """The file of the keys of those who may see where things run."""
+        return self._set("operator_key_file", path)
+
     def open_probes(self, enable: bool) -> Self:  # noqa: FBT001  # as the seed's setters
         """Whether probes and metrics answer without a key."""
         return self._set("open_probes", enable)

@@ -14,11 +14,15 @@ _log = logging.getLogger("http_service.components")
 
 @dataclass(frozen=True, slots=True)
 class ComponentStatus:
-    """How one part is: ``reason`` tells why it is not ready, ``/health`` shows ``details``."""
+    """How one part is: ``reason`` tells why it is not ready, ``/health`` shows ``details``.
+
+    ``for_operators`` are details that only they are shown: what tells where things run.
+    """
 
     ready: bool
     reason: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    for_operators: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)

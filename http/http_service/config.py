@@ -51,6 +51,7 @@ class HttpServiceConfig:
     ``connections_per_address``: the same for one client address (an IPv6 /64 counts as one); 0 is
     no limit, because behind a load balancer all connections come from its address.
     ``api_key_file``: a file of API keys, one a line, re-read on change; "" lets everybody in.
+    ``operator_key_file``: the same of those who may see where things run; all of these are let in.
     ``open_probes``: whether probes and metrics answer without a key.
 
     Raises :class:`ConfigError` when a value is not allowed.
@@ -77,6 +78,7 @@ class HttpServiceConfig:
     connection_limit: int = 10_000
     connections_per_address: int = 0
     api_key_file: str = ""
+    operator_key_file: str = ""
     open_probes: bool = True
 
     def __post_init__(self) -> None:
@@ -136,5 +138,6 @@ _RULES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "connection_limit": ("a whole number, 1 or more", _is_int(1, 1_000_000)),
     "connections_per_address": ("a whole number, 0 or more", _is_int(0, 1_000_000)),
     "api_key_file": ("the path of a file, or empty", _is_path_or_empty),
+    "operator_key_file": ("the path of a file, or empty", _is_path_or_empty),
     "open_probes": ("True or False", _is_bool),
 }

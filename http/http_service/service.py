@@ -62,9 +62,9 @@ class HttpService:
     ) -> None:
         self.config: Final = config or HttpServiceConfig()
         # Read first: what is wrong with it must leave no manager behind.
-        path = self.config.api_key_file
-        keys = ApiKeys(path) if path else None
-        key_files = [keys] if keys else []
+        operator_keys = _keys_of(self.config, "operator_key_file")
+        keys = _keys_of(self.config, "api_key_file", also=operator_keys)
+        key_files = [each for each in (keys, operator_keys) if each is not None]
         self._key_files = key_files
         self._own_manager = manager is None
         self._manager = manager or ModelManager(
@@ -90,6 +90,7 @@ class HttpService:
                 routes=routes,
                 lifecycle=self._lifecycle,
                 keys=keys,
+                operator_keys=operator_keys,
                 inflight=self._inflight,
             )
         )
@@ -226,6 +227,13 @@ class HttpService:
         serving, self._serving = self._serving, None
         if serving is not None:
             serving.close()
+
+
+def _keys_of(
+    config: HttpServiceConfig, setting: str, also: ApiKeys | None = None
+) -> ApiKeys | None:
+    path: str = getattr(config, setting)
+    return ApiKeys(path, setting=setting, also=also) if path else None
 
 
 class ServiceHandle:

@@ -48,6 +48,7 @@ BAD: list[tuple[str, Any]] = [
     ("connections_per_address", -1),
     ("api_key_file", None),
     ("api_key_file", "a\0b"),
+    ("operator_key_file", 3),
     ("open_probes", "yes"),
 ]
 
@@ -123,6 +124,7 @@ def test_the_builder_sets_what_was_said_and_keeps_the_defaults() -> None:
         .connection_limit(11)
         .connections_per_address(5)
         .api_key_file("keys.txt")
+        .operator_key_file("operators.txt")
         .open_probes(False)
         .build()
     )
@@ -142,6 +144,7 @@ def test_the_builder_sets_what_was_said_and_keeps_the_defaults() -> None:
         connection_limit=11,
         connections_per_address=5,
         api_key_file="keys.txt",
+        operator_key_file="operators.txt",
         open_probes=False,
     )
     assert HttpServiceConfigBuilder(lambda config: config).build() == HttpServiceConfig()

@@ -15,6 +15,7 @@ from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.proxy_headers import PROXY_HEADERS, proxy_headers_middleware
 from waitress.task import WSGITask
 
+from http_service.operators import RELAYED
 from http_service.server.environ import UNTRUSTED, fixed_part, request_part
 from http_service.server.parser import Parser
 
@@ -70,6 +71,8 @@ def test_an_application_sees_what_it_would_behind_stock_waitress(data: bytes) ->
     assert ours.pop("wsgi.input") is request.get_body_stream() or request.body_rcv is None
     expected = stock(request)
     assert ours.pop("wsgi.errors") is sys.stderr
+    assert (RELAYED in ours) == any(name in request.headers for name in UNTRUSTED)
+    ours.pop(RELAYED, None)
     assert ours == {
         name: value
         for name, value in expected.items()

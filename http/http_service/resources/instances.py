@@ -20,21 +20,28 @@ SUFFIX: Final = "/instances"
 
 
 class InstancesResource:
-    """Every instance of a model, of each kind; the model's id may contain slashes."""
+    """Every instance of a model, of each kind; the model's id may contain slashes.
+
+    Where an instance runs is told to operators only.
+    """
 
     def __init__(self, services: Services) -> None:
         self._state = services.state
+        self._operators = services.operators
 
-    def on_get(self, _req: falcon.Request, resp: falcon.Response, model: str) -> None:
+    def on_get(self, req: falcon.Request, resp: falcon.Response, model: str) -> None:
         """The list, in the order in which they came. Raises ``ModelNotFound``."""
         pools = self._state.find_pools(model)
         if not pools:
             raise ModelNotFound(model)
-        document = {
+        document: dict[str, Any] = {
             "object": "list",
             "model": pools[0].model,
             "data": [each for pool in pools for each in _instances(pool)],
         }
+        if not self._operators.include(req.env):
+            for each in document["data"]:
+                each["endpoint"] = None
         resp.content_type = falcon.MEDIA_JSON
         resp.set_header("cache-control", "no-store")
         resp.data = orjson.dumps(document)

@@ -54,9 +54,10 @@ class HealthResource:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The verdict of ``/ready``, with the models, the load and each component's details."""
         services = self._services
+        everything = services.operators.include(req.env)
         components = check(services.components)
         reason = _why_not_ready(services, components)
         document: dict[str, Any] = {
@@ -64,7 +65,9 @@ class HealthResource:
             "reason": reason,
             "models": services.state.list_models(),
             "inflight_requests": len(services.inflight),
-            "components": {name: _told(status) for name, status in components.items()},
+            "components": {
+                name: _told(status, everything=everything) for name, status in components.items()
+            },
         }
         if reason is not None:
             resp.set_header("retry-after", str(RETRY_AFTER))
@@ -84,8 +87,9 @@ def _why_not_ready(services: Services, components: Mapping[str, ComponentStatus]
     return "; ".join(reasons) or None
 
 
-def _told(status: ComponentStatus) -> dict[str, Any]:
-    return {"ready": status.ready, "reason": status.reason, **status.details}
+def _told(status: ComponentStatus, *, everything: bool) -> dict[str, Any]:
+    told = {"ready": status.ready, "reason": status.reason, **status.details}
+    return {**told, **status.for_operators} if everything else told
 
 
 def _write(resp: falcon.Response, status: int, document: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from http_service.config import HttpServiceConfig
 from http_service.inflight import InflightRequests
 from http_service.lifecycle import Lifecycle
 from http_service.metrics import Metrics
+from http_service.operators import Operators
 from http_service.route import Route
 from http_service.state import DeploymentState
 
@@ -27,7 +28,13 @@ class Services:
     routes: Sequence[Route] = ()
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     keys: ApiKeys | None = None
+    operator_keys: ApiKeys | None = None
     inflight: InflightRequests = field(default_factory=InflightRequests)
+
+    @property
+    def operators(self) -> Operators:
+        """Who may see where things run."""
+        return Operators(self.keys, self.operator_keys)
 
     @property
     def metrics(self) -> Metrics:

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
+from http_service.operators import RELAYED
+
 __all__ = ["UNTRUSTED", "Asked", "fixed_part", "request_part"]
 
 UNTRUSTED: Final = frozenset(
@@ -82,6 +84,8 @@ def request_part(
             environ[name] = value
         elif name not in UNTRUSTED:
             environ["HTTP_" + name] = value
+        else:
+            environ[RELAYED] = name
     return environ
 
 
