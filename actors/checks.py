@@ -87,6 +87,13 @@ def host(text: str) -> str:
     return bare
 
 
+def host_name(text: str) -> str:
+    """A host name without a port, or ``*``."""
+    if text == "*" or re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:]+", text):
+        return text
+    raise ValueError(f"{text!r} is not a host name: give it without a port, as in chat.example.org")
+
+
 def seconds(text: str) -> float:
     """A duration in seconds, finite and not negative."""
     try:

@@ -63,6 +63,7 @@ from http_service import (
     ModelManager,
 )
 from http_service.buckets import DURATION
+from http_service.hosts import is_loopback, name_of
 from http_service.pool_metrics import PoolMetrics
 from http_service.restarts import INTENSITY, PERIOD
 
@@ -129,6 +130,12 @@ class Service:
             manager.metrics().registry.register(collector)
         components = [_component(board, first=board is boards[0]) for board in boards]
         http = HttpService(_http_config(settings), manager, components)
+        if not (settings.api_key_file or is_loopback(name_of(settings.host))):
+            _log.warning(
+                "anybody who reaches this port may use every model: give --api-key-file, or listen "
+                "on --host 127.0.0.1; put TLS in front of it where others share the network",
+                extra={"host": settings.host, "port": http.bind()[1]},
+            )
         tree.on_event(SupervisionMetrics(manager.metrics().registry, settings.metrics_prefix))
         service = cls(tree, http, settings)
         tree.on_exit(lambda why: service._on_exit(why, token))
@@ -316,6 +323,13 @@ def _upstream_key(variable: str) -> str:
     return key
 
 
+def _allowed_hosts(settings: ServeSettings) -> tuple[str, ...]:
+    """What ``Host`` may name: on a loopback address this machine only, unless told otherwise."""
+    if settings.allowed_hosts or not is_loopback(name_of(settings.host)):
+        return settings.allowed_hosts
+    return (settings.host,)
+
+
 def _http_config(settings: ServeSettings) -> HttpServiceConfig:
     return HttpServiceConfig(
         host=settings.host,
@@ -329,6 +343,7 @@ def _http_config(settings: ServeSettings) -> HttpServiceConfig:
         idle_timeout=settings.idle_timeout,
         connection_limit=settings.connection_limit,
         connections_per_address=settings.connections_per_address,
+        allowed_hosts=_allowed_hosts(settings),
         api_key_file=settings.api_key_file,
         operator_key_file=settings.operator_key_file,
         open_probes=settings.open_probes == "yes",

@@ -198,6 +198,14 @@ class ServeSettings:
         "BYTES",
         "what all request bodies may hold in memory at once; beyond it they are refused with 503",
     )
+    allowed_hosts: tuple[str, ...] = _setting(
+        (),
+        checks.host_name,
+        "NAME[,NAME…]",
+        "names in Host to answer to, beside localhost and loopback addresses; others get 421; * is "
+        "any (default: * unless --host is a loopback address)",
+        repeatable=True,
+    )
     api_key_file: str = _setting(
         "",
         checks.file_path,

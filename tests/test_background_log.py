@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from actors.background_log import BackgroundHandler
+from actors.background_log import BASE_BYTES, BackgroundHandler, size_of
 
 DEADLINE = 10.0
 
@@ -72,3 +72,26 @@ def test_what_is_too_much_is_dropped_and_told(gated: Gated) -> None:
     assert len(gated.records) == 7
     assert gated.records[-1].getMessage() == "log lines were dropped"
     assert gated.records[-1].__dict__["count"] == 14
+
+
+def test_lines_that_wait_are_bounded_in_bytes_too(gated: Gated) -> None:
+    handler = BackgroundHandler(gated, most_bytes=100_000)
+    handler.handle(record(0))
+    assert gated.entered.wait(DEADLINE)
+    for number in range(1, 20):
+        long = record(number)
+        long.__dict__["path"] = "x" * 30_000
+        handler.handle(long)
+    assert handler.dropped == 19 - 3
+    gated.gate.set()
+    assert handler.drain(DEADLINE)
+    handler.handle(record(20))
+    assert handler.drain(DEADLINE)
+    assert gated.records[-1].getMessage() == "line 20", "what was written counts no more"
+
+
+@pytest.mark.parametrize("value", ["x" * 5_000, b"x" * 5_000, ["x" * 2_500, "x" * 2_500]])
+def test_the_size_of_a_line_is_that_of_its_texts(value: object) -> None:
+    long = record(0)
+    long.__dict__["extra"] = value
+    assert 5_000 <= size_of(long) <= 5_000 + 4 * BASE_BYTES

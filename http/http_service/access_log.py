@@ -6,9 +6,12 @@ import logging
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-__all__ = ["LOGGER", "AccessRecord", "log_request", "write_access_log"]
+__all__ = ["LOGGER", "LONGEST", "AccessRecord", "log_request", "write_access_log"]
 
 LOGGER: Final = "http_service.access"
+
+LONGEST: Final = 256
+"""Characters of what a client made, a path or a name, that a line repeats."""
 
 _log: Final = logging.getLogger(LOGGER)
 
@@ -56,6 +59,8 @@ class _Writer:
 
 def log_request(record: AccessRecord) -> None:
     """Log ``record``: to the writer that was set, else by Python's logging."""
+    if len(record.path) > LONGEST or len(record.method) > LONGEST:
+        record = record._replace(path=record.path[:LONGEST] + "…", method=record.method[:LONGEST])
     write = _Writer.write
     if write is not None:
         write(record)

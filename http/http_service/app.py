@@ -7,6 +7,7 @@ from typing import Any, Final
 import falcon
 
 from http_service.api_keys import KeyCheck
+from http_service.hosts import ANY, Hosts
 from http_service.metrics import Metrics
 from http_service.middleware import RequestScope, answer_error
 from http_service.resources.chat import ENDPOINT as CHAT
@@ -29,17 +30,20 @@ class WsgiApp(falcon.App[falcon.Request, falcon.Response]):
     """The application, and the count of what it refused."""
 
     def __init__(self, services: Services) -> None:
-        middleware: list[RequestScope | KeyCheck] = [RequestScope()]
+        names = services.config.allowed_hosts
+        hosts = Hosts(names) if names and ANY not in names else None
+        middleware: list[RequestScope | KeyCheck] = [RequestScope(hosts)]
         if services.keys is not None:
             middleware.append(KeyCheck(services.keys, open_probes=services.config.open_probes))
         super().__init__(media_type=falcon.MEDIA_JSON, middleware=middleware)
+        self.req_options.strip_url_path_trailing_slash = True
         self._metrics: Final[Metrics] = services.metrics
         self.add_error_handler(Exception, self._answer_error)
         # Falcon handles its own HTTPError unless told otherwise: the most special class decides.
         self.add_error_handler(falcon.HTTPError, self._answer_error)
         for route in services.routes:
             if not route.part_of:
-                self.add_route(route.path, route.resource(services))
+                self.add_route(route.path, _with_options(route.resource(services)))
 
     def count_refusal(self, path: str, status: int) -> None:
         """Count a request that did not become one of the counted ones; servers refuse some, too."""
@@ -64,3 +68,16 @@ def build_app(services: Services) -> WsgiApp:
     ``ValueError`` for two routes on one path (a mistake in the table).
     """
     return WsgiApp(services)
+
+
+def _with_options(resource: object) -> object:
+    """``resource`` with an answer to OPTIONS whose ``Allow`` is that of a 405: all it can do."""
+    methods = {each for each in falcon.HTTP_METHODS if hasattr(resource, f"on_{each.lower()}")}
+    allow = ", ".join(sorted(methods | {"OPTIONS"}))
+
+    def on_options(_req: falcon.Request, resp: falcon.Response, **_fields: str) -> None:
+        resp.status = falcon.HTTP_OK
+        resp.set_header("allow", allow)
+
+    setattr(resource, "on_options", on_options)  # noqa: B010  # Falcon looks for it by its name
+    return resource

@@ -45,7 +45,7 @@ def reads_body(
     for everybody. Header names are ``LIKE_THIS``. False where the application refuses the request
     or needs no body; ``None``: ask again, the file of keys is just being looked at.
     """
-    if method != "POST" or path not in paths:
+    if method != "POST" or path.removesuffix("/") not in paths:
         return False
     if keys is not None and not keys.bears_key(headers.get("AUTHORIZATION")):
         return None if keys.may_know_more() else False

@@ -87,6 +87,10 @@ class HttpServiceConfigBuilder(Generic[Built]):
         """How many connections may be open at once from one address; 0 is no limit."""
         return self._set("connections_per_address", count)
 
+    def allowed_hosts(self, *names: str) -> Self:
+        """The names in ``Host`` that are answered, beside this machine's own; "*" is any."""
+        return self._set("allowed_hosts", names)
+
     def api_key_file(self, path: str) -> Self:
         """The file of the API keys that are let in, one a line."""
         return self._set("api_key_file", path)

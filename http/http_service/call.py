@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from actors.engines.contract import Context, Engine, EngineRequest, Sink
-from http_service.access_log import AccessRecord, log_request
+from http_service.access_log import LONGEST, AccessRecord, log_request
 from http_service.error_types import ErrorType
 from http_service.errors import reply_for
 from http_service.inflight import InflightRequests
@@ -37,10 +37,10 @@ class Call:
         path: str,
     ) -> None:
         self.guard = guard
-        self.path = path
+        self.path = path[:LONGEST]
         self.context = context
         self._inflight = inflight
-        self.model = model
+        self.model = model[:LONGEST]
         self._sink: Sink | None = None
         inflight.add(self)
 

@@ -50,6 +50,8 @@ class HttpServiceConfig:
     ``connection_limit``: open connections beyond which new ones are answered with 503 and closed.
     ``connections_per_address``: the same for one client address (an IPv6 /64 counts as one); 0 is
     no limit, because behind a load balancer all connections come from its address.
+    ``allowed_hosts``: names in ``Host`` beside localhost and loopback addresses that are answered,
+    others with 421; empty, or with "*", for any.
     ``api_key_file``: a file of API keys, one a line, re-read on change; "" lets everybody in.
     ``operator_key_file``: the same of those who may see where things run; all of these are let in.
     ``open_probes``: whether probes and metrics answer without a key.
@@ -77,6 +79,7 @@ class HttpServiceConfig:
     idle_timeout: int = 75
     connection_limit: int = 10_000
     connections_per_address: int = 0
+    allowed_hosts: tuple[str, ...] = ()
     api_key_file: str = ""
     operator_key_file: str = ""
     open_probes: bool = True
@@ -108,6 +111,11 @@ def _is_host(value: Any) -> bool:
     return isinstance(value, str) and bool(value) and not re.search(r"[\s/]", value)
 
 
+def _is_names(value: Any) -> bool:
+    names: Any = value
+    return type(value) is tuple and all(isinstance(name, str) and name for name in names)
+
+
 def _is_path_or_empty(value: Any) -> bool:
     return isinstance(value, str) and "\0" not in value
 
@@ -137,6 +145,7 @@ _RULES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "idle_timeout": ("a whole number of seconds, 1 or more", _is_int(1, 86_400)),
     "connection_limit": ("a whole number, 1 or more", _is_int(1, 1_000_000)),
     "connections_per_address": ("a whole number, 0 or more", _is_int(0, 1_000_000)),
+    "allowed_hosts": ("a tuple of host names", _is_names),
     "api_key_file": ("the path of a file, or empty", _is_path_or_empty),
     "operator_key_file": ("the path of a file, or empty", _is_path_or_empty),
     "open_probes": ("True or False", _is_bool),

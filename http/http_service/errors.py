@@ -22,6 +22,7 @@ from actors.registry.errors import ModelAlreadyExists, ModelNotFound
 from actors.supervision.errors import ActorCrashed, Cancelled, NotDelivered
 from http_service.api_keys import InvalidApiKey
 from http_service.error_types import ErrorType, error_type_of_status
+from http_service.hosts import Misdirected
 from http_service.validation import (
     InvalidValue,
     MalformedRequest,
@@ -151,6 +152,7 @@ _CODES: Final[Mapping[int, str]] = {
     408: "request_timeout",
     413: "request_too_large",
     415: "unsupported_media_type",
+    421: "misdirected_request",
     429: "overloaded",
     431: "headers_too_large",
     499: "cancelled",
@@ -213,6 +215,11 @@ def _registry_away(_error: BaseException) -> ErrorReply:
     return reply_for_status(503, "The model registry is restarting. Please retry shortly.")
 
 
+def _misdirected(_error: Misdirected) -> ErrorReply:
+    message = "This service does not answer for the host in the Host header; see --allowed-hosts."
+    return reply_for_status(421, message)
+
+
 def _draining(_error: Draining) -> ErrorReply:
     message = "The service is shutting down. Please retry; another instance may answer."
     return reply_for_status(503, message, code="shutting_down")
@@ -253,6 +260,7 @@ _RULES: Final[Mapping[type, Callable[..., ErrorReply]]] = MappingProxyType(
         pykka.ActorDeadError: _registry_away,
         ActorCrashed: _registry_away,
         NotDelivered: _registry_away,
+        Misdirected: _misdirected,
         Draining: _draining,
         Cancelled: _cancelled,
         ClientGone: _cancelled,

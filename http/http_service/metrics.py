@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from http_service import buckets
 from http_service.api_keys import ApiKeys, KeyMetrics
 from http_service.config import ConfigError
+from http_service.connection_metrics import ConnectionMetrics, no_connections
 from http_service.error_types import ErrorType
 from http_service.exposition import Numbers, Registry, Table, Tables, wants_open_metrics
 from http_service.model_metrics import ModelMetrics, tables_of
@@ -61,11 +62,14 @@ class Metrics(Tables):
         self.key_files: Final[dict[str, ApiKeys]] = {}
         """The files of keys whose state is shown, by the setting that names them."""
         self._bounds: Final = (*map(float, duration_buckets),)
+        self.connections: Callable[[], tuple[int, int]] = no_connections
+        """How many connections are open, and were refused; set while a service has some."""
         self._models: dict[str, ModelMetrics] = {}
         self._refused: dict[tuple[str, str], int] = {}
         self._refusing: Final = threading.RLock()
         self.register(self)
         self.register(KeyMetrics(prefix, self.key_files))
+        self.register(ConnectionMetrics(prefix, lambda: self.connections()))
 
     def register(self, collector: Collector) -> None:
         """Show a further collector's metrics; its names must not clash (``ValueError``)."""

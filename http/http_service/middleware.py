@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import falcon
 
-from http_service.access_log import AccessRecord, log_request
+from http_service.access_log import LONGEST, AccessRecord, log_request
 from http_service.call import Call
 from http_service.errors import ErrorReply, reply_for
+from http_service.hosts import Hosts, Misdirected
 from http_service.request_id import HEADER, request_id_from
 
 __all__ = ["RequestScope", "answer_error", "log_failure"]
@@ -24,13 +25,21 @@ _log: Final = logging.getLogger("http_service.requests")
 
 
 class RequestScope:
-    """Falcon middleware: gives each request its id, and tells the log how it ended."""
+    """Falcon middleware: gives each request its id, and tells the log how it ended.
+
+    ``hosts`` are those that the service answers for; ``None`` for any.
+    """
+
+    def __init__(self, hosts: Hosts | None = None) -> None:
+        self._hosts = hosts
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Take the client's id or make one, and echo it."""
+        """Take the client's id or make one, and echo it. Raises :class:`Misdirected`."""
         req.context.started = time.monotonic()
         req.context.request_id = request_id_from(req.get_header(HEADER))
         resp.set_header(HEADER, req.context.request_id)
+        if self._hosts is not None and not self._hosts.allow(req.env.get("HTTP_HOST")):
+            raise Misdirected
 
     def process_response(
         self,
@@ -82,7 +91,7 @@ def log_failure(error: BaseException, request_id: str | None, path: str) -> None
     _log.error(
         "a request failed unexpectedly",
         exc_info=error,
-        extra={"request_id": request_id, "path": path},
+        extra={"request_id": request_id, "path": path[:LONGEST]},
     )
 
 

@@ -16,6 +16,7 @@ from http_service.body_head import reads_body
 from http_service.builder import HttpServiceConfigBuilder
 from http_service.components import Component
 from http_service.config import ConfigError, HttpServiceConfig
+from http_service.connection_metrics import no_connections
 from http_service.inflight import InflightRequests
 from http_service.lifecycle import Lifecycle
 from http_service.manager import ModelManager
@@ -128,6 +129,8 @@ class HttpService:
             self._serving = choose_serving(
                 self.app, listener, self.config, self._inflight, self._loop, self.intake
             )
+            serving = self._serving
+            self._manager.metrics().connections = lambda: serving.connections
         return self.address
 
     def child(self, token: CancellationToken | None = None) -> Child:
@@ -226,6 +229,7 @@ class HttpService:
     def _unbind(self) -> None:
         serving, self._serving = self._serving, None
         if serving is not None:
+            self._manager.metrics().connections = no_connections
             serving.close()
 
 

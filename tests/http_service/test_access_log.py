@@ -8,11 +8,10 @@ import pytest
 from falcon import testing
 
 from http_service import HttpService
-from http_service.access_log import AccessRecord, log_request
+from http_service.access_log import LOGGER, LONGEST, AccessRecord, log_request
 from tests.http_service.engines import ScriptEngine
-from tests.http_service.serving import CHAT, Client, RawClient, eventually
+from tests.http_service.serving import CHAT, Client, RawClient, Running, eventually
 
-LOGGER = "http_service.access"
 PATH = "/v1/chat/completions"
 
 
@@ -100,3 +99,15 @@ def test_a_line_stays_one_line_whatever_the_path(lines: pytest.LogCaptureFixture
 
     assert "\n" not in record.getMessage()
     assert "forged" in record.getMessage()
+
+
+@pytest.mark.parametrize("path", ["/" + "x" * 30_000, "/%0a" * 5_000, "/" + "%F0%9F%98%80" * 1_000])
+def test_a_long_path_is_cut(lines: pytest.LogCaptureFixture, live: Running, path: str) -> None:
+    with RawClient(live.address) as raw:
+        raw.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        raw.read_answer()
+    eventually(lambda: bool(lines.records), "the line comes")
+    (line,) = [each for each in lines.records if each.name == LOGGER]
+    assert len(line.__dict__["path"]) <= LONGEST + 1
+    assert len(line.getMessage()) < 10 * LONGEST
+    assert line.getMessage().isprintable()

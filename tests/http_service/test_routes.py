@@ -325,3 +325,23 @@ def test_a_read_only_route_answers_head_with_its_headers_alone(web: testing.Test
             result = web.simulate_head(route.path.replace("{model:path}", "echo"))
             assert result.status_code == 200, route.path
             assert result.content == b""
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+def test_options_and_405_name_the_same_methods(web: testing.TestClient, route: Any) -> None:
+    path = route.path.replace("{model:path}", "m")
+    allowed = web.simulate_options(path).headers["allow"]
+    assert {route.method, "OPTIONS"} <= set(allowed.split(", "))
+    assert web.simulate_delete(path).headers["allow"] == allowed
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/live", "/ready", "/v1/models/echo"])
+def test_a_trailing_slash_makes_no_difference_to_a_get(web: testing.TestClient, path: str) -> None:
+    assert web.simulate_get(path + "/").status_code == 200
+
+
+@pytest.mark.parametrize(("path", "body"), GENERATING)
+def test_a_trailing_slash_makes_no_difference_to_a_request(
+    web: testing.TestClient, path: str, body: dict[str, Any]
+) -> None:
+    assert web.simulate_post(path + "/", json=body).status_code == 200

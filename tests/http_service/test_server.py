@@ -345,3 +345,34 @@ def test_a_wall_clock_that_jumps_closes_no_idle_connection(live: Running, hours:
         assert looked.wait(DEADLINE)
         raw.send(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
         assert raw.read_answer().status == 200
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"no HTTP\r\n\r\n",
+        post_bytes(PATH, CHAT),
+        post_bytes("/v1/chat/completions/", CHAT),
+        post_bytes(PATH, {**CHAT, "model": "unknown"}),
+    ],
+)
+def test_json_is_neither_kept_on_the_way_nor_taken_for_a_page(
+    live: Running, request_: bytes
+) -> None:
+    with RawClient(live.address) as raw:
+        raw.send(request_)
+        answer = raw.read_answer()
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_trailing_slash_is_known_before_the_body_is_there(live: Running) -> None:
+    """A body that comes in pieces is waited for, as without the slash."""
+    request = post_bytes("/v1/chat/completions/", CHAT)
+    with RawClient(live.address) as raw:
+        raw.send(request[:-5])
+        raw.send(request[-5:])
+        assert raw.read_answer().status == 200

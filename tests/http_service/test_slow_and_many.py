@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
 from http_service import HttpService, HttpServiceConfig
-from http_service.server import waitress_server
+from http_service.server import limits, waitress_server
+from http_service.server.admission import PROBE_RESERVE
 from http_service.server.deadlines import Limits
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.serving import CHAT, RawClient, Running, eventually, post_bytes, running
@@ -105,3 +109,68 @@ def served(live: Running) -> bool:
             return raw.read_answer().status == 200
         except (OSError, AssertionError):
             return False
+
+
+@pytest.mark.parametrize("path", ["/live", "/ready", "/live/", "/ready?from=kubelet"])
+def test_a_probe_is_answered_although_every_place_is_taken(path: str) -> None:
+    with small(total=1) as service, running(service) as live, RawClient(live.address) as one:
+        one.send(GET_LIVE)
+        one.read_answer()
+        for _ in range(3):
+            with RawClient(live.address) as probe:
+                probe.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                answer = probe.read_answer()
+                assert answer.status == 200
+                assert answer.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [post_bytes("/v1/chat/completions", CHAT), b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n"],
+    ids=["chat", "models"],
+)
+def test_nothing_but_a_probe_is_answered_beyond_the_limit(
+    request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with small(total=1) as service, running(service) as live, RawClient(live.address) as one:
+        one.send(GET_LIVE)
+        one.read_answer()
+        for _ in range(3):
+            with RawClient(live.address) as more:
+                more.send(request_)
+                answer = more.read_answer()
+                assert answer.status == 503
+                assert answer.headers["retry-after"] == "1"
+                assert "Too many connections" in answer.error["message"]
+                assert more.read_to_end() == b""
+        registry = service.model_manager().metrics().registry
+        name = "callboard_frontend_connections"
+        assert registry.get_sample_value(f"{name}_refused_total") == 3
+        eventually(lambda: registry.get_sample_value(name) == 1, "they are closed")
+    lines = [each for each in caplog.messages if each.startswith("connections are refused")]
+    assert len(lines) == 1, "once a minute"
+
+
+def test_silent_connections_beyond_the_limit_do_not_take_the_place_of_probes() -> None:
+    with small(total=1) as service, running(service) as live, ExitStack() as stack:
+        for _ in range(PROBE_RESERVE * 2):
+            stack.enter_context(RawClient(live.address))
+        probe = stack.enter_context(RawClient(live.address))
+        probe.send(GET_LIVE)
+        assert probe.read_answer().status == 200
+
+
+def test_a_tls_hello_is_closed_at_once(live: Running) -> None:
+    for hello in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500), b"\x16"):
+        with RawClient(live.address) as raw:
+            raw.send(hello)
+            assert raw.read_to_end() == b""
+
+
+@pytest.mark.parametrize(("files", "connections"), [(256, 64), (1024, 448), (65_536, 10_000)])
+def test_each_client_leaves_a_descriptor_for_its_upstream(
+    files: int, connections: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", Mock(return_value=(files, files)))
+    config = replace(LOCAL, connection_limit=10_000)
+    assert limits.waitress_settings(config)["connection_limit"] == connections + limits.SPARE

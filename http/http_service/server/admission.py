@@ -1,7 +1,8 @@
 """How many connections are let in: altogether, and from one address.
 
-What is beyond is answered at once, 503 with ``Retry-After``, and closed: a client that waits in a
-queue without a word can't tell us from a dead host, while one that is told so tries the next one.
+What is beyond is answered, 503 with ``Retry-After``, and closed: a client that waits in a queue
+without a word can't tell us from a dead host, while one that is told so tries the next one. Beyond
+the total a few places are left in which only probes are answered: else a busy service looks dead.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ from typing import Final
 
 from http_service.errors import reply_for_status
 
-__all__ = ["ConnectionCap", "network_of", "turn_away"]
+__all__ = ["FULL", "PROBES", "PROBE_RESERVE", "ConnectionCap", "network_of", "refuse", "turn_away"]
+
+FULL: Final = "Too many connections are open here. Please retry shortly."
+
+PROBES: Final = frozenset(("/live", "/ready"))
+"""What is answered on a connection beyond the total."""
+
+PROBE_RESERVE: Final = 32
+"""Connections beyond the total at once; one more takes the place of the oldest."""
 
 IPV6_HOST_BITS: Final = 64
 """One customer gets a /64 or more: each address of it on its own would be no limit."""
@@ -32,6 +41,11 @@ class ConnectionCap:
         self._counts: dict[str, int] = {}
         self.open = 0
         self.refused = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether as many are open as may be."""
+        return self.open >= self._total
 
     def admit(self, address: str) -> bool:
         """Whether one more connection from ``address`` may stay; if so, it counts as open."""
@@ -76,19 +90,25 @@ def network_of(address: str) -> str:
 
 def turn_away(connection: socket.socket) -> None:
     """Answer 503 on a connection that was not admitted, and close it. Never blocks or raises."""
+    refuse(connection)
+    connection.close()
+
+
+def refuse(connection: socket.socket) -> None:
+    """As :func:`turn_away`, but leave the closing to the caller."""
     with contextlib.suppress(OSError):  # whoever left already needs no answer
         connection.setblocking(False)  # noqa: FBT003  # the socket module's signature
         connection.send(_ANSWER)
         connection.shutdown(socket.SHUT_WR)
-    connection.close()
 
 
 def _answer() -> bytes:
-    reply = reply_for_status(503, "Too many connections are open here. Please retry shortly.")
+    reply = reply_for_status(503, FULL)
     body = reply.body()
     head = (
         f"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
-        f"Content-Type: application/json\r\nRetry-After: {reply.retry_after}\r\n\r\n"
+        f"Content-Type: application/json\r\nRetry-After: {reply.retry_after}\r\n"
+        "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\r\n"
     )
     return head.encode("ascii") + body
 

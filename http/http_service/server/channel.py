@@ -23,11 +23,16 @@ from waitress.channel import HTTPChannel
 from actors.eventloop import GONE, READ, WRITE, Watch
 from http_service.errors import ClientGone
 from http_service.inline import NeedsWorker, set_inline
+from http_service.server.admission import FULL, PROBES
 from http_service.server.deadlines import Progress, Reason
 from http_service.server.delivery import Delivery
+from http_service.server.refusals import Refusal
 from http_service.server.task import Detached, RefusalTask, Task
 
 __all__ = ["Channel"]
+
+TLS_HANDSHAKE: Final = b"\x16"
+"""The first byte of a TLS record that says hello (RFC 8446, 5.1); no request begins with it."""
 
 DISCARD_BYTES: Final = 64 * 1024
 """How much of a refused upload is read and dropped at a time."""
@@ -50,6 +55,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
     delivery: Delivery | None = None
     request: Any
     sendbuf_len: int
+    reserved = False
+    """Beyond the limit of connections: only a probe is answered."""
     lingers = False
     linger_until = 0.0
     _sent = 0
@@ -125,6 +132,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         """Run the application for the next request; on the loop, or on a worker if it must wait."""
         self._turn_left = TURN
         loop = self.server.loop
+        if self.reserved:
+            self._refuse_unless_probe()
         try:
             set_inline(loop.on_loop)
             try:
@@ -145,6 +154,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
             self.settle()
         else:
             loop.call(self.settle)
+
+    def _refuse_unless_probe(self) -> None:
+        request = self.requests[0]
+        if request.error is None and request.path.removesuffix("/") not in PROBES:
+            request.error = Refusal(503, FULL)
 
     def _begin(self, detached: Detached) -> None:
         if not self.connected:
@@ -225,12 +239,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
             for request in (*self.requests, self.request):
                 if request is not None:
                     request.release()
-            self.server.channel_closed(self.addr[0])
+            self.server.channel_closed(self)
 
     @property
     def draining(self) -> bool:
         """Whether the connection is to end with the response that is being written."""
-        return bool(self.server.draining) and len(self.requests) <= 1  # else more was pipelined
+        ending = self.server.draining or self.reserved
+        return bool(ending) and len(self.requests) <= 1  # else more was pipelined
 
     @property
     def idle_since(self) -> float | None:
@@ -263,6 +278,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         taken: bool = super().received(data)
         if self.requests and self.requests[-1].unread:
             self.lingers = True
+        begun = self.request
+        if begun is not None and begun.header_plus[:1] == TLS_HANDSHAKE:
+            self.handle_close()  # it waits for a certificate: an answer would mean nothing to it
         return taken
 
     def handle_write(self) -> None:

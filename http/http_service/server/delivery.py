@@ -24,7 +24,7 @@ from http_service.errors import ClientGone, ErrorReply, reply_for
 from http_service.middleware import log_failure
 from http_service.request_id import HEADER
 from http_service.server.limits import STALL_SECONDS, UNSENT_LIMIT
-from http_service.server.response_head import response_head, status_line
+from http_service.server.response_head import NO_STORE, response_head, status_line
 from http_service.server.waiting import LATE, SILENT
 
 __all__ = ["Connection", "Delivery"]
@@ -200,7 +200,7 @@ class Delivery:
         """The head of a good answer; without a length it is chunked, or ended by the close."""
         headers = self._headers
         if length is not None:
-            headers.append(("content-length", str(length)))
+            headers += (("content-length", str(length)), NO_STORE)
         elif self._version == "1.1":
             self._chunked = True
             headers.append(("transfer-encoding", "chunked"))
@@ -234,7 +234,8 @@ class Delivery:
         headers = [(HEADER, self._call.context.request_id), *reply.headers]
         if reply.retry_after is not None:
             headers.append(("retry-after", str(reply.retry_after)))
-        headers += [("content-type", "application/json"), ("content-length", str(len(body)))]
+        length = ("content-length", str(len(body)))
+        headers += [("content-type", "application/json"), length, NO_STORE]
         status = status_line(reply.status)
         return response_head(self._version, status, self._ending(headers)) + body
 

@@ -13,6 +13,7 @@ __all__ = [
     "DRAIN_LIMITS",
     "DRAIN_LINGER",
     "LINGER_SECONDS",
+    "PROBE_SECONDS",
     "body_budget",
     "connection_cap",
     "deadlines",
@@ -39,7 +40,7 @@ CLEANUP_INTERVAL: Final = 5
 """Seconds between two looks for connections that have been idle, or lingering, for too long."""
 
 RESERVED_FILES: Final = 64
-"""File descriptors kept for everything that is no client: upstreams, logs, etcd."""
+"""File descriptors kept for everything that is neither a client nor an upstream: logs, etcd."""
 
 SPARE: Final = 64
 """Connections above our own cap before Waitress' own sets in, which would leave clients waiting
@@ -51,6 +52,10 @@ at once would make the kernel reset the connection and discard our answer (RFC 9
 
 DRAIN_LIMITS: Final = Limits(head=3.0, body=3.0)
 """How slow a client may be in a drain: who stalls in a request must not hold the exit."""
+
+PROBE_SECONDS: Final = 1.0
+"""What a connection beyond the limit has to ask for a probe; then it is told that there is no room.
+A probe asks with its first packet."""
 
 DRAIN_LINGER: Final = 1.0
 """As ``LINGER_SECONDS``, in a drain."""
@@ -99,7 +104,8 @@ def deadlines(config: HttpServiceConfig) -> Limits:
 
 
 def _connections(config: HttpServiceConfig) -> int:
-    return min(config.connection_limit, _file_limit() - RESERVED_FILES - SPARE)
+    # Half of them: each request may need a connection to an upstream, too.
+    return min(config.connection_limit, (_file_limit() - RESERVED_FILES - SPARE) // 2)
 
 
 def _file_limit() -> int:

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from waitress.parser import HTTPRequestParser
 
+from http_service.errors import NO_ROOM
 from http_service.server.bodies import ChunkedBody, SizedBody
 from http_service.server.intake import Intake
 from http_service.server.refusals import Refusal
@@ -215,7 +216,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         return taken
 
     def _refuse_for_memory(self) -> None:
-        self._refuse(503, "no room for the body")
+        self._refuse(503, NO_ROOM)
 
     def _refuse(self, status: int, message: str) -> None:
         self.error = Refusal(status, message)

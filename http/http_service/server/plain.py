@@ -63,6 +63,11 @@ class PlainServing:
             target=self._run, args=(self._server, on_broken), name="plain-http", daemon=True
         ).start()
 
+    @property
+    def connections(self) -> tuple[int, int]:
+        """Nothing: stock Waitress refuses nobody, it lets them wait."""
+        return 0, 0
+
     def pause(self) -> None:
         """Nothing: stock Waitress accepts until it is closed."""
 

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from http_service.errors import INTERNAL, NO_ROOM, ErrorReply, reply_for_status
+from http_service.errors import INTERNAL, ErrorReply, reply_for_status
 
 __all__ = ["Refusal", "refusal"]
+
+SHORTAGE: Final = 503
 
 _MESSAGES: Final[Mapping[int, str]] = {
     408: "The request took too long to arrive.",
     413: "The request body exceeds this service's limit.",
     431: "The request line and headers exceed this service's limit.",
     500: INTERNAL,
-    503: NO_ROOM,
     501: "This transfer encoding is not supported.",
     505: "This HTTP version is not supported; send HTTP/1.1.",
 }
@@ -49,8 +50,8 @@ class Refusal:
 
 
 def refusal(status: int, detail: str) -> ErrorReply:
-    """The answer in OpenAI's shape; ``detail`` is what is wrong with a malformed request."""
-    message = _MESSAGES.get(status)
+    """The answer in OpenAI's shape; ``detail`` is what is wrong, or what is short (503)."""
+    message = detail if status == SHORTAGE else _MESSAGES.get(status)
     if message is None:
         message = f"The request is not valid HTTP: {detail}."
     return reply_for_status(status, message)

@@ -10,18 +10,25 @@ import time
 from collections.abc import Iterable
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import Final
 
-__all__ = ["http_date", "response_head", "status_line"]
+__all__ = ["NO_SNIFF", "NO_STORE", "http_date", "response_head", "status_line"]
+
+NO_STORE: Final = ("cache-control", "no-store")
+"""For whatever is one client's: no cache on the way may keep it (RFC 9111, 5.2.2.5)."""
+
+NO_SNIFF: Final = ("x-content-type-options", "nosniff")
+"""Whoever sniffs types might run what a model wrote as a page. Every answer has it."""
 
 
 def response_head(version: str, status: str, headers: Iterable[tuple[str, str]]) -> bytes:
-    """The head with ``status`` (as in ``"200 OK"``) and ``headers``, and the date; its blank line.
+    """The head with ``status`` (as in ``"200 OK"``), ``headers``, and what every answer has.
 
     ``headers`` are WSGI's: native strings of latin-1 characters without line breaks.
     """
     lines = [f"HTTP/{version} {status}"]
     lines += [f"{name}: {value}" for name, value in headers]
-    lines.append(f"date: {http_date()}\r\n\r\n")
+    lines.append(f"x-content-type-options: nosniff\r\ndate: {http_date()}\r\n\r\n")
     return "\r\n".join(lines).encode("latin-1")
 
 

@@ -59,6 +59,12 @@ class Serving:
         """
         self._on_loop(lambda: self._open(on_broken))
 
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many are open now, and how many were refused until now."""
+        server = self._server
+        return (0, 0) if server is None else (len(server.active_channels), server.refused)
+
     def pause(self) -> None:
         """Accept no more for now; what is open is served on, new connections wait."""
         self._on_loop(self._pause)

@@ -25,7 +25,7 @@ from http_service.request_id import HEADER, request_id_from
 from http_service.server.delivery import Delivery
 from http_service.server.environ import request_part
 from http_service.server.refusals import refusal
-from http_service.server.response_head import response_head
+from http_service.server.response_head import NO_SNIFF, NO_STORE, response_head
 
 __all__ = ["Detached", "RefusalTask", "Task"]
 
@@ -100,6 +100,8 @@ class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
                 self.set_close_on_finish()
         elif self.content_length is not None and not _names(headers, "content-length"):
             headers.append(("content-length", str(self.content_length)))
+        if not _names(headers, "cache-control"):
+            headers.append(NO_STORE)
         if self.ends_connection():
             self.set_close_on_finish()
         elif self.version == "1.0":
@@ -126,6 +128,7 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]  # waitress ships no types
         self.status = f"{reply.status} {request.error.reason}"
         self.content_length = len(body)
         self.response_headers += [("Content-Type", "application/json"), (HEADER, request_id)]
+        self.response_headers += [NO_STORE, NO_SNIFF]
         if reply.retry_after is not None:
             self.response_headers.append(("Retry-After", str(reply.retry_after)))
         self.set_close_on_finish()

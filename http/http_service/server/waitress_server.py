@@ -27,7 +27,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 from actors.eventloop import READ, EventLoop, Timer, Watch
 from http_service.config import HttpServiceConfig
-from http_service.server.admission import turn_away
+from http_service.server.admission import PROBE_RESERVE, refuse, turn_away
 from http_service.server.channel import Channel
 from http_service.server.deadlines import overdue
 from http_service.server.environ import fixed_part
@@ -37,6 +37,7 @@ from http_service.server.limits import (
     DRAIN_LINGER,
     INLINE_BODY,
     LINGER_SECONDS,
+    PROBE_SECONDS,
     connection_cap,
     deadlines,
     waitress_settings,
@@ -51,6 +52,9 @@ OUT_OF_RESOURCES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, 
 
 REST: Final = 1.0
 """Seconds without accepting then."""
+
+TELL_EVERY: Final = 60.0
+"""Seconds between two lines about connections that were refused."""
 
 LOOK: Final = 1.0
 """Seconds between two looks for clients that are too slow."""
@@ -98,6 +102,8 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         self.active_channels: dict[int, Channel] = {}
         self._closed = False
         self._full = False
+        self._reserved: list[Channel] = []
+        self._next_telling = 0.0
         self._lookout: Timer | None = None
         settings = waitress_settings(config)
         settings["clear_untrusted_proxy_headers"] = False  # ours never come so far: see environ
@@ -155,24 +161,35 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
             if accepted is None:
                 return
             connection, address = accepted
-            if not self._cap.admit(address[0]):
-                turn_away(connection)
+            full = self._cap.full
+            admitted = self._cap.admit(address[0])
+            if not admitted:
+                self._tell_refusals()
+            if not (admitted or full):
+                turn_away(connection)  # one client has too many: there is room for others' probes
                 return
             try:
                 self.set_socket_options(connection)
             except OSError:
-                self._cap.release(address[0])
+                if admitted:
+                    self._cap.release(address[0])
                 connection.close()
                 raise
         except OSError as error:
             if error.errno in OUT_OF_RESOURCES:
                 self._rest(error)
             return  # else it left before it was taken
-        self.channel_class(self, connection, self.fix_addr(address), self.adj, map=self._map)
+        peer = self.fix_addr(address)
+        channel = self.channel_class(self, connection, peer, self.adj, map=self._map)
+        if not admitted:
+            self._reserve_for_probe(channel)
 
-    def channel_closed(self, address: str) -> None:
+    def channel_closed(self, channel: Channel) -> None:
         """A connection is gone: if new ones wait for a place, take them."""
-        self._cap.release(address)
+        if channel.reserved:
+            self._reserved.remove(channel)
+        else:
+            self._cap.release(channel.addr[0])
         if self._full and len(self.active_channels) < self.adj.connection_limit:
             self.accept_again()
 
@@ -205,6 +222,11 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
     def pull_trigger(self) -> None:
         """Nothing: whoever changes a channel off the loop has the loop look at that channel."""
 
+    @property
+    def refused(self) -> int:
+        """Connections refused until now."""
+        return self._cap.refused
+
     def channels(self) -> list[Channel]:
         """The open connections."""
         return [*self.active_channels.values()]
@@ -229,6 +251,29 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
             if channel.linger_until and now > channel.linger_until:
                 channel.will_close = True
                 channel.settle()
+
+    def _reserve_for_probe(self, channel: Channel) -> None:
+        """Have ``channel``, one beyond the limit, answer a probe and nothing else."""
+        channel.reserved = True
+        self._reserved.append(channel)
+        if len(self._reserved) > PROBE_RESERVE:
+            self._give_up(self._reserved[0])
+        self.loop.call_later(PROBE_SECONDS, partial(self._give_up, channel))
+
+    def _give_up(self, channel: Channel) -> None:
+        """Tell a connection beyond the limit that there is no room, unless it is being answered."""
+        if channel.connected and not channel.requests and not channel.linger_until:
+            refuse(channel.socket)
+            channel.handle_close()
+
+    def _tell_refusals(self) -> None:
+        """Say that connections are refused, once a minute at most."""
+        now = self.loop.clock()
+        if now < self._next_telling:
+            return
+        self._next_telling = now + TELL_EVERY
+        known = {"open": self._cap.open, "refused": self._cap.refused}
+        _log.warning("connections are refused: too many are open", extra=known)
 
     def _rest(self, error: OSError) -> None:
         """The system has nothing left for another connection: let them wait, and say so once."""
