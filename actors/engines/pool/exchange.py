@@ -201,7 +201,7 @@ class Exchange:
             return
         self.last_error = error
         if alone and not self.pool.retry(self, attempt.member, treatment):
-            self.give_up(error)
+            self.give_up(self.pool.last_word(error, treatment))
 
     def _judge(self, error: BaseException) -> Treatment:
         """What ``error`` means; nothing once the client left or its time is over.

@@ -121,6 +121,11 @@ class Member:
         self.keeps_time = _keeps_time(engine)
 
     @property
+    def answered(self) -> bool:
+        """Whether it has ever answered a request or a probe, as far as is known."""
+        return self.proven or self.selections - self.inflight > self.failures
+
+    @property
     def load(self) -> float:
         """What it would carry for its weight with one request more."""
         return (self.inflight + 1) / self.weight

@@ -31,7 +31,7 @@ from actors.engines.pool.rotation import Rotation, Turn
 from actors.engines.pool.spec import NO_TIMEOUTS, ORDINARY, PLAIN, InstanceSpec, ModelSpec
 from actors.engines.pool.treatment import CANCELLED, SUCCESS, Treatment
 from actors.engines.pool.view import PoolView, view_of
-from actors.engines.pool.waiting_room import WaitingRoom, nobody
+from actors.engines.pool.waiting_room import WaitingRoom, nobody, not_up_yet
 from actors.engines.pool.watch import Watch
 from actors.supervision.errors import Cancelled
 
@@ -351,6 +351,14 @@ class Pool:
             allowed = self._budget.take(now)
         self._listener.retried(Retried(self.model, failed.id, treatment.kind, allowed))
         return allowed and self._admit(exchange) is None
+
+    def last_word(self, error: BaseException, treatment: Treatment) -> BaseException:
+        """``error``, unless nobody listened and no instance has ever answered: they start up."""
+        if treatment.kind != "connect":
+            return error
+        with self._lock:
+            members = [*self._rotation.members.values()]
+        return error if any(each.answered for each in members) else not_up_yet(self.model)
 
     def leave(self, exchange: Asking) -> None:
         """``exchange`` is over: it waits no more."""

@@ -85,9 +85,8 @@ class Prober:
         self._again(member, _ended(member))
 
     def _queue(self, member: Member) -> ProbeQueue:
-        answered = member.proven or _ended(member) > member.failures
         closed = member.breaker.state is BreakerState.CLOSED
-        well = answered and (closed or member.breaker.openings < DOUBTFUL)
+        well = member.answered and (closed or member.breaker.openings < DOUBTFUL)
         return self._pool.probes.proven if well else self._pool.probes.doubtful
 
 

@@ -104,6 +104,10 @@ class Owner(Protocol):
         """Have another instance answer after ``failed`` did not; False if that must not be."""
         ...
 
+    def last_word(self, error: BaseException, treatment: Treatment) -> BaseException:
+        """What a client is told whose last attempt failed with ``error``."""
+        ...
+
     def leave(self, exchange: Asking) -> None:
         """``exchange`` is over."""
         ...

@@ -15,7 +15,7 @@ from actors.engines.pool.queue import Queue, Waiter
 from actors.engines.pool.roles import Asking
 from actors.engines.pool.rotation import Rotation
 
-__all__ = ["WaitingRoom", "busy", "nobody"]
+__all__ = ["WaitingRoom", "busy", "nobody", "not_up_yet"]
 
 _RETRY_AFTER: Final = 1
 """Seconds that a client waits before it asks again for a model that is full or has no instance."""
@@ -173,6 +173,15 @@ def nobody(model: str) -> EngineError:
     """What a client is told of a model that has no instance."""
     return EngineUnavailable(
         f"no instance serves {model!r} just now", status=503, retry_after=_RETRY_AFTER
+    )
+
+
+def not_up_yet(model: str) -> EngineError:
+    """What a client is told of a model that is announced, and whose servers are not up yet."""
+    return EngineUnavailable(
+        f"no instance of {model!r} has answered yet; try again soon",
+        status=503,
+        retry_after=_RETRY_AFTER,
     )
 
 

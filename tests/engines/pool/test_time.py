@@ -22,6 +22,7 @@ from tests.engines.pool.fakes import (
     inflight,
     pool_on,
     refused,
+    reset,
     start,
     well,
 )
@@ -211,9 +212,9 @@ def test_a_hedged_request_whose_instances_both_fail_fails_once(clock: FakeClock)
     pool, first, second = hedging(clock)
     sink = start(pool)
     clock.advance(1.0)
-    first.last.sink.fail(refused())
+    first.last.sink.fail(reset())
     assert sink.ends == []
-    error = refused()
+    error = reset()
     second.last.sink.fail(error)
     assert (sink.ends, sink.error) == (["fail"], error)
 
