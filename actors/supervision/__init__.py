@@ -6,6 +6,7 @@ Layers, lowest first: what is passed around (``errors exits reply mailbox events
 and ``dynamic``), the handle (``describe glance tree starting``).
 """
 
+import actors.supervision.forked  # noqa: F401  # pyright: ignore[reportUnusedImport]  # watches for forks
 from actors.supervision.actor import Supervised
 from actors.supervision.address import Address, Question
 from actors.supervision.cancellation import CancellationToken, DropGuard, Registration

@@ -14,16 +14,17 @@ from typing import Any, ClassVar, Final, Self, TypeVar, cast
 import pykka
 
 from actors.supervision.address import Address
+from actors.supervision.arguments import check_sync
 from actors.supervision.birth import Birth, born_under, claim_birth, current_birth, delivery
 from actors.supervision.cancellation import CancellationToken
 from actors.supervision.life import Life
 from actors.supervision.mailbox import Mailbox, Overflow
-from actors.supervision.pykka_registry import register
+from actors.supervision.pykka_registry import refs, register
 from actors.supervision.reply import Reply
 from actors.supervision.runtime import Runtime
 from actors.supervision.stop_flag import StopFlag
 
-__all__ = ["Supervised", "launch", "plain_start", "set_free", "start_under"]
+__all__ = ["Supervised", "launch", "plain_start", "runtimes", "set_free", "start_under"]
 
 A = TypeVar("A", bound="Supervised")
 
@@ -82,6 +83,14 @@ class Supervised(pykka.Actor):
         the child itself becomes the child, and a forgotten ``super().__init__()`` has a name.
         """
         return bear(cls, current_birth(), args, kwargs)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_sync(cls)
+        fatal: Any = cls.fatal
+        classes: list[Any] = [*fatal] if isinstance(fatal, tuple) else [fatal, None]
+        if not all(isinstance(each, type) and issubclass(each, BaseException) for each in classes):
+            raise TypeError(f"{cls.__qualname__}.fatal is {fatal!r}, but must be exception classes")
 
     @property
     def life(self) -> Life:
@@ -155,6 +164,13 @@ def launch(actor: Supervised, run: Callable[[], object]) -> None:
     run()
     if birth is None or not birth.admits:
         runtime.admit()
+
+
+def runtimes() -> list[tuple[Runtime, Address]]:
+    """Of every supervised actor that lives now, with its address."""
+    actors = [ref._actor_weakref() for ref in refs()]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # Pykka has no other way
+    ours = [each for each in actors if isinstance(each, Supervised)]
+    return [(each._actor_runtime, each.address) for each in ours]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # one concept, one file
 
 
 def set_free(actor: Supervised) -> None:

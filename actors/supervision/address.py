@@ -7,26 +7,26 @@ nothing and is never retried.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Generic, TypeVar, cast, overload
 
+from actors.supervision.arguments import check_callable, check_seconds
 from actors.supervision.clock import Clock
 from actors.supervision.errors import AskCycle, MailboxFull, NotDelivered
 from actors.supervision.exits import Exit
 from actors.supervision.handle import Handle
 from actors.supervision.latch import Latch
 from actors.supervision.life import Life, Watch
+from actors.supervision.log import log
 from actors.supervision.mailbox import Letter, Mailbox
 from actors.supervision.reply import Reply
 from actors.supervision.waits import Expected, Party, blocked_on, here
 
 __all__ = ["Address", "Question", "watch_from_here"]
 
-_log = logging.getLogger("actors.supervision")
 
 R = TypeVar("R")
 
@@ -58,7 +58,8 @@ class _Seat:
         """Of the incarnation that is up."""
         self.rising: Any = None
         """The inbox of the one that starts: it takes what is told, and handles it once up."""
-        self.retired = False
+        self.retired = ""
+        """Why no successor is to be expected; empty if one is."""
 
 
 class Address(Handle):
@@ -119,6 +120,12 @@ class Address(Handle):
         ``pykka.Timeout``, ``NotDelivered`` (no incarnation handled it in time; ``MailboxFull`` at
         once), or ``AskCycle``.
         """
+        try:
+            patient = timeout >= 0
+        except TypeError:
+            patient = False
+        if not patient:  # PERF: one comparison for whom it is right
+            check_seconds(f"{self.path}: the timeout of ask", timeout)
         inbox, left = self._seat.inbox, timeout
         if inbox is not None:
             reply = Reply()
@@ -140,6 +147,7 @@ class Address(Handle):
         ``watch.unwatch()`` of what is returned takes it back. So does the end of the actor that
         watches: the one whose method ``watcher`` is, else the one whose handler calls this.
         """
+        check_callable(f"{self.path}: watch", watcher)
         life = self._seat.life
         if life is None:
             raise NotDelivered(f"{self.path} was never started: there is nothing to watch")
@@ -147,6 +155,7 @@ class Address(Handle):
 
     def wait_up(self, timeout: float) -> bool:
         """Wait up to ``timeout`` seconds for an incarnation; return whether one is up."""
+        check_seconds(f"{self.path}: the timeout of wait_up", timeout)
         return self._wait_for(lambda: self._seat.inbox, timeout) is not None
 
     def dead_letter(self, message: Any) -> None:
@@ -154,10 +163,9 @@ class Address(Handle):
         self.dead_letters += 1
         count = self.dead_letters
         if count <= LOGGED_DEAD_LETTERS or count & (count - 1) == 0:
-            _log.warning(
-                "dead letter",
-                extra={"address": self.path, "count": count, "letter": type(message).__name__},
-            )
+            kind = type(message).__name__
+            extra = {"address": self.path, "count": count, "letter": kind}
+            log.warning("dead letter for %s: %s, number %d", self.path, kind, count, extra=extra)
 
     def begin_epoch(self) -> int:
         """Count a new incarnation, before it is pointed to. Called by its supervisor only."""
@@ -178,7 +186,7 @@ class Address(Handle):
         """Send everything to a new incarnation from now on, if ``owner`` still brings them up."""
         seat = self._seat
         if seat.owner is owner:
-            seat.retired = False
+            seat.retired = ""
             seat.life = life
             seat.inbox = inbox
             seat.rising = None
@@ -192,10 +200,10 @@ class Address(Handle):
         if seat.rising is inbox:
             seat.rising = None
 
-    def retire(self) -> None:
+    def retire(self, why: str = "has ended, and nobody is going to start it again") -> None:
         """No successor is to be expected: askers fail now. A new incarnation may come anyway."""
         seat = self._seat
-        seat.retired, seat.inbox = True, None
+        seat.retired, seat.inbox, seat.rising = why, None, None
         self._wake()
 
     def _wake(self) -> None:
@@ -235,7 +243,7 @@ class Address(Handle):
 
     def _why_down(self, waited: float) -> str:
         if self._seat.retired:
-            return f"{self.path} has ended, and nobody is going to start it again"
+            return f"{self.path} {self._seat.retired}"
         return f"{self.path} was down for {max(0.0, waited):g} seconds"
 
     def _next_inbox(self, refused_by: Any, timeout: float) -> Any:

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
+from actors.supervision.arguments import check_callable, check_seconds
 from actors.supervision.errors import Cancelled
 from actors.supervision.foreign import call_each
 from actors.supervision.handle import Handle
@@ -115,6 +116,8 @@ class CancellationToken(Handle):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until cancelled or until ``timeout`` seconds passed; return which."""
+        if timeout is not None:
+            check_seconds("CancellationToken.wait: timeout", timeout)
         if self._cancelled:
             return True
         latch = Latch()
@@ -128,8 +131,8 @@ class CancellationToken(Handle):
 
     def on_cancel(self, callback: Callback) -> Registration:
         """Call ``callback()`` exactly once, when cancelled; at once if that already happened."""
-        if not callable(callback):
-            raise TypeError(f"on_cancel: {callback!r} is not callable")
+        if not callable(callback):  # an async one is refused when it is called: it costs less
+            check_callable("on_cancel", callback)
         registration = Registration(self)
         self._callbacks[registration] = callback
         if self._cancelled:

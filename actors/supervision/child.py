@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import inspect
 import math
 import random
 from collections.abc import Callable
@@ -88,6 +89,13 @@ class Child:
             value = getattr(self, name)
             if not holds(value):
                 raise InvalidSpec(f"child {self.id!r}: {name} is {value!r}, but must be {allowed}")
+        if isinstance(self.start, type):
+            raise InvalidSpec(
+                f"child {self.id!r}: start is the class {self.start.__qualname__}; "
+                f"write {self.start.__qualname__}.start"
+            )
+        if inspect.iscoroutinefunction(self.start):
+            raise InvalidSpec(f"child {self.id!r}: start is async, but actors run on threads")
         if self.significant and self.restart is Restart.PERMANENT:
             raise InvalidSpec(
                 f"child {self.id!r}: a permanent child can't be significant, it never ends for good"

@@ -62,7 +62,9 @@ class TreeView:
 
 
 def _lines(children: tuple[ChildView, ...], indent: str) -> Iterator[str]:
-    for number, child in enumerate(children, start=1):
-        last = number == len(children)
+    left = [(child, indent, at == 0) for at, child in enumerate(reversed(children))]
+    while left:
+        child, indent, last = left.pop()
         yield f"{indent}{'└─' if last else '├─'} {child}"
-        yield from _lines(child.children, indent + ("   " if last else "│  "))
+        indent += "   " if last else "│  "
+        left += [(each, indent, at == 0) for at, each in enumerate(reversed(child.children))]

@@ -7,11 +7,16 @@ What runs them is a supervisor that must go on, or an actor that must be buried;
 from __future__ import annotations
 
 import logging
+import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterable
+from types import CoroutineType
 from typing import Any
 
-__all__ = ["call_each"]
+from actors.supervision.arguments import refuse_coroutine
+
+__all__ = ["call_each", "is_for_the_program"]
 
 
 def call_each(
@@ -19,15 +24,16 @@ def call_each(
 ) -> None:
     """Call every one of ``functions`` with ``args``; what one raises is logged as ``complaint``.
 
-    Only Ctrl-C is passed on, when all were called: a ``KeyboardInterrupt`` on the main thread,
-    which is the user's word to the program and not the function's.
+    Only what :func:`is_for_the_program` is passed on, when all were called.
     """
-    interrupt: KeyboardInterrupt | None = None
+    interrupt: BaseException | None = None
     for function in functions:
         try:
-            function(*args)
+            answer: Any = function(*args)
+            if answer.__class__ is CoroutineType:
+                refuse_coroutine("a callback", answer)
         except BaseException as error:  # foreign code; see above
-            if isinstance(error, KeyboardInterrupt) and _on_main_thread():
+            if is_for_the_program(error):
                 interrupt = error
             else:
                 log.exception(complaint)
@@ -35,5 +41,20 @@ def call_each(
         raise interrupt
 
 
-def _on_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
+def is_for_the_program(error: BaseException) -> bool:
+    """Whether ``error`` is the user's word to the program, and not the function's that it hit.
+
+    That is on the main thread a ``KeyboardInterrupt``, and a ``SystemExit`` or the like that a
+    signal's handler raised.
+    """
+    if isinstance(error, Exception) or threading.current_thread() is not threading.main_thread():
+        return False
+    return isinstance(error, KeyboardInterrupt) or _from_signal(error)
+
+
+def _from_signal(error: BaseException) -> bool:
+    """Whether a function that is now installed for a signal is in the traceback of ``error``."""
+    installed = [signal.getsignal(each) for each in signal.valid_signals()]
+    handlers = {getattr(handler, "__code__", None) for handler in installed}
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_code in handlers for frame, _ in frames)

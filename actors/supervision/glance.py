@@ -13,7 +13,7 @@ from actors.supervision.keeper import Keeper
 from actors.supervision.roster import Status
 from actors.supervision.runtime import Runtime
 
-__all__ = ["children_of", "view_of"]
+__all__ = ["children_of", "views_below"]
 
 
 def children_of(runtime: Runtime | None) -> list[tuple[Incarnations, Status]]:
@@ -22,10 +22,22 @@ def children_of(runtime: Runtime | None) -> list[tuple[Incarnations, Status]]:
     return keeper.glance() if isinstance(keeper, Keeper) else []
 
 
-def view_of(child: Incarnations, status: Status) -> ChildView:
-    """One child, with everything below it."""
-    runtime = child.runtime
-    below = tuple(view_of(each, where) for each, where in children_of(runtime))
+def views_below(runtime: Runtime | None) -> tuple[ChildView, ...]:
+    """The children of the supervisor that ``runtime`` runs, each with everything below it."""
+    top: list[ChildView] = []
+    found = [(*each, each[0].runtime, list[ChildView](), top) for each in children_of(runtime)]
+    for _, _, supervisor, own, _ in found:  # grows while it is walked, parents before children
+        found += [
+            (*each, each[0].runtime, list[ChildView](), own) for each in children_of(supervisor)
+        ]
+    for child, status, each, own, siblings in reversed(found):
+        siblings.append(_view(child, status, each, tuple(reversed(own))))
+    return tuple(reversed(top))
+
+
+def _view(
+    child: Incarnations, status: Status, runtime: Runtime | None, below: tuple[ChildView, ...]
+) -> ChildView:
     return ChildView(
         id=child.spec.id,
         path=child.path,

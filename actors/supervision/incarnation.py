@@ -5,7 +5,6 @@ The effects of a supervisor's plan, one child at a time. Runs on the supervisor'
 
 from __future__ import annotations
 
-import logging
 import random
 import sys
 import threading
@@ -22,13 +21,13 @@ from actors.supervision.errors import StartFailed
 from actors.supervision.events import ChildAbandoned, ChildEnded, ChildRestarting, ChildStarted
 from actors.supervision.exits import Cause, Exit
 from actors.supervision.latch import Latch
+from actors.supervision.log import log
 from actors.supervision.pykka_registry import unregister
 from actors.supervision.runtime import Runtime
 from actors.supervision.waits import Milestone, Party, held_up_by
 
 __all__ = ["Incarnations", "LeftBehind"]
 
-_log = logging.getLogger("actors.supervision")
 
 OnEnd = Callable[[Runtime, Exit], object]
 
@@ -69,6 +68,7 @@ class Incarnations:
         self.failures = 0
         self.last_exit: Exit | None = None
         self._kin = kin
+        self._keeper = keeper
         self._estate = Estate()
         self._up_since = 0.0
         self._not_ended: dict[Runtime, None] = {}
@@ -86,6 +86,8 @@ class Incarnations:
         runtime = self._make(Birth(self.path, self.address, self._kin, self._estate, self, admits))
         try:
             self._wait_until_up(runtime)
+            if admits:
+                runtime.wait_for_admission(self._keeper)
             # In this order: whoever is answered by it finds that the listeners know of it.
             self._kin.events.tell(ChildStarted(self.path, self.address.begin_epoch()))
             self.address.point_to(runtime.mailbox, runtime.life, self)
@@ -199,7 +201,7 @@ class Incarnations:
 
     def _abandon(self, runtime: Runtime) -> None:
         stack = _stack_of(runtime.thread)
-        _log.error("abandoned %s: it did not end in time", self.path, extra={"stack": stack})
+        log.error("abandoned %s: it did not end in time", self.path, extra={"stack": stack})
         self._kin.events.tell(ChildAbandoned(self.path, stack))
         runtime.abandon(Exit(Cause.HUNG))
         if runtime.thread is not None:
@@ -210,9 +212,9 @@ class Incarnations:
     def _log_end(self, exit_: Exit) -> None:
         if exit_.abnormal:
             trace = exit_.error.traceback if exit_.error is not None else ""
-            _log.error("%s ended: %s", self.path, exit_, extra={"stack": trace})
+            log.error("%s ended: %s", self.path, exit_, extra={"stack": trace})
         else:
-            _log.info("%s ended: %s", self.path, exit_)
+            log.info("%s ended: %s", self.path, exit_)
 
 
 def _never() -> NoReturn:

@@ -53,6 +53,13 @@ class Life:
         _tell((watcher for watcher in taken if watcher is not None), exit_)
         return True
 
+    def lose(self, exit_: Exit) -> None:
+        """Have it count as ended, and tell nobody."""
+        self._once.acquire(blocking=False)
+        self._watchers.clear()
+        self.exit = exit_
+        self.settled.set()
+
     def watch(self, watcher: Watcher, until: Life | None = None) -> Watch:
         """Call ``watcher(exit)`` exactly once: at the end, or now if that was before.
 

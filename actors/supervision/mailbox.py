@@ -157,6 +157,11 @@ class Mailbox:
         self._refuse_all()
         self._user.put(_WAKE)
 
+    def lose(self, why: str) -> None:
+        """Refuse what is asked, as :meth:`close` does, but no message is told to be lost."""
+        self.on_dead_letter = _ignore
+        self.close(why)
+
     def _address_reply(self, letter: Letter) -> None:
         """Note on the reply who was asked."""
         reply = letter.reply_to

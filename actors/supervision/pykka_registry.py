@@ -11,9 +11,14 @@ from typing import Any, Final
 
 from pykka import ActorRef, ActorRegistry
 
-__all__ = ["register", "unregister"]
+__all__ = ["refs", "register", "unregister"]
 
 _refs: Final = ActorRegistry._actor_refs  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # see above
+
+
+def refs() -> list[ActorRef[Any]]:
+    """Every actor's that lives now."""
+    return [*_refs]
 
 
 def register(ref: ActorRef[Any]) -> None:

@@ -13,25 +13,28 @@ way to fail (``docs/why/pykka.md``):
 
 from __future__ import annotations
 
-import logging
 import threading
+import traceback
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from types import CoroutineType
+from typing import Any, Final, cast
 
 import pykka
 
-from actors.supervision.errors import ActorCrashed
-from actors.supervision.exits import Cause, Exit, Failure
+from actors.supervision.arguments import refuse_coroutine
+from actors.supervision.errors import ActorCrashed, NotDelivered
+from actors.supervision.exits import FRAMES_KEPT, Cause, Exit, Failure
+from actors.supervision.foreign import is_for_the_program
 from actors.supervision.latch import Latch
 from actors.supervision.life import Life
+from actors.supervision.log import log
 from actors.supervision.mailbox import Letter, Mailbox, is_stop
 from actors.supervision.pykka_registry import unregister
 from actors.supervision.reply import Reply
-from actors.supervision.waits import here
+from actors.supervision.waits import Milestone, Party, here
 
 __all__ = ["Runtime"]
 
-_log = logging.getLogger("actors.supervision")
 
 _ALWAYS_FATAL: Final = (MemoryError, RecursionError)
 """After these the actor's own state is in doubt, whoever asked."""
@@ -49,6 +52,7 @@ class Runtime:
         "actor",
         "busy_since",
         "exit",
+        "interrupt",
         "life",
         "mailbox",
         "name",
@@ -78,6 +82,8 @@ class Runtime:
         self.thread: threading.Thread | None = None
         self.busy_since: float | None = None
         """When the current message was taken, by the tree's clock; ``None`` while idle."""
+        self.interrupt: BaseException | None = None
+        """Ctrl-C, or another word of the user to the program, that hit a handler on its way."""
         self.start_error: BaseException | None = None
         """What ``on_start`` raised; for the supervisor that waits for it."""
         self.stopped_by_supervisor = False
@@ -142,19 +148,26 @@ class Runtime:
 
     def admit(self) -> None:
         """Let the actor handle its messages, as soon as it is up."""
-        self._admitted.set()
         if not self.life.over:
             self.mailbox.begin(self)
+        self._admitted.set()
+
+    def wait_for_admission(self, by: Party | None) -> None:
+        """Have who asks the actor before :meth:`admit` wait for the supervisor ``by``."""
+        self.mailbox.waiting_for = Milestone(by, lambda: self._admitted.opened)
 
     def come_up(self) -> bool:
         """Run ``on_start``; return whether the actor is up."""
         here.rising.append(getattr(self.actor, "address", None))
         try:
-            self.actor.on_start()
+            answer = cast("Any", self.actor.on_start)()
+            if answer.__class__ is CoroutineType:
+                refuse_coroutine(f"{self.name}: on_start", answer)
         except BaseException as error:  # noqa: BLE001  # whatever it was, the starter must hear of it
             self.decide_end(Exit.of(Cause.START, error))
             # The starter chains it; the summary above keeps no frames.
             self.start_error = error
+            self._note(error)
             return False
         finally:
             here.rising.pop()
@@ -173,6 +186,8 @@ class Runtime:
                 self._stop()
             else:
                 answer = self._receive(message)
+                if answer.__class__ is CoroutineType:
+                    refuse_coroutine(f"{self.name}: the handler", answer)
         except BaseException as error:  # noqa: BLE001  # sorted by _failed
             self._failed(letter, error)
         else:
@@ -196,6 +211,17 @@ class Runtime:
         if letter is not None and isinstance(letter.reply_to, Reply):
             letter.reply_to.fail(ActorCrashed(f"{self.name} was abandoned while it handled this"))
 
+    def lose(self, why: str) -> None:
+        """This process was forked from the actor's: nobody is told, but nobody waits for it."""
+        self.exit = Exit.of(Cause.CRASH, NotDelivered(why))
+        self.life.lose(self.exit)
+        self.mailbox.lose(why)
+        letter = self._handling
+        if letter is not None and isinstance(letter.reply_to, Reply):
+            lost = ActorCrashed(why)
+            letter.reply_to.fail(lost)
+        unregister(self.actor.actor_ref)
+
     def bury(self, exit_: Exit | None = None) -> None:
         """Announce the end, in this order: closed first, then told. It is told once only."""
         self.actor.actor_stopped.set()
@@ -214,16 +240,25 @@ class Runtime:
             told = error if ordinary else ActorCrashed(f"{self.name} crashed: {Failure(error)}")
             reply.set_exception((type(told), told, None))
         if reply is None or not ordinary or isinstance(error, self._fatal):
+            self._note(error)
             self._crash(error)
+
+    def _note(self, error: BaseException) -> None:
+        """Keep what is meant for the program, for whose thread this runs on."""
+        if is_for_the_program(error):
+            self.interrupt = error
 
     def _crash(self, error: BaseException) -> None:
         self.decide_end(Exit.of(Cause.CRASH, error))
         if not self.supervised:  # else its supervisor says so, once
-            _log.error("actor %s crashed: %s", self.name, self.exit, extra={"actor": self.name})
+            trace = "".join(traceback.format_exception(error, limit=FRAMES_KEPT))
+            extra = {"actor": self.name, "stack": trace}
+            log.error("actor %s crashed: %s", self.name, self.exit, extra=extra)
         try:
             self.actor.on_failure(type(error), error, error.__traceback__)
-        except BaseException:  # noqa: BLE001  # foreign code; the crash itself is what counts
-            _log.exception("on_failure of %s failed", self.name)
+        except BaseException as failure:  # noqa: BLE001  # foreign code; the crash itself is what counts
+            self._note(failure)
+            log.exception("on_failure of %s failed", self.name)
 
     def _stop(self) -> None:
         """Pykka's order to stop, on the actor's turn."""
@@ -233,4 +268,5 @@ class Runtime:
             self.actor.on_stop()
         except BaseException as error:  # noqa: BLE001  # recorded as how it ended
             self.exit = Exit.of(Cause.CRASH, error)
-            _log.exception("on_stop of %s failed", self.name)
+            self._note(error)
+            log.exception("on_stop of %s failed", self.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import pykka
 
@@ -15,6 +15,7 @@ from actors.supervision.book import AddressBook
 from actors.supervision.child import Backoff, Child, Restart
 from actors.supervision.clock import Clock, TimerThread
 from actors.supervision.dynamic import DynamicActor
+from actors.supervision.errors import InvalidSpec
 from actors.supervision.events import EventBus
 from actors.supervision.exits import Exit
 from actors.supervision.flags import SupervisorFlags
@@ -24,6 +25,8 @@ from actors.supervision.tree import Tree
 
 __all__ = ["DynamicSupervisor", "Supervisor"]
 
+CLOCKS: Final = ("monotonic", "call_later", "wait", "close")
+"""What a clock can do."""
 NESTED_START_WITHIN = 60.0
 """Seconds for all children of a nested supervisor together, unless said otherwise."""
 
@@ -130,6 +133,10 @@ class DynamicSupervisor:
 
 def _grow(start: Callable[[], pykka.ActorRef[Any]], name: str, clock: Clock | None) -> Tree:
     """Start a root supervisor and wait until it is up."""
+    if not isinstance(name, str) or not name.isprintable() or not name:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
+        raise InvalidSpec(f"name is {name!r}, but must be printable text")
+    if clock is not None and not all(callable(getattr(clock, each, None)) for each in CLOCKS):
+        raise InvalidSpec(f"clock is {clock!r}, but must be a Clock: {', '.join(CLOCKS)}")
     clock = clock or TimerThread(f"{name}-clock")
     # PERF: an ask waits by real seconds without going through the real clock, a µs cheaper.
     waits_by = None if type(clock) is TimerThread else clock

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import pykka
 
 from actors.supervision.address import Address, watch_from_here
+from actors.supervision.arguments import check_callable, check_path, check_seconds
 from actors.supervision.birth import Kin
 from actors.supervision.child import Child
 from actors.supervision.describe import ChildView, TreeView
@@ -17,7 +18,7 @@ from actors.supervision.dynamic import DynamicActor, DynamicChildren
 from actors.supervision.errors import ChildStateError, NotDelivered, UnknownChild
 from actors.supervision.events import Listener
 from actors.supervision.exits import Cause, Exit
-from actors.supervision.glance import children_of, view_of
+from actors.supervision.glance import children_of, views_below
 from actors.supervision.handle import Handle
 from actors.supervision.keeper import Keeper
 from actors.supervision.latch import Latch
@@ -91,10 +92,12 @@ class Tree(Handle):
 
     def on_event(self, listener: Listener) -> None:
         """Call ``listener(event)`` for each event of the tree from now on; it must not block."""
+        check_callable("on_event", listener)
         self._kin.events.listen(listener)
 
     def on_exit(self, watcher: Callable[[Exit], object]) -> Watch:
         """Call ``watcher(exit)`` once, when the root supervisor ends: stopped, or gave up."""
+        check_callable("on_exit", watcher)
         return watch_from_here(self._root.life, watcher)
 
     def describe(self) -> TreeView:
@@ -103,8 +106,7 @@ class Tree(Handle):
         Waits for nobody: a supervisor that is stopping a slow child shows as busy, and a tree that
         has ended shows how.
         """
-        children = tuple(view_of(child, status) for child, status in children_of(self._root))
-        return TreeView(self.name, children, self._root.life.exit)
+        return TreeView(self.name, views_below(self._root), self._root.life.exit)
 
     def children(self, under: str = "") -> tuple[ChildView, ...]:
         """The children of one supervisor, in start order, after what it has in hand just now.
@@ -115,7 +117,7 @@ class Tree(Handle):
         with contextlib.suppress(pykka.Timeout, NotDelivered):
             self._address_of(under).ask(Call(_nothing), timeout=LOOK_TIMEOUT)
             runtime = self._keeper(under)
-        return tuple(view_of(child, status) for child, status in children_of(runtime))
+        return views_below(runtime)
 
     def counts(self, under: str = "") -> dict[str, int]:
         """How many children one supervisor has: ``specs``, ``active``, ``supervisors``."""
@@ -132,6 +134,7 @@ class Tree(Handle):
         Waits ``timeout`` seconds at most. False if something was still stopping then: it was
         abandoned, with all its threads (they are daemons). Idempotent.
         """
+        check_seconds("Tree.stop: timeout", timeout)
         ended = Latch()
         self._root.life.watch(lambda _exit: ended.set())
         self._root.stopped_by_supervisor = True
@@ -159,6 +162,7 @@ class Tree(Handle):
 
     def _keeper(self, under: str) -> Runtime | None:
         """The supervisor at ``under``; ``None`` while it is down."""
+        check_path(under)
         runtime: Runtime | None = self._root
         for step in under.split("/") if under else ():
             found = (child for child, _ in children_of(runtime) if child.spec.id == step)
@@ -184,6 +188,7 @@ def _nothing(_supervisor: Keeper) -> None:
 
 
 def _split(path: str) -> tuple[str, str]:
+    check_path(path)
     under, _, child = path.rpartition("/")
     if not child:
         raise UnknownChild(f"{path!r} names no child: give its path, as in 'serving/http'")

@@ -143,7 +143,7 @@ class TurnMailbox(Mailbox):
             return
         runtime.handle(letter)
         if runtime.stopping:
-            runtime.bury()
+            _bury(runtime)
 
 
 class TurnActor(Supervised):
@@ -161,4 +161,12 @@ def _come_up(runtime: Runtime) -> None:
     """Run ``on_start`` on the thread of who starts the actor."""
     with running(runtime.mailbox):
         if not runtime.come_up():
-            runtime.bury()
+            _bury(runtime)
+
+
+def _bury(runtime: Runtime) -> None:
+    """Announce the end; then pass on what hit the actor on its sender's thread, as Ctrl-C does."""
+    runtime.bury()
+    interrupt, runtime.interrupt = runtime.interrupt, None
+    if interrupt is not None:
+        raise interrupt

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from actors.supervision.clock import Clock
 from actors.supervision.errors import AskCycle
@@ -97,9 +97,13 @@ class Here(threading.local):
     """The actors whose handlers this thread runs now, outermost first; and of those which are only
     starting, the addresses, at which nobody is before that is done."""
 
-    def __init__(self) -> None:
-        self.stack: list[Party] = []
-        self.rising: list[object] = []
+    stack: list[Party]
+    rising: list[object]
+
+    def __getattr__(self, name: str) -> Any:
+        # Made when it is first looked for, in one step: a finalizer may run on a thread that is
+        # only beginning, and would find half of what an __init__ makes.
+        return self.__dict__.setdefault(name, [])
 
 
 here = Here()

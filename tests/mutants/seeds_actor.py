@@ -202,7 +202,7 @@ _ADDRESS: Final = (
     Mutant(
         "a child that was started by hand is not waited for when it crashes",
         "address.py",
-        "            seat.retired = False\n",
+        '            seat.retired = ""\n',
         "",
         "test_lost_addresses.py::"
         "test_a_child_that_was_stopped_and_started_by_hand_is_waited_for_again",
