@@ -7,7 +7,7 @@ from typing import Any, Final
 import falcon
 
 from http_service.api_keys import KeyCheck
-from http_service.hosts import ANY, Hosts
+from http_service.hosts import hosts_of
 from http_service.metrics import Metrics
 from http_service.middleware import RequestScope, answer_error
 from http_service.resources.chat import ENDPOINT as CHAT
@@ -30,8 +30,7 @@ class WsgiApp(falcon.App[falcon.Request, falcon.Response]):
     """The application, and the count of what it refused."""
 
     def __init__(self, services: Services) -> None:
-        names = services.config.allowed_hosts
-        hosts = Hosts(names) if names and ANY not in names else None
+        hosts = hosts_of(services.config.allowed_hosts)
         middleware: list[RequestScope | KeyCheck] = [RequestScope(hosts)]
         if services.keys is not None:
             middleware.append(KeyCheck(services.keys, open_probes=services.config.open_probes))

@@ -11,6 +11,7 @@ from typing import Final
 
 from http_service.api_keys import ApiKeys
 from http_service.content_coding import codings_of
+from http_service.hosts import Hosts
 from http_service.request_timeout import HEADER as TIMEOUT_HEADER
 from http_service.request_timeout import request_timeout_from
 from http_service.validation import RequestError, check_content_type
@@ -38,14 +39,18 @@ def reads_body(
     method: str,
     path: str,
     headers: Mapping[str, str],
+    hosts: Hosts | None = None,
 ) -> bool | None:
     """Whether the application reads the body of a request with this head; never waits.
 
     ``paths`` are those whose ``POST`` has a body; ``keys`` are the keys that are let in, ``None``
-    for everybody. Header names are ``LIKE_THIS``. False where the application refuses the request
+    for everybody; ``hosts`` are those that the service answers for, ``None`` for any. Header names
+    are ``LIKE_THIS``. False where the application refuses the request
     or needs no body; ``None``: ask again, the file of keys is just being looked at.
     """
     if method != "POST" or path.removesuffix("/") not in paths:
+        return False
+    if hosts is not None and not hosts.allow(headers.get("HOST")):
         return False
     if keys is not None and not keys.bears_key(headers.get("AUTHORIZATION")):
         return None if keys.may_know_more() else False

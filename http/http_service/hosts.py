@@ -6,11 +6,11 @@ lets it speak to whatever listens there. Its requests still bear the page's name
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import ip_address
 from typing import Final
 
-__all__ = ["ANY", "Hosts", "Misdirected", "is_loopback", "name_of"]
+__all__ = ["ANY", "Hosts", "Misdirected", "hosts_of", "is_loopback", "name_of"]
 
 ANY: Final = "*"
 """Lets every name in."""
@@ -41,6 +41,11 @@ class Hosts:
             if len(self._known) < REMEMBER_COUNT:
                 self._known[host] = known
         return known
+
+
+def hosts_of(names: Collection[str]) -> Hosts | None:
+    """The hosts that the setting ``allowed_hosts`` means; ``None`` for any."""
+    return Hosts(names) if names and ANY not in names else None
 
 
 def name_of(host: str) -> str:

@@ -17,6 +17,7 @@ from http_service.builder import HttpServiceConfigBuilder
 from http_service.components import Component
 from http_service.config import ConfigError, HttpServiceConfig
 from http_service.connection_metrics import no_connections
+from http_service.hosts import hosts_of
 from http_service.inflight import InflightRequests
 from http_service.lifecycle import Lifecycle
 from http_service.manager import ModelManager
@@ -82,7 +83,9 @@ class HttpService:
         self._serving: AnyServing | None = None
         routes = tuple(enabled_routes(self.config))
         with_body = frozenset(route.path for route in routes if route.body is not None)
-        self.intake: Final = Intake(partial(reads_body, with_body, keys), body_budget(self.config))
+        hosts = hosts_of(self.config.allowed_hosts)
+        reads = partial(reads_body, with_body, keys, hosts=hosts)
+        self.intake: Final = Intake(reads, body_budget(self.config))
         self.app: Final[WsgiApp] = build_app(
             Services(
                 config=self.config,

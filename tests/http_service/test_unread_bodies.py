@@ -101,6 +101,17 @@ def test_a_client_that_goes_on_sending_can_read_why_it_was_refused(
     assert rest == b""
 
 
+def test_a_host_that_is_not_ours_is_told_so_on_the_head() -> None:
+    with HttpService(replace(LOCAL, allowed_hosts=("example.org",))) as service:
+        add_echo(service)
+        with running(service) as it, RawClient(it.address) as raw:
+            raw.send(head("POST", PATH, *GOOD, SIZED, "Expect: 100-continue"))
+            answer = raw.read_answer()
+
+    assert answer.status == 421
+    assert answer.headers["connection"] == "close"
+
+
 def test_a_refusal_keeps_its_turn_behind_the_requests_before_it(locked: Running) -> None:
     with RawClient(locked.address) as raw:
         raw.send(head("GET", "/live") + head("POST", PATH, *GOOD[1:], SIZED) + b"x")
