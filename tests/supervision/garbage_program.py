@@ -12,6 +12,7 @@ import gc
 import random
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Generator
 from functools import partial
@@ -41,6 +42,9 @@ ROUNDS: Final = 10
 """How often each call is made with all others within it, each time at other places."""
 SKIPPED: Final = 0.5
 """The share of collections that call nothing: so that the places differ."""
+
+MANY: Final = 10_000
+"""Lists that are kept alive at most."""
 
 Call = Callable[[], object]
 
@@ -309,10 +313,13 @@ def finishing(last: Callable[[], None]) -> Generator[None]:
 def call_within(name: str, call: Call, calls: dict[str, Call]) -> list[str]:
     """Make ``call`` until all others were made within it. Returns what went wrong."""
     garbage, kept = Garbage(calls), list[list[None]]()
+    deadline = time.monotonic() + 3 * PATIENCE
     garbage.leave()
     gc.set_threshold(1, 20, 20)
     try:
-        while garbage.left and len(kept) < 10_000:
+        while garbage.left and time.monotonic() < deadline:
+            if len(kept) > MANY:  # another thread collects, and is in a finalizer that waits
+                kept.clear()
             kept.append([])  # another one that lives brings the next collection closer
             call()
     except pykka.Timeout as error:
