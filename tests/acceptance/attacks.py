@@ -164,7 +164,7 @@ def scrapes(ground: Ground) -> None:
 
     def scrape(_number: int) -> None:
         with suppress(OSError), connect(ground) as client:
-            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             while client.recv(1 << 20):
                 pass
 
@@ -204,7 +204,7 @@ def impatient(ground: Ground) -> None:
 
 def much_log(ground: Ground) -> None:
     """Requests for paths of 2 kB, until more lines wait than any pipe takes."""
-    path = f"GET /{'x' * 2000} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()
+    path = f"GET /{'x' * 2000} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
     at_once(ground, [path] * 500, 4)
 
 

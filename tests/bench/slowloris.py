@@ -38,10 +38,10 @@ class Kind:
 
 
 KINDS: Final = (
-    Kind("header drip", b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"a"),
+    Kind("header drip", b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", b"a"),
     Kind(
         "body drip",
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Content-Length: 100000\r\n\r\n{",
         b" ",
     ),

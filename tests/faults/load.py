@@ -239,7 +239,7 @@ def request_bytes(target: Target, text: str) -> bytes:
         asked["max_tokens"] = target.max_tokens
     body = json.dumps(asked, separators=(",", ":")).encode()
     head = (
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: faults\r\n"
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

@@ -137,7 +137,7 @@ def ready_again(world: ServedWorld, _rng: Any) -> Fault:
 
     def begin(_facts: dict[str, Any]) -> None:
         with socket.create_connection(world.address, 10.0) as client:
-            client.sendall(b"GET /live HTTP/1.1\r\nHost: faults\r\n\r\n")
+            client.sendall(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n")
             client.recv(100)
             kill.inject()
             host.process.wait(10.0)
