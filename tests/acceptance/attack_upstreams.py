@@ -1,7 +1,8 @@
 """The upstreams of the attacks, in one process: well ones, slow ones, one that is all blank lines.
 
 ``python -m tests.acceptance.attack_upstreams`` prints their ports as JSON by name and serves until
-its standard input ends. ``silent`` takes connections at every loopback address and says nothing.
+its standard input ends. ``silent`` takes connections at :data:`SILENT` loopback addresses and says
+nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
-__all__ = ["main"]
+__all__ = ["SILENT", "main", "silent_address"]
+
+SILENT: Final = 10_000
+"""Addresses at which a connection is taken and nothing is said."""
 
 SLOW: Final = 0.3
 """Seconds that the slow ones take."""
@@ -109,23 +113,41 @@ async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     writer.close()
 
 
-HANDLERS: Final[dict[str, tuple[str, Handler]]] = {
-    "well": ("127.0.0.1", partial(well, 0.0)),
-    "sink": ("127.0.0.1", partial(well, SINK)),
-    "slow0": ("127.0.0.1", partial(well, SLOW)),
-    "slow1": ("127.0.0.1", partial(well, SLOW)),
-    "slow2": ("127.0.0.1", partial(well, SLOW)),
-    "silent": ("0.0.0.0", silent),  # 127.0.0.0/8 has an address for each entry
+HANDLERS: Final[dict[str, Handler]] = {
+    "well": partial(well, 0.0),
+    "sink": partial(well, SINK),
+    "slow0": partial(well, SLOW),
+    "slow1": partial(well, SLOW),
+    "slow2": partial(well, SLOW),
 }
+
+
+def silent_address(number: int) -> str:
+    """One of the :data:`SILENT` loopback addresses, by its number from 0."""
+    return f"127.1.{number // 250}.{number % 250 + 1}"
+
+
+async def _listen_silently() -> int:
+    """Listen at every silent address, on one port; the port."""
+    first = await asyncio.start_server(silent, silent_address(0), 0)
+    port = int(first.sockets[0].getsockname()[1])
+    others = [silent_address(number) for number in range(1, SILENT)]
+    _kept.extend([first, await asyncio.start_server(silent, others, port)])
+    return port
+
+
+_kept: Final[list[asyncio.Server]] = []
+"""Servers that nothing else refers to: they listen until the process ends."""
 
 
 async def _serve() -> None:
     servers = {
-        name: await asyncio.start_server(handler, host, 0, backlog=4096, limit=1 << 20)
-        for name, (host, handler) in HANDLERS.items()
+        name: await asyncio.start_server(handler, "127.0.0.1", 0, backlog=4096, limit=1 << 20)
+        for name, handler in HANDLERS.items()
     }
     ports = {name: each.sockets[0].getsockname()[1] for name, each in servers.items()}
-    print(json.dumps({**ports, "blank": blank()}), flush=True)
+    ports |= {"silent": await _listen_silently(), "blank": blank()}
+    print(json.dumps(ports), flush=True)
     await asyncio.to_thread(sys.stdin.read)
     os._exit(0)  # thousands of connections that nobody has to end one by one
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.acceptance.attack_ground import EXIT_LIMIT, KEY, Ground, peak_mib
+from tests.acceptance.attack_upstreams import SILENT, silent_address
 from tests.acceptance.report import Report, Settings
 from tests.bench.peers.cpu import Cores, on_core
 from tests.bench.peers.stats import quantile
@@ -144,9 +145,9 @@ def dead_entries(ground: Ground) -> None:
                 f"dead-{number // 10}",
                 "",
                 f"i{number % 10}",
-                ground.upstream("silent", f"127.1.{number // 250}.{number % 250 + 1}"),
+                ground.upstream("silent", silent_address(number)),
             )
-            for number in range(10_000)
+            for number in range(SILENT)
         ),
     )
     threading.Event().wait(20.0)
