@@ -67,7 +67,9 @@ def test_entries_in_quarantine_are_named_to_operators_only(
     service = Service.start(settings, token)
 
     def discovery(**headers: str) -> dict[str, Any]:
-        answer = testing.TestClient(service.http.app).simulate_get("/health", headers=headers)
+        answer = testing.TestClient(service.http.app).simulate_get(
+            "/health", host="localhost", headers=headers
+        )
         assert "gpu-7.internal" not in answer.text or not headers
         found: dict[str, Any] = answer.json["components"]["discovery"]
         return found

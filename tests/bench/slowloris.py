@@ -41,8 +41,8 @@ KINDS: Final = (
     Kind("header drip", b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", b"a"),
     Kind(
         "body drip",
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        b"Content-Length: 100000\r\n\r\n{",
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n{",
         b" ",
     ),
     Kind("stalled reader", post(UNREAD, model=MODEL, stream=True), b""),

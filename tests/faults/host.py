@@ -213,9 +213,10 @@ class _Hosted:
         self._host = Host(service)
 
     def announce(self) -> None:
-        """Say where it listens, and obey."""
-        print(f"listening on {self._service.url}", flush=True)
+        """Obey, and say where it listens."""
+        # First: who started us may be gone, and only the end of their orders ends us then.
         threading.Thread(target=_obey_lines, args=(self._host,), name="orders", daemon=True).start()
+        print(f"listening on {self._service.url}", flush=True)
 
     def reload(self) -> None:
         """As ``serve`` does."""

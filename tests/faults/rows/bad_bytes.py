@@ -12,7 +12,9 @@ Case = tuple[str, bytes]
 """A name, and the bytes of a body (of a whole request, in :data:`BAD_REQUESTS`)."""
 
 PATH: Final = b"/v1/chat/completions"
-HEAD: Final = b"POST " + PATH + b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+HEAD: Final = (
+    b"POST " + PATH + b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+)
 MODEL: Final = b"@model@"
 """Stands for the name of a model in the bodies below."""
 GOOD: Final = b'{"model":"@model@","messages":[{"role":"user","content":"a"}]}'

@@ -95,7 +95,9 @@ ROWS: Final = (
         27,
         "slow-headers",
         "a hundred clients dribble headers",
-        partial(dribble, b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n", b"X: a\r\n", 100),
+        partial(
+            dribble, b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n", b"X: a\r\n", 100
+        ),
         at_most(lambda e: e.percentile(99), 1000.0, "others are answered within 1 s"),
         figures=(Figure("dribbling", "", lambda e: e.fact("dribbling")), P99),
         seconds=3.0,

@@ -32,8 +32,8 @@ ACTORS: Final = (
         "poison",
         "a crash is not logged",
         "incarnation",
-        '_log.error("%s ended: %s"',
-        '_log.debug("%s ended: %s"',
+        'log.error("%s ended: %s"',
+        'log.debug("%s ended: %s"',
     ),
     _library(
         "start-once",
@@ -170,7 +170,7 @@ ACTORS: Final = (
         "stop-all",
         "an actor that ends stays in Pykka's registry",
         "runtime",
-        "        unregister(self.actor.actor_ref)",
-        "        pass",
+        "        self.actor.actor_stopped.set()\n        unregister(self.actor.actor_ref)",
+        "        self.actor.actor_stopped.set()",
     ),
 )

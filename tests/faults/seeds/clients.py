@@ -36,7 +36,7 @@ CLIENTS: Final = (
         "idle",
         "fifty connections are all there are",
         "http/http_service/server/limits.py",
-        "min(config.connection_limit, _file_limit() - RESERVED_FILES - SPARE)",
+        "min(config.connection_limit, (_file_limit() - RESERVED_FILES - SPARE) // 2)",
         "50",
     ),
     Mutant(

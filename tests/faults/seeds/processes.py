@@ -20,8 +20,8 @@ PROCESSES: Final = (
         "listener",
         "an actor of the service that crashes is not logged",
         "actors/supervision/incarnation.py",
-        '_log.error("%s ended: %s"',
-        '_log.debug("%s ended: %s"',
+        'log.error("%s ended: %s"',
+        'log.debug("%s ended: %s"',
     ),
     Mutant(
         "loop-thread",
@@ -89,9 +89,9 @@ PROCESSES: Final = (
     Mutant(
         "sigterm-twice",
         "a second signal is taken for the first",
-        "actors/commands/running.py",
-        "        if seen > 1:",
-        "        if seen > 2:",
+        "actors/commands/signals.py",
+        "        return now - self._first > TOGETHER",
+        "        return False",
     ),
     Mutant(
         "sigterm-restart",
