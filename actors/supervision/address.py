@@ -257,10 +257,17 @@ class Address(Handle):
         found = self._wait_for(look, timeout)
         return None if found is _NOBODY else found
 
+    def _successor_comes_from(self) -> Party | None:
+        """Who has to act next: the incarnation that is ending, until its supervisor was told."""
+        seat = self._seat
+        ending = None if seat.life is None or seat.rising is not None else seat.life.party
+        return seat.keeper if ending is None else ending
+
     def _wait_for(self, look: Callable[[], Any], timeout: float) -> Any:
         """Wait until ``look()`` is not ``None``, which only a change brings about; return it.
 
-        Raises ``AskCycle`` if the supervisor that has to act waits for this very thread.
+        Raises ``AskCycle`` if what has to act, the incarnation that is ending or its supervisor,
+        waits for this very thread.
         """
         found = look()
         if found is not None or timeout <= 0:
@@ -283,7 +290,7 @@ class Address(Handle):
                 finally:
                     del self._waiting[latch]
 
-        expected = Expected(self._seat.keeper, lambda: look() is not None, self._wake)
+        expected = Expected(self._successor_comes_from, lambda: look() is not None, self._wake)
         left = min(timeout, threading.TIMEOUT_MAX)
         with blocked_on(expected):
             _ = ready(left) if self.clock is None else self.clock.wait(ready, left)

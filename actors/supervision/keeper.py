@@ -271,6 +271,7 @@ class Keeper(Supervised):
     def _post_down(self, child_id: str, runtime: Runtime, exit_: Exit) -> None:
         if not runtime.stopped_by_supervisor:
             self._post(Down(child_id, runtime, exit_))
+        runtime.life.party = None  # who waits for a successor waits for this supervisor from now on
 
     def _find(self, child_id: str) -> Incarnations:
         child = self._children.get(child_id)

@@ -14,6 +14,7 @@ from actors.supervision.exits import Exit
 from actors.supervision.foreign import call_each
 from actors.supervision.handle import Handle
 from actors.supervision.latch import Latch
+from actors.supervision.waits import Party
 
 __all__ = ["Life", "Watch", "Watcher"]
 
@@ -25,7 +26,7 @@ Watcher = Callable[[Exit], object]
 class Life:
     """Begin, end and watchers of one incarnation. Any thread."""
 
-    __slots__ = ("_once", "_watchers", "exit", "settled")
+    __slots__ = ("_once", "_watchers", "exit", "party", "settled")
 
     def __init__(self) -> None:
         self._once = allocate_lock()
@@ -34,6 +35,8 @@ class Life:
         """How it ended; ``None`` while it lives."""
         self.settled = Latch()
         """Set when the incarnation is up, or will never be."""
+        self.party: Party | None = None
+        """Whose life it is, until its supervisor was told of the end, or else every watcher."""
 
     @property
     def over(self) -> bool:
@@ -49,14 +52,18 @@ class Life:
             return False
         self.exit = exit_
         self.settled.set()
-        taken = [self._take(watch) for watch in [*self._watchers]]
-        _tell((watcher for watcher in taken if watcher is not None), exit_)
+        try:
+            taken = [self._take(watch) for watch in [*self._watchers]]
+            _tell((watcher for watcher in taken if watcher is not None), exit_)
+        finally:
+            self.party = None
         return True
 
     def lose(self, exit_: Exit) -> None:
         """Have it count as ended, and tell nobody."""
         self._once.acquire(blocking=False)
         self._watchers.clear()
+        self.party = None
         self.exit = exit_
         self.settled.set()
 

@@ -79,6 +79,7 @@ class Runtime:
         self.mailbox: Final = mailbox
         self.life: Final = Life()
         mailbox.life = self.life
+        self.life.party = mailbox
         self.thread: threading.Thread | None = None
         self.busy_since: float | None = None
         """When the current message was taken, by the tree's clock; ``None`` while idle."""

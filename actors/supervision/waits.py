@@ -64,18 +64,32 @@ class Milestone:
         return False
 
 
-class Expected(Milestone):
-    """The next incarnation of an actor that is down: who waits for it waits for its supervisor."""
+class Expected:
+    """The next incarnation of an actor that is down: it comes when ``target`` has acted."""
 
-    __slots__ = ("_wake", "error")
+    __slots__ = ("_comes_from", "_reached", "_wake", "error")
 
     def __init__(
-        self, target: Party | None, reached: Callable[[], bool], wake: Callable[[], object]
+        self,
+        comes_from: Callable[[], Party | None],
+        reached: Callable[[], bool],
+        wake: Callable[[], object],
     ) -> None:
-        super().__init__(target, reached)
+        self._comes_from = comes_from
+        self._reached = reached
         self._wake = wake
         self.error: AskCycle | None = None
         """Why nobody is to wait any more."""
+
+    @property
+    def done(self) -> bool:
+        """Whether it came to pass."""
+        return self._reached()
+
+    @property
+    def target(self) -> Party | None:
+        """Who has to act now: another one later."""
+        return self._comes_from()
 
     def call_off(self, error: AskCycle) -> bool:
         """End the wait; see :class:`Pending`."""

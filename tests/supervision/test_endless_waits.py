@@ -98,3 +98,39 @@ def test_who_waits_for_a_child_whose_supervisor_comes_to_wait_for_the_asker_is_t
     clock.wait_for_waiting(1)
     tree.stop_child("a")
     assert told.wait_for(1) == [("a", "root", "a")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whoever_is_told_of_an_end_before_the_supervisor_does_not_wait_for_the_successor(
+    grow: Grow, kind: Any
+) -> None:
+    """The supervisor is told on the same thread, after the watcher has returned."""
+    told = Journal()
+
+    class Watched(kind):  # type: ignore[misc]  # the kind is a parameter
+        def on_start(self) -> None:
+            address = self.address
+
+            def wait(_exit: object) -> None:
+                try:
+                    address.ask(("echo", 1), timeout=600)
+                except AskCycle as error:
+                    told.add(error.cycle)
+
+            address.watch(wait)
+
+    tree = grow(Child("a", Watched.start), clock=FakeClock())
+    tree.address("a").tell(("raise", Boom()))
+    assert set(told.wait_for(1)[0]) == {"a"}
+    assert tree.address("a").ask(("echo", 1), timeout=WAIT) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whoever_is_told_of_an_end_after_the_supervisor_waits_for_the_successor(
+    grow: Grow, kind: Any
+) -> None:
+    told, tree = Journal(), grow(Child("a", kind.start))
+    address = tree.address("a")
+    address.watch(lambda _exit: told.add(address.ask(("echo", 2), timeout=WAIT)))
+    address.tell(("raise", Boom()))
+    assert told.wait_for(1) == [2]
