@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from http_service import json_bounds
 from http_service.json_bounds import MAX_CONTAINERS, MAX_VALUES, excess
-from http_service.validation import MalformedRequest, parse_json
+from http_service.validation import LONG_BODY, MalformedRequest, parse_json
 
 MANY = 2_000_000
 
@@ -23,7 +23,6 @@ TOO_MANY_CONTAINERS = {
     "arrays behind a string that ends in a backslash": b'{"a":["\\\\",' + b"[]," * MANY + b"1]}",
     "arrays behind an escaped quote": b'{"a":["\\"",' + b"[]," * MANY + b"1]}",
     "arrays nested without end": b"[" * MANY,
-    "arrays in the text of no JSON": b'"' + b"[" * MANY + b'","' + b"[" * MANY,
 }
 TOO_MANY_VALUES = {
     "numbers": b'{"a":[' + b"0," * 9_000_000 + b"0]}",
@@ -52,6 +51,22 @@ def test_too_many_values_are_refused_before_decoding(
 
     with pytest.raises(MalformedRequest, match="more than 1250000 values"):
         parse_json(raw)
+
+
+def test_a_text_without_an_end_is_not_json_whatever_it_holds() -> None:
+    with pytest.raises(MalformedRequest, match="not valid JSON"):
+        parse_json(b'{"a":"' + b"[" * MANY + b'","' + b"[" * MANY)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [b"[1,]", b"\xff", rb'"\ud83d"', b"NaN", b"1 2", b"[" * 90_000],
+    ids=["comma", "bytes", "surrogate", "nan", "two", "deep"],
+)
+def test_a_long_body_is_refused_for_what_a_short_one_is(bad: bytes) -> None:
+    text = b'{"model":"m","a":"' + b"x" * LONG_BODY + b'","b":'
+    with pytest.raises(MalformedRequest, match=r"not valid JSON|nested more than"):
+        parse_json(text + bad + b"}")
 
 
 WITHIN = {
@@ -106,3 +121,25 @@ def counted(value: Any) -> tuple[int, int]:
 
 def test_the_limits_leave_room_for_a_million_token_ids() -> None:
     assert MAX_VALUES > 1_000_000
+
+
+def test_what_is_counted_is_the_same_wherever_a_long_body_is_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = rb'{"a\\":"[[[[[\"[[","b":[{"c":"\\\\"}],"d":"\\\"{{{{{","e":["\\",[]]}'
+    for size in range(2, len(text) + 4, 2):
+        monkeypatch.setattr(json_bounds, "PIECE", size)
+        monkeypatch.setattr(json_bounds, "MAX_CONTAINERS", 5)
+        assert json_bounds.excess(text) is None, size
+        monkeypatch.setattr(json_bounds, "MAX_CONTAINERS", 4)
+        assert json_bounds.excess(text) is not None, size
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_word_is_found_wherever_a_long_body_is_cut(
+    monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    text = b"-" * 7 + b'"model"' * count + b"-" * 9
+    for size in range(2, len(text) + 4, 2):
+        monkeypatch.setattr(json_bounds, "PIECE", size)
+        assert json_bounds.occurs_once(b'"model"', text) == (count == 1), size
