@@ -311,10 +311,11 @@ def test_a_request_that_ended_leaves_nothing_to_the_cycle_collector(
     gc.collect()
     gc.disable()
     try:
-        for _ in range(100):
+        for _ in range(1000):
             token = CancellationToken()
             start(pool, Context("r", token))
             token.cancel()
-        assert gc.collect() < 100
+        # One object for each would be a cycle; other threads of this process leave some, too.
+        assert gc.collect() < 1000
     finally:
         gc.enable()
