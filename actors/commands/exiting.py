@@ -50,7 +50,7 @@ def leave(code: int) -> NoReturn:
     end_within(LAST_SECONDS, code)
     try:
         # As multiprocessing's children do; nothing public runs them and comes back.
-        atexit._run_exitfuncs()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        atexit._run_exitfuncs()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # see above
         if not _flushed() and code == OK:
             code = FAILED
     finally:
