@@ -19,14 +19,15 @@ for.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import orjson
 
-from actors.supervision.cancellation import CancellationToken
+from actors.supervision.cancellation import CancellationToken, Registration
 
 __all__ = [
     "COMMENTS_AFTER",
@@ -55,11 +56,12 @@ class Kind(StrEnum):
     COMPLETIONS = "completions"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EngineRequest:
     """One client request that was validated; ``raw`` are the client's own bytes, a JSON object.
 
-    ``parsed`` is that object where it is small enough to be kept for as long as the request lasts.
+    Nobody changes it (PERF: to enforce that would take a microsecond a request). ``parsed`` is that
+    object where it is small enough to be kept for as long as the request lasts.
     """
 
     kind: Kind
@@ -74,7 +76,6 @@ class EngineRequest:
         return self.parsed if self.parsed is not None else orjson.loads(self.raw)
 
 
-@dataclass(frozen=True, slots=True)
 class Context:
     """What an engine may rely on while it works for one request.
 
@@ -82,13 +83,88 @@ class Context:
     passed, or the drain ended. ``deadline`` is on ``time.monotonic()``'s clock, ``None`` for none.
     ``session`` is what the client calls its conversation, where it says so. ``headers`` are the
     client's that an engine which relays passes on, as ``(name, value)``: names in lower case.
+
+    PERF: without a ``token`` one is made when somebody looks at it; an engine that lives on the
+    event loop needs none, it has itself called by :meth:`listen`. Any thread.
     """
 
-    request_id: str
-    token: CancellationToken = field(default_factory=CancellationToken)
-    deadline: float | None = None
-    session: str | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    __slots__ = (
+        "_cancelled", "_listener", "_registration", "_token",
+        "deadline", "headers", "request_id", "session",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        request_id: str,
+        token: CancellationToken | None = None,
+        deadline: float | None = None,
+        session: str | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        self.request_id = request_id
+        self.deadline = deadline
+        self.session = session
+        self.headers = headers
+        self._token = token
+        self._cancelled = False
+        self._listener: Callable[[], object] | None = None
+        self._registration: Registration | None = None
+
+    @property
+    def token(self) -> CancellationToken:
+        """The token of this request."""
+        with _making:
+            made = self._token is None
+            token = self._token = self._token or CancellationToken()
+        if made:
+            if self._listener is not None:
+                self._registration = token.on_cancel(self._tell)
+            if self._cancelled:
+                token.cancel()
+        return token
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether nobody wants the answer any more."""
+        return self._cancelled or (self._token is not None and self._token.cancelled)
+
+    def cancel(self) -> None:
+        """Nobody wants the answer any more. Idempotent."""
+        self._cancelled = True
+        self._tell()
+        if self._token is not None:
+            self._token.cancel()
+
+    def listen(self, listener: Callable[[], object]) -> None:
+        """Have ``listener()`` called once, at cancellation: now, if that was before.
+
+        One at a time listens so; :meth:`unlisten` takes it back. It must be quick.
+        """
+        self._listener = listener
+        if self._token is not None:
+            self._registration = self._token.on_cancel(self._tell)
+        elif self._cancelled:
+            self._tell()
+
+    def unlisten(self) -> None:
+        """Nobody listens any more."""
+        self._listener = None
+        registration, self._registration = self._registration, None
+        if registration is not None:
+            registration.unregister()
+
+    def again(self) -> Context:
+        """The same for another attempt, which can be cancelled alone."""
+        return Context(self.request_id, None, self.deadline, self.session, self.headers)
+
+    def _tell(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener()
+
+
+_making: Final = threading.RLock()
+"""Held while a context makes its token. Re-entrant: a finalizer may look at one meanwhile."""
 
 
 class Sink(Protocol):

@@ -4,7 +4,7 @@ Knows nothing of actors, models or HTTP servers. ``http_service`` has Waitress' 
 its streams on it, ``actors.engines.upstream`` the connections to upstreams.
 """
 
-from actors.eventloop.loop import EventLoop, Handler, LoopStopped, Watch, shared_loop
+from actors.eventloop.loop import EventLoop, Handler, LoopStopped, Timed, Watch, shared_loop
 from actors.eventloop.outgoing import outgoing_connections
 from actors.eventloop.poller import GONE, READ, WRITE
 from actors.eventloop.timers import Deadline, Timer
@@ -17,6 +17,7 @@ __all__ = [
     "EventLoop",
     "Handler",
     "LoopStopped",
+    "Timed",
     "Timer",
     "Watch",
     "outgoing_connections",

@@ -17,6 +17,7 @@ for the old one.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -28,12 +29,15 @@ from actors.eventloop.bell import Bell
 from actors.eventloop.poller import READ, Poller, best_poller
 from actors.eventloop.timers import Deadline, Timer, Timers
 
-__all__ = ["EventLoop", "Handler", "LoopStopped", "Watch", "shared_loop"]
+__all__ = ["EventLoop", "Handler", "LoopStopped", "Timed", "Watch", "shared_loop"]
 
 _log: Final = logging.getLogger("actors.eventloop")
 
 TICK: Final = 60.0
 """Seconds that a loop without timers sleeps at most; everything wakes it."""
+
+SWEEP: Final = 0.05
+"""Seconds between two looks at who is late, so by which a timeout may be noticed late."""
 
 TAKE_OVER: Final = 1.0
 """Seconds that a new runner gives the last one to leave, before it is taken for hung."""
@@ -54,6 +58,17 @@ class Handler(Protocol):
 
     def failed(self, error: BaseException) -> None:
         """:meth:`ready` raised ``error``, or the loop was closed; the watch is gone."""
+        ...
+
+
+class Timed(Protocol):
+    """Who must be done in time; only the loop's thread looks at it."""
+
+    due: float
+    """When it is late, on the loop's clock; write a later time to put it off."""
+
+    def timed_out(self) -> None:
+        """It is late, and not timed any more. Must not block."""
         ...
 
 
@@ -105,12 +120,18 @@ class EventLoop:
         self._bell = Bell()
         self._watches: dict[int, Watch] = {}
         self._timers = Timers()
-        self._calls: deque[Callable[[], object]] = deque()
+        self.pending: Final[deque[Callable[[], object]]] = deque()
+        """What is called at the end of this round. PERF: on the loop's own thread an append is as
+        good as :meth:`call`."""
+        self.timeouts: Final[set[Timed]] = set()
+        """Who is timed. PERF: on the loop's own thread, ``discard`` ends that."""
+        self._sweep_at = math.inf
         self._sleeping = False
         self._closed = False
         self._batch = 0
         self._running = False
-        self._thread: int | None = None
+        self.thread: int | None = None
+        """The thread that runs the loop, as ``threading.get_ident`` names it."""
         self._runner = 0
         self._claim = threading.Lock()
         self._turn = threading.Lock()
@@ -123,7 +144,7 @@ class EventLoop:
 
         After :meth:`close` it never runs.
         """
-        self._calls.append(callback)
+        self.pending.append(callback)
         # NOTE: append first, then look: the loop says that it sleeps, then looks for calls.
         if self._sleeping:
             self._sleeping = False
@@ -155,7 +176,7 @@ class EventLoop:
     @property
     def on_loop(self) -> bool:
         """Whether the calling thread is the one that runs the loop."""
-        return self._thread == threading.get_ident()
+        return self.thread == threading.get_ident()
 
     @property
     def running(self) -> bool:
@@ -189,6 +210,16 @@ class EventLoop:
     def deadline(self, seconds: float, expired: Callable[[], object]) -> Deadline:
         """Have ``expired()`` called ``seconds`` from now, unless it is put off until then."""
         return Deadline(self._timers, self.clock, seconds, expired)
+
+    def start_timeout(self, timed: Timed) -> None:
+        """Have ``timed.timed_out()`` called when ``timed.due`` has passed; again after an earlier
+        ``due`` was written.
+
+        PERF: for what every request has, and nearly none comes to: no timer is made, and to put it
+        off is one store.
+        """
+        self.timeouts.add(timed)
+        self._sweep_at = min(self._sweep_at, timed.due)
 
     def change(self, watch: Watch) -> None:
         """Bring the poller in step with ``watch``; called by the watch itself."""
@@ -227,7 +258,7 @@ class EventLoop:
 
         For a caller that drives the loop itself, as a test does; needs no :meth:`run`.
         """
-        self._thread = threading.get_ident()
+        self.thread = threading.get_ident()
         self._round(self._poller or self._open_poller(), timeout)
 
     def close(self) -> None:
@@ -242,7 +273,7 @@ class EventLoop:
         self._bell.close()
 
     def _run(self, mine: int) -> None:
-        own = self._thread = threading.get_ident()
+        own = self.thread = threading.get_ident()
         poller = self._open_poller()
         try:
             while self._runner == mine:
@@ -251,17 +282,18 @@ class EventLoop:
             with self._claim:
                 if self._runner == mine:  # broken: nobody stopped it or took over
                     self._running = self._sleeping = False
-            if self._thread == own:
-                self._thread = self.busy_since = None
+            if self.thread == own:
+                self.thread = self.busy_since = None
             self._close_poller(poller)
 
     def _round(self, poller: Poller, longest: float) -> None:
-        next_at = self._timers.next_at()
-        if next_at is not None:
-            longest = min(longest, max(next_at - self.clock(), 0.0))
+        # PERF: a few calls fewer for each event: what is done for each stands here.
+        wake = min(self._timers.soonest, self._sweep_at)
+        if wake < math.inf:
+            longest = min(longest, max(wake - self.clock(), 0.0))
         self.busy_since = None
         self._sleeping = True
-        events = poller.poll(0.0 if self._calls else longest)
+        events = poller.poll(0.0 if self.pending else longest)
         self._sleeping = False
         now = self.now = self.busy_since = self.clock()
         self._batch += 1
@@ -270,30 +302,50 @@ class EventLoop:
         for fd, happened in events:
             if self._poller is not poller:
                 return
-            self._dispatch(fd, happened)
+            watch = self._watches.get(fd)
+            if watch is None:
+                if fd == self._bell.fd:
+                    self._bell.hush()
+            elif watch.batch != self._batch:
+                try:
+                    watch.handler.ready(happened)
+                except Exception as error:  # noqa: BLE001  # told to the handler: rule 2
+                    self.forget(watch)
+                    _tell_failed(watch, error)
+        if now >= wake:
+            self._call_due(poller, now)
+        if self.pending:
+            self._call_pending(poller)
+
+    def _call_pending(self, poller: Poller) -> None:
+        """Call what is pending now; what that adds waits for the next round."""
+        pending = self.pending
+        for _ in range(len(pending)):
+            if self._poller is not poller:
+                return
+            callback = pending.popleft()
+            try:
+                callback()
+            except Exception:  # noqa: BLE001  # rule 2
+                _log.exception("a call on the event loop failed")
+
+    def _call_due(self, poller: Poller, now: float) -> None:
+        """Call the timers that are due, and tell those who are late."""
         for _ in range(len(self._timers)):
             callback = self._timers.pop_due(now) if self._poller is poller else None
             if callback is None:
                 break
             _guarded(callback)
-        for _ in range(len(self._calls)):
-            if self._poller is not poller:
-                return
-            _guarded(self._calls.popleft())
-
-    def _dispatch(self, fd: int, happened: int) -> None:
-        watch = self._watches.get(fd)
-        if watch is None:
-            if fd == self._bell.fd:
-                self._bell.hush()
+        if self._poller is not poller or now < self._sweep_at:
             return
-        if watch.batch == self._batch:
-            return
-        try:
-            watch.handler.ready(happened)
-        except Exception as error:  # noqa: BLE001  # told to the handler: rule 2
-            self.forget(watch)
-            _tell_failed(watch, error)
+        self._sweep_at = soonest = math.inf
+        for timed in [*self.timeouts]:
+            if timed.due > now:
+                soonest = min(soonest, timed.due)
+            elif timed in self.timeouts:  # one that was told has not ended it
+                self.timeouts.discard(timed)
+                _guarded(timed.timed_out)
+        self._sweep_at = min(self._sweep_at, max(soonest, now + SWEEP))
 
     def _open_poller(self) -> Poller:
         poller = self._poller = self._make_poller()

@@ -11,6 +11,8 @@ import os
 import select
 import selectors
 import socket
+from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 __all__ = ["GONE", "READ", "WRITE", "Poller", "SelectorPoller", "best_poller"]
@@ -41,7 +43,7 @@ class Poller(Protocol):
         """Watch ``fd`` no more; nothing if it is closed already."""
         ...
 
-    def poll(self, timeout: float) -> list[tuple[int, int]]:
+    def poll(self, timeout: float, /) -> list[tuple[int, int]]:
         """Wait at most ``timeout`` seconds; what is ready, as (fd, events)."""
         ...
 
@@ -55,6 +57,10 @@ class EpollPoller:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
+        # PERF: no call of ours between the loop and the kernel.
+        self.poll: Callable[[float], list[tuple[int, int]]] = partial(
+            self._epoll.poll, maxevents=_MOST_EVENTS
+        )
 
     def add(self, fd: int, interest: int) -> None:
         """See :class:`Poller`."""
@@ -70,10 +76,6 @@ class EpollPoller:
             self._epoll.unregister(fd)
         except (OSError, ValueError):
             return  # closed before it was removed; the kernel forgot it then
-
-    def poll(self, timeout: float) -> list[tuple[int, int]]:
-        """See :class:`Poller`."""
-        return self._epoll.poll(timeout, _MOST_EVENTS)
 
     def close(self) -> None:
         """See :class:`Poller`."""
@@ -115,7 +117,7 @@ class SelectorPoller:
             if fd in self._selector.get_map():
                 self._selector.unregister(fd)
 
-    def poll(self, timeout: float) -> list[tuple[int, int]]:
+    def poll(self, timeout: float, /) -> list[tuple[int, int]]:
         """See :class:`Poller`."""
         ready: list[tuple[int, int]] = []
         for key, events in self._selector.select(timeout):

@@ -7,6 +7,7 @@ clock.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -40,6 +41,8 @@ class Timers:
         self._heap: list[tuple[float, int, Timer]] = []
         self._made = 0
         self._cancelled = 0
+        self.soonest = math.inf
+        """No timer is due before this; there may be none then, either."""
 
     def __len__(self) -> int:
         return len(self._heap) - self._cancelled
@@ -48,6 +51,7 @@ class Timers:
         """Have ``callback()`` due at ``when``."""
         timer = Timer(self, when, callback)
         self._made += 1
+        self.soonest = min(self.soonest, when)
         heapq.heappush(self._heap, (when, self._made, timer))
         return timer
 
@@ -57,6 +61,7 @@ class Timers:
         while heap and heap[0][2].callback is None:
             heapq.heappop(heap)
             self._cancelled -= 1
+        self.soonest = heap[0][0] if heap else math.inf
         return heap[0][0] if heap else None
 
     def pop_due(self, now: float) -> Callable[[], object] | None:
@@ -66,6 +71,7 @@ class Timers:
             return None
         timer = heapq.heappop(self._heap)[2]
         callback, timer.callback = timer.callback, None
+        self.next_at()
         return callback
 
     def note_cancelled(self) -> None:

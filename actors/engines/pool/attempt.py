@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import fields
 from typing import TYPE_CHECKING, Final, Protocol
 
 from actors.engines.contract import COMMENTS_AFTER, Chunk, Context
@@ -79,7 +78,13 @@ class Attempt:
         # PERF: only an attempt that may be stopped alone needs a token of its own.
         context = exchange.context
         self.token: Final = context.token if alone else CancellationToken()
-        self.context: Final = context if alone else _with_token(context, self.token)
+        self.context: Final = (
+            context
+            if alone
+            else Context(
+                context.request_id, self.token, context.deadline, context.session, context.headers
+            )
+        )
         self.started = now
         self.ended = False
         """Its member was given back; guarded by the exchange's lock."""
@@ -163,16 +168,3 @@ class Attempt:
 
 def _ignore(chunk: Chunk, tokens: int = 1) -> None:
     """What an attempt that is over pushes into."""
-
-
-_REST: Final = tuple(each.name for each in fields(Context) if each.name != "token")
-
-
-def _with_token(context: Context, token: CancellationToken) -> Context:
-    """``context`` with another token. PERF: ``dataclasses.replace`` takes three times as long."""
-    made = object.__new__(Context)
-    put = object.__setattr__
-    put(made, "token", token)
-    for name in _REST:
-        put(made, name, getattr(context, name))
-    return made
