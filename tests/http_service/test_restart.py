@@ -188,7 +188,7 @@ def own_loop() -> Iterator[EventLoop]:
 
 def ended(loop: EventLoop) -> bool:
     """Whether no thread is inside the loop."""
-    return loop._thread is None  # pyright: ignore[reportPrivateUsage]  # stop() only asks
+    return loop.thread is None  # pyright: ignore[reportPrivateUsage]  # stop() only asks
 
 
 def die() -> None:
