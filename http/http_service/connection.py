@@ -9,7 +9,7 @@ other WSGI server the key is missing, and the resource waits for the answer itse
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from actors.eventloop import EventLoop
 
@@ -86,4 +86,5 @@ class Connection(Protocol):
 
 def connection_of(environ: Mapping[str, Any]) -> Connection | None:
     """The connection of the request with this environment; ``None`` under another server."""
-    return cast("Connection | None", environ.get(KEY))
+    connection: Connection | None = environ.get(KEY)
+    return connection

@@ -11,12 +11,11 @@ from actors.engines.contract import Context, EngineRequest, Kind
 from actors.engines.errors import EngineBusy
 from actors.eventloop import EventLoop
 from http_service.call import Call
-from http_service.detach import Answer
 from http_service.errors import ClientGone
 from http_service.folding import Fold
 from http_service.inflight import InflightRequests
 from http_service.metrics import Metrics
-from http_service.server.delivery import Delivery
+from http_service.server.delivery import Answer, Delivery
 from http_service.server.limits import STALL_SECONDS, UNSENT_LIMIT
 from http_service.server.stream import ROOM_BYTES, ResponseStream
 from http_service.server.unary import UnaryAnswer

@@ -19,8 +19,8 @@ from actors.registry.errors import ModelNotFound
 from actors.registry.route import Route
 from http_service.body_head import check_body_head
 from http_service.call import Call
+from http_service.connection import connection_of
 from http_service.content_coding import decoded
-from http_service.detach import HOLD, Answer, detacher
 from http_service.errors import BodyTooLarge, Draining, NoRoomForBody
 from http_service.folding import Fold
 from http_service.inline import NeedsWorker, may_block
@@ -29,6 +29,7 @@ from http_service.passed_headers import passed_headers
 from http_service.request_timeout import HEADER as TIMEOUT_HEADER
 from http_service.resources.services import Services
 from http_service.server.body import StreamBody
+from http_service.server.delivery import Answer, Delivery
 from http_service.server.limits import INLINE_BODY
 from http_service.server.stream import ResponseStream
 from http_service.server.unary import UnaryAnswer
@@ -111,11 +112,12 @@ class GenerateResource:
             raise BodyTooLarge(limit)
         if codings and not may_block():
             raise NeedsWorker  # a few bytes may stand for a whole body
-        raw: bytes = req.bounded_stream.read()
+        connection = connection_of(req.env)
+        raw: bytes
+        raw = req.bounded_stream.read() if connection is None else connection.whole_body()
         if codings:
             raw = decoded(raw, codings, limit)
-            hold = req.env.get(HOLD)
-            if hold is not None and not hold(len(raw)):
+            if connection is not None and not connection.hold(len(raw)):
                 raise NoRoomForBody
         return raw
 
@@ -216,10 +218,11 @@ class _Exchange:
     def hand_over(self, answer: ResponseStream | UnaryAnswer, silence: float) -> bool:
         """Have the engine answer, and the server write it if it can; else the caller must."""
         self.call.start(self.engine, self.request, answer)
-        detach = detacher(self.req.env)
-        if detach is None:
+        connection = connection_of(self.req.env)
+        if connection is None:
             return False
-        self.resp.stream = detach(answer, self.call, silence)
+        delivery = Delivery(connection.loop, connection, answer, self.call, silence)
+        self.resp.stream = connection.take_over(delivery)
         return True
 
     def wait(self, answer: Answer, silence: float) -> AnswerWait:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Self
 
 from http_service.call import Call
-from http_service.detach import Answer
 from http_service.error_types import ErrorType
+from http_service.server.delivery import Answer
 from http_service.server.waiting import AnswerWait
 
 __all__ = ["StreamBody"]

@@ -15,17 +15,18 @@ writable, received, service, cancel, add_channel, del_channel, sendbuf_len}``, i
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final
 
 from waitress.channel import HTTPChannel
 
-from actors.eventloop import GONE, READ, WRITE, Watch
+from actors.eventloop import GONE, READ, WRITE, EventLoop, Watch
+from http_service.connection import Answering
 from http_service.errors import ClientGone
 from http_service.inline import NeedsWorker, set_inline
 from http_service.server.admission import FULL, PROBES
 from http_service.server.deadlines import Progress, Reason
-from http_service.server.delivery import Delivery
 from http_service.server.refusals import Refusal
 from http_service.server.task import Detached, RefusalTask, Task
 
@@ -52,7 +53,12 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
     task_class: Any = Task
     error_task_class = RefusalTask
     watch: Watch | None = None
-    delivery: Delivery | None = None
+    answering: Answering | None = None
+    """Who writes the response to the first request, once the application has returned."""
+    taken: Answering | None = None
+    """The same until then."""
+    again = False
+    """Whether the first request is to run again, on a worker."""
     request: Any
     sendbuf_len: int
     reserved = False
@@ -63,7 +69,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
     _turn_left = 0
 
     def __init__(self, server: Any, *arguments: Any, **options: Any) -> None:
-        self.progress: Final = Progress(server.limits, server.loop.clock())
+        self.loop: Final[EventLoop] = server.loop
+        self.progress: Final = Progress(server.limits, self.loop.clock())
         self.parser_class: Any = server.parser_class
         super().__init__(server, *arguments, **options)
         self.sendbuf_len = min(self.sendbuf_len, TURN)
@@ -141,7 +148,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
             finally:
                 set_inline(False)
         except Detached as detached:
-            self.delivery = detached.delivery
+            self.answering = detached.answering
             if loop.on_loop:
                 self._begin(detached)
             else:
@@ -162,10 +169,33 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     def _begin(self, detached: Detached) -> None:
         if not self.connected:
-            detached.delivery.client_left()
+            detached.answering.client_left()
             return
         detached.begin()
         self.settle()
+
+    # A connection to the resource that answers: see ``http_service.connection``.
+
+    def whole_body(self) -> bytes:
+        """The request's body, all of it. Any thread."""
+        body = self.requests[0].body_rcv
+        whole: bytes = b"" if body is None else body.getfile().getvalue()
+        return whole
+
+    def hold(self, size: int) -> bool:
+        """Whether ``size`` bytes more may be held for this request, until it is over."""
+        held: bool = self.requests[0].hold(size)
+        return held
+
+    def take_over(self, answering: Answering) -> Iterable[bytes]:
+        """Have ``answering`` write the response; what to give to WSGI for a body. Any thread."""
+        self.taken = answering
+        return ()
+
+    def run_on_worker(self) -> Iterable[bytes]:
+        """Run the request again, from its beginning, on a thread that may wait; as above."""
+        self.again = True
+        return ()
 
     def send_now(self, data: bytes) -> int:
         """Send what the socket takes, keep the rest; how much is unsent. Raises ``ClientGone``."""
@@ -191,7 +221,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     def resume(self, *, close: bool) -> None:
         """The detached answer is complete: close, or go on with the next request."""
-        self.delivery = None
+        self.answering = None
         if not self.requests:
             return
         if close or self.request is not None or len(self.requests) > 1:
@@ -227,9 +257,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
     def handle_close(self) -> None:
         """Close the connection; an answer on its way is told."""
         super().handle_close()
-        delivery, self.delivery = self.delivery, None
-        if delivery is not None:
-            delivery.client_left()
+        answering, self.answering = self.answering, None
+        if answering is not None:
+            answering.client_left()
 
     def del_channel(self, map: Any = None) -> None:  # noqa: A002  # waitress' name
         """The connection is gone: there is room for another."""
@@ -298,8 +328,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
                 self._linger()
             return
         super().handle_write()
-        if self.delivery is not None:
-            self.delivery.sent(self.total_outbufs_len)
+        if self.answering is not None:
+            self.answering.sent(self.total_outbufs_len)
 
     def _linger(self) -> None:
         self.close_when_flushed = False

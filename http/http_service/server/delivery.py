@@ -12,13 +12,12 @@ Everything here runs on the event loop's thread, except :meth:`Delivery.wake`. I
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from actors.engines.errors import EngineTimeout
 from actors.eventloop import Deadline, EventLoop
 from http_service.call import Call
-from http_service.detach import Answer
 from http_service.error_types import ErrorType
 from http_service.errors import ClientGone, ErrorReply, reply_for
 from http_service.middleware import log_failure
@@ -27,9 +26,42 @@ from http_service.server.limits import STALL_SECONDS, UNSENT_LIMIT
 from http_service.server.response_head import NO_STORE, response_head, status_line
 from http_service.server.waiting import LATE, SILENT
 
-__all__ = ["Connection", "Delivery"]
+__all__ = ["Answer", "Connection", "Delivery"]
 
 _log: Final = logging.getLogger("http_service.delivery")
+
+
+class Answer(Protocol):
+    """The consumer's side of a sink: what there is to write.
+
+    ``begun`` says that bytes of an answer exist; ``ended``, that no more will come; ``error``, what
+    ended it badly. An error without ``begun`` is to be told as an HTTP error. ``heard`` is when the
+    engine gave its last sign of life (``time.monotonic()``); ``size`` how many bytes wait. A
+    ``whole`` answer has begun when it is complete, so its length is known.
+    """
+
+    whole: bool
+    begun: bool
+    ended: bool
+    error: BaseException | None
+    heard: float
+    size: int
+
+    def attach(self, wake: Callable[[], object]) -> None:
+        """Have ``wake()`` called, from any thread, whenever there may be something to do."""
+        ...
+
+    def take(self) -> bytes:
+        """All that is ready: the engine has room again. Once ``ended`` was seen, it is the last."""
+        ...
+
+    def fail(self, error: BaseException) -> None:
+        """End the answer with ``error``, unless it has ended."""
+        ...
+
+    def abandon(self) -> None:
+        """Nobody reads any more: drop what waits and whatever comes."""
+        ...
 
 
 class Connection(Protocol):

@@ -13,16 +13,14 @@ finish, write, build_response_header}``, ``ErrorTask.execute``, and the attribut
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from typing import Any
 
 from waitress.task import ErrorTask, WSGITask
 
 from http_service.access_log import AccessRecord, log_request
-from http_service.call import Call
-from http_service.detach import HOLD, KEY, Answer
+from http_service.connection import KEY, Answering
+from http_service.inline import NeedsWorker
 from http_service.request_id import HEADER, request_id_from
-from http_service.server.delivery import Delivery
 from http_service.server.environ import request_part
 from http_service.server.refusals import refusal
 from http_service.server.response_head import NO_SNIFF, NO_STORE, response_head
@@ -36,46 +34,38 @@ class Detached(BaseException):
     No ``Exception``: nothing on the way may take it for a failure.
     """
 
-    def __init__(self, delivery: Delivery, task: Task) -> None:
+    def __init__(self, answering: Answering, task: Task) -> None:
         super().__init__()
-        self.delivery = delivery
+        self.answering = answering
         self.task = task
 
     def begin(self) -> None:
         """Have the answer written; on the loop's thread."""
         task = self.task
-        self.delivery.begin(task.version, task.response_headers, close=task.ends_connection())
+        self.answering.begin(task.version, task.response_headers, close=task.ends_connection())
 
 
 class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
     """One request for the application."""
 
-    environ: dict[str, Any]
     wrote_header: bool
-    _delivery: Delivery | None = None
 
     def get_environment(self) -> dict[str, Any]:
-        """WSGI's environment, and a way to leave an answer to the server."""
+        """WSGI's environment, with the connection in it."""
         channel = self.channel
         environ = request_part(channel.server.environ, self.request, channel.addr, self.version)
-        environ[KEY] = self.detach
-        if "HTTP_CONTENT_ENCODING" in environ:
-            environ[HOLD] = self.request.hold
-        self.environ = environ
+        environ[KEY] = channel
         return environ
 
-    def detach(self, answer: Answer, call: Call, silence: float) -> Iterable[bytes]:
-        """Take ``answer`` over; nothing is left for WSGI to write."""
-        loop = self.channel.server.loop
-        self._delivery = Delivery(loop, self.channel, answer, call, silence)
-        return _Nothing()
-
     def finish(self) -> None:
-        """The application returned: end the response, or leave it to its delivery."""
-        # PERF: without it each request would be a cycle, left to the garbage collector.
-        self.environ.pop(KEY, None)
-        if self._delivery is not None:
-            raise Detached(self._delivery, self)
+        """The application returned: end the response, or leave it to who took it over."""
+        channel = self.channel
+        taken, channel.taken = channel.taken, None
+        if taken is not None:
+            raise Detached(taken, self)
+        again, channel.again = channel.again, False
+        if again:
+            raise NeedsWorker
         super().finish()
 
     def write(self, data: bytes) -> None:
@@ -148,16 +138,6 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]  # waitress ships no types
                 error_type=reply.error_type.value,
             )
         )
-
-
-class _Nothing:
-    """An empty body. Falcon takes an empty tuple for no stream at all."""
-
-    def __iter__(self) -> _Nothing:
-        return self
-
-    def __next__(self) -> bytes:
-        raise StopIteration
 
 
 def _names(headers: list[tuple[str, str]], name: str) -> bool:

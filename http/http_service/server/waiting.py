@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import threading
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from actors.engines.errors import EngineTimeout
-from http_service.detach import Answer
+
+if TYPE_CHECKING:  # delivery has the words for what is late from here
+    from http_service.server.delivery import Answer
 
 __all__ = ["LATE", "SILENT", "AnswerWait"]
 
