@@ -4,10 +4,10 @@ Knows nothing of actors, models or HTTP servers. ``http_service`` has Waitress' 
 its streams on it, ``actors.engines.upstream`` the connections to upstreams.
 """
 
-from actors.eventloop.loop import EventLoop, Handler, LoopStopped, Timed, Watch, shared_loop
+from actors.eventloop.loop import EventLoop, Handler, LoopStopped, Watch, shared_loop
 from actors.eventloop.outgoing import outgoing_connections
 from actors.eventloop.poller import GONE, READ, WRITE
-from actors.eventloop.timers import Deadline, Timer
+from actors.eventloop.timers import Deadline, Timed, Timer
 
 __all__ = [
     "GONE",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from typing import Final
 
@@ -24,14 +23,18 @@ class Bell:
 
     def ring(self) -> None:
         """Make it readable. Any thread; never blocks; nothing once it is closed."""
-        # Full means rung already; a closed bell has nobody left to wake.
-        with contextlib.suppress(BlockingIOError, OSError):
+        # PERF: try instead of contextlib.suppress, which is three calls more.
+        try:
             os.write(self._out, b"\1\0\0\0\0\0\0\0")
+        except OSError:
+            return  # full, so it rang already; or closed, and nothing is left to wake
 
     def hush(self) -> None:
         """Make it unreadable again."""
-        with contextlib.suppress(BlockingIOError):
+        try:
             os.read(self.fd, 8 if self.fd == self._out else _PIPE_BYTES)
+        except BlockingIOError:
+            return  # it did not ring
 
     def close(self) -> None:
         """Close its descriptors. Idempotent."""

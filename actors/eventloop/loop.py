@@ -4,10 +4,10 @@ Rules of this file, each tested under its name:
 
 1. *One at a time*: handlers, timers and calls run on the loop's thread, one after the other.
 2. *A failure stays where it happens*: a handler that raises loses its own watch and is told
-   (:meth:`Handler.failed`); a timer or call that raises is logged. The loop goes on.
-3. *The loop outlives its thread*: watches, timers and calls belong to the :class:`EventLoop`, not
-   to the thread inside :meth:`EventLoop.run`. Whoever calls ``run`` next takes them over, even from
-   a thread that hangs in a handler; that one leaves as soon as its handler returns.
+   (:meth:`Handler.failed`); a timer, timeout or call that raises is logged. The loop goes on.
+3. *The loop outlives its thread*: watches, timers, timeouts and calls are the loop's, not those of
+   the thread inside :meth:`EventLoop.run`. The next call of ``run`` takes them over, even from a
+   thread that hangs in a handler; that one leaves as soon as its handler returns.
 4. *One wake-up*: any number of calls from other threads cost one system call until the loop wakes.
 
 An event of a descriptor that was closed and opened anew within one batch is dropped: it was meant
@@ -27,22 +27,17 @@ from typing import Final, Protocol
 
 from actors.eventloop.bell import Bell
 from actors.eventloop.poller import READ, Poller, best_poller
-from actors.eventloop.timers import Deadline, Timer, Timers
+from actors.eventloop.timers import Deadline, Timeouts, Timer, Timers
 
-__all__ = ["EventLoop", "Handler", "LoopStopped", "Timed", "Watch", "shared_loop"]
+__all__ = ["EventLoop", "Handler", "LoopStopped", "Watch", "shared_loop"]
 
 _log: Final = logging.getLogger("actors.eventloop")
 
 TICK: Final = 60.0
 """Seconds that a loop without timers sleeps at most; everything wakes it."""
 
-SWEEP: Final = 0.05
-"""Seconds between two looks at who is late, so by which a timeout may be noticed late."""
-
 TAKE_OVER: Final = 1.0
 """Seconds that a new runner gives the last one to leave, before it is taken for hung."""
-
-THREAD_NAME: Final = "event-loop"
 
 
 class LoopStopped(Exception):
@@ -58,17 +53,6 @@ class Handler(Protocol):
 
     def failed(self, error: BaseException) -> None:
         """:meth:`ready` raised ``error``, or the loop was closed; the watch is gone."""
-        ...
-
-
-class Timed(Protocol):
-    """Who must be done in time; only the loop's thread looks at it."""
-
-    due: float
-    """When it is late, on the loop's clock; write a later time to put it off."""
-
-    def timed_out(self) -> None:
-        """It is late, and not timed any more. Must not block."""
         ...
 
 
@@ -123,9 +107,11 @@ class EventLoop:
         self.pending: Final[deque[Callable[[], object]]] = deque()
         """What is called at the end of this round. PERF: on the loop's own thread an append is as
         good as :meth:`call`."""
-        self.timeouts: Final[set[Timed]] = set()
-        """Who is timed. PERF: on the loop's own thread, ``discard`` ends that."""
-        self._sweep_at = math.inf
+        self._timeouts = Timeouts()
+        self.timeouts: Final = self._timeouts.timed
+        """What is timed; ``discard`` ends that. The loop's thread."""
+        self.start_timeout: Final = self._timeouts.start
+        """See :meth:`Timeouts.start`. PERF: a method would be one call more for each request."""
         self._sleeping = False
         self._closed = False
         self._batch = 0
@@ -145,7 +131,8 @@ class EventLoop:
         After :meth:`close` it never runs.
         """
         self.pending.append(callback)
-        # NOTE: append first, then look: the loop says that it sleeps, then looks for calls.
+        # NOTE: append, then look: the loop says that it sleeps, then looks for calls. Ring last: a
+        # loop that woke and sleeps again must not be noted as awake.
         if self._sleeping:
             self._sleeping = False
             self._bell.ring()
@@ -157,17 +144,19 @@ class EventLoop:
         with self._claim:
             if self._running:
                 return
-            self._running = True
+            self._running, mine = True, self._runner + 1
+            self._runner = mine
+        run = partial(self._run_or_tell, mine)
         try:
-            threading.Thread(target=self._run_or_tell, name=THREAD_NAME, daemon=True).start()
+            threading.Thread(target=run, name="event-loop", daemon=True).start()
         except RuntimeError:  # no thread to be had: the next call tries again
-            self._running = False
+            self._end_run(mine)
             raise
 
     def on_crash(self, listener: Callable[[BaseException], object]) -> Callable[[], None]:
-        """Call ``listener(error)`` when the loop's own thread dies of ``error``.
+        """Call ``listener(error)`` on the loop's own thread when that dies of ``error``.
 
-        It is called on that thread, at its end. The answer takes it back; idempotent.
+        The answer takes it back; idempotent.
         """
         key = object()
         self._crash_listeners[key] = listener
@@ -211,16 +200,6 @@ class EventLoop:
         """Have ``expired()`` called ``seconds`` from now, unless it is put off until then."""
         return Deadline(self._timers, self.clock, seconds, expired)
 
-    def start_timeout(self, timed: Timed) -> None:
-        """Have ``timed.timed_out()`` called when ``timed.due`` has passed; again after an earlier
-        ``due`` was written.
-
-        PERF: for what every request has, and nearly none comes to: no timer is made, and to put it
-        off is one store.
-        """
-        self.timeouts.add(timed)
-        self._sweep_at = min(self._sweep_at, timed.due)
-
     def change(self, watch: Watch) -> None:
         """Bring the poller in step with ``watch``; called by the watch itself."""
         if self._watches.get(watch.fd) is watch and self._poller is not None:
@@ -241,25 +220,18 @@ class EventLoop:
         Raises what broke the loop itself; a later run goes on where it ended.
         """
         with self._claim:
-            self._runner += 1
-            mine = self._runner
-            self._running = True
-        self._bell.ring()
-        turn = self._turn
-        if not turn.acquire(timeout=TAKE_OVER):
-            turn = self._replace_turn()
-        try:
-            self._run(mine)
-        finally:
-            turn.release()
+            self._running, mine = True, self._runner + 1
+            self._runner = mine
+        self._run(mine)
 
     def step(self, timeout: float) -> None:
-        """One round: wait at most ``timeout`` seconds, then handle all that is ready.
-
-        For a caller that drives the loop itself, as a test does; needs no :meth:`run`.
-        """
+        """Without :meth:`run`: wait ``timeout`` seconds at most, then handle all that is ready."""
         self.thread = threading.get_ident()
-        self._round(self._poller or self._open_poller(), timeout)
+        poller = self._poller
+        if poller is None:
+            poller = self._poller = self._make_poller()
+            self._watch_all(poller)
+        self._round(poller, timeout)
 
     def close(self) -> None:
         """End for good: every watch fails with :class:`LoopStopped`. Not while it runs."""
@@ -268,27 +240,61 @@ class EventLoop:
         watches, self._watches = [*self._watches.values()], {}
         for watch in watches:
             _tell_failed(watch, LoopStopped("the event loop was closed"))
-        if self._poller is not None:
-            self._close_poller(self._poller)
+        poller, self._poller = self._poller, None
+        if poller is not None:
+            poller.close()
         self._bell.close()
 
     def _run(self, mine: int) -> None:
-        own = self.thread = threading.get_ident()
-        poller = self._open_poller()
+        """Run until another run begins, or the loop is stopped: that may be before this begins."""
+        self._bell.ring()
+        turn = self._take_turn()
         try:
+            self._run_with(self._make_poller(), mine)
+        finally:
+            self._end_run(mine)
+            turn.release()
+
+    def _run_with(self, poller: Poller, mine: int) -> None:
+        own = threading.get_ident()
+        with self._claim:
+            if self._runner == mine:
+                self._poller, self.thread = poller, own
+        try:
+            if self._poller is poller:
+                self._watch_all(poller)
             while self._runner == mine:
                 self._round(poller, TICK)
         finally:
-            with self._claim:
-                if self._runner == mine:  # broken: nobody stopped it or took over
-                    self._running = self._sleeping = False
             if self.thread == own:
                 self.thread = self.busy_since = None
-            self._close_poller(poller)
+            if self._poller is poller:
+                self._poller = None
+            poller.close()
+
+    def _end_run(self, mine: int) -> None:
+        with self._claim:
+            if self._runner == mine:  # else it was stopped, or taken over
+                self._running = self._sleeping = False
+
+    def _take_turn(self) -> threading.Lock:
+        """Wait until the last runner has left; or leave its lock to it, if it hangs."""
+        while True:
+            turn = self._turn
+            if turn.acquire(timeout=TAKE_OVER):
+                if turn is self._turn:
+                    return turn
+                turn.release()  # by one that hung, and was taken over from: not the turn any more
+            with self._claim:
+                if turn is self._turn:
+                    _log.error("the event loop hangs in a handler; another thread takes over")
+                    self._turn = turn = threading.Lock()
+                    turn.acquire()
+                    return turn
 
     def _round(self, poller: Poller, longest: float) -> None:
         # PERF: a few calls fewer for each event: what is done for each stands here.
-        wake = min(self._timers.soonest, self._sweep_at)
+        wake = min(self._timers.soonest, self._timeouts.sweep_at)
         if wake < math.inf:
             longest = min(longest, max(wake - self.clock(), 0.0))
         self.busy_since = None
@@ -297,8 +303,7 @@ class EventLoop:
         self._sleeping = False
         now = self.now = self.busy_since = self.clock()
         self._batch += 1
-        # NOTE: whoever opened another poller has taken over while a handler hung here: leave the
-        # rest to them.
+        # NOTE: another poller: another thread took over while a handler hung here. Leave it all.
         for fd, happened in events:
             if self._poller is not poller:
                 return
@@ -312,7 +317,7 @@ class EventLoop:
                 except Exception as error:  # noqa: BLE001  # told to the handler: rule 2
                     self.forget(watch)
                     _tell_failed(watch, error)
-        if now >= wake:
+        if now >= wake and self._poller is poller:
             self._call_due(poller, now)
         if self.pending:
             self._call_pending(poller)
@@ -323,32 +328,34 @@ class EventLoop:
         for _ in range(len(pending)):
             if self._poller is not poller:
                 return
-            callback = pending.popleft()
+            try:
+                callback = pending.popleft()
+            except IndexError:  # taken by another thread, which took over just now
+                return
             try:
                 callback()
             except Exception:  # noqa: BLE001  # rule 2
                 _log.exception("a call on the event loop failed")
 
     def _call_due(self, poller: Poller, now: float) -> None:
-        """Call the timers that are due, and tell those who are late."""
-        for _ in range(len(self._timers)):
-            callback = self._timers.pop_due(now) if self._poller is poller else None
+        """Call the timers that are due, and tell what is late; what that adds waits its turn."""
+        timers, timeouts = self._timers, self._timeouts
+        for _ in range(len(timers)):
+            callback = timers.pop_due(now)
             if callback is None:
                 break
             _guarded(callback)
-        if self._poller is not poller or now < self._sweep_at:
-            return
-        self._sweep_at = soonest = math.inf
-        for timed in [*self.timeouts]:
-            if timed.due > now:
-                soonest = min(soonest, timed.due)
-            elif timed in self.timeouts:  # one that was told has not ended it
-                self.timeouts.discard(timed)
+            if self._poller is not poller:
+                return
+        timers.next_at()
+        for timed in timeouts.sweep(now) if now >= timeouts.sweep_at else ():
+            if timed.due <= now and timed in timeouts.timed:  # else one before has seen to it
+                timeouts.timed.discard(timed)
                 _guarded(timed.timed_out)
-        self._sweep_at = min(self._sweep_at, max(soonest, now + SWEEP))
+                if self._poller is not poller:
+                    return
 
-    def _open_poller(self) -> Poller:
-        poller = self._poller = self._make_poller()
+    def _watch_all(self, poller: Poller) -> None:
         poller.add(self._bell.fd, READ)
         for watch in [*self._watches.values()]:
             try:
@@ -356,23 +363,10 @@ class EventLoop:
             except OSError as error:
                 del self._watches[watch.fd]
                 _tell_failed(watch, error)
-        return poller
 
-    def _close_poller(self, poller: Poller) -> None:
-        if self._poller is poller:
-            self._poller = None
-        poller.close()
-
-    def _replace_turn(self) -> threading.Lock:
-        """The last runner hangs: leave its lock to it, and go on under a new one."""
-        _log.error("the event loop hangs in a handler; another thread takes over")
-        turn = self._turn = threading.Lock()
-        turn.acquire()
-        return turn
-
-    def _run_or_tell(self) -> None:
+    def _run_or_tell(self, mine: int) -> None:
         try:
-            self.run()
+            self._run(mine)
         except BaseException as error:
             listeners = [*self._crash_listeners.values()]
             if not listeners:

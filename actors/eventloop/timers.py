@@ -1,7 +1,9 @@
-"""What is to happen when: a heap of timers, and deadlines that are put off without touching it.
+"""What is to happen when: timeouts, which nearly never happen, and timers, which mostly do.
 
-Not synchronised: timers belong to the thread of their loop. Times are in seconds on the loop's
-clock.
+Every request has timeouts, and nearly none comes to one: they are a set that is looked through now
+and then, so that to start one, to put it off and to end it cost next to nothing. A timer is exact.
+
+Not synchronised: all belong to the thread of their loop. Times are in seconds on the loop's clock.
 """
 
 from __future__ import annotations
@@ -9,12 +11,58 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
-__all__ = ["Deadline", "Timer", "Timers"]
+__all__ = ["Deadline", "Timed", "Timeouts", "Timer", "Timers"]
+
+SWEEP: Final = 0.05
+"""Seconds between two looks at what is late, so by which a timeout may come late."""
 
 _COMPACT_ABOVE: Final = 64
 """A heap is swept once more than this, and more than half of it, is cancelled."""
+
+
+class Timed(Protocol):
+    """What must be done in time. Equal to itself only."""
+
+    due: float
+    """When it is late. Any later time may be written at any moment, and puts it off; after an
+    earlier one :meth:`Timeouts.start` must be called again."""
+
+    def timed_out(self) -> None:
+        """It is late, and not timed any more; it may be started anew. Must not block."""
+        ...
+
+
+class Timeouts:
+    """What is timed. Each is late once: never before its ``due``, and soon after it (``SWEEP``)."""
+
+    def __init__(self) -> None:
+        self.timed: Final[set[Timed]] = set()
+        """What is timed; ``discard`` ends that."""
+        self.sweep_at = math.inf
+        """When to :meth:`sweep`: until then nothing is late."""
+        self._not_before = -math.inf
+
+    def start(self, timed: Timed) -> None:
+        """Time ``timed``, by its ``due``; again after an earlier one was written."""
+        self.timed.add(timed)
+        if timed.due < self.sweep_at:
+            self.sweep_at = max(timed.due, self._not_before)
+
+    def sweep(self, now: float) -> list[Timed]:
+        """What is late now. All of it is timed still: whoever tells it ends that, one by one.
+
+        So an error or a thread that hangs in between loses none of the others: as long as
+        something was late, there is a next sweep soon.
+        """
+        timed = [*self.timed]
+        late = [each for each in timed if each.due <= now]
+        self.sweep_at = self._not_before = now + SWEEP
+        if not late:
+            soonest = min([each.due for each in timed], default=math.inf)
+            self.sweep_at = max(soonest, self._not_before)
+        return late
 
 
 class Timer:
@@ -42,7 +90,7 @@ class Timers:
         self._made = 0
         self._cancelled = 0
         self.soonest = math.inf
-        """No timer is due before this; there may be none then, either."""
+        """No timer is due before this. One that was there may be gone: :meth:`next_at` looks."""
 
     def __len__(self) -> int:
         return len(self._heap) - self._cancelled
@@ -71,7 +119,6 @@ class Timers:
             return None
         timer = heapq.heappop(self._heap)[2]
         callback, timer.callback = timer.callback, None
-        self.next_at()
         return callback
 
     def note_cancelled(self) -> None:

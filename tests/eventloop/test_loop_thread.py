@@ -9,7 +9,8 @@ import pytest
 
 from actors.eventloop import READ, EventLoop, LoopStopped, shared_loop
 from actors.eventloop.bell import Bell
-from actors.testing import FakeClock
+from actors.eventloop.poller import Poller
+from actors.testing import FakeClock, Gate
 from tests.engines.recording import DEADLINE, wait_until
 from tests.eventloop.conftest import MakePoller, Pair
 from tests.eventloop.handlers import Recorder, reached, running
@@ -209,3 +210,99 @@ def test_timers_that_make_timers_do_not_starve_the_sockets(loop: EventLoop, pair
 
 def test_whoever_names_no_loop_shares_one() -> None:
     assert shared_loop() is shared_loop()
+
+
+class Sleepless:
+    """A poller that notes how long the loop would have slept."""
+
+    def __init__(self, poller: Poller) -> None:
+        self._poller = poller
+        self.slept: list[float] = []
+        self.add, self.change, self.remove = poller.add, poller.change, poller.remove
+        self.close = poller.close
+
+    def poll(self, timeout: float, /) -> list[tuple[int, int]]:
+        self.slept.append(timeout)
+        return self._poller.poll(0)
+
+
+def test_a_loop_whose_timers_were_cancelled_sleeps(make_poller: MakePoller) -> None:
+    clock, poller = FakeClock(), Sleepless(make_poller())
+    loop = EventLoop(clock.monotonic, lambda: poller, autostart=False)
+    loop.call_later(5.0, lambda: None).cancel()
+    clock.advance(5.0)
+    for _ in range(3):
+        loop.step(60.0)
+    assert poller.slept[1:] == [60.0, 60.0]
+    loop.close()
+
+
+def test_a_loop_that_is_stopped_before_its_thread_begins_does_not_run(
+    make_poller: MakePoller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, ran, begun = EventLoop(poller=make_poller), list[int](), list[threading.Thread]()
+    start = threading.Thread.start
+
+    def put_off(thread: threading.Thread) -> None:
+        begun.append(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", put_off)
+        loop.call(lambda: ran.append(1))
+        loop.stop()
+    start(begun[0])
+    begun[0].join(DEADLINE)
+    assert not begun[0].is_alive()
+    assert not ran
+    assert reached(loop).wait(DEADLINE)
+    assert ran == [1]
+    loop.stop()
+
+
+def test_a_run_without_a_descriptor_for_its_poller_leaves_the_loop_to_the_next(
+    make_poller: MakePoller,
+) -> None:
+    full = [True]
+
+    def make() -> Poller:
+        if full:
+            raise OSError(full.pop(), "too many open files")
+        return make_poller()
+
+    loop = EventLoop(poller=make)
+    failed = threading.Event()
+    loop.on_crash(lambda _error: failed.set())
+    first = reached(loop)
+    assert failed.wait(DEADLINE)
+    wait_until(lambda: not loop.running)
+    assert reached(loop).wait(DEADLINE)
+    assert first.is_set()
+    loop.stop()
+
+
+def test_rule_3_whoever_hung_takes_the_turn_from_nobody_when_it_returns(
+    make_poller: MakePoller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third runner waits for the second, not for the lock that the first gives back at last."""
+    monkeypatch.setattr("actors.eventloop.loop.TAKE_OVER", 0.05)
+    loop = EventLoop(poller=make_poller, autostart=False)
+    gates = [Gate(), Gate()]
+    loop.call(gates[0].hold)
+    first = running(loop)
+    gates[0].reached()
+    second = running(loop)
+    assert reached(loop).wait(DEADLINE)
+    monkeypatch.setattr("actors.eventloop.loop.TAKE_OVER", DEADLINE)
+    loop.call(gates[1].hold)
+    gates[1].reached()
+    gates[0].open()
+    first.join(DEADLINE)
+    third = running(loop)
+    assert loop.thread == second.ident
+    gates[1].open()
+    second.join(DEADLINE)
+    assert reached(loop).wait(DEADLINE)
+    assert loop.thread == third.ident
+    loop.stop()
+    third.join(DEADLINE)
+    loop.close()
