@@ -2,7 +2,10 @@
 
 PERF: prometheus-client makes objects of each sample before it writes a line of it. A table is
 written with one format operation a row, a histogram of twenty buckets included. Both forms say the
-same: :meth:`Tables.collect` is what the client library shows, :meth:`Tables.text` what we write.
+same: :meth:`Tables.collect` is what the client library shows, :meth:`Tables.lines` what we write.
+
+Five thousand models make 28 MB of text, which is never in one piece: joining or encoding so much is
+one step for the interpreter, and the event loop would wait until it ends.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -25,18 +28,33 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-__all__ = ["Histograms", "Numbers", "Registry", "Table", "Tables", "wants_open_metrics"]
+__all__ = [
+    "PIECE",
+    "Histograms",
+    "Numbers",
+    "Registry",
+    "Table",
+    "Tables",
+    "content_type",
+    "cut",
+    "wants_open_metrics",
+]
 
 MARK: Final = "\0"
 """Stands for the labels in a template; no exposition has it anywhere else."""
 
-BATCH: Final = 100
-"""Rows between two rests."""
+PIECE: Final = 64 * 1024
+"""Bytes of a piece of text: copying them takes some microseconds."""
+
+WORK: Final = 0.0005
+"""Seconds of this thread's own work between two rests."""
 
 REST: Final = 0.001
 """Seconds of a rest."""
 
-Row = TypeVar("Row")
+END: Final = b"# EOF\n"
+"""How OpenMetrics end."""
+
 Values: TypeAlias = tuple[str, ...]
 
 
@@ -65,15 +83,13 @@ class Numbers:
             family.add_metric(values, number)
         return family
 
-    def text(self, *, open_metrics: bool) -> str:
-        """As lines."""
+    def lines(self, *, open_metrics: bool) -> Iterator[str]:
+        """As text, row by row."""
         family = self.name.removesuffix("_total") if open_metrics else self.name
-        head = _head(family, "counter" if self.counts else "gauge", self.help)
+        yield _head(family, "counter" if self.counts else "gauge", self.help)
         line = f"{self.name}{{{_labels(self.labels)}}} %s\n"
-        rows = [
-            line % (*map(_escaped, values), float(number)) for values, number in _paced(self.rows)
-        ]
-        return head + "".join(rows)
+        for values, number in self.rows:
+            yield line % (*map(_escaped, values), float(number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +113,16 @@ class Histograms:
             family.add_metric(values, [*zip(ends, accumulate(counts), strict=True)], total)
         return family
 
-    def text(self, *, open_metrics: bool) -> str:
-        """As lines."""
+    def lines(self, *, open_metrics: bool) -> Iterator[str]:
+        """As text, row by row."""
         del open_metrics
+        yield _head(self.name, "histogram", self.help)
         template, labels = self._template(), _labels(self.labels)
-        rows: list[str] = []
-        for values, counts, total in _paced(self.rows):
+        for values, counts, total in self.rows:
             # A label's own "%" must outlive the second formatting.
             told = (labels % (*map(_escaped, values),)).replace("%", "%%")
             sums = [*accumulate(counts)]
-            rows.append(template.replace(MARK, told) % (*sums, sums[-1], total))
-        return _head(self.name, "histogram", self.help) + "".join(rows)
+            yield template.replace(MARK, told) % (*sums, sums[-1], total)
 
     def _ends(self) -> list[str]:
         return [*map(str, self.bounds), "+Inf"]
@@ -132,10 +147,11 @@ class Tables(Collector):
         """As the client library has them."""
         return (table.metric() for table in self.tables())
 
-    def text(self, *, open_metrics: bool) -> bytes:
-        """As lines."""
-        texts = (table.text(open_metrics=open_metrics) for table in self.tables())
-        return b"".join([text.encode("utf-8", "replace") for text in texts])
+    def lines(self, *, open_metrics: bool) -> Iterator[bytes]:
+        """As text, row by row."""
+        for table in self.tables():
+            for line in table.lines(open_metrics=open_metrics):
+                yield line.encode("utf-8", "replace")
 
 
 class Registry(CollectorRegistry):
@@ -162,23 +178,43 @@ class Registry(CollectorRegistry):
         else:
             self._others.remove(collector)
 
+    def pieces(self, *, open_metrics: bool) -> Iterator[bytes]:
+        """Every metric as text, in pieces of :data:`PIECE` bytes; only the last one is shorter.
+
+        Takes a while, and rests in between: not on the event loop.
+        """
+        return cut(_paced(self._texts(open_metrics=open_metrics)))
+
     def render(self, *, open_metrics: bool) -> tuple[bytes, str]:
-        """Every metric as text, and its content type. Takes a while: not on the event loop."""
-        content_type = CONTENT_TYPE_LATEST if open_metrics else CONTENT_TYPE_PLAIN_0_0_4
-        encoder, _ = choose_encoder(content_type)
-        ours = [each.text(open_metrics=open_metrics) for each in [*self._tables]]
-        return b"".join([*ours, encoder(_Those([*self._others]))]), content_type
+        """The same in one piece, and its content type: for what is not large."""
+        return b"".join(self.pieces(open_metrics=open_metrics)), content_type(
+            open_metrics=open_metrics
+        )
+
+    def _texts(self, *, open_metrics: bool) -> Iterator[bytes]:
+        for ours in [*self._tables]:
+            yield from ours.lines(open_metrics=open_metrics)
+        encode, _ = choose_encoder(content_type(open_metrics=open_metrics))
+        for family in chain.from_iterable(each.collect() for each in [*self._others]):
+            yield encode(_One(family)).removesuffix(END)
+        if open_metrics:
+            yield END
 
 
-class _Those(Collector):
-    """Several collectors as one."""
+class _One(Collector):
+    """One family of metrics as a collector: the client library writes collectors."""
 
-    def __init__(self, collectors: Sequence[Collector]) -> None:
-        self._collectors = collectors
+    def __init__(self, family: Metric) -> None:
+        self._family = family
 
     def collect(self) -> Iterable[Metric]:
-        """What they all show."""
-        return chain.from_iterable(each.collect() for each in self._collectors)
+        """That one."""
+        return (self._family,)
+
+
+def content_type(*, open_metrics: bool) -> str:
+    """The content type of either format; pure."""
+    return CONTENT_TYPE_LATEST if open_metrics else CONTENT_TYPE_PLAIN_0_0_4
 
 
 def wants_open_metrics(accept: str) -> bool:
@@ -190,16 +226,37 @@ def wants_open_metrics(accept: str) -> bool:
     return content_type.startswith("application/openmetrics-text")
 
 
-def _paced(rows: Iterable[Row]) -> Iterator[Row]:
-    """``rows``, with a rest after each millisecond's worth of them.
+def cut(texts: Iterable[bytes]) -> Iterator[bytes]:
+    """``texts`` one after the other, in pieces of :data:`PIECE` bytes; the last may be shorter."""
+    held: list[bytes] = []
+    size = 0
+    for text in texts:
+        for begin in range(0, len(text), PIECE):
+            part = text[begin : begin + PIECE]
+            held.append(part)
+            size += len(part)
+            if size >= PIECE:
+                joined = b"".join(held)
+                yield joined[:PIECE]
+                held, size = [joined[PIECE:]], size - PIECE
+    if size:
+        yield b"".join(held)
+
+
+def _paced(texts: Iterable[bytes]) -> Iterator[bytes]:
+    """``texts``, with a rest after each half millisecond's work.
 
     PERF: while another thread computes, each system call of the event loop's ends with a wait for
-    the interpreter. Resting as long as it works, a rendering leaves it half of the time.
+    the interpreter. Resting twice as long as it works, a rendering leaves the loop most of the
+    time. Only this thread's own work counts: it rests no more often where the machine is busy.
     """
-    for number, row in enumerate(rows, start=1):
-        yield row
-        if not number % BATCH:
+    worked = time.thread_time()
+    for text in texts:
+        yield text
+        now = time.thread_time()
+        if now - worked >= WORK:
             time.sleep(REST)
+            worked = now
 
 
 def _head(family: str, kind: str, text: str) -> str:

@@ -16,7 +16,7 @@ from prometheus_client.openmetrics import parser
 from prometheus_client.parser import text_string_to_metric_families as parse
 from prometheus_client.registry import Collector
 
-from http_service.exposition import Histograms, Numbers, Registry, Table, Tables
+from http_service.exposition import PIECE, Histograms, Numbers, Registry, Table, Tables, cut
 
 BOUNDS = (0.005, 0.25, 1.0, 600.0)
 VALUE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=12)
@@ -126,3 +126,31 @@ def test_a_name_that_is_taken_is_refused() -> None:
     with pytest.raises(ValueError, match="x_"):
         registry.register(Some({}, {}))
     assert registry.render(open_metrics=False)[0].count(b"# TYPE x_now") == 1
+
+
+TEXTS = st.lists(st.integers(0, 3 * PIECE) | st.integers(0, 100), max_size=8)
+
+
+@given(TEXTS)
+def test_texts_are_cut_into_pieces_of_one_length(sizes: list[int]) -> None:
+    texts = [bytes([65 + number]) * size for number, size in enumerate(sizes)]
+    pieces = [*cut(texts)]
+
+    assert b"".join(pieces) == b"".join(texts)
+    assert all(len(each) == PIECE for each in pieces[:-1])
+    assert all(0 < len(each) <= PIECE for each in pieces[-1:])
+
+
+def test_a_registry_renders_in_pieces_whoever_writes_the_text() -> None:
+    rows = {("kind", f"model-{number}"): float(number) for number in range(2000)}
+    registry = Registry()
+    registry.register(Some(rows, {}))
+    gauge = Gauge("y_gauge", "Theirs.", ("model",), registry=registry)
+    for _, model in rows:
+        gauge.labels(model).set(1)
+
+    for open_metrics in (False, True):
+        pieces = [*registry.pieces(open_metrics=open_metrics)]
+        assert len(pieces) > 2
+        assert all(len(each) == PIECE for each in pieces[:-1])
+        assert b"".join(pieces).count(b"# EOF\n") == open_metrics

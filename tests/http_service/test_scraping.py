@@ -1,19 +1,24 @@
-"""Scraping: off the event loop, one rendering at a time, a large one for a second."""
+"""Scraping: off the event loop, one rendering at a time, a large one for a second, in pieces."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from typing import Any, Final
 
 import pytest
 
 from actors.testing import FakeClock
-from http_service.exposition import Numbers, Table, Tables
+from http_service.exposition import PIECE, Numbers, Table, Tables
 from http_service.inline import NeedsWorker, set_inline
 from http_service.metrics import Metrics
-from http_service.scraping import KEEP, SMALL, Scraping
-from tests.http_service.serving import eventually
+from http_service.scraping import KEEP, SMALL, PiecesFile, Rendering, Scraping
+from http_service.server.channel import TURN, Channel
+from tests.http_service.serving import RawClient, Running, eventually
 
 DEADLINE = 10.0
 """Seconds for what takes milliseconds."""
@@ -56,6 +61,11 @@ def scraping(rows: int) -> tuple[Slow, Scraping, FakeClock]:
     return slow, Scraping(metrics, clock.monotonic), clock
 
 
+def body(found: Rendering) -> bytes:
+    """The text, as one."""
+    return b"".join(found.pieces)
+
+
 @pytest.mark.parametrize("rows", [1, LARGE])
 def test_nothing_is_rendered_or_written_on_the_event_loop(rows: int) -> None:
     slow, tested, _clock = scraping(rows)
@@ -83,15 +93,17 @@ def test_what_is_small_shows_all_that_was_before_the_scrape() -> None:
     _slow, tested, _clock = scraping(1)
 
     for number in range(1, 4):
-        assert f'x_shown{{row="0"}} {number}.0\n'.encode() in tested.answer("")[0]
+        assert f'x_shown{{row="0"}} {number}.0\n'.encode() in body(tested.answer(""))
 
 
 def test_each_format_is_kept_for_itself() -> None:
     slow, tested, _clock = scraping(LARGE)
     plain, open_metrics = tested.answer(""), tested.answer("application/openmetrics-text")
 
-    assert open_metrics[0].endswith(b"# EOF\n")
-    assert not plain[0].endswith(b"# EOF\n")
+    assert body(open_metrics).endswith(b"# EOF\n")
+    assert not body(plain).endswith(b"# EOF\n")
+    assert open_metrics.content_type.startswith("application/openmetrics-text;")
+    assert plain.content_type.startswith("text/plain;")
     assert (tested.answer(""), tested.answer("application/openmetrics-text")) == (
         plain,
         open_metrics,
@@ -107,8 +119,99 @@ def test_sixty_scrapes_at_once_are_rendered_one_at_a_time_and_large_ones_once(ro
         scrapes = [pool.submit(tested.answer, "") for _ in range(60)]
         eventually(lambda: slow.shown == 1, "the first renders")
         slow.goes_on.set()
-        answers = {each.result(DEADLINE)[0] for each in scrapes}
+        answers = {id(each.result(DEADLINE)) for each in scrapes}
 
     assert slow.most_at_once == 1
     assert len(answers) == slow.shown
     assert rows == 1 or slow.shown == 1
+
+
+def test_a_rendering_is_never_one_large_piece() -> None:
+    _slow, tested, _clock = scraping(10 * LARGE)
+    found = tested.answer("")
+
+    assert [len(each) for each in found.pieces[:-1]] == [PIECE] * (len(found.pieces) - 1)
+    assert 0 < len(found.pieces[-1]) <= PIECE
+    assert found.length == len(body(found)) > 3 * PIECE
+
+
+def test_all_who_scrape_read_the_same_pieces() -> None:
+    _slow, tested, _clock = scraping(LARGE)
+    files = [tested.answer("").open() for _ in range(60)]
+    first = files[0].read()
+
+    assert len(first) == PIECE
+    assert all(each.read() is first for each in files[1:])
+
+
+PIECES: Final = (bytes(range(256)) * (PIECE // 256), b"x" * PIECE, b"the rest")
+
+
+@pytest.mark.parametrize("size", [1000, PIECE - 1, PIECE, PIECE + 1, 4 * PIECE, -1])
+def test_a_file_of_pieces_reads_as_its_bytes(size: int) -> None:
+    whole = b"".join(PIECES)
+    tested = PiecesFile(PIECES, len(whole))
+
+    read = [*iter(partial(tested.read, size), b"")]
+
+    assert b"".join(read) == whole
+    assert size < 0 or max(map(len, read)) <= size
+    assert tested.tell() == len(whole)
+
+
+def test_a_file_of_pieces_is_read_from_wherever_it_was_left() -> None:
+    whole = b"".join(PIECES)
+    tested = PiecesFile(PIECES, len(whole))
+
+    assert tested.seekable()
+    assert tested.seek(0, os.SEEK_END) == len(whole)
+    assert tested.read(1) == b""
+    assert tested.seek(PIECE - 2) == PIECE - 2
+    assert tested.read(10) == whole[PIECE - 2 : PIECE], "to the end of a piece"
+    assert tested.seek(-1, os.SEEK_CUR) == PIECE - 1
+    assert tested.read(-1) == whole[PIECE - 1 : PIECE]
+    tested.close()
+    assert tested.read() == b""
+
+
+SCRAPE: Final = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+def test_large_metrics_come_whole_to_many_clients_at_once(live: Running) -> None:
+    """Through the server, which sends no piece twice and skips none."""
+    live.service.model_manager().metrics().register(Slow(10 * LARGE))
+    with ExitStack() as stack:
+        clients = [stack.enter_context(RawClient(live.address)) for _ in range(10)]
+        for client in clients:
+            client.send(SCRAPE)
+        answers = [client.read_to_end() for client in clients]
+    for answer in answers:
+        head, _, found = answer.partition(b"\r\n\r\n")
+        assert f"content-length: {len(found)}".encode() in head.lower()
+        rows = [line for line in found.split(b"\n") if line.startswith(b"x_shown{")]
+        assert len(rows) == 10 * LARGE
+        assert found.endswith(b"\n")
+
+
+def test_between_two_looks_at_others_a_large_answer_sends_two_pieces_at_most(
+    live: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads it fast would have the loop to himself otherwise."""
+    sent: dict[float, int] = {}
+    send = Channel.send
+
+    def noted(self: Any, data: bytes, do_close: bool = True) -> int:  # Waitress'
+        taken: int = send(self, data, do_close)
+        loop = self.server.loop
+        if loop.on_loop:
+            sent[loop.now] = sent.get(loop.now, 0) + taken
+        return taken
+
+    monkeypatch.setattr(Channel, "send", noted)
+    live.service.model_manager().metrics().register(Slow(20 * LARGE))
+    with RawClient(live.address) as client:
+        client.send(SCRAPE)
+        answer = client.read_to_end()
+
+    assert len(answer) > 10 * PIECE
+    assert 0 < max(sent.values()) <= TURN + PIECE == 2 * PIECE

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-
 import falcon
 
 from http_service.resources.services import Services
@@ -20,8 +18,8 @@ class MetricsResource:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Prometheus text, or OpenMetrics where the scraper prefers it."""
-        body, resp.content_type = self._scraping.answer(req.get_header("accept") or "")
-        # A file of these bytes is sent piece by piece: all scrapers share one copy of a large text.
-        resp.set_stream(BytesIO(body), len(body))
+        found = self._scraping.answer(req.get_header("accept") or "")
+        resp.content_type = found.content_type
+        resp.set_stream(found.open(), found.length)
 
     on_head = on_get

@@ -38,7 +38,7 @@ TLS_HANDSHAKE: Final = b"\x16"
 DISCARD_BYTES: Final = 64 * 1024
 """How much of a refused upload is read and dropped at a time."""
 
-TURN: Final = 128 * 1024
+TURN: Final = 64 * 1024
 """Bytes sent to one client until the others have their turn: a fast reader takes a large answer as
 quickly as it is written, and everybody would wait for its end."""
 
