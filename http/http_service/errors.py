@@ -37,6 +37,7 @@ __all__ = [
     "ErrorReply",
     "NoRoomForBody",
     "body_of",
+    "is_counted",
     "reply_for",
     "reply_for_status",
 ]
@@ -115,6 +116,12 @@ def reply_for(error: BaseException) -> ErrorReply:
     return reply_for_status(500, INTERNAL)
 
 
+def is_counted(error: BaseException) -> bool:
+    """Whether a request that was refused with ``error``, before any engine was asked, is counted
+    among the requests to a model, as Dynamo counts them; pure."""
+    return isinstance(error, _COUNTED)
+
+
 def reply_for_status(
     status: int,
     message: str,
@@ -138,6 +145,9 @@ def reply_for_status(
         headers=headers,
     )
 
+
+_COUNTED: Final = (InvalidValue, ModelNotFound, EngineError)
+"""A value that a field can't have, a model that is not served, a request that goes in a circle."""
 
 _TYPES: Final[Mapping[int, str]] = {
     401: "authentication_error",

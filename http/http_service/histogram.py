@@ -14,10 +14,10 @@ __all__ = ["Histogram"]
 class Histogram:
     """What was observed, by buckets: up to each of ``bounds``, and above them. Not synchronised."""
 
-    __slots__ = ("_bounds", "counts", "total")
+    __slots__ = ("bounds", "counts", "total")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
-        self._bounds = bounds
+        self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         """Observations in each bucket alone."""
         self.total = 0.0
@@ -25,5 +25,5 @@ class Histogram:
 
     def observe(self, value: float, count: int = 1) -> None:
         """``count`` observations of ``value``; a bucket's bound belongs to it."""
-        self.counts[bisect_left(self._bounds, value)] += count
+        self.counts[bisect_left(self.bounds, value)] += count
         self.total += value * count

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from typing import Protocol
+from typing import Final, Protocol
 
 __all__ = ["InflightRequests", "Running"]
 
@@ -27,32 +26,21 @@ class Running(Protocol):
 
 
 class InflightRequests:
-    """The set of running requests; thread-safe."""
+    """The set of running requests; thread-safe, as each step is one operation of a set."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: set[Running] = set()
+        self.running: Final[set[Running]] = set()
+        """PERF: a request adds and discards itself."""
         self.closed = False
         """Whether :meth:`cut_all` ended it all: nothing may begin any more."""
 
-    def add(self, request: Running) -> None:
-        """``request`` begins."""
-        with self._lock:
-            self._running.add(request)
-
-    def discard(self, request: Running) -> None:
-        """``request`` was answered, or nobody waits for it any more."""
-        with self._lock:
-            self._running.discard(request)
-
     def __len__(self) -> int:
-        return len(self._running)
+        return len(self.running)
 
     def cut_all(self, error: BaseException) -> list[Running]:
         """End every running request with ``error``, let none begin; return those cut."""
         self.closed = True
-        with self._lock:
-            cut = [*self._running]
+        cut = [*self.running.copy()]
         for request in cut:
             request.cut(error)
         return cut

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["MAX_CONTAINERS", "MAX_VALUES", "excess", "more_containers_than", "occurs_once"]
+__all__ = ["MAX_CONTAINERS", "MAX_VALUES", "PIECE", "excess", "more_containers_than", "occurs_once"]
 
 MAX_CONTAINERS: Final = 100_000
 """Arrays and objects of one body. A conversation of 10,000 messages with tools has half of that."""

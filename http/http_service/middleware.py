@@ -11,7 +11,6 @@ from typing import Any, Final
 import falcon
 
 from http_service.access_log import LONGEST, AccessRecord, log_request
-from http_service.call import Call
 from http_service.errors import ErrorReply, reply_for
 from http_service.hosts import Hosts, Misdirected
 from http_service.request_id import HEADER, request_id_from
@@ -50,7 +49,7 @@ class RequestScope:
     ) -> None:
         """Log the request, unless its answer is a stream that only begins now."""
         del resource, req_succeeded
-        call: Call | None = req.context.get("call")
+        call = req.context.get("call")
         if call is not None and resp.stream is not None:
             return
         try:

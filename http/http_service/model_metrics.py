@@ -21,14 +21,14 @@ Outcome: TypeAlias = tuple[str, str, ErrorType]
 
 
 class ModelMetrics:
-    """One model's counts; thread-safe. Found once a request: each step then takes one lock."""
+    """One model's counts, guarded by ``lock``; ``InflightGuard`` counts."""
 
     __slots__ = (
-        "_lock",
         "duration",
         "first_token",
         "inflight",
         "inter_token",
+        "lock",
         "model",
         "outcomes",
         "output_tokens",
@@ -37,7 +37,7 @@ class ModelMetrics:
     def __init__(self, model: str, duration_bounds: tuple[float, ...]) -> None:
         self.model: Final = model
         # Re-entrant: a collected stream may end its request on any thread, inside of any call.
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self.inflight = 0
         self.output_tokens = 0
         self.outcomes: dict[Outcome, int] = {}
@@ -45,43 +45,14 @@ class ModelMetrics:
         self.first_token = Histogram(duration_bounds)
         self.inter_token = Histogram(buckets.INTER_TOKEN)
 
-    def began(self) -> None:
-        """A request has begun."""
-        with self._lock:
-            self.inflight += 1
-
-    def ended(self, outcome: Outcome, seconds: float) -> None:
-        """A request that had begun has ended."""
-        with self._lock:
-            self.inflight -= 1
-            self.duration.observe(seconds)
-            self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
-
-    def first_tokens(self, count: int, seconds: float) -> None:
-        """The first ``count`` tokens of a request came, ``seconds`` after its start."""
-        with self._lock:
-            self.output_tokens += count
-            self.first_token.observe(seconds)
-
-    def more_tokens(self, count: int, seconds: float) -> None:
-        """``count`` tokens came, ``seconds`` after those before."""
-        with self._lock:
-            self.output_tokens += count
-            self.inter_token.observe(seconds / count, count)
-
-    def uncounted_tokens(self, count: int) -> None:
-        """``count`` tokens had come that nobody saw come."""
-        with self._lock:
-            self.output_tokens += count
-
     def ended_so_far(self) -> list[tuple[Outcome, int]]:
         """How many requests ended how."""
-        with self._lock:
+        with self.lock:
             return [*self.outcomes.items()]
 
     def observed(self, histogram: Histogram) -> tuple[list[int], float]:
         """The counts and the sum of one of this model's histograms, at one moment."""
-        with self._lock:
+        with self.lock:
             return [*histogram.counts], histogram.total
 
 

@@ -80,7 +80,7 @@ def test_every_function_of_the_list_exists(place: str) -> None:
 
 
 def test_the_table_shares_the_plain_cpu_out() -> None:
-    assert {layer for layer, _ in LAYERS} == {*SHOWN, WAIT}
+    assert {layer for layer, _ in LAYERS} == {*SHOWN}
     lines = table({"case": 200.0}, {"case": {"parse": 1, "ask": 3, WAIT: 1000}})
     figures = {line.split()[0]: float(line.split()[-1]) for line in lines[1:]}
     assert figures == {**dict.fromkeys(SHOWN, 0.0), "parse": 50.0, "ask": 150.0, "all": 200.0}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from http_service import call, middleware
+from http_service import exchange, middleware
 from http_service.access_log import AccessRecord, log_request
 from http_service.openapi import document
 from http_service.routes import ROUTES
@@ -54,6 +54,6 @@ def noting_answers(patch: pytest.MonkeyPatch) -> list[AccessRecord]:
         answered.append(record)
         log_request(record)
 
-    for module in (call, middleware, task):
+    for module in (exchange, middleware, task):
         patch.setattr(module, "log_request", note)
     return answered

@@ -9,8 +9,7 @@ from typing import Any
 from actors.engines.contract import Chunk, Context, EngineRequest, Kind, Sink
 from actors.engines.errors import EngineRejected
 from actors.supervision.errors import Cancelled
-from http_service.metrics import InflightGuard
-from http_service.server.stream import ResponseStream
+from http_service.streamed import StreamExchange
 
 DEADLINE = 10.0
 """Seconds any wait in these tests may take; none comes near it."""
@@ -93,16 +92,14 @@ class ScriptEngine:
         self._script(request, sink)
 
 
-class Unreadable(ResponseStream):
+class Unreadable(StreamExchange):
     """An answer that fails whoever takes from it, the ``failing``-th time."""
 
-    def __init__(self, guard: InflightGuard, failing: int) -> None:
-        super().__init__(guard, include_usage=False)
-        self._failing = failing
+    failing = 0
 
     def take(self) -> bytes:
         """All that is ready, or the failure."""
-        self._failing -= 1
-        if not self._failing:
+        self.failing -= 1
+        if not self.failing:
             raise TypeError("/srv/secret")
         return super().take()

@@ -178,9 +178,9 @@ STAMPS = {
     "discovery/actor.py",
     "http/http_service/access_lines.py",
     "http/http_service/api_keys.py",
-    "http/http_service/resources/generate.py",
+    "http/http_service/unary.py",
     "http/http_service/resources/models.py",
-    "http/http_service/server/response_head.py",
+    "http/http_service/response_head.py",
 }
 """Who may read the wall clock: they say when something was, and measure nothing with it."""
 

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any
 
 import pytest
 
-from actors.engines.contract import Context, EngineRequest, Kind
+from actors.engines.contract import Context, Kind
 from actors.engines.errors import EngineBusy
 from actors.eventloop import EventLoop
-from http_service.call import Call
+from http_service.connection import Answering
 from http_service.errors import ClientGone
-from http_service.folding import Fold
+from http_service.exchange import Exchange
 from http_service.inflight import InflightRequests
 from http_service.metrics import Metrics
-from http_service.server.delivery import Answer, Delivery
 from http_service.server.limits import STALL_SECONDS, UNSENT_LIMIT
-from http_service.server.stream import ROOM_BYTES, ResponseStream
-from http_service.server.unary import UnaryAnswer
-from tests.http_service.engines import ManualEngine, Unreadable, token_chunk
+from http_service.streamed import ROOM_BYTES, StreamExchange
+from http_service.unary import UnaryExchange
+from tests.http_service.engines import Unreadable, token_chunk
+from tests.http_service.exchanges import SILENCE, stream, unary
 from tests.http_service.serving import events
 
 HELLO = token_chunk(Kind.CHAT, "hello")
-ASKED = EngineRequest(Kind.CHAT, "m", True, {}, b"")
-SILENCE = 100.0
 
 
 class FakeConnection:
     """Takes ``room`` bytes at once; tells what was done to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: EventLoop) -> None:
+        self.loop = loop
         self.writes: list[bytes] = []
         self.room = 1 << 30
         self.draining = False
@@ -43,6 +43,18 @@ class FakeConnection:
             raise ClientGone
         self.writes.append(data)
         return max(0, len(data) - self.room)
+
+    def whole_body(self) -> bytes:
+        return b""
+
+    def hold(self, size: int) -> bool:
+        return size >= 0
+
+    def take_over(self, answering: Answering) -> Iterable[bytes]:
+        raise NotImplementedError  # the test does what a server does
+
+    def run_on_worker(self) -> Iterable[bytes]:
+        raise NotImplementedError
 
     def resume(self, *, close: bool) -> None:
         self.resumed.append(close)
@@ -59,19 +71,34 @@ class Stage:
         self.loop = EventLoop(lambda: self.now, autostart=False)
         self.metrics = Metrics("p")
         self.inflight = InflightRequests()
-        guard = self.guard = self.metrics.guard("m", "chat_completions", "stream")
-        self.call = self.calling(Context("r-1"))
-        self.connection = FakeConnection()
-        self.stream = ResponseStream(guard, include_usage=False, clock=lambda: self.now)
-        self.unary = UnaryAnswer(guard, Fold(Kind.CHAT, id="x", created=1, model="m"))
+        self.connection = FakeConnection(self.loop)
 
-    def calling(self, context: Context) -> Call:
-        return Call(self.guard, self.inflight, "m", context, "/v1/chat/completions")
+    @cached_property
+    def stream(self) -> StreamExchange:
+        """A stream, if the test wants one."""
+        return self.make()
 
-    def begin(self, answer: Answer, version: str = "1.1", *, close: bool = False) -> Delivery:
-        delivery = Delivery(self.loop, self.connection, answer, self.call, SILENCE)
-        delivery.begin(version, [("content-type", "x/y")], close=close)
-        return delivery
+    @cached_property
+    def unary(self) -> UnaryExchange:
+        """A unary answer, if the test wants one."""
+        return unary(self.metrics, inflight=self.inflight, clock=self.clock, loop=self.loop)
+
+    def make(
+        self, context: Context | None = None, make: type[StreamExchange] = StreamExchange
+    ) -> StreamExchange:
+        return stream(
+            self.metrics, context, make=make, inflight=self.inflight, clock=self.clock,
+            loop=self.loop,
+        )  # fmt: skip
+
+    def clock(self) -> float:
+        return self.now
+
+    def begin(self, exchange: Exchange, version: str = "1.1", *, close: bool = False) -> Exchange:
+        """Have ``exchange`` write to the connection."""
+        exchange.connection = self.connection
+        exchange.begin(version, [("content-type", "x/y")], close=close)
+        return exchange
 
     def turn(self) -> None:
         self.loop.step(0)
@@ -179,10 +206,18 @@ def test_a_failure_after_the_first_byte_is_one_event_and_done(stage: Stage) -> N
     assert b"secret" not in stage.body
 
 
+def unreadable(stage: Stage, failing: int) -> Unreadable:
+    """A stream from which nothing can be taken the ``failing``-th time."""
+    made = stage.make(make=Unreadable)
+    assert isinstance(made, Unreadable)
+    made.failing = failing
+    return made
+
+
 def test_an_answer_that_cannot_be_told_is_a_500_at_once(stage: Stage) -> None:
-    stream = Unreadable(stage.guard, failing=1)
-    stage.begin(stream)
-    stream.push(HELLO)
+    made = unreadable(stage, 1)
+    stage.begin(made)
+    made.push(HELLO)
     stage.turn()
 
     (only,) = stage.connection.writes
@@ -194,11 +229,11 @@ def test_an_answer_that_cannot_be_told_is_a_500_at_once(stage: Stage) -> None:
 
 
 def test_an_answer_that_can_no_more_be_told_ends_its_connection(stage: Stage) -> None:
-    stream = Unreadable(stage.guard, failing=2)
-    stage.begin(stream)
-    stream.push(HELLO)
+    made = unreadable(stage, 2)
+    stage.begin(made)
+    made.push(HELLO)
     stage.turn()
-    stream.push(HELLO)
+    made.push(HELLO)
     stage.turn()
 
     assert stage.connection.dropped
@@ -295,7 +330,7 @@ def test_a_client_that_left_cancels_the_engine_and_is_counted(stage: Stage) -> N
     stage.stream.push(HELLO)
     stage.turn()
 
-    assert stage.call.context.token.cancelled
+    assert stage.stream.context.cancelled
     assert stage.counted(status="error", error_type="cancelled") == 1
     assert len(stage.connection.writes) == 1
 
@@ -306,11 +341,11 @@ def test_a_write_that_finds_the_client_gone_is_a_client_that_left(stage: Stage) 
     stage.stream.push(HELLO)
     stage.turn()
 
-    assert stage.call.context.token.cancelled
+    assert stage.stream.context.cancelled
     assert stage.counted(status="error", error_type="cancelled") == 1
 
 
-def congested(stage: Stage) -> Delivery:
+def congested(stage: Stage) -> Exchange:
     """A delivery whose client takes nothing more."""
     stage.connection.room = 0
     delivery = stage.begin(stage.stream)
@@ -381,8 +416,8 @@ def test_the_end_of_a_request_releases_an_engine_that_waits(stage: Stage) -> Non
 def test_an_answer_that_takes_longer_than_its_request_allows_is_cut(
     stage: Stage, begun: bool
 ) -> None:
-    stage.call = stage.calling(Context("r-2", deadline=stage.now + 5))
-    stage.call.start(ManualEngine(), ASKED, stage.stream)
+    context = Context("r-2", deadline=stage.now + 5)
+    stage.stream = stage.make(context)
     stage.begin(stage.stream)
     if begun:
         stage.stream.push(HELLO)
@@ -395,5 +430,5 @@ def test_an_answer_that_takes_longer_than_its_request_allows_is_cut(
         assert events(stage.body)[1]["error"]["code"] == "upstream_timeout"
     else:
         assert stage.connection.writes[0].startswith(b"HTTP/1.1 504 ")
-    assert stage.call.context.token.cancelled
+    assert stage.stream.context.cancelled
     assert stage.connection.resumed == [False]

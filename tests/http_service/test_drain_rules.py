@@ -84,7 +84,7 @@ class Clock:
 
 def test_a_drain_goes_from_grace_over_deadline_to_abort() -> None:
     clock, inflight, told = Clock(), InflightRequests(), list[BaseException]()
-    inflight.add(Told(told))
+    inflight.running.add(Told(told))
     drain = Drain(inflight, 5.0, clock)
     idle, used, busy = FakeConnection(-60.0), FakeConnection(0.0), FakeConnection(None)
 

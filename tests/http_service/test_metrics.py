@@ -13,15 +13,12 @@ from prometheus_client import Counter
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from actors.engines.contract import Kind
 from http_service.buckets import DURATION
 from http_service.config import ConfigError
 from http_service.error_types import ErrorType
-from http_service.folding import Fold
 from http_service.histogram import Histogram
 from http_service.metrics import MOST_TOKENS, UNKNOWN_MODEL, InflightGuard, Metrics
-from http_service.server.stream import ResponseStream
-from http_service.server.unary import UnaryAnswer
+from tests.http_service.exchanges import stream, unary
 
 
 class Clock:
@@ -95,7 +92,7 @@ def test_what_nobody_marked_is_an_internal_error(metrics: Metrics) -> None:
 
 def test_success_has_an_empty_error_type(metrics: Metrics) -> None:
     guard = opened(metrics)
-    guard.mark_ok()
+    guard.error_type = ErrorType.NONE
     guard.close()
 
     assert requests(metrics, "success", "") == 1
@@ -104,7 +101,7 @@ def test_success_has_an_empty_error_type(metrics: Metrics) -> None:
 @pytest.mark.parametrize("error_type", [each for each in ErrorType if each])
 def test_every_other_error_type_is_an_error(metrics: Metrics, error_type: ErrorType) -> None:
     guard = opened(metrics)
-    guard.mark(error_type)
+    guard.error_type = error_type
     guard.close()
 
     assert requests(metrics, "error", error_type.value) == 1
@@ -112,8 +109,8 @@ def test_every_other_error_type_is_an_error(metrics: Metrics, error_type: ErrorT
 
 def test_the_last_mark_counts(metrics: Metrics) -> None:
     guard = opened(metrics)
-    guard.mark(ErrorType.CANCELLED)
-    guard.mark_ok()
+    guard.error_type = ErrorType.CANCELLED
+    guard.error_type = ErrorType.NONE
     guard.close()
 
     assert total(metrics) == requests(metrics, "success", "") == 1
@@ -196,19 +193,16 @@ def test_a_count_that_no_answer_can_have_is_not_believed(metrics: Metrics, claim
 @pytest.mark.parametrize("claimed", ["true", "5.0", '"5"', "null", "[5]", "1e3", "-5"])
 def test_what_is_no_count_of_tokens_never_enters_a_counter(metrics: Metrics, claimed: str) -> None:
     body = b'{"choices":[{"index":0}],"usage":{"completion_tokens":%s}}' % claimed.encode()
-    sinks = [
-        UnaryAnswer(opened(metrics), Fold(Kind.CHAT, id="x", created=1, model="m")),
-        UnaryAnswer(opened(metrics), Fold(Kind.CHAT, id="x", created=1, model="m")),
-    ]
-    stream = ResponseStream(opened(metrics), include_usage=True)
+    sinks = [unary(metrics), unary(metrics)]
+    streamed = stream(metrics, include_usage=True)
     sinks[0].answer(body)
     sinks[1].push(b"data: " + body + b"\n\n", 0)
     sinks[1].finish()
-    stream.push(b"data: " + body + b"\n\n", 0)
-    stream.finish()
+    streamed.push(b"data: " + body + b"\n\n", 0)
+    streamed.finish()
     for sink in sinks:
         sink.take()
-    stream.take()
+    streamed.take()
 
     assert value(metrics, "output_tokens_total", model="m") == 0
 
@@ -233,8 +227,8 @@ def test_whatever_happens_each_request_counts_once_and_the_gauge_returns(
     for life in lives:
         guard = opened(metrics)
         act: dict[str, Callable[[], object]] = {
-            "ok": guard.mark_ok,
-            "cancelled": partial(guard.mark, ErrorType.CANCELLED),
+            "ok": partial(setattr, guard, "error_type", ErrorType.NONE),
+            "cancelled": partial(setattr, guard, "error_type", ErrorType.CANCELLED),
             "tokens": partial(guard.saw_tokens, 2),
             "usage": partial(guard.saw_usage, 5),
             "close": guard.close,

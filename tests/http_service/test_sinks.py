@@ -10,39 +10,18 @@ import pytest
 
 from actors.engines.contract import Kind
 from actors.engines.errors import EngineBusy, EngineTimeout, EngineUnavailable
-from http_service.folding import Fold
-from http_service.metrics import InflightGuard, Metrics
-from http_service.server.stream import ResponseStream
-from http_service.server.unary import UnaryAnswer
-from http_service.server.waiting import AnswerWait
+from http_service.blocking import AnswerWait
+from http_service.streamed import StreamExchange
+from http_service.unary import UnaryExchange
 from tests.http_service.engines import DEADLINE, token_chunk
+from tests.http_service.exchanges import sink_of, stream, unary
 from tests.http_service.serving import events
 
-AnySink: TypeAlias = ResponseStream | UnaryAnswer
+AnySink: TypeAlias = StreamExchange | UnaryExchange
 
 HELLO = token_chunk(Kind.CHAT, "hello")
 ROLE: dict[str, Any] = {"id": "x", "choices": [{"index": 0, "delta": {"role": "assistant"}}]}
 USAGE: dict[str, Any] = {"choices": [], "usage": {"completion_tokens": 9}}
-
-
-@pytest.fixture
-def metrics() -> Metrics:
-    return Metrics("p")
-
-
-@pytest.fixture
-def guard(metrics: Metrics) -> InflightGuard:
-    return metrics.guard("m", "chat_completions", "stream")
-
-
-def stream(guard: InflightGuard) -> ResponseStream:
-    """A stream whose client did not ask for usage."""
-    return ResponseStream(guard, include_usage=False)
-
-
-def unary(guard: InflightGuard) -> UnaryAnswer:
-    """A folded answer."""
-    return UnaryAnswer(guard, Fold(Kind.CHAT, id="x", created=1, model="m"))
 
 
 def outcome(sink: AnySink, silence: float = DEADLINE) -> bytes | BaseException:
@@ -62,9 +41,9 @@ both = pytest.mark.parametrize("make", [stream, unary])
 
 @both
 def test_chunks_and_an_end_make_an_answer(
-    make: Callable[[InflightGuard], AnySink], guard: InflightGuard
+    make: Callable[[], AnySink],
 ) -> None:
-    sink = make(guard)
+    sink = make()
     sink.push(HELLO)
     sink.finish()
 
@@ -76,9 +55,9 @@ def test_chunks_and_an_end_make_an_answer(
 
 @both
 def test_a_failure_before_any_chunk_is_an_error_and_no_bytes(
-    make: Callable[[InflightGuard], AnySink], guard: InflightGuard
+    make: Callable[[], AnySink],
 ) -> None:
-    sink, error = make(guard), EngineBusy("full")
+    sink, error = make(), EngineBusy("full")
     sink.fail(error)
 
     assert outcome(sink) is error
@@ -86,9 +65,9 @@ def test_a_failure_before_any_chunk_is_an_error_and_no_bytes(
 
 @both
 def test_the_first_end_counts_and_what_comes_later_is_ignored(
-    make: Callable[[InflightGuard], AnySink], guard: InflightGuard
+    make: Callable[[], AnySink],
 ) -> None:
-    sink = make(guard)
+    sink = make()
     sink.push(HELLO)
     sink.finish()
     sink.push(token_chunk(Kind.CHAT, "late"))
@@ -104,9 +83,9 @@ def test_the_first_end_counts_and_what_comes_later_is_ignored(
 
 @both
 def test_a_silent_engine_times_out(
-    make: Callable[[InflightGuard], AnySink], guard: InflightGuard
+    make: Callable[[], AnySink],
 ) -> None:
-    sink = make(guard)
+    sink = make()
 
     assert isinstance(outcome(sink, silence=0.01), EngineTimeout)
     assert isinstance(sink.error, EngineTimeout)
@@ -114,23 +93,23 @@ def test_a_silent_engine_times_out(
 
 @both
 def test_tokens_and_usage_are_counted(
-    make: Callable[[InflightGuard], AnySink], guard: InflightGuard
+    make: Callable[[], AnySink],
 ) -> None:
-    sink = make(guard)
+    sink = make()
     sink.push(ROLE, 0)
     sink.push(HELLO, 2)
     sink.push(USAGE, 0)
     sink.finish()
     outcome(sink)
 
-    assert guard.tokens == 9
+    assert sink.guard.tokens == 9
 
 
 @both
 def test_the_answer_may_come_from_another_thread(
-    make: Callable[[InflightGuard], AnySink], guard: InflightGuard
+    make: Callable[[], AnySink],
 ) -> None:
-    sink = make(guard)
+    sink = make()
 
     def produce() -> None:
         for number in range(100):
@@ -143,7 +122,7 @@ def test_the_answer_may_come_from_another_thread(
     thread.join(DEADLINE)
 
     assert isinstance(told, bytes)
-    if isinstance(sink, ResponseStream):
+    if isinstance(sink, StreamExchange):
         texts = [each["choices"][0]["delta"]["content"] for each in events(told)[:-1]]
         assert "".join(texts) == "".join(f"{number} " for number in range(100))
     else:
@@ -153,8 +132,8 @@ def test_the_answer_may_come_from_another_thread(
 # The stream alone.
 
 
-def test_a_stream_ends_with_done(guard: InflightGuard) -> None:
-    sink = stream(guard)
+def test_a_stream_ends_with_done() -> None:
+    sink = stream()
     sink.push(HELLO)
     sink.finish()
 
@@ -165,8 +144,8 @@ def test_a_stream_ends_with_done(guard: InflightGuard) -> None:
     assert sink.error is None
 
 
-def test_events_that_are_ready_are_taken_together(guard: InflightGuard) -> None:
-    sink = stream(guard)
+def test_events_that_are_ready_are_taken_together() -> None:
+    sink = stream()
     for _ in range(5):
         sink.push(HELLO)
 
@@ -184,22 +163,22 @@ def test_events_that_are_ready_are_taken_together(guard: InflightGuard) -> None:
     ids=["comments", "role", "both", "usage nobody asked for"],
 )
 def test_what_comes_before_the_first_token_does_not_begin_the_answer(
-    prelude: list[tuple[Any, int]], guard: InflightGuard
+    prelude: list[tuple[Any, int]],
 ) -> None:
-    sink, error = stream(guard), EngineUnavailable("gone")
+    sink, error = stream(), EngineUnavailable("gone")
     for chunk, tokens in prelude:
-        sink.push(chunk, tokens)
-    sink.fail(error)
+        sink_of(sink).push(chunk, tokens)
+    sink_of(sink).fail(error)
 
     assert not sink.begun
     assert outcome(sink) is error
 
 
-def test_what_was_held_back_is_sent_with_the_first_token(guard: InflightGuard) -> None:
-    sink = stream(guard)
-    sink.push(b": ping\n\n", 0)
-    sink.push(ROLE, 0)
-    sink.push(HELLO)
+def test_what_was_held_back_is_sent_with_the_first_token() -> None:
+    sink = stream()
+    sink_of(sink).push(b": ping\n\n", 0)
+    sink_of(sink).push(ROLE, 0)
+    sink_of(sink).push(HELLO)
 
     assert sink.begun
     data = sink.take()
@@ -207,24 +186,24 @@ def test_what_was_held_back_is_sent_with_the_first_token(guard: InflightGuard) -
     assert events(data) == [ROLE, HELLO]
 
 
-def test_a_second_event_begins_the_answer_even_without_tokens(guard: InflightGuard) -> None:
-    sink = stream(guard)
-    sink.push(ROLE, 0)
-    sink.push(ROLE, 0)
+def test_a_second_event_begins_the_answer_even_without_tokens() -> None:
+    sink = stream()
+    sink_of(sink).push(ROLE, 0)
+    sink_of(sink).push(ROLE, 0)
 
     assert sink.begun
 
 
-def test_an_empty_answer_is_an_answer(guard: InflightGuard) -> None:
-    sink = stream(guard)
+def test_an_empty_answer_is_an_answer() -> None:
+    sink = stream()
     sink.finish()
 
     assert sink.begun
     assert events(sink.take()) == ["[DONE]"]
 
 
-def test_a_failure_after_the_first_token_is_one_event_and_done(guard: InflightGuard) -> None:
-    sink, error = stream(guard), RuntimeError("/srv/secret")
+def test_a_failure_after_the_first_token_is_one_event_and_done() -> None:
+    sink, error = stream(), RuntimeError("/srv/secret")
     sink.push(HELLO)
     assert sink.begun
     sink.fail(error)
@@ -238,8 +217,8 @@ def test_a_failure_after_the_first_token_is_one_event_and_done(guard: InflightGu
     assert sink.error is error
 
 
-def test_a_silence_in_the_middle_ends_the_stream_with_an_error(guard: InflightGuard) -> None:
-    sink = stream(guard)
+def test_a_silence_in_the_middle_ends_the_stream_with_an_error() -> None:
+    sink = stream()
     sink.push(HELLO)
     wait = AnswerWait(sink, 0.01)
     assert events(wait.take()) == [HELLO]
@@ -252,16 +231,16 @@ def test_a_silence_in_the_middle_ends_the_stream_with_an_error(guard: InflightGu
 
 
 @pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r\n", b"\r\r\n", b"\n\r"])
-def test_every_end_that_an_event_may_have_is_one(guard: InflightGuard, end: bytes) -> None:
-    sink = ResponseStream(guard, include_usage=False)
+def test_every_end_that_an_event_may_have_is_one(end: bytes) -> None:
+    sink = stream()
     sink.push(b"data: {}" + end)
 
     assert sink.error is None
     assert sink.take() == b"data: {}" + end
 
 
-def test_usage_is_sent_to_who_asked_for_it(guard: InflightGuard) -> None:
-    sink = ResponseStream(guard, include_usage=True)
+def test_usage_is_sent_to_who_asked_for_it() -> None:
+    sink = stream(include_usage=True)
     sink.push(HELLO)
     sink.push(USAGE, 0)
     sink.finish()
@@ -269,52 +248,52 @@ def test_usage_is_sent_to_who_asked_for_it(guard: InflightGuard) -> None:
     assert events(sink.take()) == [HELLO, USAGE, "[DONE]"]
 
 
-def test_a_whole_answer_is_no_stream(guard: InflightGuard) -> None:
-    sink = stream(guard)
+def test_a_whole_answer_is_no_stream() -> None:
+    sink = stream()
     sink.answer(b"{}")
 
     assert isinstance(outcome(sink), EngineUnavailable)
 
 
-def test_an_abandoned_stream_takes_nothing_more(guard: InflightGuard) -> None:
-    sink = stream(guard)
+def test_an_abandoned_stream_takes_nothing_more() -> None:
+    sink = stream()
     sink.push(HELLO)
-    sink.abandon()
+    sink.close_books()
     sink.push(HELLO)
     sink.finish()
 
     assert sink.take() == b""
-    assert guard.tokens == 1
+    assert sink.guard.tokens == 1
 
 
 # The unary answer alone.
 
 
-def test_a_ready_answer_passes_byte_for_byte_and_its_usage_counts(guard: InflightGuard) -> None:
+def test_a_ready_answer_passes_byte_for_byte_and_its_usage_counts() -> None:
     body = b'{"choices":  [],\n "usage": {"completion_tokens": 6}}'
-    sink = unary(guard)
+    sink = unary()
     sink.answer(body)
 
     assert outcome(sink) == body
-    assert guard.tokens == 6
+    assert sink.guard.tokens == 6
 
 
-def test_a_malformed_chunk_fails_the_answer_and_not_its_producer(guard: InflightGuard) -> None:
-    sink = unary(guard)
+def test_a_malformed_chunk_fails_the_answer_and_not_its_producer() -> None:
+    sink = unary()
     sink.push({"choices": [17]})
 
     assert isinstance(outcome(sink), EngineUnavailable)
 
 
-def test_an_end_without_an_answer_is_the_engines_failure(guard: InflightGuard) -> None:
-    sink = unary(guard)
+def test_an_end_without_an_answer_is_the_engines_failure() -> None:
+    sink = unary()
     sink.finish()
 
     assert isinstance(outcome(sink), EngineUnavailable)
 
 
-def test_each_chunk_of_a_unary_answer_restarts_the_patience(guard: InflightGuard) -> None:
-    sink, told = unary(guard), threading.Event()
+def test_each_chunk_of_a_unary_answer_restarts_the_patience() -> None:
+    sink, told = unary(), threading.Event()
     failure: list[BaseException | None] = []
 
     def wait() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -67,7 +66,7 @@ class LoopClock:
     def __init__(self, loop: EventLoop) -> None:
         self._loop = loop
         self._dropped: deque[_LoopTimer] = deque()
-        self.monotonic: Final = time.monotonic
+        self.monotonic: Final = loop.clock
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> Pending:
         """See :class:`Clock`."""

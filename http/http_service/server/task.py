@@ -21,9 +21,9 @@ from http_service.access_log import AccessRecord, log_request
 from http_service.connection import KEY, Answering
 from http_service.inline import NeedsWorker
 from http_service.request_id import HEADER, request_id_from
+from http_service.response_head import NO_SNIFF, NO_STORE, response_head
 from http_service.server.environ import request_part
 from http_service.server.refusals import refusal
-from http_service.server.response_head import NO_SNIFF, NO_STORE, response_head
 
 __all__ = ["Detached", "RefusalTask", "Task"]
 

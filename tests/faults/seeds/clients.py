@@ -28,8 +28,8 @@ CLIENTS: Final = (
     Mutant(
         "leave-mid-answer-rst",
         "a request that ended is still in flight",
-        "http/http_service/call.py",
-        "        self._inflight.discard(self)",
+        "http/http_service/exchange.py",
+        "        self._inflight.running.discard(self)",
         "        pass",
     ),
     Mutant(
@@ -91,9 +91,9 @@ CLIENTS: Final = (
     Mutant(
         "leave-mid-answer",
         "a stream that was left is still counted",
-        "http/http_service/server/delivery.py",
-        "        self._conclude(200 if self._head_sent else 499)",
-        "        if not self._head_sent:\n            self._conclude(499)",
+        "http/http_service/exchange.py",
+        "        self._conclude(200 if self._head_sent else 499, close=True)",
+        "        if not self._head_sent:\n            self._conclude(499, close=True)",
     ),
     Mutant(
         "slow-headers",
@@ -114,7 +114,7 @@ CLIENTS: Final = (
         "odd-json",
         "a body that is no JSON is our own failure",
         "http/http_service/validation.py",
-        "    except orjson.JSONDecodeError as error:",
-        "    except UnicodeError as error:",
+        "    except (orjson.JSONDecodeError, msgspec.DecodeError, RecursionError) as error:",
+        "    except (msgspec.DecodeError, RecursionError) as error:",
     ),
 )

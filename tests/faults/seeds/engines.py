@@ -49,23 +49,23 @@ ENGINES: Final = (
     Mutant(
         "engine-garbage",
         "half an event is passed on",
-        "http/http_service/server/stream.py",
+        "http/http_service/streamed.py",
         "            if not chunk.endswith(EVENT_ENDS):",
         "            if not chunk:",
     ),
     Mutant(
         "silent-before",
         "an engine may be silent for ever before its first token",
-        "http/http_service/resources/generate.py",
-        "hand_over(answer, self._services.config.engine_timeout)",
-        "hand_over(answer, 600.0)",
+        "http/http_service/exchange.py",
+        "            self._time(self.heard + self._silence)\n        # NOTE: first the loop",
+        "            self._time(self.heard + 600.0)\n        # NOTE: first the loop",
     ),
     Mutant(
         "silent-after",
         "an engine may be silent for ever between two tokens",
-        "http/http_service/resources/generate.py",
-        "hand_over(stream, self._services.config.engine_timeout)",
-        "hand_over(stream, 600.0)",
+        "http/http_service/exchange.py",
+        "        elif now >= self.heard + self._silence:",
+        "        elif now >= self.heard + (600.0 if self.begun else self._silence):",
     ),
     Mutant(
         "raise-before-SystemExit",
@@ -85,9 +85,9 @@ ENGINES: Final = (
     Mutant(
         "raise-after-SystemExit",
         "a stream that fails otherwise than by an Exception ends without a word",
-        "http/http_service/server/stream.py",
-        "                if self.begun:\n",
-        "                if self.begun and isinstance(error, Exception):\n",
+        "http/http_service/streamed.py",
+        "            if self.begun:\n",
+        "            if self.begun and isinstance(error, Exception):\n",
     ),
     Mutant(
         "burn",

@@ -24,12 +24,13 @@ NO_SNIFF: Final = ("x-content-type-options", "nosniff")
 def response_head(version: str, status: str, headers: Iterable[tuple[str, str]]) -> bytes:
     """The head with ``status`` (as in ``"200 OK"``), ``headers``, and what every answer has.
 
-    ``headers`` are WSGI's: native strings of latin-1 characters without line breaks.
+    ``headers`` are WSGI's, at least one: native strings of latin-1 characters without line breaks.
     """
-    lines = [f"HTTP/{version} {status}"]
-    lines += [f"{name}: {value}" for name, value in headers]
-    lines.append(f"x-content-type-options: nosniff\r\ndate: {http_date()}\r\n\r\n")
-    return "\r\n".join(lines).encode("latin-1")
+    fields = "\r\n".join(map(": ".join, headers))
+    return (
+        f"HTTP/{version} {status}\r\n{fields}\r\n"
+        f"x-content-type-options: nosniff\r\ndate: {http_date()}\r\n\r\n"
+    ).encode("latin-1")
 
 
 def status_line(status: int) -> str:

@@ -1,0 +1,171 @@
+"""A streamed answer: chunks in, server-sent events out, in order."""
+
+from __future__ import annotations
+
+from _thread import get_ident
+from collections.abc import Callable
+from typing import ClassVar, Final
+
+from actors.engines.contract import Chunk
+from actors.engines.errors import EngineUnavailable
+from http_service.errors import reply_for
+from http_service.exchange import Exchange
+from http_service.sse import COMMENT, DONE, EVENT_ENDS, USAGE, encode, error_event, event_of
+
+__all__ = ["ROOM_BYTES", "StreamExchange"]
+
+ROOM_BYTES: Final = 64 * 1024
+"""Bytes that may wait for a client, beyond the kernel's buffers, before its engine is told to wait:
+several hundred tokens, so that no engine is paused for a hiccup."""
+
+
+class StreamExchange(Exchange):
+    """An exchange whose answer is written as it comes.
+
+    An answer has *begun* with what the pool delivers first: a failure before that leaves no byte
+    behind, and is an ordinary HTTP error; after it, one error event and ``[DONE]``.
+    """
+
+    __slots__ = ("_frames", "_tokens", "_usage", "_waiting", "include_usage")
+
+    whole: ClassVar[bool] = False
+
+    # The engine's side: any thread, never blocks.
+
+    def prepare(self, *, include_usage: bool) -> None:
+        """Take chunks from now on; ``include_usage``: the client wants its usage chunk."""
+        self.include_usage = include_usage
+        self._frames: list[bytes] = []
+        self._tokens = 0
+        self._usage: int | None = None
+        self._waiting: Callable[[], object] | None = None
+
+    def deliver(self, chunk: Chunk, tokens: int) -> None:
+        """Take one chunk; ignored once the stream has ended."""
+        # PERF: most chunks of a relay are tokens, ready and without usage; they are told from the
+        # others right here. They are never decoded, and the `"usage":null` of some servers is no
+        # reason to. Usage is searched from the end, where it is: a tenth of the time.
+        if (
+            not isinstance(chunk, bytes)
+            or not chunk.endswith(EVENT_ENDS)
+            or chunk[0] == COMMENT
+            or chunk.rfind(USAGE) >= 0
+        ):
+            chunk = self._look_into(chunk)
+            if not chunk:
+                return
+        with self._lock:
+            if self.ended:
+                return
+            self._frames.append(chunk)
+            # NOTE: an engine is told to wait after an event, which may be of any length: it counts
+            # as no more than what makes it wait.
+            size = len(chunk)
+            self.size += size if size < ROOM_BYTES else ROOM_BYTES  # noqa: FURB136  # PERF: each token
+            if tokens > 0:
+                self._tokens += tokens
+            self.begun = True
+        # PERF: what ``_stir`` does, without the call.
+        loop = self._loop
+        if loop is not None and loop.thread == get_ident():
+            if not self._scheduled:
+                self._scheduled = True
+                loop.pending.append(self._flush)
+        else:
+            self._stir()
+
+    def room(self, when_room: Callable[[], object]) -> bool:
+        """Whether the client keeps up; see ``Sink``."""
+        # PERF: no lock while there is room.
+        if self.size < ROOM_BYTES:
+            return True
+        with self._lock:
+            if self.size < ROOM_BYTES or self.ended:
+                return True
+            self._waiting = when_room
+            return False
+
+    def deliver_answer(self, body: bytes) -> None:
+        """A whole answer where a stream was asked for is the engine's mistake: it fails."""
+        del body
+        self.deliver_error(EngineUnavailable("The engine did not answer with a stream."))
+
+    def deliver_end(self) -> None:
+        """End the stream well: ``[DONE]``."""
+        with self._lock:
+            if self.ended:
+                return
+            self._frames.append(DONE)
+            self.begun = self.ended = True
+        self._stir()
+
+    def deliver_error(self, error: BaseException) -> None:
+        """End the stream badly: with an HTTP error if it has not begun, else with an event."""
+        with self._lock:
+            if self.ended:
+                return
+            self.error = error
+            if self.begun:
+                self._frames += (error_event(reply_for(error)), DONE)
+            self.ended = True
+        self._resume_engine()
+        self._stir()
+
+    def _look_into(self, chunk: Chunk) -> bytes:
+        """The event of ``chunk``, empty if the client gets nothing of it.
+
+        Bytes that do not end an event end the stream instead: half an event would swallow the next
+        one, and with it the end of the stream.
+        """
+        if isinstance(chunk, bytes):
+            if not chunk.endswith(EVENT_ENDS):
+                self.fail(EngineUnavailable("The engine sent what is not an event."))
+                return b""
+        elif chunk.get("usage") is None:
+            return event_of(chunk)
+        self.heard = self.clock()
+        event, _, usage = encode(chunk, include_usage=self.include_usage)
+        if usage is not None:
+            self._usage = usage
+        return event
+
+    # The client's side.
+
+    def take(self) -> bytes:
+        """Every event that is ready, joined; an engine that waits for room may go on.
+
+        PERF: tokens are counted, and signs of life noted, once for all that came since the last
+        time.
+        """
+        with self._lock:
+            frames, self._frames = self._frames, []
+            tokens, self._tokens = self._tokens, 0
+            self.size = 0
+            waiting, self._waiting = self._waiting, None
+        if frames:
+            guard = self.guard
+            self.heard = self.clock()
+            if tokens > 0:
+                guard.saw_tokens(tokens, self.heard)
+        if self._usage is not None:
+            usage, self._usage = self._usage, None
+            self.guard.saw_usage(usage)
+        if waiting is not None:
+            waiting()
+        return frames[0] if len(frames) == 1 else b"".join(frames)
+
+    def _let_go(self) -> None:
+        if self._tokens or self._frames:
+            self.take()  # what came is still counted
+        with self._lock:
+            self.ended = True
+            self._frames.clear()
+            self.size = 0
+        super()._let_go()
+        self._resume_engine()
+
+    def _resume_engine(self) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting()

@@ -1,0 +1,87 @@
+"""Exchanges made by hand: one request to a pool of one engine that the test plays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from actors.engines.contract import Context, EngineRequest, Kind, Sink
+from actors.engines.pool import Pool
+from actors.engines.pool.clock import LoopClock
+from actors.eventloop import EventLoop
+from http_service.inflight import InflightRequests
+from http_service.metrics import InflightGuard, Metrics
+from http_service.streamed import StreamExchange
+from http_service.unary import UnaryExchange
+from tests.http_service.engines import ManualEngine
+
+__all__ = ["PATH", "SILENCE", "asked", "sink_of", "stream", "unary"]
+
+PATH = "/v1/chat/completions"
+SILENCE = 100.0
+
+E = TypeVar("E", bound=StreamExchange | UnaryExchange)
+
+
+def stream(
+    metrics: Metrics | None = None,
+    context: Context | None = None,
+    *,
+    make: type[StreamExchange] = StreamExchange,
+    inflight: InflightRequests | None = None,
+    include_usage: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+    loop: EventLoop | None = None,
+) -> StreamExchange:
+    """A stream whose engine was asked and is silent."""
+    guard = _guard(metrics, "stream", clock)
+    request = EngineRequest(Kind.CHAT, "m", True, {}, b"")
+    made = make(
+        request, context or Context("r-1"), guard, inflight or InflightRequests(), PATH, SILENCE,
+        clock,
+    )  # fmt: skip
+    made.prepare(include_usage=include_usage)
+    return asked(made, loop)
+
+
+def unary(
+    metrics: Metrics | None = None,
+    context: Context | None = None,
+    *,
+    inflight: InflightRequests | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    loop: EventLoop | None = None,
+) -> UnaryExchange:
+    """A unary answer whose engine was asked and is silent."""
+    guard = _guard(metrics, "stream", clock)
+    request = EngineRequest(Kind.CHAT, "m", False, {}, b"")
+    made = UnaryExchange(
+        request, context or Context("r-1"), guard, inflight or InflightRequests(), PATH, SILENCE,
+        clock,
+    )  # fmt: skip
+    made.prepare("chatcmpl-")
+    return asked(made, loop)
+
+
+def asked(exchange: E, loop: EventLoop | None = None) -> E:
+    """``exchange``, once its engine was asked; the pool's time is that of ``loop``."""
+    pool = Pool("m", clock=None if loop is None else LoopClock(loop))
+    engine = ManualEngine()
+    pool.put("one", engine)
+    exchange.start(pool)
+    _sinks[exchange] = engine.sinks[-1]
+    return exchange
+
+
+def sink_of(exchange: StreamExchange | UnaryExchange) -> Sink:
+    """What the engine of ``exchange`` was given."""
+    return _sinks[exchange]
+
+
+_sinks: dict[StreamExchange | UnaryExchange, Sink] = {}
+
+
+def _guard(metrics: Metrics | None, shape: str, clock: Callable[[], float]) -> InflightGuard:
+    counts = (metrics or Metrics("p")).of("m")
+    return InflightGuard(counts, "chat_completions", shape, clock)
