@@ -21,7 +21,7 @@ from actors.supervision.handle import Handle
 from actors.supervision.latch import Latch
 from actors.supervision.life import Life, Watch
 from actors.supervision.log import log
-from actors.supervision.mailbox import Letter, Mailbox
+from actors.supervision.mailbox import UNANSWERED, Letter, Mailbox
 from actors.supervision.reply import Reply
 from actors.supervision.waits import Expected, Party, blocked_on, here
 
@@ -126,20 +126,11 @@ class Address(Handle):
             patient = False
         if not patient:  # PERF: one comparison for whom it is right
             check_seconds(f"{self.path}: the timeout of ask", timeout)
-        inbox, left = self._seat.inbox, timeout
-        if inbox is not None:
-            reply = Reply()
-            inbox.put(Letter(message, reply))
-            try:
-                return reply.get(timeout=timeout)
-            except BaseException as error:
-                reply.forget_error()
-                # One of our own mailbox, and not one that the handler met and passed on.
-                refused = reply.refused and isinstance(error, NotDelivered)
-                if not refused or isinstance(error, MailboxFull):
-                    raise
-                left -= reply.waited
-        return self._ask_next(message, inbox, left)
+        inbox = self._seat.inbox
+        if inbox is None:
+            return self._ask_next(message, None, timeout)
+        answer = inbox.answer(message)
+        return self._ask_and_wait(inbox, message, timeout) if answer is UNANSWERED else answer
 
     def watch(self, watcher: Callable[[Exit], object]) -> Watch:
         """Call ``watcher(exit)`` once, when the current incarnation ends; now if none is up.
@@ -209,6 +200,21 @@ class Address(Handle):
     def _wake(self) -> None:
         for latch in [*self._waiting]:
             latch.set()
+
+    def _ask_and_wait(self, inbox: Any, message: Any, timeout: float) -> Any:
+        """Wait for the answer of the incarnation with ``inbox``, or of its successors."""
+        reply, left = Reply(), timeout
+        inbox.put(Letter(message, reply))
+        try:
+            return reply.get(timeout=timeout)
+        except BaseException as error:
+            reply.forget_error()
+            # One of our own mailbox, and not one that the handler met and passed on.
+            refused = reply.refused and isinstance(error, NotDelivered)
+            if not refused or isinstance(error, MailboxFull):
+                raise
+            left -= reply.waited
+        return self._ask_next(message, inbox, left)
 
     def _ask_next(self, message: Any, refused_by: Any, timeout: float) -> Any:
         """Try every incarnation that comes within ``timeout``, after ``refused_by``."""

@@ -33,7 +33,7 @@ from actors.supervision.life import Life
 from actors.supervision.reply import Reply
 from actors.supervision.waits import Pending
 
-__all__ = ["Control", "Letter", "Mailbox", "Overflow", "is_stop"]
+__all__ = ["UNANSWERED", "Control", "Letter", "Mailbox", "Overflow", "is_stop"]
 
 
 class Letter:
@@ -54,6 +54,9 @@ class Control:
 
 CONTROL: Final = (_ActorStop, Control)
 """The types of the control lane."""
+
+UNANSWERED: Final = object()
+"""What :meth:`Mailbox.answer` returns when the message must be put."""
 
 
 class Overflow(enum.Enum):
@@ -132,6 +135,11 @@ class Mailbox:
             self._user.put(letter)
         if self._closed:
             self._refuse_all()
+
+    def answer(self, message: Any) -> Any:  # noqa: ARG002  # see TurnMailbox
+        """What ``message`` is answered, if the sender's thread may handle it now; raises what the
+        handler raised. Else ``UNANSWERED``, and nobody saw it."""
+        return UNANSWERED
 
     def get(self) -> Any:
         """The next :class:`Letter`, control before user; ``None`` once closed. Blocks."""

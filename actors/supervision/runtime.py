@@ -31,6 +31,7 @@ from actors.supervision.log import log
 from actors.supervision.mailbox import Letter, Mailbox, is_stop
 from actors.supervision.pykka_registry import unregister
 from actors.supervision.reply import Reply
+from actors.supervision.stop_flag import StopFlag
 from actors.supervision.waits import Milestone, Party, here
 
 __all__ = ["Runtime"]
@@ -47,17 +48,19 @@ class Runtime:
         "_admitted",
         "_fatal",
         "_handling",
-        "_now",
         "_receive",
         "actor",
         "busy_since",
+        "cut_off",
         "exit",
         "interrupt",
         "life",
         "mailbox",
         "name",
+        "now",
         "on_abandoned",
         "start_error",
+        "stopped",
         "stopped_by_supervisor",
         "supervised",
         "thread",
@@ -94,7 +97,12 @@ class Runtime:
         self.on_abandoned: Callable[[], Iterable[threading.Thread]] = tuple
         """Ends what lived by the actor, a supervisor's children, and answers the threads that were
         left behind by it; for whoever abandons the actor."""
-        self._now = now
+        self.now = now
+        """The tree's clock."""
+        self.stopped: Final = cast("StopFlag", actor.actor_stopped).latch
+        """Open when the actor takes no further message."""
+        self.cut_off = ""
+        """Why nobody is to hear what the current handler returns; empty if somebody is."""
         self.supervised = supervised
         """Whether a supervisor logs how it ended."""
         self._admitted: Final = Latch()
@@ -105,13 +113,13 @@ class Runtime:
     @property
     def stopping(self) -> bool:
         """Whether the actor takes no further message."""
-        return self.actor.actor_stopped.is_set()
+        return self.stopped.opened
 
     @property
     def busy_for(self) -> float | None:
         """Seconds that the current message has taken so far; ``None`` while idle. Any thread."""
         since = self.busy_since
-        return None if since is None else self._now() - since
+        return None if since is None else self.now() - since
 
     def start_thread(self) -> None:
         """Give the actor a thread of its own."""
@@ -180,7 +188,7 @@ class Runtime:
         message, reply = letter.message, letter.reply_to
         if isinstance(reply, Reply) and reply.withdrawn:
             return
-        self._handling, self.busy_since = letter, self._now()
+        self._handling, self.busy_since = letter, self.now()
         try:
             answer = None
             if is_stop(message):
@@ -189,8 +197,8 @@ class Runtime:
                 answer = self._receive(message)
                 if answer.__class__ is CoroutineType:
                     refuse_coroutine(f"{self.name}: the handler", answer)
-        except BaseException as error:  # noqa: BLE001  # sorted by _failed
-            self._failed(letter, error)
+        except BaseException as error:  # noqa: BLE001  # sorted by failed
+            self.failed(error, reply, asked=reply is not None)
         else:
             if reply is not None:
                 reply.set(answer)
@@ -207,13 +215,15 @@ class Runtime:
 
         Whoever asked what is being handled is told now, instead of at the end of its timeout.
         """
+        self.cut_off = f"{self.name} was abandoned while it handled this"
         self.bury(exit_)
         letter = self._handling
         if letter is not None and isinstance(letter.reply_to, Reply):
-            letter.reply_to.fail(ActorCrashed(f"{self.name} was abandoned while it handled this"))
+            letter.reply_to.fail(ActorCrashed(self.cut_off))
 
     def lose(self, why: str) -> None:
         """This process was forked from the actor's: nobody is told, but nobody waits for it."""
+        self.cut_off = why
         self.exit = Exit.of(Cause.CRASH, NotDelivered(why))
         self.life.lose(self.exit)
         self.mailbox.lose(why)
@@ -232,17 +242,19 @@ class Runtime:
         self.mailbox.close()
         self.life.end(exit_ or self.exit or Exit(Cause.NORMAL))
 
-    def _failed(self, letter: Letter, error: BaseException) -> None:
-        """Decide what an exception means: an answer, or the end."""
-        reply = letter.reply_to
+    def failed(
+        self, error: BaseException, reply: pykka.Future[Any] | None, *, asked: bool
+    ) -> BaseException:
+        """Decide what an exception means, an answer or the end; return what the asker hears."""
         ordinary = isinstance(error, Exception)
+        told = error if ordinary else ActorCrashed(f"{self.name} crashed: {Failure(error)}")
         if reply is not None:
             # Before on_failure runs, which is foreign code and may take its time.
-            told = error if ordinary else ActorCrashed(f"{self.name} crashed: {Failure(error)}")
             reply.set_exception((type(told), told, None))
-        if reply is None or not ordinary or isinstance(error, self._fatal):
+        if not asked or not ordinary or isinstance(error, self._fatal):
             self._note(error)
             self._crash(error)
+        return told
 
     def _note(self, error: BaseException) -> None:
         """Keep what is meant for the program, for whose thread this runs on."""

@@ -111,6 +111,46 @@ _TURN: Final = (
     ),
 )
 
+_DIRECT: Final = (
+    Mutant(
+        "an ask goes before the messages that wait",
+        "turn.py",
+        "                if self._control or self._letters or self._closed:",
+        "                if self._closed:",
+        "test_direct_ask.py::test_what_waits_is_handled_before_it",
+    ),
+    Mutant(
+        "a mailbox that closes answers one more ask",
+        "turn.py",
+        "                if self._control or self._letters or self._closed:",
+        "                if self._control or self._letters:",
+        "test_direct_ask.py::"
+        "test_a_mailbox_that_closes_as_the_turn_is_taken_refuses_and_nobody_handles_it",
+    ),
+    Mutant(
+        "what comes during an ask is left lying",
+        "turn.py",
+        "        if self._control or self._letters:  # as in run",
+        "        if False:  # as in run",
+        "test_direct_ask.py::test_what_comes_while_it_is_handled_is_handled_before_the_ask_returns",
+    ),
+    Mutant(
+        "who asked an abandoned turn actor gets its late answer",
+        "turn.py",
+        "        if error is None and not runtime.cut_off:",
+        "        if error is None:",
+        "test_direct_ask.py::"
+        "test_whoever_asked_an_actor_that_was_cut_off_meanwhile_gets_no_answer_of_it",
+    ),
+    Mutant(
+        "an actor that crashed in an ask is not buried",
+        "turn.py",
+        "                if runtime.stopped.opened:",
+        "                if False:",
+        "test_direct_ask.py::test_a_fatal_exception_ends_the_actor_before_the_asker_hears_of_it",
+    ),
+)
+
 _RUNTIME: Final = (
     Mutant(
         "a fatal exception on ask is only an answer",
@@ -270,4 +310,4 @@ _CANCELLATION: Final = (
     ),
 )
 
-ACTOR: Final = (*_MAILBOX, *_REPLY, *_TURN, *_RUNTIME, *_ADDRESS, *_CANCELLATION)
+ACTOR: Final = (*_MAILBOX, *_REPLY, *_TURN, *_DIRECT, *_RUNTIME, *_ADDRESS, *_CANCELLATION)

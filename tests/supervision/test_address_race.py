@@ -10,7 +10,7 @@ from actors import NotDelivered
 from actors.supervision.address import Address
 from actors.supervision.clock import Timer
 from actors.supervision.life import Life
-from actors.supervision.mailbox import Letter
+from actors.supervision.mailbox import UNANSWERED, Letter
 from actors.supervision.reply import Reply
 from tests.supervision.subjects import WAIT
 
@@ -20,6 +20,9 @@ class Inbox:
 
     def __init__(self, *, closed: bool) -> None:
         self.closed = closed
+
+    def answer(self, _message: object) -> object:
+        return UNANSWERED
 
     def put(self, letter: Letter) -> None:
         reply = cast("Reply", letter.reply_to)

@@ -314,7 +314,7 @@ def test_busy_for_is_the_time_of_the_message_in_hand_and_none_in_between(kind: A
     now = [10.0]
     ref = kind.start()
     runtime = runtime_of(ref)
-    runtime._now = lambda: now[0]  # pyright: ignore[reportPrivateUsage]  # a clock of the test
+    runtime.now = lambda: now[0]
     seen: list[float | None] = []
 
     def look(me: Any) -> None:
