@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from actors.engines.contract import Engine, Kind
 from actors.engines.pool import ORDINARY, InstanceSpec, ModelSpec, Pool
 from actors.registry.model_engines import ModelEngines
-from actors.registry.route import Route
+from actors.registry.route import ResolveModel
 from actors.registry.shelf import Shelf
 from actors.supervision.address import Question
 
@@ -74,17 +74,6 @@ class RegistryState:
 @dataclass(frozen=True, slots=True)
 class GetEngine(Question[Engine]):
     """Which engine serves ``model``? Raises ``ModelNotFound``."""
-
-    kind: Kind
-    model: str
-
-
-@dataclass(frozen=True, slots=True)
-class ResolveModel(Question[Route]):
-    """Who answers a request for ``model``, which may be an alias, or a model whose fallback does?
-
-    Answers with the primary name and the pool. Raises ``ModelNotFound``.
-    """
 
     kind: Kind
     model: str

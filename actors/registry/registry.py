@@ -18,7 +18,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
-from actors.engines.contract import Engine
+from actors.engines.contract import Engine, Kind
 from actors.engines.pool import PLAIN, Pool
 from actors.registry.errors import ModelAlreadyExists, ModelNotFound
 from actors.registry.messages import (
@@ -35,7 +35,6 @@ from actors.registry.messages import (
     ResolveModel,
 )
 from actors.registry.pools import PoolMaker
-from actors.registry.route import Route
 from actors.registry.shelf import Model
 from actors.registry.words import SILENCE
 from actors.supervision.turn import TurnActor
@@ -76,6 +75,13 @@ class RegistryActor(TurnActor):
 
     def on_receive(self, message: object) -> Any:
         """Answer a question, or commit a change and publish it. Runs on the sender's thread."""
+        if isinstance(message, ResolveModel):  # PERF: of every request, so answered here
+            state = self._state
+            shelf = state.chat_shelf if message.kind is Kind.CHAT else state.completions_shelf
+            route = shelf.direct.get(message.model)
+            if route is not None and route.engine.serving:
+                return route
+            return shelf.resolve(message.model)
         kind = type(message)
         read = _READS.get(kind)
         if read is not None:
@@ -102,10 +108,6 @@ def _get_engine(state: RegistryState, message: GetEngine) -> Engine:
     if found is None:
         raise ModelNotFound(message.model)
     return found.engine
-
-
-def _resolve(state: RegistryState, message: ResolveModel) -> Route:
-    return state.shelf(message.kind).resolve(message.model)
 
 
 def _find_pools(state: RegistryState, message: FindPools) -> tuple[Pool, ...]:
@@ -180,7 +182,6 @@ def _drop_instance(state: RegistryState, message: DropInstance, _pools: PoolMake
 _READS: Final[Mapping[type, Callable[[RegistryState, Any], Any]]] = MappingProxyType(
     {
         GetEngine: _get_engine,
-        ResolveModel: _resolve,
         HasModel: _has_model,
         FindPools: _find_pools,
         ListModels: _list_models,

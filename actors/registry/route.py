@@ -1,20 +1,21 @@
-"""Where a request for a name goes: the model that answers, and the pool that serves it."""
+"""Where a request for a name goes: the question that every request asks, and its answer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import orjson
 
-from actors.engines.contract import EngineRequest
+from actors.engines.contract import EngineRequest, Kind
 from actors.engines.pool import Pool
 from actors.engines.upstream.request import with_model
+from actors.supervision.address import Question
 
-__all__ = ["Route"]
+__all__ = ["ResolveModel", "Route"]
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """``model`` is the primary name of what answers; ``asked`` is the name that was asked for.
 
     They differ for an alias, and for a model whose fallback answers.
@@ -35,3 +36,15 @@ class Route:
         if raw is None:
             raw = orjson.dumps(parsed or {**request.body, "model": self.model})
         return replace(request, model=self.model, parsed=parsed, raw=raw)
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class ResolveModel(Question[Route]):
+    """Who answers a request for ``model``, which may be an alias, or a model whose fallback does?
+
+    Answers with the primary name and the pool. Raises ``ModelNotFound``. Not to be changed. PERF:
+    it is not frozen, as the other messages are: that would cost as much as all the rest of the ask.
+    """
+
+    kind: Kind
+    model: str

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 import orjson
 import pytest
@@ -19,6 +22,7 @@ from actors.registry import (
     ListModels,
     ModelNotFound,
     PutInstance,
+    ReadRegistry,
     RegistryActor,
     RemoveModel,
     ResolveModel,
@@ -238,3 +242,86 @@ def test_a_long_request_is_readdressed_without_being_decoded() -> None:
     assert found.raw == b'{ "model":"primary", "user":"x", "n":1.0 }'
     assert found.parsed is None
     assert found.body["model"] == "primary"
+
+
+# What was resolved once is remembered, and never believed too long
+
+
+def test_a_question_is_printable_comparable_and_hashable() -> None:
+    question = ResolveModel(Kind.CHAT, "m")
+    assert repr(question) == "ResolveModel(kind=<Kind.CHAT: 'chat'>, model='m')"
+    assert question == ResolveModel(Kind.CHAT, "m") != ResolveModel(Kind.COMPLETIONS, "m")
+    assert len({question, ResolveModel(Kind.CHAT, "m")}) == 1
+
+
+def test_a_model_that_serves_is_resolved_in_three_calls_and_a_look_at_its_pool(
+    registry: Address,
+) -> None:
+    put(registry, "m")
+    calls: list[str] = []
+
+    def note(frame: Any, event: str, _arg: object) -> None:
+        if event == "call":
+            calls.append(frame.f_code.co_qualname)
+
+    question = ResolveModel(Kind.CHAT, "m")
+    first = registry.ask(question, timeout=ASK)
+    sys.setprofile(note)
+    try:
+        assert registry.ask(question, timeout=ASK) is first
+    finally:
+        sys.setprofile(None)
+    expected = ["Address.ask", "TurnMailbox.answer", "RegistryActor.on_receive"]
+    assert [each for each in calls if each != "Pool.serving"] == expected
+
+
+def test_each_kind_has_its_own_answer(registry: Address) -> None:
+    for kind in Kind:
+        registry.ask(AddModel(kind, "m", NamedEngine()), timeout=ASK)
+    for _ in range(2):
+        pools = [registry.ask(ResolveModel(kind, "m"), timeout=ASK).engine for kind in Kind]
+        assert [pool.kind for pool in pools] == [*Kind]
+
+
+def test_a_model_that_comes_takes_its_name_from_an_alias_that_was_resolved(
+    registry: Address,
+) -> None:
+    put(registry, "old", model_spec=ModelSpec(aliases=("m",)))
+    assert resolve(registry, "m").model == "old"
+    put(registry, "m")
+    assert resolve(registry, "m").model == "m"
+    drop(registry, "m")
+    assert resolve(registry, "m").model == "old"
+
+
+def test_a_model_that_was_resolved_and_drains_is_passed_over_and_comes_back(
+    registry: Address,
+) -> None:
+    put(registry, "m", model_spec=ModelSpec(fallback="other"))
+    put(registry, "other")
+    found: list[str] = []
+    for draining in (False, True, False):
+        put(registry, "m", draining=draining)
+        found += [resolve(registry, "m").model, resolve(registry, "m").model]
+    assert found == ["m", "m", "other", "other", "m", "m"]
+
+
+def test_a_model_that_was_resolved_and_comes_back_has_its_new_pool(registry: Address) -> None:
+    put(registry, "m")
+    old = resolve(registry, "m").engine
+    drop(registry, "m")
+    with pytest.raises(ModelNotFound):
+        resolve(registry, "m")
+    put(registry, "m")
+    assert resolve(registry, "m").engine is not old
+
+
+def test_only_names_that_lead_somewhere_are_remembered(registry: Address) -> None:
+    """Clients name models: what they invent may not fill the memory."""
+    put(registry, "m", model_spec=ModelSpec(aliases=("alias",), fallback="other"))
+    for name in ("m", "alias", "ghost", "other"):
+        with contextlib.suppress(ModelNotFound):
+            resolve(registry, name)
+    state = registry.ask(ReadRegistry(), timeout=ASK)
+    assert {*state.chat_shelf.direct} == {"m", "alias"}
+    assert not state.completions_shelf.direct
