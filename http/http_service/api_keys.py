@@ -24,7 +24,7 @@ from prometheus_client.registry import Collector
 from actors.regular_file import Stamp, read_if_changed
 from http_service.components import Component, ComponentStatus
 from http_service.config import ConfigError
-from http_service.inline import NeedsWorker, may_block
+from http_service.inline import WouldBlock, may_block
 
 __all__ = ["OPEN_PATHS", "ApiKeys", "InvalidApiKey", "KeyCheck", "KeyMetrics", "digests_of"]
 
@@ -105,7 +105,7 @@ class ApiKeys:
     def allow(self, authorization: str | None) -> bool:
         """Whether the value of an ``Authorization`` header bears one of the keys.
 
-        Looks at the file if that is due. Where that may not wait, it raises ``NeedsWorker`` for one
+        Looks at the file if that is due. Where that may not wait, it raises ``WouldBlock`` for one
         request, and the others go by the keys that are there.
         """
         if self._clock() >= self._due or self._asked_for:
@@ -154,7 +154,7 @@ class ApiKeys:
         elif self._clock() >= self._due:  # asked again each time: who was asked may never come
             self._due = self._clock() + LOOK_INTERVAL
             self._asked_for = True
-            raise NeedsWorker
+            raise WouldBlock
 
     def reload(self) -> None:
         """Read the file now, changed or not."""

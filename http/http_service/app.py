@@ -7,7 +7,9 @@ from typing import Any, Final
 import falcon
 
 from http_service.api_keys import KeyCheck
+from http_service.connection import KEY
 from http_service.hosts import hosts_of
+from http_service.inline import WouldBlock
 from http_service.metrics import Metrics
 from http_service.middleware import RequestScope, answer_error
 from http_service.resources.chat import ENDPOINT as CHAT
@@ -40,6 +42,7 @@ class WsgiApp(falcon.App[falcon.Request, falcon.Response]):
         self.add_error_handler(Exception, self._answer_error)
         # Falcon handles its own HTTPError unless told otherwise: the most special class decides.
         self.add_error_handler(falcon.HTTPError, self._answer_error)
+        self.add_error_handler(WouldBlock, self._run_on_worker)
         for route in services.routes:
             if not route.part_of:
                 self.add_route(route.path, _with_options(route.resource(services)))
@@ -47,6 +50,17 @@ class WsgiApp(falcon.App[falcon.Request, falcon.Response]):
     def count_refusal(self, path: str, status: int) -> None:
         """Count a request that did not become one of the counted ones; servers refuse some, too."""
         self._metrics.refused(ENDPOINTS.get(path, OTHER), status)
+
+    def _run_on_worker(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        error: Exception,
+        params: dict[str, Any],
+    ) -> None:
+        """Have the request run again where it may wait; it is neither logged nor counted yet."""
+        del error, params
+        resp.stream = req.env[KEY].run_on_worker()
 
     def _answer_error(
         self,

@@ -8,15 +8,26 @@ other WSGI server the key is missing, and the resource waits for the answer itse
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 from actors.eventloop import EventLoop
 
-__all__ = ["KEY", "Answering", "Connection", "connection_of"]
+__all__ = ["KEY", "LEFT", "Answering", "Connection", "connection_of"]
 
 KEY: Final = "http_service.connection"
 """Where the :class:`Connection` is in a request's environment."""
+
+
+class _Left:
+    """An empty body."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(())
+
+
+LEFT: Final[Iterable[bytes]] = _Left()
+"""What WSGI gets for a body while the connection has the response written."""
 
 
 class Answering(Protocol):

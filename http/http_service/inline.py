@@ -1,9 +1,9 @@
-"""Whether the code that runs now may block, and what to do where it would have to.
+"""Whether the code that runs now may wait, and what to do where it would have to.
 
 Our server answers requests on its event loop's own thread: every resource only looks things up and
 hands work over. Where one would have to wait after all (the registry restarts just now), it raises
-:class:`NeedsWorker`, and the server runs the request again, from its beginning, on a worker thread.
-So nothing may have been counted or started before. Under any other WSGI server all may block.
+:class:`WouldBlock`, and the request runs again, from its beginning, on a worker thread. So nothing
+may have been counted or started before. Under any other WSGI server all may wait.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-__all__ = ["NeedsWorker", "may_block", "set_inline"]
+__all__ = ["HERE", "WouldBlock", "may_block"]
 
 
-class NeedsWorker(BaseException):
-    """This request can't be answered without waiting. No ``Exception``: Falcon must not answer."""
+class WouldBlock(Exception):
+    """This request can't be answered without waiting."""
 
 
 class _Thread(threading.local):
@@ -24,14 +24,11 @@ class _Thread(threading.local):
     inline = False
 
 
-_here: Final = _Thread()
+HERE: Final = _Thread()
+"""``HERE.inline`` says that the calling thread may not wait. PERF: set twice a request by two
+stores, and no call."""
 
 
 def may_block() -> bool:
     """Whether the calling thread may wait for something."""
-    return not _here.inline
-
-
-def set_inline(inline: bool) -> None:  # noqa: FBT001  # a setter
-    """Say whether the calling thread may not wait from now on."""
-    _here.inline = inline
+    return not HERE.inline

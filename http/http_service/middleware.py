@@ -11,6 +11,7 @@ from typing import Any, Final
 import falcon
 
 from http_service.access_log import LONGEST, AccessRecord, log_request
+from http_service.connection import LEFT
 from http_service.errors import ErrorReply, reply_for
 from http_service.hosts import Hosts, Misdirected
 from http_service.request_id import HEADER, request_id_from
@@ -50,7 +51,8 @@ class RequestScope:
         """Log the request, unless its answer is a stream that only begins now."""
         del resource, req_succeeded
         call = req.context.get("call")
-        if call is not None and resp.stream is not None:
+        stream = resp.stream
+        if stream is not None and (stream is LEFT or call is not None):
             return
         try:
             request_id: str = req.context.request_id

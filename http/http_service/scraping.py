@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from http_service.exposition import PIECE, content_type, wants_open_metrics
-from http_service.inline import NeedsWorker, may_block
+from http_service.inline import WouldBlock, may_block
 from http_service.metrics import Metrics
 
 __all__ = ["KEEP", "SMALL", "PiecesFile", "Rendering", "Scraping"]
@@ -103,10 +103,10 @@ class Scraping:
     def answer(self, accept: str) -> Rendering:
         """The metrics as text, in the format that ``accept`` prefers.
 
-        Raises ``NeedsWorker`` where nobody may wait: writing a large text out takes a while, too.
+        Raises ``WouldBlock`` where nobody may wait: writing a large text out takes a while, too.
         """
         if not may_block():
-            raise NeedsWorker
+            raise WouldBlock
         open_metrics = wants_open_metrics(accept)
         begun = self._begun
         with self._lock:

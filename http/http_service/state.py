@@ -24,12 +24,16 @@ from actors.registry.model_engines import ModelEngines
 from actors.registry.route import Route
 from actors.supervision.address import Address, Question
 from actors.supervision.errors import NotDelivered
-from http_service.inline import NeedsWorker, may_block
+from http_service.inline import WouldBlock, may_block
 from http_service.metrics import Metrics
 
-__all__ = ["DeploymentState"]
+__all__ = ["DeploymentState", "RegistryBusy"]
 
 R = TypeVar("R")
+
+
+class RegistryBusy(WouldBlock):
+    """The registry can't answer at once: it is at work elsewhere, or restarts."""
 
 
 class DeploymentState:
@@ -94,4 +98,4 @@ class DeploymentState:
         try:
             return self._registry.ask(question, timeout=0)
         except (pykka.Timeout, NotDelivered) as error:
-            raise NeedsWorker from error
+            raise RegistryBusy from error

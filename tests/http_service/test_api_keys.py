@@ -20,7 +20,7 @@ from actors.regular_file import MIB
 from actors.testing import FakeClock
 from http_service import ConfigError, HttpService
 from http_service.api_keys import LOOK_INTERVAL, OPEN_PATHS, ApiKeys, digests_of
-from http_service.inline import NeedsWorker, set_inline
+from http_service.inline import HERE, WouldBlock
 from http_service.routes import ROUTES
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.serving import (
@@ -421,15 +421,15 @@ def test_one_request_reads_the_file_off_the_event_loop_and_no_other_waits(file: 
     clock = FakeClock()
     keys = ApiKeys(str(file), clock.monotonic)
     file.write_text(f"{OTHER}\n")
-    set_inline(True)
+    HERE.inline = True
     try:
         for _ in range(2):  # the second time, because whoever was to read may have left
             clock.advance(LOOK_INTERVAL)
-            with pytest.raises(NeedsWorker):
+            with pytest.raises(WouldBlock):
                 keys.allow(f"Bearer {KEY}")
             assert keys.allow(f"Bearer {KEY}")
     finally:
-        set_inline(False)
+        HERE.inline = False
 
     assert not keys.allow(f"Bearer {KEY}")
 

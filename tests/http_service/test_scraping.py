@@ -14,7 +14,7 @@ import pytest
 
 from actors.testing import FakeClock
 from http_service.exposition import PIECE, Numbers, Table, Tables
-from http_service.inline import NeedsWorker, set_inline
+from http_service.inline import HERE, WouldBlock
 from http_service.metrics import Metrics
 from http_service.scraping import KEEP, SMALL, PiecesFile, Rendering, Scraping
 from http_service.server.channel import TURN, Channel
@@ -70,12 +70,12 @@ def body(found: Rendering) -> bytes:
 def test_nothing_is_rendered_or_written_on_the_event_loop(rows: int) -> None:
     slow, tested, _clock = scraping(rows)
     tested.answer("")
-    set_inline(True)
+    HERE.inline = True
     try:
-        with pytest.raises(NeedsWorker):
+        with pytest.raises(WouldBlock):
             tested.answer("")
     finally:
-        set_inline(False)
+        HERE.inline = False
     assert slow.shown == 1
 
 

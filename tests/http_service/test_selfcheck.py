@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import Any
 
@@ -39,7 +40,7 @@ def changed_service(_self: object, request: object) -> None:
 
 CHANGES: list[tuple[Any, str, Any, str]] = [
     (HTTPChannel, "service", changed_service, "channel.service is (request: 'object'), not ()"),
-    (WSGITask, "finish", None, "task.finish is NoneType, not ()"),
+    (WSGITask, "write", None, "task.write is NoneType, not (data)"),
     (HTTPChannel, "will_close", 0, "channel.will_close is int, not bool"),
     (TcpWSGIServer, "channel_class", "gone", "server.channel_class is str, not type"),
 ]
@@ -64,6 +65,19 @@ def test_a_waitress_that_cannot_even_be_built_is_told(monkeypatch: pytest.Monkey
 
     (told,) = mismatches()
     assert told.startswith("waitress can't be built as we know it: TypeError")
+
+
+def test_a_channel_that_sets_more_than_ours_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    stock = HTTPChannel.__init__
+
+    @functools.wraps(stock)
+    def more(self: Any, *arguments: Any, **options: Any) -> None:
+        stock(self, *arguments, **options)
+        self.novelty = 1
+
+    monkeypatch.setattr(HTTPChannel, "__init__", more)
+
+    assert mismatches() == ["channel.novelty is set by its __init__, which ours does not do"]
 
 
 def test_the_check_leaves_nothing_behind() -> None:

@@ -282,13 +282,13 @@ def test_a_connection_that_a_drain_gives_up_is_closed_at_once(
     live: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
-    settle = Channel.settle
+    ready = Channel.ready
 
-    def note(channel: Channel) -> None:
+    def note(channel: Channel, events: int) -> None:
         seen.append(channel)
-        settle(channel)
+        ready(channel, events)
 
-    monkeypatch.setattr(Channel, "settle", note)
+    monkeypatch.setattr(Channel, "ready", note)
     with RawClient(live.address) as raw:
         raw.send(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
         assert raw.read_answer().status == 200

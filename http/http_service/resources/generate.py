@@ -24,7 +24,7 @@ from http_service.content_coding import decoded
 from http_service.error_types import ErrorType
 from http_service.errors import BodyTooLarge, Draining, NoRoomForBody, is_counted, reply_for
 from http_service.exchange import Exchange
-from http_service.inline import NeedsWorker, may_block
+from http_service.inline import WouldBlock, may_block
 from http_service.metrics import UNKNOWN_MODEL, InflightGuard
 from http_service.passed_headers import passed_headers
 from http_service.resources.services import Services
@@ -106,7 +106,7 @@ class GenerateResource:
     ) -> bytes:
         limit = self._config.body_limit
         if codings and not may_block():
-            raise NeedsWorker  # a few bytes may stand for a whole body
+            raise WouldBlock  # a few bytes may stand for a whole body
         if connection is not None:
             raw = connection.whole_body()
         elif (req.content_length or 0) > limit:

@@ -1,10 +1,16 @@
 """One connection: what is changed of Waitress' channel, so that no request holds a thread.
 
-A request is served on the event loop's own thread; an answer that is still to come is *detached*
-(``delivery``), and the connection waits for it without one. Written against waitress 3.0.x
-(pinned); the internals in use are ``HTTPChannel.{handle_close, handle_read, handle_write, readable,
-writable, received, service, cancel, add_channel, del_channel, sendbuf_len}``, its buffers, and
-``_flush_some``, ``_flush_exception`` and ``_flush_outbufs_below_high_watermark``.
+The way of a request: :meth:`Channel.ready` reads, ``parser`` makes a request of the bytes,
+:meth:`Channel.service` has the application answer it, on the event loop's own thread and in that
+same round where the request is whole and nothing else waits. The application finds the connection
+in its environment (``http_service.connection``): an answer that is still to come is taken over, and
+the connection waits for it without a thread. A short whole answer is one system call. Whatever else
+an application may return is written by Waitress (``task``).
+
+Written against waitress 3.0.x (pinned); the internals in use are ``HTTPChannel.{handle_close,
+handle_write, service, cancel, send, add_channel, del_channel, send_continue, sent_continue}``, the
+attributes that its ``__init__`` sets, its buffers, and ``_flush_some``, ``_flush_exception`` and
+``_flush_outbufs_below_high_watermark``.
 """
 
 # pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
@@ -15,20 +21,27 @@ writable, received, service, cancel, add_channel, del_channel, sendbuf_len}``, i
 from __future__ import annotations
 
 import socket
+import threading
+from _thread import get_ident
 from collections.abc import Iterable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final
 
+from waitress import wasyncore
+from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
 
 from actors.eventloop import GONE, READ, WRITE, EventLoop, Watch
-from http_service.connection import Answering
+from http_service.connection import KEY, LEFT, Answering
 from http_service.errors import ClientGone
-from http_service.inline import NeedsWorker, set_inline
+from http_service.inline import HERE
+from http_service.response_head import response_head
 from http_service.server.admission import FULL, PROBES
 from http_service.server.deadlines import Progress, Reason
+from http_service.server.environ import request_part
+from http_service.server.limits import INLINE_BODY
 from http_service.server.refusals import Refusal
-from http_service.server.task import Detached, RefusalTask, Task
+from http_service.server.task import ANSWERED, Made, RefusalTask, Task
 
 __all__ = ["Channel"]
 
@@ -55,12 +68,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
     watch: Watch | None = None
     answering: Answering | None = None
     """Who writes the response to the first request, once the application has returned."""
-    taken: Answering | None = None
-    """The same until then."""
-    again = False
-    """Whether the first request is to run again, on a worker."""
+    made: Any = None
+    """The :class:`Made` of the first request, until its response is on its way."""
     request: Any
-    sendbuf_len: int
+    sent_continue: bool
+    sendbuf_len: int = TURN
     reserved = False
     """Beyond the limit of connections: only a probe is answered."""
     lingers = False
@@ -68,12 +80,36 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
     _sent = 0
     _turn_left = 0
 
-    def __init__(self, server: Any, *arguments: Any, **options: Any) -> None:
+    def __init__(
+        self,
+        server: Any,
+        sock: Any,
+        addr: Any,
+        adj: Any,
+        map: Any = None,  # noqa: A002  # waitress' name
+    ) -> None:
+        # PERF: Waitress' own does this, and makes a buffer and a condition of one kilobyte, which
+        # few connections ever need: here they are made when they are.
+        self.server = server
         self.loop: Final[EventLoop] = server.loop
-        self.progress: Final = Progress(server.limits, self.loop.clock())
+        self.adj = adj
+        self.addr = addr
         self.parser_class: Any = server.parser_class
-        super().__init__(server, *arguments, **options)
-        self.sendbuf_len = min(self.sendbuf_len, TURN)
+        self.progress: Final = Progress(server.limits, self.loop.clock())
+        self.requests: list[Any] = []
+        self.requests_lock = threading.Lock()
+        wasyncore.dispatcher.__init__(self, sock, map=map)
+        self.connected = True
+
+    @cached_property
+    def outbufs(self) -> list[Any]:
+        """What is unsent."""
+        return [OverflowableBuffer(self.adj.outbuf_overflow)]
+
+    @cached_property
+    def outbuf_lock(self) -> threading.Condition:
+        """Guards what is unsent while a worker may write; made on the loop's thread."""
+        return threading.Condition()
 
     # A handler of the event loop.
 
@@ -95,15 +131,32 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         self.handle_close()
 
     def settle(self) -> None:
-        """Close if that is due, then have the loop watch for what matters now."""
+        """Close if that is due, note since when it waits for what, and watch for what matters."""
         if self.close_when_flushed and not self.total_outbufs_len and self.connected:
             self.handle_write()
         watch = self.watch
-        if watch is not None:
-            now = self.server.loop.now
-            self.progress.read(now, self.request, busy=bool(self.requests))
-            self.progress.wrote(now, unsent=self.total_outbufs_len, sent=self._sent)
-            watch.want(self._interest())
+        if watch is None:
+            return
+        # PERF: Progress.read() and wrote() only where they have to compare something.
+        progress, requests, unsent = self.progress, self.requests, self.total_outbufs_len
+        now = self.loop.now
+        if requests or self.request is None:
+            progress.head_since = progress.body_since = None
+            progress.idle_since = None if requests else now
+        else:
+            progress.read(now, self.request, busy=False)
+        if unsent or progress.unsent_since is not None:
+            progress.wrote(now, unsent=unsent, sent=self._sent)
+        if unsent or self.close_when_flushed or self.will_close or self.linger_until:
+            interest = READ | WRITE if self.will_close else READ if self.linger_until else WRITE
+        elif requests:
+            # PERF: left as it is, for most clients send nothing while they wait: that saves two
+            # system calls a request. Who does is no longer listened to (see ready).
+            interest = watch.interest & READ
+        else:
+            interest = READ
+        if interest != watch.interest:
+            watch.want(interest)
 
     def end_late(self, reason: Reason) -> None:
         """The client was too slow: answer where there is something to answer, and close."""
@@ -116,125 +169,222 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
             self.requests.append(late)
         self.server.add_task(self)
 
-    def _interest(self) -> int:
-        # PERF: Waitress' readable() and writable() in one, asked several times a request.
-        if self.linger_until:
-            return READ | WRITE if self.will_close else READ
-        if self.total_outbufs_len or self.close_when_flushed or self.will_close:
-            return WRITE
-        if self.requests and self.watch is not None:
-            # PERF: left as it is, for most clients send nothing while they wait: that saves two
-            # system calls a request. Who does is no longer listened to (see ready).
-            return self.watch.interest & READ
-        return READ
-
     def _reads(self) -> bool:
         """Whether bytes that came are to be read now."""
         waits = self.requests or self.total_outbufs_len or self.close_when_flushed
         return bool(self.linger_until) or not (waits or self.will_close)
 
-    # Serving requests.
+    # From bytes to requests.
+
+    def handle_read(self) -> None:
+        """Read; while lingering, only to drop it."""
+        if self.linger_until:
+            if self.loop.clock() > self.linger_until:
+                self.handle_close()
+            else:
+                self.recv(DISCARD_BYTES)  # closes the channel itself at the end of the upload
+            return
+        try:
+            data = self.socket.recv(self.adj.recv_bytes)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.handle_close()
+            return
+        self.received(data)
+        begun = self.request
+        if begun is not None and begun.header_plus[:1] == TLS_HANDSHAKE:
+            self.handle_close()  # it waits for a certificate: an answer would mean nothing to it
+
+    def received(self, data: bytes) -> bool:
+        """Make requests of ``data``; a short one that is all there is to do is served at once."""
+        with self.requests_lock:
+            if self.will_close or self.close_when_flushed:
+                return False
+            waits = bool(self.requests)
+            while data:
+                request = self.request
+                if request is None:
+                    request = self.request = self.parser_class(self.adj)
+                data = data[request.received(data) :]
+                if request.expect_continue and not (self.requests or self.sent_continue):
+                    self.send_continue()
+                if not request.completed:
+                    continue
+                self.request = None
+                self.sent_continue = False
+                if request.empty:
+                    continue
+                self.requests.append(request)
+                if request.error is not None or request.unread:
+                    self.lingers = self.lingers or request.unread
+                    break  # the rest of what was refused is no request
+            begins = self.requests and not waits
+        if begins:
+            self._start()
+        return True
+
+    def _start(self) -> None:
+        """Serve the first request: now, or in a later round."""
+        # NOTE: one request a read, so that who pipelines does not keep the others waiting.
+        alone = len(self.requests) == 1 and self.request is None and not self.total_outbufs_len
+        if alone and self.requests[0].body_bytes_received <= INLINE_BODY:
+            self._serve()
+        else:
+            self.server.add_task(self)
+
+    # From a request to the application, and to its response.
 
     def service(self) -> None:
-        """Run the application for the next request; on the loop, or on a worker if it must wait."""
-        self._turn_left = TURN
-        loop = self.server.loop
-        if self.reserved:
-            self._refuse_unless_probe()
-        try:
-            set_inline(loop.on_loop)
-            try:
-                super().service()
-            finally:
-                set_inline(False)
-        except Detached as detached:
-            self.answering = detached.answering
-            if loop.on_loop:
-                self._begin(detached)
-            else:
-                loop.call(partial(self._begin, detached))
-            return
-        except NeedsWorker:
-            self.server.task_dispatcher.add_task(self)
-            return
-        if loop.on_loop:
+        """Serve the first request; on the loop, or on a worker if it must wait."""
+        self._serve()
+        if self.loop.thread == get_ident():
             self.settle()
         else:
-            loop.call(self.settle)
+            self.loop.call(self.settle)
 
-    def _refuse_unless_probe(self) -> None:
+    def _serve(self) -> None:
         request = self.requests[0]
+        self._turn_left = TURN
+        if self.reserved:
+            self._refuse_unless_probe(request)
+        if request.error is None and self.connected:
+            made = self.made = Made()
+            environ = request_part(self.server.environ, request, self.addr, request.version)
+            environ[KEY] = self
+            HERE.inline = inline = self.loop.thread == get_ident()
+            try:
+                made.body = self.server.app(environ, made.start_response)
+            except Exception as error:  # noqa: BLE001  # Waitress answers and logs it
+                made.error = error
+            finally:
+                HERE.inline = False
+            if made.error is None and self._leave(made, request, inline=inline):
+                return
+        super().service()  # Waitress writes what was refused, iterates over what is long
+        failed, self.made = self.made, None
+        if failed is not None and failed.error is not None:
+            failed.forget(self.loop)
+
+    def _leave(self, made: Made, request: Any, *, inline: bool) -> bool:
+        """Whether nothing is left for Waitress: the response is another's, or sent."""
+        if made.body is not LEFT and made.answering is None and not made.again:
+            data = made.short_body(request.command, TURN) if inline else None
+            if data is None:
+                return False
+            self._send_whole(made, request, data)
+        elif made.answering is None:
+            self.made = None
+            self.server.add_worker_task(self)
+        elif inline:
+            self._begin(made)
+        else:
+            self.loop.call(partial(self._begin, made))
+        return True
+
+    def _begin(self, made: Made) -> None:
+        """Have the response written by who took it over."""
+        answering: Any = made.answering
+        self.made = None
+        if not self.connected:
+            answering.client_left()
+            return
+        request = self.requests[0]
+        if not (request.reserved or request.unread):
+            self.requests[0] = ANSWERED  # a held stream keeps neither headers nor body here
+        self.answering = answering
+        close = request.connection_close or self.draining
+        answering.begin(request.version, made.headers, close=close)
+
+    def _send_whole(self, made: Made, request: Any, data: bytes) -> None:
+        """Head and body in one system call."""
+        self.made = None
+        close = request.connection_close or self.draining
+        made.complete_headers(request.version, len(data), close=close)
+        try:
+            self.send_now(response_head(request.version, made.status, made.headers) + data)
+        except ClientGone:
+            close = True
+        self.resume(close=close)
+
+    def _refuse_unless_probe(self, request: Any) -> None:
         if request.error is None and request.path.removesuffix("/") not in PROBES:
             request.error = Refusal(503, FULL)
-
-    def _begin(self, detached: Detached) -> None:
-        if not self.connected:
-            detached.answering.client_left()
-            return
-        detached.begin()
-        self.settle()
 
     # A connection to the resource that answers: see ``http_service.connection``.
 
     def whole_body(self) -> bytes:
         """The request's body, all of it. Any thread."""
-        body = self.requests[0].body_rcv
-        whole: bytes = b"" if body is None else body.getfile().getvalue()
+        whole: bytes = self.requests[0].whole_body()
         return whole
 
     def hold(self, size: int) -> bool:
-        """Whether ``size`` bytes more may be held for this request, until it is over."""
+        """Whether ``size`` bytes more may be held until the request is over. Any thread."""
         held: bool = self.requests[0].hold(size)
         return held
 
     def take_over(self, answering: Answering) -> Iterable[bytes]:
         """Have ``answering`` write the response; what to give to WSGI for a body. Any thread."""
-        self.taken = answering
-        return ()
+        self.made.answering = answering
+        return LEFT
 
     def run_on_worker(self) -> Iterable[bytes]:
         """Run the request again, from its beginning, on a thread that may wait; as above."""
-        self.again = True
-        return ()
+        self.made.again = True
+        return LEFT
 
     def send_now(self, data: bytes) -> int:
         """Send what the socket takes, keep the rest; how much is unsent. Raises ``ClientGone``."""
+        # PERF: without the lock of what is unsent: a worker writes only what nobody took over.
         if not self.connected:
             raise ClientGone
         sent = 0
-        with self.outbuf_lock:
-            if not self.total_outbufs_len:
-                try:
-                    sent = self.socket.send(data)
-                except BlockingIOError:
-                    sent = 0
-                except OSError as error:
-                    self.will_close = True
-                    raise ClientGone from error
-                if sent == len(data):
-                    return 0
-            self.outbufs[-1].append(data[sent:] if sent else data)
-            self.total_outbufs_len += len(data) - sent
+        if not self.total_outbufs_len:
+            try:
+                sent = self.socket.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError as error:
+                self.will_close = True
+                raise ClientGone from error
+            if sent == len(data):
+                return 0
+        self.outbufs[-1].append(data[sent:] if sent else data)
+        self.total_outbufs_len += len(data) - sent
         self.settle()
         unsent: int = self.total_outbufs_len
         return unsent
 
     def resume(self, *, close: bool) -> None:
-        """The detached answer is complete: close, or go on with the next request."""
+        """The response is complete: close, or go on with the next request."""
         self.answering = None
-        if not self.requests:
+        requests = self.requests
+        if not requests:
             return
-        if close or self.request is not None or len(self.requests) > 1:
-            # Waitress' own epilogue of a request, with a task that has nothing left to do.
-            self.task_class = partial(_Done, close=close)
-            try:
-                super().service()
-            finally:
-                del self.task_class
+        if close or self.request is not None or len(requests) > 1:
+            self._end(close=close)
         else:
-            # PERF: what the epilogue comes to where nothing else waits, as on most connections.
-            self.requests.pop().close()
+            # PERF: what the end comes to where nothing else waits, as on most connections.
+            request = requests.pop()
+            if request.reserved:
+                request.close()
         self.settle()
+
+    def _end(self, *, close: bool) -> None:
+        """What Waitress does at the end of a request."""
+        with self.requests_lock:
+            ended = [*self.requests] if close else self.requests[:1]
+            del self.requests[: len(ended)]
+            for request in ended:
+                request.close()
+            if close:
+                self.close_when_flushed = True
+            elif self.requests:
+                self.server.add_task(self)
+            elif self.request.expect_continue and not self.sent_continue:
+                self.send_continue()
 
     def drop(self) -> None:
         """Close at once, whatever is unsent."""
@@ -296,22 +446,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     def _flush_outbufs_below_high_watermark(self) -> None:
         # The loop's thread is the one that flushes: it can't wait for itself.
-        if not self.server.loop.on_loop:
+        if self.loop.thread != get_ident():
             super()._flush_outbufs_below_high_watermark()
 
     # A refused upload: answer, say that no more comes, read the rest and drop it, then close.
-
-    def received(self, data: bytes) -> bool:
-        """Parse requests out of ``data``, unless it belongs to one that was refused."""
-        if self.requests and (self.requests[-1].error is not None or self.requests[-1].unread):
-            return True  # the rest of what was refused, not a request
-        taken: bool = super().received(data)
-        if self.requests and self.requests[-1].unread:
-            self.lingers = True
-        begun = self.request
-        if begun is not None and begun.header_plus[:1] == TLS_HANDSHAKE:
-            self.handle_close()  # it waits for a certificate: an answer would mean nothing to it
-        return taken
 
     def handle_write(self) -> None:
         """Send what is ready; after a refusal, linger instead of closing."""
@@ -333,31 +471,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     def _linger(self) -> None:
         self.close_when_flushed = False
-        self.linger_until = self.server.loop.clock() + self.server.linger
+        self.linger_until = self.loop.clock() + self.server.linger
         try:
             self.socket.shutdown(socket.SHUT_WR)
         except OSError:  # the client has left already
             self.handle_close()
-
-    def handle_read(self) -> None:
-        """Read; while lingering, only to drop it."""
-        if not self.linger_until:
-            super().handle_read()
-        elif self.server.loop.clock() > self.linger_until:
-            self.handle_close()
-        else:
-            self.recv(DISCARD_BYTES)  # closes the channel itself at the end of the upload
-
-
-class _Done:
-    """A task whose work is done: lets Waitress run its epilogue for a detached answer."""
-
-    wrote_header = True
-
-    def __init__(self, channel: Channel, request: Any, *, close: bool) -> None:
-        del channel
-        self.request = request
-        self.close_on_finish = close
-
-    def service(self) -> None:
-        """Nothing is left to do."""

@@ -16,6 +16,7 @@ headers, close, get_body_stream}`` and the attributes that ``received`` sets.
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any, Final
 
 from waitress.parser import HTTPRequestParser
@@ -24,7 +25,15 @@ from http_service.errors import NO_ROOM
 from http_service.server.bodies import ChunkedBody, SizedBody
 from http_service.server.intake import Intake
 from http_service.server.refusals import Refusal
-from http_service.server.request_head import CHUNKED, BadHead, body_length, read_fields, read_line
+from http_service.server.request_head import (
+    CHUNKED,
+    BadHead,
+    body_length,
+    ends_connection,
+    read_fields,
+    read_line,
+    remembered_lines,
+)
 
 __all__ = ["Parser"]
 
@@ -44,11 +53,13 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
     at most the head's limit and the body's limit in memory, and never makes a file.
 
     A body that ``intake`` does not take in is ``unread``: the request is complete without it, and
-    its connection closes after the answer. Only on the loop's thread, but for :meth:`hold` and
-    :meth:`close`.
+    its connection closes after the answer. Only on the loop's thread, but for :meth:`hold`,
+    :meth:`close`, and what reads the body.
     """
 
     headers: dict[str, str]
+    body: bytes = b""
+    """A body that came whole, along with its head. PERF: kept as it came, in no file."""
     body_rcv: SizedBody | ChunkedBody | None = None
     error: Refusal | None = None
     unread: bool = False
@@ -72,94 +83,98 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         """Take bytes; the number taken."""
         if self.completed:
             return 0
-        body = self.body_rcv
-        taken = self._receive_head(data) if body is None else self._receive_body(body, data)
-        if self.completed:
-            # Refused, or all here: there is nothing to go on with.
-            self.expect_continue = False
-        return taken
+        if self.headers_finished:
+            return self._receive_body(data)
+        held = len(self.header_plus)
+        seen = self.header_plus + data if held else data
+        end = seen.find(HEAD_END, held - 3 if held > 3 else 0) + 4
+        if end < 4:
+            self._keep_head(seen)
+            return len(data)
+        try:
+            return self._read_head(seen, end) - held
+        except BadHead as bad:
+            self._refuse(bad.status, str(bad))
+            return end - held
+
+    def whole_body(self) -> bytes:
+        """The body, all of it, without its framing."""
+        return self.body if self.body_rcv is None else self.body_rcv.getfile().getvalue()
+
+    def get_body_stream(self) -> BytesIO:
+        """The body as a file, which WSGI wants."""
+        return BytesIO(self.body) if self.body_rcv is None else self.body_rcv.getfile()
 
     def refuse_late(self) -> None:
         """Refuse what has come until now: the client was too slow (408)."""
         self._refuse(408, "it took too long to arrive")
-        self.expect_continue = False
 
-    def _receive_head(self, data: bytes) -> int:
-        held = len(self.header_plus)
-        seen = self.header_plus + data if held else data
-        end = seen.find(HEAD_END, held - 3 if held > 3 else 0) + 4
+    def _keep_head(self, seen: bytes) -> None:
+        """Keep the part of a head that has come, if it may still become one."""
+        self.header_plus = seen
+        self.header_bytes_received = len(seen)
         limit = self.adj.max_request_header_size
-        if end < 4:
-            self.header_plus = seen
-            self.header_bytes_received = len(seen)
-            if len(seen) >= limit:
-                self._refuse(431, f"more than {limit} bytes")
-            return len(data)
+        if len(seen) >= limit:
+            self._refuse(431, f"more than {limit} bytes")
+
+    def _read_head(self, seen: bytes, end: int) -> int:
+        """Read the head, ``seen[:end]``, and the body if all of it is there; the bytes taken.
+
+        Raises :class:`BadHead`; what was read until then is there for the log.
+        """
         self.header_plus = b""
         self.header_bytes_received = end
         self.headers_finished = True
+        limit = self.adj.max_request_header_size
         if end >= limit:
-            self._refuse(431, f"more than {limit} bytes")
-            return end - held
-        try:
-            self.parse_header(seen[: end - 4])
-        except BadHead as bad:
-            self._refuse(bad.status, str(bad))
-        if self.completed:
-            return end - held
-        if not self.chunked and len(seen) - end >= self.content_length:
-            return end - held + self._receive_whole_body(seen, end)
-        self._judge_head()
-        return len(data) if self.unread else end - held
-
-    def parse_header(self, header_plus: bytes) -> None:
-        """Read a head without its last, empty line. Raises :class:`BadHead`."""
+            raise BadHead(431, f"more than {limit} bytes")
         # A client may send an empty line after a request (RFC 9112, 2.2); other blanks it may not.
-        lines = header_plus.removeprefix(b"\r\n").split(b"\r\n")
+        lines = seen[: end - 4].removeprefix(b"\r\n").split(b"\r\n")
         first = lines.pop(0)
         if not first:
             self.empty = self.completed = True
-            return
-        self._take_line(first)
-        headers = self.headers
-        read_fields(lines, headers)
-        length = body_length(self.version, headers)
-        connection = headers.get("CONNECTION", "").lower()
-        if self.version == "1.0":
-            self.connection_close = connection != "keep-alive"
-        else:
-            self.connection_close = connection == "close" or (
-                "," in connection and "close" in map(str.strip, connection.split(","))
-            )
-            self.expect_continue = headers.get("EXPECT", "").lower() == "100-continue"
-        self._expect_body(length)
-
-    def _take_line(self, first: bytes) -> None:
-        line = read_line(first)
+            return end
+        line = remembered_lines.get(first) or read_line(first)
         self.first_line = first
         self.command = line.method
         self.request_uri = line.target
         self.version = line.version
-        self.proxy_scheme = line.scheme
-        self.proxy_netloc = line.authority
         self.path = line.path
         self.query = line.query
-        self.fragment = line.fragment
+        if line.rare:
+            self.proxy_scheme = line.scheme
+            self.proxy_netloc = line.authority
+            self.fragment = line.fragment
         self.url_scheme = self.adj.url_scheme
+        headers = self.headers
+        read_fields(lines, headers)
+        length = body_length(line.version, headers)
+        if "CONNECTION" in headers or line.version == "1.0":
+            self.connection_close = ends_connection(line.version, headers.get("CONNECTION", ""))
+        if 0 <= length <= len(seen) - end and length < self.adj.max_request_body_size:
+            self.body = seen[end : end + length]
+            self.content_length = self.body_bytes_received = length
+            self.completed = True
+            return end + length
+        return self._expect_body(length, seen, end)
 
-    def _expect_body(self, length: int) -> None:
+    def _expect_body(self, length: int, seen: bytes, end: int) -> int:
+        """Go on with a body that is still to come, if it may; how much of ``seen`` is taken."""
+        headers = self.headers
         limit = self.adj.max_request_body_size  # what reaches it is refused
         if length == CHUNKED:
-            del self.headers["TRANSFER_ENCODING"]  # it is undone before the application sees it
+            del headers["TRANSFER_ENCODING"]  # it is undone before the application sees it
             self.chunked = True
             self.body_rcv = ChunkedBody(limit - 1)
         elif length >= limit:
             raise BadHead(413, f"more than {limit - 1} bytes")
-        elif length:
+        else:
             self.content_length = length
             self.body_rcv = SizedBody(length)
-        else:
-            self.completed = True
+        if self.version == "1.1":
+            self.expect_continue = headers.get("EXPECT", "").lower() == "100-continue"
+        self._judge_head()
+        return len(seen) if self.unread else end
 
     def hold(self, size: int) -> bool:
         """Whether ``size`` bytes more may be held for this request, until it is over."""
@@ -172,7 +187,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
 
     def close(self) -> None:
         """The request is over."""
-        super().close()
+        self.body = b""
+        self.body_rcv = None
         self.release()
 
     def _judge_head(self) -> None:
@@ -180,47 +196,40 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         taken_in = self.intake.reads_body(self.command, self.path, self.headers)
         self._undecided = taken_in is None
         if taken_in is False:
-            self.unread = self.completed = self.connection_close = True
-            self.body_rcv = None
-            self.release()
+            self.unread = self.connection_close = True
+            self._complete_without_body()
         elif not self.intake.has_room(self.content_length - self.reserved):
-            self._refuse_for_memory()
+            self._refuse(503, NO_ROOM)
 
-    def _receive_whole_body(self, seen: bytes, begin: int) -> int:
-        """Take a body that came along with its head."""
-        length: int = self.content_length
-        if self.body_rcv is not None:
-            self.body_rcv.received(seen[begin : begin + length])
-        self.body_bytes_received = length
-        self.completed = True
-        return length
-
-    def _receive_body(self, body: SizedBody | ChunkedBody, data: bytes) -> int:
+    def _receive_body(self, data: bytes) -> int:
         if self._undecided:
             self._judge_head()
-            if self.completed:
-                return len(data)
+        body = self.body_rcv
+        if self.completed or body is None:
+            return len(data)
         limit = self.adj.max_request_body_size
         taken = body.received(data)
         self.body_bytes_received += taken
         if body.error is not None:
             self._refuse(body.error.code, body.error.body)
         elif self.reserved < len(body) and not self.hold(len(body) - self.reserved):
-            self._refuse_for_memory()
+            self._refuse(503, NO_ROOM)
         elif self.body_bytes_received >= limit + max(limit, LEAST_FRAMING):
             self._refuse(413, "its chunks are too small for its size")
         elif body.completed:
             self.completed = True
+            self.expect_continue = False  # all is here: there is nothing to go on with
             if self.chunked:  # for the application it is a body like any other
                 self.headers["CONTENT_LENGTH"] = str(len(body))
         return taken
 
-    def _refuse_for_memory(self) -> None:
-        self._refuse(503, NO_ROOM)
-
     def _refuse(self, status: int, message: str) -> None:
         self.error = Refusal(status, message)
         self.header_plus = b""
+        self._complete_without_body()
+
+    def _complete_without_body(self) -> None:
         self.body_rcv = None
         self.release()
         self.completed = True
+        self.expect_continue = False

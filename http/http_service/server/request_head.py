@@ -19,8 +19,10 @@ __all__ = [
     "BadHead",
     "RequestLine",
     "body_length",
+    "ends_connection",
     "read_fields",
     "read_line",
+    "remembered_lines",
 ]
 
 FIELD_COUNT_LIMIT: Final = 100
@@ -91,7 +93,10 @@ class BadHead(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RequestLine:
-    """A request line, taken apart as WSGI needs it; ``path`` is unquoted, latin-1 as text."""
+    """A request line, taken apart as WSGI needs it; ``path`` is unquoted, latin-1 as text.
+
+    ``rare`` says that there is a scheme, an authority or a fragment.
+    """
 
     method: str
     target: str
@@ -101,20 +106,23 @@ class RequestLine:
     path: str
     query: str
     fragment: str
+    rare: bool
 
 
 def read_line(line: bytes) -> RequestLine:
-    """The request line. Raises :class:`BadHead` (400, 505)."""
-    known = remembered_lines.get(line)
-    if known is not None:
-        return known
+    """The request line, not looked up in :data:`remembered_lines` but kept there.
+
+    Raises :class:`BadHead` (400, 505).
+    """
     match = _LINE.fullmatch(line)
     if match is None:
         raise BadHead(400, "the request line is malformed")
     method, target, version = (part.decode("ascii") for part in match.groups())
     if version not in _VERSIONS:
         raise BadHead(505, "HTTP/1.1 and HTTP/1.0 are spoken here")
-    read = RequestLine(method, target, version, *_split(target))
+    scheme, authority, path, query, fragment = _split(target)
+    rare = bool(scheme or authority or fragment)
+    read = RequestLine(method, target, version, scheme, authority, path, query, fragment, rare)
     # SECURITY: a query may hold a secret.
     if len(remembered_lines) < REMEMBER_COUNT and len(line) <= REMEMBER_BYTES and not read.query:
         remembered_lines[line] = read
@@ -159,6 +167,14 @@ def body_length(version: str, fields: Mapping[str, str]) -> int:
         raise BadHead(400, "the Content-Length is not a number")
     # Too long a number is too large a body: whatever it says, it is over every limit.
     return int(length) if len(length) <= LENGTH_DIGITS else 10**LENGTH_DIGITS
+
+
+def ends_connection(version: str, options: str) -> bool:
+    """Whether a client with the ``Connection`` header ``options`` ends it (RFC 9112, 9.3)."""
+    options = options.lower()
+    if version == "1.0":
+        return options != "keep-alive"
+    return options == "close" or ("," in options and "close" in map(str.strip, options.split(",")))
 
 
 def _check_coding(version: str, coding: str, length: str | None) -> None:
@@ -215,4 +231,5 @@ def _split(target: str) -> tuple[str, str, str, str, str]:
 
 
 remembered_lines: Final[dict[bytes, RequestLine]] = {}
+"""Request lines that were read before."""
 remembered_fields: Final[dict[bytes, Field]] = {}

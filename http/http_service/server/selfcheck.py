@@ -44,8 +44,6 @@ class Part:
 
 TABLE: Final[tuple[Part, ...]] = (
     Part("parser", "received", "(data)", "the channel feeds it; ours overrides it"),
-    Part("parser", "parse_header", "(header_plus)", "ours overrides it"),
-    Part("parser", "get_body_stream", "()", "WSGI's input"),
     Part("parser", "close", "()", "the channel ends a request with it"),
     Part("parser", "headers", "dict", "WSGI's environment is made from it"),
     Part("parser", "adj", "Adjustments", "the limits"),
@@ -62,11 +60,10 @@ TABLE: Final[tuple[Part, ...]] = (
     Part("parser", "chunked", "bool", "the body's framing"),
     Part("parser", "connection_close", "bool", "keep-alive"),
     Part("parser", "version", "str", "the answer's version"),
-    Part("task", "get_environment", "()", "we add how to hear of the client's leaving"),
+    Part("task", "get_environment", "()", "what the application has answered takes its place"),
     Part("task", "service", "()", "the channel runs it"),
     Part("task", "start", "()", "part of service"),
     Part("task", "execute", "()", "runs the application"),
-    Part("task", "finish", "()", "a detached stream ends the worker's part here"),
     Part("task", "write", "(data)", "the head goes with the first bytes"),
     Part("task", "build_response_header", "()", "Connection: close while draining"),
     Part("task", "set_close_on_finish", "()", "closes after this answer"),
@@ -81,14 +78,11 @@ TABLE: Final[tuple[Part, ...]] = (
     Part("task", "request", "HTTPRequestParser", "what is answered"),
     Part("task", "channel", "HTTPChannel", "where the answer goes"),
     Part("error_task", "execute", "()", "refusals are told in OpenAI's shape"),
-    Part("channel", "received", "(data)", "requests come out of it"),
-    Part("channel", "service", "()", "a worker runs it; the epilogue of a detached answer"),
+    Part("channel", "__init__", "(server, sock, addr, adj, map=None)", "ours takes its place"),
+    Part("channel", "service", "()", "a worker runs it; writes what ours does not"),
     Part("channel", "cancel", "()", "the drain's last resort"),
-    Part("channel", "handle_read", "()", "lingering reads and drops"),
     Part("channel", "handle_write", "()", "lingering comes before closing"),
     Part("channel", "handle_close", "()", "the client has left"),
-    Part("channel", "readable", "()", "back-pressure"),
-    Part("channel", "writable", "()", "lingering comes before closing"),
     Part("channel", "recv", "(buffer_size)", "lingering reads and drops"),
     Part("channel", "send", "(data, do_close=True)", "sends without a copy"),
     Part("channel", "write_soon", "(data)", "a worker's writes"),
@@ -101,7 +95,8 @@ TABLE: Final[tuple[Part, ...]] = (
     Part("channel", "adj", "Adjustments", "the limits"),
     Part("channel", "addr", "tuple", "connections of one address are counted"),
     Part("channel", "server", "", "the way to the loop"),
-    Part("channel", "socket", "socket", "detached streams write to it"),
+    Part("channel", "socket", "socket", "what was taken over is written to it"),
+    Part("channel", "sent_continue", "bool", "100 Continue"),
     Part("channel", "requests", "list", "a connection with one is not idle"),
     Part("channel", "request", "NoneType", "the one being received"),
     Part("channel", "requests_lock", "lock", "guards requests"),
@@ -115,6 +110,7 @@ TABLE: Final[tuple[Part, ...]] = (
     Part("channel", "parser_class", "type", "ours takes its place"),
     Part("channel", "task_class", "type", "ours takes its place"),
     Part("channel", "error_task_class", "type", "ours takes its place"),
+    Part("server", "application", "", "what the application answered takes its place"),
     Part("server", "handle_accept", "()", "admission"),
     Part("server", "accept", "()", "admission"),
     Part("server", "fix_addr", "(addr)", "admission"),
@@ -122,20 +118,39 @@ TABLE: Final[tuple[Part, ...]] = (
     Part("server", "add_task", "(task)", "starts a worker on a request"),
     Part("server", "pull_trigger", "()", "wakes the loop"),
     Part("server", "handle_error", "()", "a broken listener crashes the actor"),
-    Part("server", "readable", "()", "the loop asks whether to accept"),
     Part("server", "accepting", "bool", "the drain's begin"),
     Part("server", "active_channels", "dict", "the open connections"),
     Part("server", "task_dispatcher", "", "the workers"),
     Part("server", "channel_class", "type", "ours takes its place"),
     Part("server", "trigger", "trigger", "wakes the loop"),
     Part("server", "_map", "dict", "the loop's sockets"),
+    Part("wasyncore", "dispatcher", "type", "makes a channel of a socket"),
     Part("dispatcher", "add_task", "(task)", "starts a worker on a request"),
     Part("dispatcher", "set_thread_count", "(count)", "the workers"),
     Part("dispatcher", "shutdown", "(cancel_pending=True, timeout=5)", "stops the workers"),
     Part("dispatcher", "queue_logger", "Logger", "a full pool is no news"),
-    Part("wasyncore", "poll2", "(timeout=0.0, map=None)", "one turn of the loop"),
-    Part("wasyncore", "close_all", "(map=None, ignore_all=False)", "the end of the loop"),
 )
+
+
+CHANNEL_HAS: Final = frozenset(
+    (
+        "_fileno",
+        "_map",
+        "addr",
+        "adj",
+        "connected",
+        "creation_time",
+        "last_activity",
+        "outbuf_lock",
+        "outbufs",
+        "requests",
+        "requests_lock",
+        "sendbuf_len",
+        "server",
+        "socket",
+    )
+)
+"""What Waitress' channel sets when it is made; ours sets what of it is needed by itself."""
 
 
 def mismatches(table: tuple[Part, ...] = TABLE) -> list[str]:
@@ -145,7 +160,12 @@ def mismatches(table: tuple[Part, ...] = TABLE) -> list[str]:
     """
     try:
         with _specimens() as specimens:
-            return [said for part in table if (said := _mismatch(part, specimens[part.owner]))]
+            said = [_mismatch(part, specimens[part.owner]) for part in table]
+            said += [
+                f"channel.{name} is set by its __init__, which ours does not do"
+                for name in sorted(vars(specimens["channel"]).keys() - CHANNEL_HAS)
+            ]
+            return [each for each in said if each]
     except Exception as error:  # noqa: BLE001  # a Waitress that can't even be built is a mismatch
         return [f"waitress can't be built as we know it: {type(error).__name__}: {error}"]
 

@@ -1,7 +1,7 @@
 """One request on its way through the application: what is changed of Waitress' tasks.
 
 Written against waitress 3.0.x (pinned); the internals in use are ``WSGITask.{get_environment,
-finish, write, build_response_header}``, ``ErrorTask.execute``, and the attributes of ``Task``.
+write, build_response_header}``, ``ErrorTask.execute``, and the attributes of ``Task``.
 """
 
 # pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
@@ -13,60 +13,164 @@ finish, write, build_response_header}``, ``ErrorTask.execute``, and the attribut
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable, Iterable
+from itertools import chain
+from typing import Any, Final
 
 from waitress.task import ErrorTask, WSGITask
 
+from actors.eventloop import EventLoop
 from http_service.access_log import AccessRecord, log_request
-from http_service.connection import KEY, Answering
-from http_service.inline import NeedsWorker
+from http_service.connection import Answering
 from http_service.request_id import HEADER, request_id_from
 from http_service.response_head import NO_SNIFF, NO_STORE, response_head
-from http_service.server.environ import request_part
 from http_service.server.refusals import refusal
 
-__all__ = ["Detached", "RefusalTask", "Task"]
+__all__ = ["ANSWERED", "Made", "RefusalTask", "Task", "replay"]
+
+_HOP_BY_HOP: Final = frozenset(
+    (
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailers",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
+"""What an application may not set (PEP 3333)."""
+
+_SPECIAL: Final = _HOP_BY_HOP | {"content-length", "cache-control"}
+
+_BODILESS: Final = frozenset(("204", "304"))
 
 
-class Detached(BaseException):
-    """Leaves Waitress' service of a request whose answer is still to come.
+class Made:
+    """What the application makes of one request; :meth:`start_response` is WSGI's.
 
-    No ``Exception``: nothing on the way may take it for a failure.
+    PERF: no object is made for what the class says already, and no closure a request.
     """
 
-    def __init__(self, answering: Answering, task: Task) -> None:
-        super().__init__()
-        self.answering = answering
-        self.task = task
+    status: str = ""
+    headers: list[tuple[str, str]]
+    length: int | None = None
+    cacheable = False
+    """Whether the headers say for themselves how the response may be kept."""
+    body: Iterable[bytes] = ()
+    error: Exception | None = None
+    answering: Answering | None = None
+    """Who took the response over."""
+    again = False
+    """Whether the request is to run again, on a worker."""
+    _later: Any = None
+    _written: list[bytes] | None = None
 
-    def begin(self) -> None:
-        """Have the answer written; on the loop's thread."""
-        task = self.task
-        self.answering.begin(task.version, task.response_headers, close=task.ends_connection())
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], object]:
+        """See PEP 3333. Raises ``ValueError`` and ``AssertionError`` for what HTTP can't say."""
+        if self._later is not None:  # the application goes on while its body is iterated
+            write: Callable[[bytes], object] = self._later(status, headers, exc_info)
+            return write
+        if self.status and not exc_info:
+            raise AssertionError("start_response called a second time without exc_info")
+        # SECURITY: a line break would let a value write headers of its own.
+        if "\n" in status or "\r" in status:
+            raise ValueError("there is a line break in the status")
+        self.length = None
+        for name, value in headers:
+            if "\n" in value or "\r" in value or "\n" in name or "\r" in name:
+                raise ValueError(f"there is a line break in the header {name!r}")
+            key = name.lower()
+            if key in _SPECIAL:
+                self._note(key, value)
+        self.status = status
+        self.headers = [*headers]
+        return self._write
+
+    def short_body(self, method: str, longest: int) -> bytes | None:
+        """The body if it is whole, of one piece, and at most ``longest`` bytes."""
+        body = self.body
+        if type(body) is not list or len(body) != 1 or self._written or not self.status:
+            return None
+        data: Any = body[0]
+        whole = type(data) is bytes and self.length in (None, len(data)) and len(data) <= longest
+        bodiless = method == "HEAD" or self.status[0] == "1" or self.status[:3] in _BODILESS
+        return data if whole and not bodiless else None
+
+    def complete_headers(self, version: str, length: int, *, close: bool) -> None:
+        """Add what HTTP needs to the headers of a body of ``length`` bytes."""
+        headers = self.headers
+        if self.length is None:
+            headers.append(("content-length", str(length)))
+        if not self.cacheable:
+            headers.append(NO_STORE)
+        if close:
+            headers.append(("connection", "close"))
+        elif version == "1.0":
+            headers.append(("connection", "keep-alive"))
+
+    def replay(self, start_response: Any) -> Iterable[bytes]:
+        """The response for Waitress, which calls this in the place of the application."""
+        if self.error is not None:
+            raise self.error
+        self._later = start_response
+        if self.status:
+            start_response(self.status, self.headers)
+        return chain(self._written, self.body) if self._written else self.body
+
+    def forget(self, loop: EventLoop) -> None:
+        """The application failed: tell who took the response over, if that was before."""
+        self.error = None  # PERF: its traceback holds what called the application: a cycle
+        if self.answering is not None:
+            loop.call(self.answering.client_left)
+
+    def _note(self, name: str, value: str) -> None:
+        if name == "content-length":
+            self.length = int(value)
+        elif name == "cache-control":
+            self.cacheable = True
+        else:
+            raise AssertionError(f"the header {name!r} is the server's, not the application's")
+
+    def _write(self, data: bytes) -> None:
+        self._written = [*(self._written or ()), data]
+
+
+class Answered:
+    """Takes the place of a request whose response was taken over: nothing of it is needed."""
+
+    error = None
+    unread = False
+    reserved = body_bytes_received = 0
+    path = ""
+
+    def release(self) -> None:
+        """Nothing is held."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+ANSWERED: Final = Answered()
+
+
+def replay(made: Made, start_response: Any) -> Iterable[bytes]:
+    """Waitress' application: the real one has been called already."""
+    return made.replay(start_response)
 
 
 class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
-    """One request for the application."""
+    """Writes a response that is refused to no one else: long, a file, without a body, failed."""
 
     wrote_header: bool
 
-    def get_environment(self) -> dict[str, Any]:
-        """WSGI's environment, with the connection in it."""
-        channel = self.channel
-        environ = request_part(channel.server.environ, self.request, channel.addr, self.version)
-        environ[KEY] = channel
-        return environ
-
-    def finish(self) -> None:
-        """The application returned: end the response, or leave it to who took it over."""
-        channel = self.channel
-        taken, channel.taken = channel.taken, None
-        if taken is not None:
-            raise Detached(taken, self)
-        again, channel.again = channel.again, False
-        if again:
-            raise NeedsWorker
-        super().finish()
+    def get_environment(self) -> Made:
+        """What :func:`replay` gets for an environment."""
+        made: Made = self.channel.made
+        return made
 
     def write(self, data: bytes) -> None:
         """Write a part of the body; head and a whole body go out in one system call."""
@@ -125,7 +229,7 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]  # waitress ships no types
         self.channel.lingers = True
         self.write(body)
         path = getattr(request, "path", "") or "-"
-        count = getattr(self.channel.server.application, "count_refusal", None)
+        count = getattr(self.channel.server.app, "count_refusal", None)
         if count is not None:  # it is ours, and not any WSGI application
             count(path, reply.status)
         log_request(

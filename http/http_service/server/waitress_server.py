@@ -44,6 +44,7 @@ from http_service.server.limits import (
 )
 from http_service.server.parser import Parser
 from http_service.server.socket_map import SocketMap
+from http_service.server.task import replay
 
 __all__ = ["WaitressServer"]
 
@@ -93,6 +94,7 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         intake: Intake,
     ) -> None:
         """Take over ``listening`` and start the workers; ``config`` gives every limit."""
+        self.app: Final = application
         self.parser_class: Final = partial(Parser, intake=intake)
         self.limits = deadlines(config)
         self.linger = LINGER_SECONDS
@@ -110,7 +112,7 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         adjustments = Adjustments(sockets=[listening], **settings)
         info = (listening.family, listening.type, listening.proto, listening.getsockname())
         super().__init__(
-            application,
+            replay,
             SocketMap(loop),
             _sock=listening,
             dispatcher=_Dispatcher(),
@@ -217,7 +219,12 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         if task.requests[0].body_bytes_received <= INLINE_BODY:
             self.loop.call(task.service)
         else:
-            self.task_dispatcher.add_task(task)
+            self.add_worker_task(task)
+
+    def add_worker_task(self, task: Channel) -> None:
+        """Have the channel's next request served by a worker, which may wait."""
+        _ = task.outbuf_lock  # made here, before there are two threads to make it
+        self.task_dispatcher.add_task(task)
 
     def pull_trigger(self) -> None:
         """Nothing: whoever changes a channel off the loop has the loop look at that channel."""

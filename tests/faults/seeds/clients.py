@@ -20,10 +20,10 @@ CLIENTS: Final = (
         "slow-readers",
         "the loop waits for a client that does not read",
         "http/http_service/server/channel.py",
-        "                    sent = self.socket.send(data)",
-        "                    self.socket.settimeout(10.0)\n"
-        "                    self.socket.sendall(data)\n"
-        "                    sent = len(data)",
+        "                sent = self.socket.send(data)",
+        "                self.socket.settimeout(10.0)\n"
+        "                self.socket.sendall(data)\n"
+        "                sent = len(data)",
     ),
     Mutant(
         "leave-mid-answer-rst",
@@ -106,9 +106,10 @@ CLIENTS: Final = (
         "slow-bodies",
         "each piece of a body costs all others 20 ms",
         "http/http_service/server/channel.py",
-        "        if not self.linger_until:\n            super().handle_read()",
-        "        if not self.linger_until:\n            if self.request is not None:\n"
-        "                time.sleep(0.02)\n            super().handle_read()",
+        "            data = self.socket.recv(self.adj.recv_bytes)",
+        "            if self.request is not None:\n"
+        "                threading.Event().wait(0.02)\n"
+        "            data = self.socket.recv(self.adj.recv_bytes)",
     ),
     Mutant(
         "odd-json",

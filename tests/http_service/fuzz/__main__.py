@@ -11,6 +11,7 @@ from random import Random
 from http_service.server.parser import Parser
 from tests.http_service.fuzz.compare import difference, run
 from tests.http_service.fuzz.inputs import make_case
+from tests.http_service.fuzz.served import served_differs
 
 REPORT = 10_000
 
@@ -26,7 +27,7 @@ def main() -> int:
     verdicts: Counter[str] = Counter()
     for number in range(chosen.cases):
         case = make_case(Random(chosen.seed * 1_000_000_007 + number))
-        said = difference(case)
+        said = difference(case) or served_differs(case)
         if said is not None:
             print(f"case {number} of seed {chosen.seed}: {said}\n{case.data!r}\ncut at {case.cuts}")
             return 1

@@ -14,6 +14,7 @@ from waitress.parser import HTTPRequestParser
 from http_service.server.parser import Parser
 from tests.http_service.fuzz.compare import difference, run
 from tests.http_service.fuzz.inputs import FIELDS, LINES, Case, make_case
+from tests.http_service.fuzz.served import served, served_differs
 
 CASES = 3000
 SEED = 20_260
@@ -23,6 +24,15 @@ def test_ours_differs_from_stock_only_by_being_stricter() -> None:
     for number in range(CASES):
         case = make_case(Random(SEED + number))
         assert difference(case) is None, (number, case.data, case.cuts)
+
+
+def test_a_channel_serves_what_the_parser_reads() -> None:
+    at_once = 0
+    for number in range(CASES):
+        case = make_case(Random(SEED + number))
+        assert served_differs(case) is None, (number, case.data, case.cuts)
+        at_once += served(case.reads).at_once
+    assert at_once > CASES // 20
 
 
 def test_the_cases_reach_every_verdict() -> None:
@@ -53,6 +63,7 @@ def test_hypothesis_finds_no_difference_either(
     case = Case(data, sorted(cut for cut in cuts if cut < len(data)))
 
     assert difference(case) is None
+    assert served_differs(case) is None
 
 
 class _Mutant(Parser):
@@ -60,9 +71,10 @@ class _Mutant(Parser):
 
 
 class LosesAHeader(_Mutant):
-    def parse_header(self, header_plus: bytes) -> None:
-        super().parse_header(header_plus)
+    def _read_head(self, seen: bytes, end: int) -> int:
+        taken = super()._read_head(seen, end)
         self.headers.pop("ACCEPT", None)
+        return taken
 
 
 class TakesTooMuch(_Mutant):
@@ -86,10 +98,10 @@ class ForgetsTheBody(_Mutant):
 
 
 class SplitsWrongly(_Mutant):
-    def _receive_head(self, data: bytes) -> int:
+    def received(self, data: bytes) -> int:
         if self.header_plus.endswith(b"\r"):
             self.header_plus = self.header_plus[:-1]
-        return super()._receive_head(data)
+        return super().received(data)
 
 
 @pytest.mark.parametrize(
@@ -97,3 +109,14 @@ class SplitsWrongly(_Mutant):
 )
 def test_a_parser_with_a_defect_is_caught(mutant: type[Parser]) -> None:
     assert any(difference(make_case(Random(SEED + number)), mutant) for number in range(CASES))
+
+
+@pytest.mark.parametrize("mutant", [LosesAHeader, IsLenient, ForgetsTheBody, SplitsWrongly])
+def test_a_channel_with_a_defect_is_caught(mutant: type[Parser]) -> None:
+    def is_caught(number: int) -> bool:
+        try:
+            return served_differs(make_case(Random(SEED + number)), mutant) is not None
+        except AssertionError:  # the body as a file is not the body
+            return True
+
+    assert any(is_caught(number) for number in range(CASES))
