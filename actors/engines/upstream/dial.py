@@ -120,8 +120,10 @@ class Dial:
         if known:
             self._loop.call(partial(self._found, known))
         else:
-            loop = self._loop
-            names.find(place.host, place.port, lambda found: loop.call(partial(self._found, found)))
+            names.find(place.host, place.port, self._seconds, self._tell)
+
+    def _tell(self, found: list[Address] | OSError) -> None:
+        self._loop.call(partial(self._found, found))
 
     def _found(self, found: list[Address] | OSError) -> None:
         if self._closed:
