@@ -133,12 +133,13 @@ class CancellationToken(Handle):
         """Call ``callback()`` exactly once, when cancelled; at once if that already happened."""
         if not callable(callback):  # an async one is refused when it is called: it costs less
             check_callable("on_cancel", callback)
-        registration = Registration(self)
+        registration = Registration()
+        registration._token = self  # pyright: ignore[reportPrivateUsage]  # one concept, one file
         self._callbacks[registration] = callback
         if self._cancelled:
             if self._callbacks.pop(registration, None) is not None:
                 _call((callback,))
-        else:
+        elif self._parent is not None:
             self._pin()
         return registration
 
@@ -185,14 +186,6 @@ class CancellationToken(Handle):
                 return
             token, holder = holder, holder._parent
 
-    def _forget(self, registration: Registration) -> bool:
-        if self._callbacks.pop(registration, None) is None:
-            return False
-        parent = self._parent
-        if parent is not None:
-            parent._unpin(self)
-        return True
-
 
 class _Link(weakref.ref[CancellationToken]):
     """A parent's weak hold on a child; it leaves the parent's ``links`` when the child goes."""
@@ -209,13 +202,17 @@ class Registration(Handle):
     """One callback's place on a token; a context manager that unregisters on leaving."""
 
     __slots__ = ("_token",)
-
-    def __init__(self, token: CancellationToken) -> None:
-        self._token = token
+    _token: CancellationToken  # PERF: set by on_cancel; an __init__ would be a call more
 
     def unregister(self) -> bool:
         """Take the callback back. False if it already ran, runs now, or was taken back before."""
-        return self._token._forget(self)  # pyright: ignore[reportPrivateUsage]  # one concept, one file
+        token = self._token
+        if token._callbacks.pop(self, None) is None:  # pyright: ignore[reportPrivateUsage]  # one concept, one file
+            return False
+        parent = token._parent  # pyright: ignore[reportPrivateUsage]  # likewise
+        if parent is not None:
+            parent._unpin(token)  # pyright: ignore[reportPrivateUsage]  # likewise
+        return True
 
     def __enter__(self) -> Self:
         return self

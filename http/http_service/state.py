@@ -72,7 +72,14 @@ class DeploymentState:
 
     def resolve(self, kind: Kind, model: str) -> Route:
         """Who answers a request for ``model``, by name, alias or fallback. Raises as above."""
-        return self._ask(ResolveModel(kind, model))
+        # PERF: as _ask does it, one call shorter, because every request comes here.
+        question = ResolveModel(kind, model)
+        if may_block():
+            return self._registry.ask(question, timeout=self._timeout)
+        try:
+            return self._registry.ask(question, timeout=0)
+        except (pykka.Timeout, NotDelivered) as error:
+            raise RegistryBusy from error
 
     def find_pools(self, model: str) -> tuple[Pool, ...]:
         """The pools behind ``model``, one for each kind of it; empty if there is none."""
