@@ -306,3 +306,39 @@ def test_rule_3_whoever_hung_takes_the_turn_from_nobody_when_it_returns(
     loop.stop()
     third.join(DEADLINE)
     loop.close()
+
+
+def test_rule_3_a_lock_that_was_left_to_who_hung_is_not_the_turn_any_more(
+    loop: EventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two wait for the one that hangs; one takes over just before it returns after all."""
+    hung, successor = threading.Lock(), threading.Lock()
+
+    class Left:
+        def acquire(self, timeout: float) -> bool:
+            successor.acquire()
+            monkeypatch.setattr(loop, "_turn", successor)
+            threading.Thread(target=successor.release).start()  # it ends, and only then may we
+            return hung.acquire(timeout=timeout)
+
+        def release(self) -> None:
+            hung.release()
+
+    monkeypatch.setattr(loop, "_turn", Left())
+    assert loop._take_turn() is successor  # pyright: ignore[reportPrivateUsage]  # the race itself
+    assert successor.locked()
+    assert not hung.locked()
+
+
+def test_a_call_that_another_runner_took_just_before_is_made_once(loop: EventLoop) -> None:
+    """The other one takes over while this one is between two calls."""
+    ran: list[str] = []
+
+    def be_overtaken() -> None:
+        ran.append("first")
+        loop.pending.popleft()()
+
+    loop.call(be_overtaken)
+    loop.call(lambda: ran.append("second"))
+    loop.step(0)
+    assert ran == ["first", "second"]
