@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +14,11 @@ from typing import Any, Final
 import pytest
 
 from actors.testing import FakeClock
+from http_service import scraping as module
 from http_service.exposition import PIECE, Numbers, Table, Tables
 from http_service.inline import HERE, WouldBlock
 from http_service.metrics import Metrics
-from http_service.scraping import KEEP, SMALL, PiecesFile, Rendering, Scraping
+from http_service.scraping import KEEP, MOST, SMALL, PiecesFile, Rendering, Scraping
 from http_service.server.channel import TURN, Channel
 from tests.http_service.serving import RawClient, Running, eventually
 
@@ -30,13 +32,14 @@ LARGE = SMALL // 20
 class Slow(Tables):
     """Counts how often it is shown, and how many show it at once; each waits until it may go on."""
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, width: int = 0) -> None:
         self.shown = 0
         self.at_once = 0
         self.most_at_once = 0
         self.goes_on = threading.Event()
         self.goes_on.set()
         self._rows = rows
+        self._width = width
         self._lock = threading.Lock()
 
     def tables(self) -> Iterable[Table]:
@@ -49,7 +52,7 @@ class Slow(Tables):
         assert self.goes_on.wait(DEADLINE)
         with self._lock:
             self.at_once -= 1
-        rows = [((str(each),), float(number)) for each in range(self._rows)]
+        rows = [((str(each).ljust(self._width),), float(number)) for each in range(self._rows)]
         yield Numbers("x_shown", "The number of the showing.", ("row",), rows)
 
 
@@ -150,7 +153,7 @@ PIECES: Final = (bytes(range(256)) * (PIECE // 256), b"x" * PIECE, b"the rest")
 @pytest.mark.parametrize("size", [1000, PIECE - 1, PIECE, PIECE + 1, 4 * PIECE, -1])
 def test_a_file_of_pieces_reads_as_its_bytes(size: int) -> None:
     whole = b"".join(PIECES)
-    tested = PiecesFile(PIECES, len(whole))
+    tested = PiecesFile(Rendering(1, PIECES, "text/plain"))
 
     read = [*iter(partial(tested.read, size), b"")]
 
@@ -161,7 +164,7 @@ def test_a_file_of_pieces_reads_as_its_bytes(size: int) -> None:
 
 def test_a_file_of_pieces_is_read_from_wherever_it_was_left() -> None:
     whole = b"".join(PIECES)
-    tested = PiecesFile(PIECES, len(whole))
+    tested = PiecesFile(Rendering(1, PIECES, "text/plain"))
 
     assert tested.seekable()
     assert tested.seek(0, os.SEEK_END) == len(whole)
@@ -215,3 +218,56 @@ def test_between_two_looks_at_others_a_large_answer_sends_two_pieces_at_most(
 
     assert len(answer) > 10 * PIECE
     assert 0 < max(sent.values()) <= TURN + PIECE == 2 * PIECE
+
+
+def test_few_large_renderings_are_in_memory_and_who_reads_an_older_one_is_cut_off() -> None:
+    _slow, tested, clock = scraping(LARGE)
+    files: list[PiecesFile] = []
+    for _ in range(MOST + 2):
+        files.append(tested.answer("").open())
+        clock.advance(KEEP)
+        assert files[-1].read(100)
+
+    for old in files[:2]:
+        with pytest.raises(OSError, match="newer"):
+            old.read()
+    for young in files[2:]:
+        young.seek(0)
+        assert sum(map(len, iter(young.read, b""))) == young.tell() > SMALL
+
+
+def test_a_rendering_that_was_read_makes_room_for_another() -> None:
+    _slow, tested, clock = scraping(LARGE)
+    slow_reader = tested.answer("").open()
+    for _ in range(3 * MOST):
+        clock.advance(KEEP)
+        tested.answer("").open().close()
+
+    assert slow_reader.read()
+
+
+def test_small_renderings_are_never_taken_from_their_readers() -> None:
+    _slow, tested, _clock = scraping(1)
+    first = tested.answer("").open()
+    for _ in range(3 * MOST):
+        tested.answer("")
+
+    assert first.read()
+
+
+def test_a_connection_that_reads_old_metrics_too_slowly_is_closed(
+    live: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEEP", 0.0)
+    monkeypatch.setattr(module, "MOST", 1)
+    live.service.model_manager().metrics().register(Slow(4000, 4000))  # no socket takes it
+    head = b""
+    with ExitStack() as stack:
+        clients = [stack.enter_context(RawClient(live.address)) for _ in range(2)]
+        for client in clients:
+            client.send(SCRAPE)
+            head = client.read_until(b"\r\n\r\n")
+            assert b"200 OK" in head
+        length = int(re.findall(rb"content-length: (\d+)", head, re.IGNORECASE)[0])
+        assert len(clients[0].read_to_end()) < length
+        assert len(clients[-1].read_to_end()) == length
