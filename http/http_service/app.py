@@ -8,6 +8,7 @@ import falcon
 
 from http_service.api_keys import KeyCheck
 from http_service.connection import KEY
+from http_service.falcon_types import Request, Response, types
 from http_service.hosts import hosts_of
 from http_service.inline import WouldBlock
 from http_service.metrics import Metrics
@@ -28,7 +29,7 @@ OTHER: Final = "other"
 """What they call every other path: strangers make up paths."""
 
 
-class WsgiApp(falcon.App[falcon.Request, falcon.Response]):
+class WsgiApp(falcon.App[Request, Response]):
     """The application, and the count of what it refused."""
 
     def __init__(self, services: Services) -> None:
@@ -36,7 +37,13 @@ class WsgiApp(falcon.App[falcon.Request, falcon.Response]):
         middleware: list[RequestScope | KeyCheck] = [RequestScope(hosts)]
         if services.keys is not None:
             middleware.append(KeyCheck(services.keys, open_probes=services.config.open_probes))
-        super().__init__(media_type=falcon.MEDIA_JSON, middleware=middleware)
+        request_type, response_type = types()
+        super().__init__(
+            media_type=falcon.MEDIA_JSON,
+            middleware=middleware,
+            request_type=request_type,
+            response_type=response_type,
+        )
         self.req_options.strip_url_path_trailing_slash = True
         self._metrics: Final[Metrics] = services.metrics
         self.add_error_handler(Exception, self._answer_error)
@@ -70,7 +77,7 @@ class WsgiApp(falcon.App[falcon.Request, falcon.Response]):
         params: dict[str, Any],
     ) -> None:
         answer_error(req, resp, error, params)
-        if req.context.get("call") is None:
+        if req.context.call is None:
             self.count_refusal(req.path, resp.status_code)
 
 

@@ -30,16 +30,17 @@ class Hosts:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(name_of(name) for name in names)
-        self._known: dict[str | None, bool] = {None: True}  # HTTP/1.0; a browser always sends it
+        self.known: Final[dict[str | None, bool]] = {None: True}
+        """What was answered before. HTTP/1.0 needs no host; a browser always sends it."""
 
     def allow(self, host: str | None) -> bool:
         """Whether a request with the ``Host`` header ``host`` is for us."""
-        known = self._known.get(host)
+        known = self.known.get(host)
         if known is None:
             name = name_of(host or "")
             known = name in self._names or is_loopback(name)
-            if len(self._known) < REMEMBER_COUNT:
-                self._known[host] = known
+            if len(self.known) < REMEMBER_COUNT:
+                self.known[host] = known
         return known
 
 

@@ -115,7 +115,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     def ready(self, events: int) -> None:
         """Read, write, or notice that the client has left."""
-        if events & READ and self._reads():
+        quiet = not (self.requests or self.total_outbufs_len or self.close_when_flushed)
+        if events & READ and ((quiet and not self.will_close) or self.linger_until):
             self.handle_read()
         elif events & GONE:
             self.handle_close()
@@ -169,20 +170,12 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
             self.requests.append(late)
         self.server.add_task(self)
 
-    def _reads(self) -> bool:
-        """Whether bytes that came are to be read now."""
-        waits = self.requests or self.total_outbufs_len or self.close_when_flushed
-        return bool(self.linger_until) or not (waits or self.will_close)
-
     # From bytes to requests.
 
     def handle_read(self) -> None:
         """Read; while lingering, only to drop it."""
         if self.linger_until:
-            if self.loop.clock() > self.linger_until:
-                self.handle_close()
-            else:
-                self.recv(DISCARD_BYTES)  # closes the channel itself at the end of the upload
+            self._discard()
             return
         try:
             data = self.socket.recv(self.adj.recv_bytes)
@@ -193,17 +186,31 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         if not data:
             self.handle_close()
             return
-        self.received(data)
-        begun = self.request
-        if begun is not None and begun.header_plus[:1] == TLS_HANDSHAKE:
-            self.handle_close()  # it waits for a certificate: an answer would mean nothing to it
+        if not self.received(data):
+            return
+        requests, begun = self.requests, self.request
+        if not requests:
+            if begun is not None and begun.header_plus[:1] == TLS_HANDSHAKE:
+                self.handle_close()  # it waits for a certificate: it would not read an answer
+        elif begun is None and len(requests) == 1 and not self.total_outbufs_len:
+            if requests[0].body_bytes_received <= INLINE_BODY:
+                self._serve()
+            else:
+                self.server.add_worker_task(self)
+        else:
+            self.server.add_task(self)  # one a read: who pipelines keeps nobody waiting
+
+    def _discard(self) -> None:
+        if self.loop.clock() > self.linger_until:
+            self.handle_close()
+        else:
+            self.recv(DISCARD_BYTES)  # closes the channel itself at the end of the upload
 
     def received(self, data: bytes) -> bool:
-        """Make requests of ``data``; a short one that is all there is to do is served at once."""
+        """Make requests of ``data``; whether the connection takes any."""
         with self.requests_lock:
             if self.will_close or self.close_when_flushed:
                 return False
-            waits = bool(self.requests)
             while data:
                 request = self.request
                 if request is None:
@@ -221,19 +228,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
                 if request.error is not None or request.unread:
                     self.lingers = self.lingers or request.unread
                     break  # the rest of what was refused is no request
-            begins = self.requests and not waits
-        if begins:
-            self._start()
         return True
-
-    def _start(self) -> None:
-        """Serve the first request: now, or in a later round."""
-        # NOTE: one request a read, so that who pipelines does not keep the others waiting.
-        alone = len(self.requests) == 1 and self.request is None and not self.total_outbufs_len
-        if alone and self.requests[0].body_bytes_received <= INLINE_BODY:
-            self._serve()
-        else:
-            self.server.add_task(self)
 
     # From a request to the application, and to its response.
 
@@ -261,6 +256,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
                 made.error = error
             finally:
                 HERE.inline = False
+            if inline and made.answering is not None and made.error is None:
+                self._begin(made)
+                return
             if made.error is None and self._leave(made, request, inline=inline):
                 return
         super().service()  # Waitress writes what was refused, iterates over what is long
@@ -278,8 +276,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         elif made.answering is None:
             self.made = None
             self.server.add_worker_task(self)
-        elif inline:
-            self._begin(made)
         else:
             self.loop.call(partial(self._begin, made))
         return True
@@ -295,7 +291,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         if not (request.reserved or request.unread):
             self.requests[0] = ANSWERED  # a held stream keeps neither headers nor body here
         self.answering = answering
-        close = request.connection_close or self.draining
+        ending = self.server.draining or self.reserved  # PERF: not by the property
+        close = request.connection_close or (ending and len(self.requests) <= 1)
         answering.begin(request.version, made.headers, close=close)
 
     def _send_whole(self, made: Made, request: Any, data: bytes) -> None:
@@ -317,7 +314,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     def whole_body(self) -> bytes:
         """The request's body, all of it. Any thread."""
-        whole: bytes = self.requests[0].whole_body()
+        request = self.requests[0]
+        whole: bytes = request.body if request.body_rcv is None else request.whole_body()
         return whole
 
     def hold(self, size: int) -> bool:

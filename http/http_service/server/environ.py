@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from io import BytesIO
 from typing import Any, Final, Protocol
 
 from http_service.operators import RELAYED
@@ -36,6 +37,9 @@ class Asked(Protocol):
     query: str
     request_uri: str
     url_scheme: str
+
+    body: bytes
+    body_rcv: object
 
     def get_body_stream(self) -> Any:
         """The body, as a file."""
@@ -77,7 +81,10 @@ def request_part(
         "QUERY_STRING": request.query,
         "wsgi.url_scheme": request.url_scheme,
         "wsgi.errors": sys.stderr,
-        "wsgi.input": request.get_body_stream(),
+        # PERF: most bodies came along with their head, in one piece.
+        "wsgi.input": BytesIO(request.body)
+        if request.body_rcv is None
+        else request.get_body_stream(),
     }
     for name, value in request.headers.items():
         if name in _PLAIN:

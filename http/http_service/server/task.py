@@ -42,8 +42,6 @@ _HOP_BY_HOP: Final = frozenset(
 )
 """What an application may not set (PEP 3333)."""
 
-_SPECIAL: Final = _HOP_BY_HOP | {"content-length", "cache-control"}
-
 _BODILESS: Final = frozenset(("204", "304"))
 
 
@@ -84,8 +82,12 @@ class Made:
             if "\n" in value or "\r" in value or "\n" in name or "\r" in name:
                 raise ValueError(f"there is a line break in the header {name!r}")
             key = name.lower()
-            if key in _SPECIAL:
-                self._note(key, value)
+            if key == "content-length":
+                self.length = int(value)
+            elif key == "cache-control":
+                self.cacheable = True
+            elif key in _HOP_BY_HOP:
+                raise AssertionError(f"the header {name!r} is the server's to send")
         self.status = status
         self.headers = [*headers]
         return self._write
@@ -126,14 +128,6 @@ class Made:
         self.error = None  # PERF: its traceback holds what called the application: a cycle
         if self.answering is not None:
             loop.call(self.answering.client_left)
-
-    def _note(self, name: str, value: str) -> None:
-        if name == "content-length":
-            self.length = int(value)
-        elif name == "cache-control":
-            self.cacheable = True
-        else:
-            raise AssertionError(f"the header {name!r} is the server's, not the application's")
 
     def _write(self, data: bytes) -> None:
         self._written = [*(self._written or ()), data]

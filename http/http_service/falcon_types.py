@@ -1,0 +1,149 @@
+"""Falcon's request and response, made with less work: what hardly a request uses is the class's.
+
+Falcon sets each of its attributes on each request, one by one. Here those that stay as they are
+stand in the class, and an unusual request is made by Falcon itself. That relies on attributes which
+Falcon does not document: :func:`differences` compares what ours and Falcon's own make of the same
+request, and where that is not the same, Falcon's own are used.
+"""
+
+# pyright: reportPrivateUsage=false, reportIncompatibleVariableOverride=false
+# The reason: the attributes that Falcon does not document are what this file is about.
+
+from __future__ import annotations
+
+import io
+import logging
+from typing import Any, Final
+
+import falcon
+
+__all__ = ["LeanRequest", "LeanResponse", "Request", "Response", "Scope", "differences", "types"]
+
+_UNSET: Final[Any] = getattr(falcon.Request, "_cached_if_match", None)
+"""What Falcon compares with where ``None`` would be a value."""
+
+_log: Final = logging.getLogger("http_service.falcon")
+
+
+class Scope(falcon.Context):
+    """What is known of a request beside its head (``req.context``)."""
+
+    call: Any = None
+    """What counts it, once it is a counted one."""
+    request_id: str = ""
+    started: float = 0.0
+
+
+class Request(falcon.Request):
+    """Falcon's own, with our scope."""
+
+    context_type = Scope
+
+
+class Response(falcon.Response):
+    """Falcon's own."""
+
+    fields: dict[str, str] | None = None
+    """The headers by their lower-case names, where they can be written as they are."""
+
+
+class LeanRequest(Request):
+    """The same, with less work for a request without a query."""
+
+    is_websocket = False
+    _media: Any = _UNSET
+    _media_error = None
+    _bounded_stream = None
+    _cached_access_route = None
+    _cached_forwarded = None
+    _cached_forwarded_prefix = None
+    _cached_forwarded_uri = None
+    _cached_headers = None
+    _cached_headers_lower = None
+    _cached_prefix = None
+    _cached_relative_uri = None
+    _cached_uri = None
+
+    def __init__(self, env: dict[str, Any], options: falcon.RequestOptions | None = None) -> None:
+        path: str = env["PATH_INFO"] or "/"
+        if options is None or env.get("QUERY_STRING") or not path.isascii():
+            super().__init__(env, options)
+            return
+        self.env = env
+        self.options = options
+        self.method = env["REQUEST_METHOD"]
+        if options.strip_url_path_trailing_slash and len(path) != 1 and path.endswith("/"):
+            path = path[:-1]
+        self.path = path
+        self.query_string = ""
+        self._params = {}
+        self.uri_template = None
+        self.content_type = env.get("CONTENT_TYPE")
+        self.stream = env["wsgi.input"]
+        self._wsgierrors = env["wsgi.errors"]
+        self.context = Scope()
+
+
+class LeanResponse(Response):
+    """The same, with less work."""
+
+    __slots__ = ("fields",)
+
+    text = None
+    _cookies = None
+    _extra_headers = None
+    _media = None
+    _media_rendered: Any = _UNSET
+
+    def __init__(self, options: falcon.ResponseOptions | None = None) -> None:
+        self.fields = self._headers = {}
+        self.options = options or falcon.ResponseOptions()
+        self.status = "200 OK"
+        self.stream = None
+        self._data = None
+        self.context = falcon.Context()
+
+
+def differences() -> list[str]:
+    """What ours makes otherwise than Falcon, an attribute each; empty when all is well.
+
+    Never raises.
+    """
+    try:
+        options = falcon.RequestOptions()
+        options.strip_url_path_trailing_slash = True
+        environ = {
+            "REQUEST_METHOD": "POST",
+            "PATH_INFO": "/a/",
+            "QUERY_STRING": "",
+            "CONTENT_TYPE": "a/b",
+            "wsgi.input": io.BytesIO(),
+            "wsgi.errors": io.StringIO(),
+        }
+        told = falcon.ResponseOptions()
+        requests = falcon.Request(environ, options), LeanRequest(environ, options)
+        responses = falcon.Response(told), LeanResponse(told)
+        return _differing(*requests) + _differing(*responses)
+    except Exception as error:  # noqa: BLE001  # a Falcon that can't even make one is another
+        return [f"falcon makes no request as we know it: {type(error).__name__}: {error}"]
+
+
+def types() -> tuple[type[Request], type[Response]]:
+    """Ours, if this is the Falcon that we know; else Falcon's own, and a line in the log."""
+    differing = differences()
+    if not differing:
+        return LeanRequest, LeanResponse
+    _log.warning("falcon is not as we know it", extra={"differences": differing})
+    return Request, Response
+
+
+def _differing(stock: object, ours: object) -> list[str]:
+    name = type(stock).__name__
+    slots: tuple[str, ...] = type(stock).__dict__.get("__slots__", ())
+    names = {*slots, *vars(stock)} - {"__dict__", "context"}
+    missing = object()
+    return [
+        f"{name}.{each}"
+        for each in sorted(names)
+        if getattr(stock, each, missing) != getattr(ours, each, missing)
+    ]
