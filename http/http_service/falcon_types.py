@@ -89,7 +89,7 @@ class LeanResponse(Response):
 
     __slots__ = ("fields",)
 
-    text = None
+    text: str | None = None
     _cookies = None
     _extra_headers = None
     _media = None

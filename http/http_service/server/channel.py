@@ -66,11 +66,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
     task_class: Any = Task
     error_task_class = RefusalTask
     watch: Watch | None = None
-    answering: Answering | None = None
-    """Who writes the response to the first request, once the application has returned."""
-    made: Any = None
-    """The :class:`Made` of the first request, until its response is on its way."""
-    request: Any
     sent_continue: bool
     sendbuf_len: int = TURN
     reserved = False
@@ -78,7 +73,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
     lingers = False
     linger_until = 0.0
     _sent = 0
-    _turn_left = 0
 
     def __init__(
         self,
@@ -98,6 +92,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         self.progress: Final = Progress(server.limits, self.loop.clock())
         self.requests: list[Any] = []
         self.requests_lock = threading.Lock()
+        # PERF: what each request sets stands in the table of names that all connections share.
+        self.request: Any = None
+        self.made: Any = None
+        """The :class:`Made` of the first request, until its response is on its way."""
+        self.answering: Answering | None = None
+        """Who writes the response to the first request, once the application has returned."""
+        self._turn_left = 0
         wasyncore.dispatcher.__init__(self, sock, map=map)
         self.connected = True
 
@@ -124,7 +125,12 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
             self.watch.want(0)  # bytes behind a request that is being answered: they wait
         if events & WRITE and self.connected:
             self.handle_write()
-        self.settle()
+        if self.answering is None or self.total_outbufs_len or events & WRITE:
+            self.settle()
+        else:
+            # PERF: what settling comes to where an answer was just begun.
+            progress = self.progress
+            progress.head_since = progress.body_since = progress.idle_since = None
 
     def failed(self, error: BaseException) -> None:
         """A handler raised ``error``: this connection is lost, no other."""
@@ -221,7 +227,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
                 if not request.completed:
                     continue
                 self.request = None
-                self.sent_continue = False
+                if self.sent_continue:
+                    self.sent_continue = False
                 if request.empty:
                     continue
                 self.requests.append(request)

@@ -20,6 +20,7 @@ from http_service.server.channel import Channel
 from http_service.server.deadlines import Limits
 from http_service.server.environ import fixed_part
 from http_service.server.parser import Parser
+from http_service.server.task import replay
 from tests.http_service.fuzz.compare import ADJUSTMENTS, SAME, Outcome, run
 from tests.http_service.fuzz.inputs import Case
 
@@ -68,7 +69,9 @@ class Host:
         self.draining = False
         self.environ = ENVIRON
         self.active_channels: dict[int, Any] = {}
-        self.loop = SimpleNamespace(thread=get_ident(), clock=lambda: 0.0, now=0.0)
+        self.loop = SimpleNamespace(thread=get_ident(), clock=lambda: 0.0, now=0.0, call=self._call)
+        self.workers: list[Any] = []
+        self.answer: Callable[[dict[str, Any], Any], Iterable[bytes]] = self._noted
         self._later: list[Callable[[], object]] = []
         self.channel: Any = Channel(self, self.wire, ("127.0.0.1", 1), ADJUSTMENTS, {})
 
@@ -84,7 +87,10 @@ class Host:
             if self.channel.connected:
                 self.channel.ready(WRITE)
 
-    def app(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    def app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        return self.answer(environ, start_response)
+
+    def _noted(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
         channel = environ[KEY]
         (request, *_) = channel.requests
         told = {name: getattr(request, name) for name in SAME}
@@ -94,8 +100,17 @@ class Host:
         start_response("200 OK", [("content-length", "2")])
         return [b"ok"]
 
+    def _call(self, call: Callable[[], object]) -> None:
+        self._later.append(call)
+
     def add_task(self, channel: Any) -> None:
         self._later.append(channel.service)
+
+    def add_worker_task(self, channel: Any) -> None:
+        self.workers.append(channel)
+
+    def application(self, made: Any, start_response: Any) -> Iterable[bytes]:
+        return replay(made, start_response)
 
     def pull_trigger(self) -> None: ...
 
