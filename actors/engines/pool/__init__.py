@@ -12,6 +12,8 @@ from actors.engines.pool.listener import (
 )
 from actors.engines.pool.pool import Pool
 from actors.engines.pool.probed import Probed
+from actors.engines.pool.request import PoolRequest
+from actors.engines.pool.request_state import State
 from actors.engines.pool.spec import (
     NO_TIMEOUTS,
     ORDINARY,
@@ -39,10 +41,12 @@ __all__ = [
     "Pool",
     "PoolListener",
     "PoolListeners",
+    "PoolRequest",
     "PoolView",
     "Probed",
     "Readmitted",
     "Retried",
+    "State",
     "Timeouts",
     "Waited",
 ]

@@ -9,7 +9,7 @@ import logging
 import math
 import random
 from _thread import allocate_lock
-from typing import Final
+from typing import Any, Final, cast
 
 from actors.engines.contract import Context, Engine, EngineRequest, Kind, Sink
 from actors.engines.errors import EngineError
@@ -17,7 +17,6 @@ from actors.engines.pool.affinity import key_of
 from actors.engines.pool.breaker import BreakerState
 from actors.engines.pool.clock import Clock, loop_clock
 from actors.engines.pool.evacuation import UNHEARD, Evacuation
-from actors.engines.pool.exchange import Exchange
 from actors.engines.pool.first_tokens import FirstTokens
 from actors.engines.pool.listener import Ejected, Hedged, PoolListener, Readmitted, Retried
 from actors.engines.pool.member import Member
@@ -25,19 +24,23 @@ from actors.engines.pool.policies import Chance
 from actors.engines.pool.probe_queue import ProbeQueues
 from actors.engines.pool.prober import Prober
 from actors.engines.pool.queue import Queue, Waiter
-from actors.engines.pool.retry_budget import RetryBudget
-from actors.engines.pool.roles import Asking
+from actors.engines.pool.request import PoolRequest
+from actors.engines.pool.request_state import LIFE, Event, State
+from actors.engines.pool.request_timer import RequestTimer
+from actors.engines.pool.retry_budget import BURST, RetryBudget
 from actors.engines.pool.rotation import Rotation, Turn
+from actors.engines.pool.sink_request import SinkRequest
 from actors.engines.pool.spec import NO_TIMEOUTS, ORDINARY, PLAIN, InstanceSpec, ModelSpec
 from actors.engines.pool.treatment import CANCELLED, SUCCESS, Treatment
 from actors.engines.pool.view import PoolView, view_of
 from actors.engines.pool.waiting_room import WaitingRoom, nobody, not_up_yet
-from actors.engines.pool.watch import Watch
-from actors.supervision.errors import Cancelled
 
 __all__ = ["MAX_ATTEMPTS", "Pool"]
 
 _log: Final = logging.getLogger("actors.engines.pool")
+
+# PERF: looked up for each request.
+_WAITING, _ASK = State.WAITING, Event.ASK
 
 MAX_ATTEMPTS: Final = 5
 """Instances that one request is sent to at most (SMG's default). The budget bounds the sum."""
@@ -62,6 +65,7 @@ class Pool:
         "_listener",
         "_lock",
         "_max_attempts",
+        "_plain",
         "_queue",
         "_room",
         "_rotation",
@@ -70,6 +74,7 @@ class Pool:
         "kind",
         "let_go",
         "model",
+        "movable",
         "probes",
         "spec",
     )
@@ -105,6 +110,10 @@ class Pool:
         # PERF: made when somebody has to wait; most pools never need one.
         self._room: WaitingRoom | None = None
         self._evacuation: Evacuation | None = None
+        # PERF: without the lock; each of a set's methods is one step under the GIL.
+        self.movable: Final[set[PoolRequest]] = set()
+        """Requests that can be moved should their instance hang."""
+        self._plain = _is_plain(spec)
         self._queue = queue
         self._key_of = key_of(self.spec.policy)
         self._first_tokens: FirstTokens | None = None
@@ -143,6 +152,7 @@ class Pool:
                 self._rotation.use(spec.policy)
                 self._key_of = key_of(spec.policy)
             self.spec = spec
+            self._plain = _is_plain(spec)
 
     @property
     def serving(self) -> int:
@@ -182,35 +192,81 @@ class Pool:
         Among it ``EngineUnavailable`` (503) without instances, ``EngineBusy`` (429) when every
         instance and the queue are full, and ``EngineTimeout`` (504) when the time is over.
         """
-        key = "" if self._key_of is None else self._key_of(request, context)
-        exchange = Exchange(self, request, sink, context, key)
-        if context.token.cancelled:
-            sink.fail(Cancelled("the request was cancelled"))
-            return
-        spec = self.spec
-        timeless = context.deadline is None and spec.timeouts is NO_TIMEOUTS
-        watched = not timeless or spec.hedge_after is not None
-        exchange.open(self._watch_over(exchange) if watched else None)
-        refusal = self._admit(exchange)
-        if refusal is not None:
-            exchange.give_up(refusal)
+        asked = SinkRequest(request, sink, context)
+        asked.listen(context)
+        self.begin(asked)
 
-    def _admit(self, exchange: Asking) -> EngineError | None:
-        """Find a member for ``exchange``, or have it wait for one; else say why not."""
+    def begin(self, asked: PoolRequest) -> None:
+        """Have an instance answer ``asked``, unless it was aborted before. Raises nothing.
+
+        PERF: an ordinary request asks its first instance right here; see ``PoolRequest.ask``.
+        """
+        asked.pool = self
+        request: Any = asked.request
+        if not self._plain or asked.context.deadline is not None:
+            self._prepare(asked)
+        now = self.clock.monotonic()
+        with self._lock:
+            self.asked = True
+            if self._budget.saved < BURST:
+                self._budget.asked()
+            member = self._rotation.take(now, asked.key)
+        if member is None or member.trial or asked.timer is not None:
+            self._begin_otherwise(asked, member)
+            return
+        if member.probed and len(self._rotation.members) > 1:
+            self.movable.add(asked)
+        with asked.lock:
+            wanted = asked.state is _WAITING
+            if wanted:
+                asked.state = LIFE[_WAITING][_ASK]
+                asked.member, asked.began = member, now
+        if not wanted:
+            self.movable.discard(asked)
+            self.give_back(member, CANCELLED)
+            return
+        try:
+            member.engine.start(request, asked, asked.context)
+        except BaseException as error:  # noqa: BLE001  # foreign code; the treatment decides what becomes of it
+            asked.fail(error)
+
+    def _prepare(self, asked: PoolRequest) -> None:
+        """Give ``asked``, which is new, its key, and a timer if there is something to watch."""
+        spec, deadline = self.spec, asked.context.deadline
+        if self._key_of is not None:
+            asked.key = self._key_of(cast("EngineRequest", asked.request), asked.context)
+        if deadline is None and spec.timeouts == NO_TIMEOUTS and spec.hedge_after is None:
+            return
+        now = self.clock.monotonic()
+        total = math.inf if spec.timeouts.total is None else now + spec.timeouts.total
+        total = total if deadline is None else min(total, deadline)
+        hedge_at = self._hedge_at(now)
+        asked.timer = RequestTimer(asked, spec.timeouts, total_at=total, hedge_at=hedge_at)
+
+    def _begin_otherwise(self, asked: PoolRequest, member: Member | None) -> None:
+        """``asked`` is timed, or a trial, or there is no ``member`` with room for it."""
+        if member is not None:
+            asked.ask(member)
+        else:
+            refusal = self._admit(asked)
+            if refusal is not None:
+                asked.give_up(refusal)
+        if asked.over:  # it may have been aborted before it had its timer
+            asked.close()
+
+    def _admit(self, asked: PoolRequest) -> EngineError | None:
+        """Find a member for ``asked``, or have it wait for one; else say why not."""
         now = self.clock.monotonic()
         waiter: Waiter | None = None
         with self._lock:
             rotation = self._rotation
-            if not exchange.tried:
-                self.asked = True
-                self._budget.asked()
-            member = rotation.take(now, exchange.key, exchange.tried)
+            member = rotation.take(now, asked.key, asked.tried)
             if member is None:
-                if not rotation.has_other(exchange.tried):
+                if not rotation.has_other(asked.tried):
                     return nobody(self.model)
-                waiter = self._waiting_room().join(exchange, now)
+                waiter = self._waiting_room().join(asked, now)
         if member is not None:
-            exchange.ask(member)
+            asked.ask(member)
         elif waiter is not None:
             self._waiting_room().wait(waiter)
         else:
@@ -229,14 +285,6 @@ class Pool:
         if self._room:
             self._room.members_changed()
 
-    def _watch_over(self, exchange: Exchange) -> Watch:
-        """The watch of a request that has a deadline or may be hedged."""
-        spec, deadline = self.spec, exchange.context.deadline
-        now = self.clock.monotonic()
-        total = math.inf if spec.timeouts.total is None else now + spec.timeouts.total
-        total = total if deadline is None else min(total, deadline)
-        return Watch(exchange, spec.timeouts, total_at=total, hedge_at=self._hedge_at(now))
-
     def _hedge_at(self, now: float) -> float:
         after = self.spec.hedge_after
         if after is None or len(self._rotation.members) < 2:
@@ -249,7 +297,7 @@ class Pool:
                 seconds = self._first_tokens.percentile(after.percentile)
         return math.inf if seconds is None else now + seconds
 
-    # Called by exchanges and the prober.
+    # Called by requests and the prober.
 
     def give_back(self, member: Member, treatment: Treatment) -> None:
         """An attempt at ``member`` ended so; whoever waits may have its place."""
@@ -261,12 +309,12 @@ class Pool:
         if self._room:
             self._room.serve()
 
-    def won(self, exchange: Asking, member: Member, started: float, *, hedge: bool) -> None:
+    def won(self, asked: PoolRequest, member: Member, started: float, *, hedge: bool) -> None:
         """``member``, asked at ``started``, has begun to answer.
 
         To be told of a suspect, of a retry, or where there is hedging.
         """
-        if len(exchange.tried) > 1 and not exchange.hedged:
+        if len(asked.tried) > 1 and not asked.hedged:
             with self._lock:
                 self._budget.give_back()
         now = self.clock.monotonic()
@@ -280,40 +328,37 @@ class Pool:
                 if self._first_tokens is None:
                     self._first_tokens = FirstTokens()
                 self._first_tokens.observe(now - started)
-            if exchange.hedged:
+            if asked.hedged:
                 self._listener.hedged(Hedged(self.model, member.id, won=hedge))
 
-    def hedge(self, exchange: Asking) -> None:
+    def hedge(self, asked: PoolRequest) -> None:
         """Ask a second instance beside the first one, if the budget allows it."""
-        if not exchange.waits_for_one:
+        if not asked.waits_for_one:
             return
         now = self.clock.monotonic()
         with self._lock:
-            member = self._rotation.take(now, exchange.key, exchange.tried)
+            member = self._rotation.take(now, asked.key, asked.tried)
             if member is not None and not self._budget.take(now):
                 self._rotation.release(member, CANCELLED, now)
                 member = None
         if member is not None:
-            exchange.hedged = True
+            asked.hedged = True
             self._listener.hedged(Hedged(self.model, member.id, won=None))
-            exchange.ask(member, hedge=True)
+            asked.ask(member, hedge=True)
 
-    def movable(self, exchange: Asking) -> bool:
-        """Note that ``exchange`` can be moved should its instance hang; False if there is no other.
+    def note_movable(self, asked: PoolRequest, member: Member) -> None:
+        """``asked`` is going to wait at ``member``: it can be moved should that one hang.
 
-        PERF: so requests to a pool of one instance don't pay for it.
+        PERF: where there is no other instance, or no probe finds out, nothing is noted.
         """
-        if len(self._rotation.members) < 2:
-            return False
-        if self._evacuation is None:
-            with self._lock:
-                self._evacuation = self._evacuation or self._new_evacuation()
-        self._evacuation.known.add(exchange)
-        return True
+        if member.probed and len(self._rotation.members) > 1:
+            self.movable.add(asked)
 
-    def _new_evacuation(self) -> Evacuation:
-        parts = (self._lock, self._rotation, self._budget, self.clock, self._listener)
-        return Evacuation(self.model, self._max_attempts, *parts)
+    def _evacuate(self, hung: Member, treatment: Treatment) -> None:
+        if self._evacuation is None:
+            parts = (self._lock, self._rotation, self._budget, self.clock, self._listener)
+            self._evacuation = Evacuation(self.model, self._max_attempts, self.movable, *parts)
+        self._evacuation.leave(hung, treatment)
 
     def chance(self) -> float:
         """Draw from [0, 1)."""
@@ -336,21 +381,21 @@ class Pool:
                 turn = self._rotation.learn(member, treatment, now)
         if turn is not None:
             self.tell_turn(turn, treatment)
-            if self._evacuation is not None and turn.opened and treatment.kind in UNHEARD:
-                self._evacuation.leave(member, treatment)
+            if turn.opened and treatment.kind in UNHEARD:
+                self._evacuate(member, treatment)
         self._members_changed()
 
-    def retry(self, exchange: Asking, failed: Member, treatment: Treatment) -> bool:
+    def retry(self, asked: PoolRequest, failed: Member, treatment: Treatment) -> bool:
         """Have another instance answer after ``failed`` did not; False if that must not be."""
-        if not treatment.retry or exchange.over or len(exchange.tried) >= self._max_attempts:
+        if not treatment.retry or asked.over or len(asked.tried) >= self._max_attempts:
             return False
         now = self.clock.monotonic()
         with self._lock:
-            if not self._rotation.has_other(exchange.tried):
+            if not self._rotation.has_other(asked.tried):
                 return False
             allowed = self._budget.take(now)
         self._listener.retried(Retried(self.model, failed.id, treatment.kind, allowed))
-        return allowed and self._admit(exchange) is None
+        return allowed and self._admit(asked) is None
 
     def last_word(self, error: BaseException, treatment: Treatment) -> BaseException:
         """``error``, unless nobody listened and no instance has ever answered: they start up."""
@@ -360,12 +405,11 @@ class Pool:
             members = [*self._rotation.members.values()]
         return error if any(each.answered for each in members) else not_up_yet(self.model)
 
-    def leave(self, exchange: Asking) -> None:
-        """``exchange`` is over: it waits no more."""
+    def leave(self, asked: PoolRequest) -> None:
+        """``asked`` is over: it waits no more."""
         if self._room:
-            self._room.leave(exchange)
-        if self._evacuation is not None:
-            self._evacuation.known.discard(exchange)
+            self._room.leave(asked)
+        self.movable.discard(asked)
 
     def tell_turn(self, turn: Turn, treatment: Treatment) -> None:
         """Tell listener and log how a breaker turned."""
@@ -379,6 +423,12 @@ class Pool:
         else:
             self._listener.readmitted(Readmitted(self.model, member.id))
             _log.info("instance readmitted", extra=facts)
+
+
+def _is_plain(spec: ModelSpec) -> bool:
+    """Whether requests need neither a key nor a timer because of ``spec``."""
+    timeless = spec.timeouts == NO_TIMEOUTS and spec.hedge_after is None
+    return timeless and key_of(spec.policy) is None
 
 
 def _endpoint_of(engine: Engine) -> str:

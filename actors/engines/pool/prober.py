@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from actors.engines.pool.breaker import LIMIT, BreakerState
 from actors.engines.pool.member import Member
 from actors.engines.pool.probe_queue import TIMEOUT, ProbeQueue
 from actors.engines.pool.probed import is_probed
-from actors.engines.pool.roles import Owner
 from actors.engines.pool.treatment import CANCELLED, SUCCESS, Treatment, treatment_of
+
+if TYPE_CHECKING:
+    from actors.engines.pool.pool import Pool
 
 __all__ = ["INTERVAL", "JITTER", "TIMEOUT", "Prober", "seriously"]
 
@@ -36,7 +38,7 @@ class Prober:
 
     __slots__ = ("_pool",)
 
-    def __init__(self, pool: Owner) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     def look_after(self, member: Member) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from actors.engines.pool.clock import Pending
-from actors.engines.pool.roles import Asking
+
+if TYPE_CHECKING:
+    from actors.engines.pool.request import PoolRequest
 
 __all__ = ["MAX_WAITING", "QUEUE_TIMEOUT", "Queue", "Waiter"]
 
@@ -22,13 +24,13 @@ QUEUE_TIMEOUT: Final = 10.0
 class Waiter:
     """One request in the queue, since when, and the timer that takes it out again."""
 
-    exchange: Asking
+    request: PoolRequest
     since: float
     timer: Pending | None = None
 
 
 class Queue:
-    """Invariant: an exchange is in it at most once, and nothing is in it twice. Not synchronised.
+    """Invariant: a request is in it at most once, and nothing is in it twice. Not synchronised.
 
     Whoever left is taken out at once, in constant time: the room that comes is not lost on them.
     """
@@ -38,7 +40,7 @@ class Queue:
     def __init__(self, limit: int = MAX_WAITING, timeout: float = QUEUE_TIMEOUT) -> None:
         self.limit: Final = limit
         self.timeout: Final = timeout
-        self._waiters: dict[Asking, Waiter] = {}
+        self._waiters: dict[PoolRequest, Waiter] = {}
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -52,11 +54,11 @@ class Queue:
         """Whether nobody else may wait."""
         return len(self._waiters) >= self.limit
 
-    def join(self, exchange: Asking, now: float) -> Waiter:
+    def join(self, request: PoolRequest, now: float) -> Waiter:
         """Wait, last."""
-        waiter = self._waiters[exchange] = Waiter(exchange, now)
+        waiter = self._waiters[request] = Waiter(request, now)
         return waiter
 
-    def leave(self, exchange: Asking) -> Waiter | None:
+    def leave(self, request: PoolRequest) -> Waiter | None:
         """Wait no more; ``None`` for one that did not wait."""
-        return self._waiters.pop(exchange, None)
+        return self._waiters.pop(request, None)

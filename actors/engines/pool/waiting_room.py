@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from _thread import LockType
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from actors.engines.errors import EngineBusy, EngineError, EngineUnavailable
 from actors.engines.pool.clock import Clock
 from actors.engines.pool.listener import PoolListener, Waited
 from actors.engines.pool.member import Member
 from actors.engines.pool.queue import Queue, Waiter
-from actors.engines.pool.roles import Asking
 from actors.engines.pool.rotation import Rotation
+
+if TYPE_CHECKING:
+    from actors.engines.pool.request import PoolRequest
 
 __all__ = ["WaitingRoom", "busy", "nobody", "not_up_yet"]
 
@@ -57,18 +59,18 @@ class WaitingRoom:
     def __len__(self) -> int:
         return len(self._queue)
 
-    def join(self, exchange: Asking, now: float) -> Waiter | None:
-        """Let ``exchange`` wait, unless it is full. Call under the lock, then :meth:`wait`."""
-        return None if self._queue.full else self._queue.join(exchange, now)
+    def join(self, request: PoolRequest, now: float) -> Waiter | None:
+        """Let ``request`` wait, unless it is full. Call under the lock, then :meth:`wait`."""
+        return None if self._queue.full else self._queue.join(request, now)
 
     def wait(self, waiter: Waiter) -> None:
         """Let the clock take ``waiter`` out in the end."""
-        exchange = waiter.exchange
+        request = waiter.request
         waiter.timer = self._clock.call_later(
-            self._queue.timeout, lambda: self.expire(exchange, busy(self._model))
+            self._queue.timeout, lambda: self.expire(request, busy(self._model))
         )
-        if exchange.over:  # its client left while it joined
-            self.leave(exchange)
+        if request.over:  # its client left while it joined
+            self.leave(request)
         self._plan_wake()
 
     def refuse(self) -> EngineError:
@@ -76,29 +78,29 @@ class WaitingRoom:
         self._listener.waited(Waited(self._model, 0.0, "full"))
         return busy(self._model)
 
-    def leave(self, exchange: Asking) -> None:
-        """``exchange`` is over: it waits no more."""
+    def leave(self, request: PoolRequest) -> None:
+        """``request`` is over: it waits no more."""
         with self._lock:
-            waiter = self._queue.leave(exchange)
+            waiter = self._queue.leave(request)
         if waiter is not None:
             self._waited(waiter, "left")
 
-    def expire(self, exchange: Asking, error: EngineError) -> None:
-        """``exchange`` has waited in vain: its last failure is told, or else ``error``."""
+    def expire(self, request: PoolRequest, error: EngineError) -> None:
+        """``request`` has waited in vain: its last failure is told, or else ``error``."""
         with self._lock:
-            waiter = self._queue.leave(exchange)
+            waiter = self._queue.leave(request)
         if waiter is not None:
             self._waited(waiter, "expired")
-            exchange.give_up(exchange.last_error or error)
+            request.give_up(request.last_error or error)
 
     def members_changed(self) -> None:
         """Serve those who wait; tell them at once if there is nobody left to wait for."""
         if not self._queue:
             return
         with self._lock:
-            hopeless = [] if self._rotation.serving else [each.exchange for each in self._queue]
-        for exchange in hopeless:
-            self.expire(exchange, nobody(self._model))
+            hopeless = [] if self._rotation.serving else [each.request for each in self._queue]
+        for request in hopeless:
+            self.expire(request, nobody(self._model))
         self.serve()
 
     def serve(self) -> None:
@@ -131,16 +133,16 @@ class WaitingRoom:
         if served is not None:
             waiter, member = served
             self._waited(waiter, "served")
-            waiter.exchange.ask(member)
+            waiter.request.ask(member)
         return True
 
     def _next_served(self) -> tuple[Waiter, Member] | None:
         now = self._clock.monotonic()
         for waiter in self._queue:
-            tried = waiter.exchange.tried
-            member = self._rotation.take(now, waiter.exchange.key, tried)
+            tried = waiter.request.tried
+            member = self._rotation.take(now, waiter.request.key, tried)
             if member is not None:
-                self._queue.leave(waiter.exchange)
+                self._queue.leave(waiter.request)
                 return waiter, member
             if not tried:
                 return None

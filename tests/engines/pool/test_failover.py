@@ -15,10 +15,9 @@ from actors.engines import (
 )
 from actors.engines.contract import COMMENTS_AFTER, Sink
 from actors.engines.pool import InstanceSpec, ModelSpec, PolicyName, Pool, Timeouts
-from actors.engines.pool.attempt import Attempt
-from actors.engines.pool.exchange import Exchange
 from actors.engines.pool.prober import INTERVAL
 from actors.engines.pool.queue import Queue
+from actors.engines.pool.request import PoolRequest, Side
 from actors.engines.pool.retry_budget import BURST, FLOOR, RATIO
 from actors.supervision.cancellation import CancellationToken
 from actors.supervision.errors import Cancelled
@@ -244,46 +243,45 @@ def test_a_role_after_many_comments_is_held_and_told(pool: Pool) -> None:
     assert len(sink.chunks) < 50
 
 
-def attempt_of(engine: Manual) -> Attempt:
+def request_of(engine: Manual) -> PoolRequest:
     given = engine.last.sink
-    assert isinstance(given, Attempt)
+    assert isinstance(given, PoolRequest)
     return given
 
 
 def test_an_engine_that_pushes_from_two_threads_at_once_loses_nothing(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second thread saw that nobody had won, then waited while the first one won."""
+    """The second thread saw that nothing had started, then waited while the first one started."""
     engine = Manual()
     pool.put("a", engine)
     sink = start(pool)
-    attempt = attempt_of(engine)
-    push_of_the_second_thread = attempt.push
-    won = attempt.exchange.win
+    request = request_of(engine)
+    started = PoolRequest.start_with
 
-    def win_behind_another_thread(_: Exchange, each: Attempt) -> bool:
-        assert won(each)
-        return won(each)
+    def start_behind_another_thread(asked: PoolRequest, side: Side) -> bool:
+        assert started(asked, side)
+        return started(asked, side)
 
-    monkeypatch.setattr(Exchange, "win", win_behind_another_thread)
-    push_of_the_second_thread(chunk("x"))
-    attempt.finish()
+    monkeypatch.setattr(PoolRequest, "start_with", start_behind_another_thread)
+    request.push(chunk("x"))
+    request.finish()
     assert (sink.chunks, sink.ends) == ([chunk("x")], ["finish"])
     assert inflight(pool) == {"a": 0}
 
 
-def test_an_attempt_that_wins_while_it_fails_ends_the_request(pool: Pool) -> None:
+def test_an_attempt_that_starts_while_it_fails_ends_the_request(pool: Pool) -> None:
     """Its time was over, on one thread, just when its first token came, on another."""
     engine, other = Manual(), Manual()
     pool.put("a", engine)
     pool.put("b", other)
     sink = start(pool)
-    attempt, error = attempt_of(engine), EngineTimeout("no first byte")
-    assert attempt.exchange.win(attempt)
-    attempt.exchange.failed(attempt, error)
+    request, error = request_of(engine), EngineTimeout("no first byte")
+    assert request.start_with(request)
+    request.fail_early(request, error)
     assert (sink.ends, sink.error, other.asked) == (["fail"], error, [])
-    attempt.push(chunk())
-    attempt.fail(Cancelled("told to stop"))
+    request.push(chunk())
+    request.fail(Cancelled("told to stop"))
     assert (sink.chunks, sink.ends) == ([], ["fail"])
     assert set(inflight(pool).values()) == {0}
 

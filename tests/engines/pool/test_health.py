@@ -10,9 +10,9 @@ from actors.engines import EngineBusy, EngineTimeout
 from actors.engines.contract import Sink
 from actors.engines.pool import InstanceSpec, ModelSpec, PolicyName, Pool
 from actors.engines.pool.breaker import FIRST_WHILE, LIMIT
+from actors.engines.pool.request_timer import TRIAL_FIRST_BYTE
 from actors.engines.pool.slow_start import WINDOW
 from actors.engines.pool.treatment import LONGEST_PAUSE, PAUSE
-from actors.engines.pool.watch import TRIAL_FIRST_BYTE
 from actors.testing import FakeClock
 from tests.engines.pool.fakes import (
     Heard,

@@ -15,6 +15,7 @@ from actors.engines.pool.queue import Queue
 from actors.supervision.cancellation import CancellationToken
 from actors.testing import FakeClock
 from tests.engines.asking import chat
+from tests.engines.pool.calls import calls_of
 from tests.engines.pool.fakes import Heard, Manual, Scripted, chunk, inflight, pool_on, start, well
 from tests.engines.recording import RecordingSink
 
@@ -176,12 +177,15 @@ def test_a_client_that_left_already_is_not_served(pool: Pool) -> None:
     assert engine.asked == []
 
 
-def test_after_the_first_chunk_the_engine_pushes_into_the_clients_own_sink(pool: Pool) -> None:
+def test_after_the_first_chunk_each_chunk_goes_straight_to_the_client(pool: Pool) -> None:
     engine = Manual()
     pool.put("a", engine)
     sink = start(pool)
     engine.last.sink.push(chunk())
-    assert engine.last.sink.push == sink.push
+    event = chunk()
+    calls = calls_of(lambda: engine.last.sink.push(event))
+    assert calls[1:4] == ["PoolRequest.push", "SinkRequest.deliver", "RecordingSink.push"]
+    assert len(sink.chunks) == 2
 
 
 # The queue.

@@ -13,6 +13,7 @@ from actors.engines.pool.retry_budget import BURST, FLOOR, RATIO
 from actors.supervision.cancellation import CancellationToken
 from actors.testing import FakeClock
 from tests.engines.asking import chat
+from tests.engines.pool.calls import calls_of
 from tests.engines.pool.fakes import (
     Heard,
     Manual,
@@ -155,7 +156,9 @@ def test_an_engine_that_keeps_time_itself_is_left_to_it(clock: FakeClock) -> Non
     engine.last.sink.push(chunk())
     clock.advance(10.0)
     assert sink.ends == []
-    assert engine.last.sink.push == sink.push
+    event = chunk()
+    calls = calls_of(lambda: engine.last.sink.push(event))
+    assert calls[1:4] == ["PoolRequest.push", "SinkRequest.deliver", "RecordingSink.push"]
 
 
 # Hedging.

@@ -77,8 +77,8 @@ DISCOVERY: Final = (
     Mutant(
         "mix",
         "a request that an instance failed is asked of no other",
-        "actors/engines/pool/exchange.py",
-        "        if alone and not self.pool.retry(self, attempt.member, treatment):",
+        "actors/engines/pool/request.py",
+        "        if alone and not pool.retry(self, side.member, treatment):",
         "        if alone:",
     ),
     Mutant(

@@ -118,8 +118,8 @@ PROCESSES: Final = (
     Mutant(
         "model-worker",
         "a request that a dead worker did not take is asked of no other",
-        "actors/engines/pool/exchange.py",
-        "        if alone and not self.pool.retry(self, attempt.member, treatment):",
+        "actors/engines/pool/request.py",
+        "        if alone and not pool.retry(self, side.member, treatment):",
         "        if alone:",
     ),
     Mutant(

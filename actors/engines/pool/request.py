@@ -1,0 +1,523 @@
+"""One request on its way through a pool: which instances it asks, and which of them answers.
+
+Invariants, each tested under its name:
+
+1. *One answer*: the client hears of one attempt only, the one that started, and of one end.
+2. *Nothing is kept*: every member that was taken for an attempt is given back exactly once,
+   whatever the engine, the client or the registry does.
+3. *Not after the first byte*: once an answer has started no other instance is asked; nor is one
+   for a client that has left.
+
+Its states and events are the table in ``request_state``. An attempt that is *live* holds its
+member: while the request is ASKED it may start, while the request is STARTED it is the one that
+answers. Attempts are retired, and states change, under the request's lock.
+"""
+
+from __future__ import annotations
+
+from _thread import allocate_lock
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
+
+from actors.engines.contract import COMMENTS_AFTER, Chunk, Context, EngineRequest
+from actors.engines.errors import EngineTimeout
+from actors.engines.pool.member import Member
+from actors.engines.pool.request_state import LIFE, Event, State
+from actors.engines.pool.request_timer import RequestTimer
+from actors.engines.pool.treatment import CANCELLED, SUCCESS, Treatment, treatment_of
+
+if TYPE_CHECKING:
+    from actors.engines.pool.pool import Pool
+
+__all__ = ["Attempt", "PoolRequest"]
+
+# PERF: looked up for each chunk.
+_WAITING, _ASKED, _STARTED = State.WAITING, State.ASKED, State.STARTED
+_START, _FINISH = Event.START, Event.FINISH
+
+_HELD: Final = 16
+"""Comments that are held back at most; they come every few seconds, and tell a client nothing."""
+
+# What a request has not yet: these attributes are looked at for each request, and are always set
+# by the time that their methods are called.
+_NO_POOL: Final = cast("Pool", None)
+_NO_MEMBER: Final = cast("Member", None)
+
+
+class PoolRequest:
+    """A request, and the sink of the first instance that it asks. Any thread.
+
+    Subclasses say what reaches the client: :meth:`deliver` and its kin are called for the one
+    attempt that answers, as ``Sink`` promises. ``Pool.begin`` starts it, once; the client's side
+    ends it by :meth:`abort`, and leaves ``context`` alone: that is the first attempt's, which may
+    be stopped while another one answers.
+
+    An answer starts with its first token, with its second chunk that is no comment, or by ending
+    well. What came before is held back, so that an instance that dies after telling its role can
+    still be replaced; of many comments the first. A request that waits for ``COMMENTS_AFTER`` gets
+    its comments at once: they say nothing, so that another instance may still answer.
+
+    PERF: while ``state`` is STARTED and ``first_live`` is true, what is pushed is the answer: a
+    subclass may override :meth:`push` to deliver that directly, and calls this one otherwise. No
+    lock is needed: as with any push, one may come beside an abort on another thread.
+    """
+
+    __slots__ = (
+        "_later", "began", "context", "first_live", "hedged", "held", "key", "lock", "member",
+        "pool", "request", "spoken", "state", "timer",
+    )  # fmt: skip
+
+    def __init__(self, request: EngineRequest | None, context: Context) -> None:
+        self.request = request
+        """What is asked; set at the latest when it begins."""
+        self.context = context
+        self.pool = _NO_POOL
+        self.state = _WAITING
+        self.first_live = True
+        """What the first instance pushes is wanted; false for good once it is retired."""
+        self.member = _NO_MEMBER
+        """The first instance that was asked."""
+        self.key = ""
+        """What keeps it to an instance."""
+        self.began = 0.0
+        """When the first instance was asked, on the pool's clock."""
+        self.lock = allocate_lock()
+        """Held while ``state`` changes, and while an attempt is retired."""
+        self.timer: RequestTimer | None = None
+        self.hedged = False
+        """A second instance was asked beside the first one."""
+        self.held: list[tuple[Chunk, int]] | None = None
+        self.spoken = False
+        self._later: _Later | None = None
+
+    # What a subclass says.
+
+    def deliver(self, chunk: Chunk, tokens: int) -> None:
+        """One chunk of the answer."""
+        raise NotImplementedError
+
+    def deliver_answer(self, body: bytes) -> None:
+        """The whole unary answer, and its end."""
+        raise NotImplementedError
+
+    def deliver_end(self) -> None:
+        """The answer is complete."""
+        raise NotImplementedError
+
+    def deliver_error(self, error: BaseException) -> None:
+        """There is no answer, or no more of it."""
+        raise NotImplementedError
+
+    def room(self, when_room: Callable[[], object]) -> bool:
+        """Whether the client keeps up; see ``Sink.has_room``."""
+        raise NotImplementedError
+
+    # The first instance's sink.
+
+    def push(self, chunk: Chunk, tokens: int = 1) -> None:
+        """One chunk of the first instance's."""
+        if self.state is not _STARTED:
+            if tokens <= 0 and _hold(self, self, chunk):
+                return
+            if not self.start_with(self):
+                return
+        if self.first_live:
+            self.deliver(chunk, tokens)
+
+    def has_room(self, when_room: Callable[[], object]) -> bool:
+        """Whether the client keeps up."""
+        return self.room(when_room)
+
+    def answer(self, body: bytes) -> None:
+        """The whole answer of the first instance."""
+        if self.end_with(self):
+            self.deliver_answer(body)
+
+    def finish(self) -> None:
+        """The first instance has pushed everything."""
+        if (self.held is None or self.start_with(self)) and self.end_with(self):
+            self.deliver_end()
+
+    def fail(self, error: BaseException) -> None:
+        """The first instance failed: another may take over, if the answer has not started."""
+        if self.state is not _STARTED:
+            self.fail_early(self, error)
+        elif self.end_with(self, error):
+            self.deliver_error(error)
+
+    # How it stands.
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self.state is State.FINISHED or self.state is State.ABORTED
+
+    @property
+    def tried(self) -> Sequence[Member]:
+        """The members that were asked so far."""
+        if self._later is not None:
+            return self._later.tried
+        return () if self.member is _NO_MEMBER else (self.member,)
+
+    @property
+    def last_error(self) -> BaseException | None:
+        """Why the last attempt failed: what the client is told when there is no other."""
+        return None if self._later is None else self._later.last_error
+
+    @property
+    def waits_for_one(self) -> bool:
+        """Whether exactly one attempt runs, and has not begun to answer."""
+        with self.lock:
+            return self.state is _ASKED and len(self._running()) == 1
+
+    def waits_at(self, member: Member) -> bool:
+        """Whether ``member`` alone was asked, and has not begun to answer."""
+        with self.lock:
+            return self._only_at(member) is not None
+
+    # The client's side.
+
+    def abort(self, error: BaseException, *, tell: bool) -> None:
+        """The client left, or its time is over: stop what is at it. Nothing if it has ended.
+
+        With ``tell`` the client is told ``error``: before the engines hear, or their own
+        "cancelled" would be the reason told. It says nothing of an instance: clients may give as
+        little time as they like.
+        """
+        with self.lock:
+            if self.over:
+                return
+            self.state = LIFE[self.state][Event.ABORT]
+            running = self._retire_all()
+        self.close()
+        if tell:
+            self.deliver_error(error)
+        self._dismiss(running)
+
+    # Called by the pool.
+
+    def ask(self, member: Member, *, hedge: bool = False) -> None:
+        """Have ``member``, which was taken for it, answer."""
+        pool = self.pool
+        now = pool.clock.monotonic()
+        if member.trial and self.timer is None:
+            self.timer = RequestTimer(self, pool.spec.timeouts)
+        pool.note_movable(self, member)
+        with self.lock:
+            over = self.state is not _WAITING and self.state is not _ASKED
+            side = self if over else self._open(member, now, hedge=hedge)
+        if over:
+            self.close()
+            pool.give_back(member, CANCELLED)
+            return
+        timer = self.timer
+        if timer is not None:
+            timer.asked(side, now)
+        request = cast("EngineRequest", self.request)
+        try:
+            member.engine.start(request, side, side.context)
+        except BaseException as error:  # noqa: BLE001  # foreign code; the treatment decides what becomes of it
+            side.fail(error)
+
+    def _open(self, member: Member, now: float, *, hedge: bool) -> Side:
+        """Note that ``member`` is asked; what its engine pushes into. Under the lock."""
+        self.state = LIFE[self.state][Event.ASK]
+        silence = None if self.timer is None else self.timer.silence_at(member)
+        first = self.member is _NO_MEMBER
+        if first:
+            self.member, self.began = member, now
+            if silence is None:
+                return self
+            self.first_live = False  # an attempt of its own sees its silences
+        later = self._made_later()
+        if not first:
+            later.tried.append(member)
+        make = Attempt if silence is None else TimedAttempt
+        attempt = make(self, member, now, hedge=hedge)
+        later.running.append(attempt)
+        return attempt
+
+    def give_up(self, error: BaseException) -> None:
+        """Tell the client ``error``, unless it has ended, or an attempt still runs."""
+        with self.lock:
+            if self.state is not _WAITING:
+                return
+            self.state = LIFE[self.state][Event.GIVE_UP]
+            self.first_live = False
+        self.close()
+        self.deliver_error(error)
+
+    def move(self, hung: Member, member: Member) -> None:
+        """Have ``member``, taken for it, answer instead of ``hung``."""
+        with self.lock:
+            left = self._only_at(hung)
+            if left is not None:
+                self.state = LIFE[self.state][Event.LOSE]
+                self._retire(left)
+                self._made_later().last_error = EngineTimeout("the engine does not answer")
+        if left is None:
+            self.pool.give_back(member, CANCELLED)
+            return
+        self._dismiss([left])
+        self.ask(member)
+
+    def expire(self, side: Side, error: EngineTimeout) -> None:
+        """``side`` was silent for too long: as if it had failed, and it is told to stop."""
+        side.fail(error)
+        side.context.cancel()
+
+    # Called for its attempts; ``side`` is one of them, or the request itself for the first one.
+
+    def start_with(self, side: Side) -> bool:
+        """``side`` has something to answer: True if the answer is its own from now on."""
+        with self.lock:
+            if not side.first_live:
+                return False
+            if self.state is _STARTED:  # by itself, on another thread
+                return True
+            self.state = LIFE[self.state][_START]
+            lost = None if self._later is None else self._retire_all(side)
+        # PERF: a healthy member that was asked first needs no word of it before the end.
+        if lost is not None or not side.member.healthy or self.pool.spec.hedge_after is not None:
+            self._tell_start(side, lost)
+        if self.timer is not None:
+            self.timer.started(side)
+        held, side.held = side.held, None
+        if held:
+            for chunk, tokens in held:
+                self.deliver(chunk, tokens)
+        return True
+
+    def end_with(self, side: Side, error: BaseException | None = None) -> bool:
+        """``side`` ended, with ``error`` or well: True if the client is to be told so."""
+        lost: list[Side] | None = None
+        with self.lock:
+            if not side.first_live:
+                return False
+            state, later = self.state, self._later
+            started = state is _STARTED
+            if not started:  # PERF: an answer in one piece starts and ends in one step
+                state = LIFE[state][_START]
+                lost = None if later is None else self._retire_all(side)
+            self.state = LIFE[state][_FINISH]
+            side.first_live = False
+        pool, member = self.pool, side.member
+        if not started and (
+            lost is not None or not member.healthy or pool.spec.hedge_after is not None
+        ):
+            self._tell_start(side, lost)
+        if later is None and self.timer is None:
+            pool.movable.discard(self)
+        else:
+            self.close()
+        pool.give_back(member, SUCCESS if error is None else self._judge(error))
+        return True
+
+    def fail_early(self, side: Side, error: BaseException) -> None:
+        """``side`` failed before it started: ask another instance, if that may help."""
+        with self.lock:
+            if not side.first_live:
+                return
+            started = self.state is _STARTED  # just now, on another thread
+            alone = False
+            if not started:
+                later = self._made_later()
+                self._retire(side)
+                alone = not self._running()
+                if alone:
+                    self.state = LIFE[self.state][Event.LOSE]
+                    later.last_error = error
+        if started:
+            if self.end_with(side, error):
+                self.deliver_error(error)
+            return
+        treatment = self._judge(error)
+        pool = self.pool
+        pool.give_back(side.member, treatment)
+        if alone and not pool.retry(self, side.member, treatment):
+            self.give_up(pool.last_word(error, treatment))
+
+    def _tell_start(self, side: Side, lost: list[Side] | None) -> None:
+        started = self.began if side is self else side.began
+        self.pool.won(self, side.member, started, hedge=side is not self and side.hedged)
+        if lost:
+            self._dismiss(lost)
+
+    def _judge(self, error: BaseException) -> Treatment:
+        """What ``error`` means; nothing once the client left or its time is over.
+
+        An engine that minds the client's deadline itself may tell of it as its own timeout.
+        """
+        deadline = self.context.deadline
+        late = deadline is not None and self.pool.clock.monotonic() >= deadline
+        return CANCELLED if late or self.state is State.ABORTED else treatment_of(error)
+
+    def _made_later(self) -> _Later:
+        """What it needs beside its first attempt, made when it first does. Under the lock."""
+        later = self._later
+        if later is None:
+            later = self._later = _Later(self.member)
+        return later
+
+    def _running(self) -> list[Side]:
+        """The live attempts. Under the lock."""
+        running: list[Side] = []
+        if self.first_live and self.member is not _NO_MEMBER:
+            running.append(self)
+        if self._later is not None:
+            running += self._later.running
+        return running
+
+    def _only_at(self, member: Member) -> Side | None:
+        """The one attempt, if it is at ``member`` and has not started. Under the lock."""
+        running = self._running() if self.state is _ASKED else []
+        return running[0] if len(running) == 1 and running[0].member is member else None
+
+    def _retire(self, side: Side) -> None:
+        """Hear ``side`` no more. Under the lock; its member is then to be given back."""
+        side.first_live = False
+        if self._later is not None and isinstance(side, Attempt):
+            self._later.running.remove(side)
+        if self.timer is not None:
+            self.timer.due.pop(side, None)
+
+    def _retire_all(self, winner: Side | None = None) -> list[Side]:
+        """Retire every attempt but ``winner``; those. Under the lock."""
+        retired = [each for each in self._running() if each is not winner]
+        for each in retired:
+            self._retire(each)
+        self.first_live = winner is self
+        return retired
+
+    def _dismiss(self, sides: list[Side]) -> None:
+        """Give the members of retired attempts back, and tell their engines to stop."""
+        for each in sides:
+            self.pool.give_back(each.member, CANCELLED)
+            each.context.cancel()
+
+    def close(self) -> None:
+        """It is over: leave the queue, let the timer go, and what points back here."""
+        timer, self.timer = self.timer, None
+        if timer is not None:
+            timer.close()
+        self._later = None
+        if self.pool is not _NO_POOL:
+            self.pool.leave(self)
+
+
+class _Later:
+    """What a request needs beside its first attempt: made at the first failure, hedge or move."""
+
+    __slots__ = ("last_error", "running", "tried")
+
+    def __init__(self, first: Member) -> None:
+        self.tried = [first]
+        self.running: list[Attempt] = []
+        """The live attempts that have a sink of their own."""
+        self.last_error: BaseException | None = None
+
+
+class Attempt:
+    """The sink of an attempt that is not the first one; it can be stopped alone."""
+
+    __slots__ = (
+        "_request", "began", "context", "first_live", "hedged", "held", "member", "spoken",
+    )  # fmt: skip
+
+    def __init__(self, request: PoolRequest, member: Member, now: float, *, hedge: bool) -> None:
+        self._request: Final = request
+        self.member = member
+        self.context = request.context.again()
+        self.began = now
+        self.hedged = hedge
+        """It was asked beside another one that had not begun to answer."""
+        self.first_live = True
+        """What it pushes is wanted; named as in the request, which stands for its first attempt."""
+        self.held: list[tuple[Chunk, int]] | None = None
+        self.spoken = False
+
+    def push(self, chunk: Chunk, tokens: int = 1) -> None:
+        """One chunk of its instance's."""
+        request = self._request
+        if request.state is not _STARTED:
+            if tokens <= 0 and _hold(request, self, chunk):
+                return
+            if not request.start_with(self):
+                return
+        if self.first_live:
+            request.deliver(chunk, tokens)
+
+    def has_room(self, when_room: Callable[[], object]) -> bool:
+        """Whether the client keeps up."""
+        return self._request.room(when_room)
+
+    def answer(self, body: bytes) -> None:
+        """The whole answer of this attempt."""
+        if self._request.end_with(self):
+            self._request.deliver_answer(body)
+
+    def finish(self) -> None:
+        """This attempt has pushed everything."""
+        request = self._request
+        if (self.held is None or request.start_with(self)) and request.end_with(self):
+            request.deliver_end()
+
+    def fail(self, error: BaseException) -> None:
+        """This attempt failed: another one may take over, if the answer has not started."""
+        request = self._request
+        if request.state is not _STARTED:
+            request.fail_early(self, error)
+        elif request.end_with(self, error):
+            request.deliver_error(error)
+
+
+class TimedAttempt(Attempt):
+    """An attempt, also the first one, whose silences are bounded by the pool: see ``watch``."""
+
+    __slots__ = ()
+
+    def push(self, chunk: Chunk, tokens: int = 1) -> None:
+        """One chunk: the next one is due later."""
+        timer = self._request.timer
+        if timer is not None:
+            timer.heard(self)
+        super().push(chunk, tokens)
+
+    def has_room(self, when_room: Callable[[], object]) -> bool:
+        """Whether the client keeps up: an engine that has to wait for it is not silent."""
+        timer = self._request.timer
+        if timer is None:
+            return self._request.room(when_room)
+        due = timer.pause(self)
+
+        def go_on() -> None:
+            timer.resume(self)
+            when_room()
+
+        if not self._request.room(go_on):
+            return False
+        timer.resume(self, due)
+        return True
+
+
+Side: TypeAlias = PoolRequest | Attempt
+
+
+def _hold(request: PoolRequest, side: Side, chunk: Chunk) -> bool:
+    """Hold ``chunk`` of ``side`` back, unless the answer starts with it."""
+    if not side.first_live:
+        return True
+    held = side.held
+    if held is None:
+        held = side.held = []
+    if isinstance(chunk, bytes) and chunk.startswith(b":"):
+        if request.pool.clock.monotonic() - request.began >= COMMENTS_AFTER:
+            request.deliver(chunk, 0)
+        elif len(held) < _HELD:
+            held.append((chunk, 0))
+        return True
+    if side.spoken:
+        return False
+    side.spoken = True
+    held.append((chunk, 0))
+    return True
