@@ -19,12 +19,13 @@ from __future__ import annotations
 import logging
 import math
 import time
-from _thread import allocate_lock, get_ident
+from _thread import get_ident
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
-from actors.engines.contract import Context, Engine, EngineRequest
+from actors.engines.contract import Context, EngineRequest
 from actors.engines.errors import EngineTimeout
+from actors.engines.pool import PoolRequest
 from actors.eventloop import EventLoop
 from http_service.access_log import LONGEST, AccessRecord, log_request
 from http_service.connection import Connection
@@ -33,7 +34,6 @@ from http_service.errors import ClientGone, ErrorReply, reply_for
 from http_service.inflight import InflightRequests
 from http_service.metrics import InflightGuard
 from http_service.middleware import log_failure
-from http_service.pool_request import PoolRequest
 from http_service.request_id import HEADER
 from http_service.response_head import NO_STORE, response_head, status_line
 from http_service.server.limits import STALL_SECONDS, UNSENT_LIMIT
@@ -54,7 +54,7 @@ class Exchange(PoolRequest):
     """
 
     __slots__ = (
-        "_chunked", "_close", "_congested", "_head_sent", "_headers", "_inflight", "_lock",
+        "_chunked", "_close", "_congested", "_head_sent", "_headers", "_inflight",
         "_loop", "_over", "_scheduled", "_silence", "_version", "_wake",
         "begun", "clock", "connection", "due", "ended", "error", "guard", "heard", "path", "size",
     )  # fmt: skip
@@ -90,7 +90,6 @@ class Exchange(PoolRequest):
         self.connection: Connection | None = None
         self._inflight = inflight
         self._silence = silence
-        self._lock = allocate_lock()
         self._loop: EventLoop | None = None
         self._wake: Callable[[], object] | None = None
         self._scheduled = self._over = self._head_sent = self._congested = self._chunked = False
@@ -105,13 +104,6 @@ class Exchange(PoolRequest):
     def model(self) -> str:
         """The name of the model that answers."""
         return self.request.model[:LONGEST]
-
-    def start(self, engine: Engine) -> None:
-        """Have ``engine`` answer; what it raises is told as its failure."""
-        try:
-            self.ask(engine)
-        except BaseException as error:  # noqa: BLE001  # foreign code on the loop's thread: told and logged as the answer
-            self.fail(error)
 
     def cut(self, error: BaseException) -> None:
         """End the request with ``error`` and stop its engine. Any thread; returns at once."""
@@ -238,12 +230,16 @@ class Exchange(PoolRequest):
             headers.append(("transfer-encoding", "chunked"))
         else:
             self._close = True
-        self._add_ending(headers)
+        if self._close or self._version != "1.1" or self._draining():
+            self._add_ending(headers)
         return response_head(self._version, "200 OK", headers)
+
+    def _draining(self) -> bool:
+        return self.connection is not None and self.connection.draining
 
     def _add_ending(self, headers: list[tuple[str, str]]) -> None:
         """Say where the connection ends with this answer, or goes on though it might not."""
-        if self._close or (self.connection is not None and self.connection.draining):
+        if self._close or self._draining():
             self._close = True
             headers.append(("connection", "close"))
         elif self._version == "1.0":

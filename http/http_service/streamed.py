@@ -6,13 +6,16 @@ from _thread import get_ident
 from collections.abc import Callable
 from typing import ClassVar, Final
 
-from actors.engines.contract import Chunk
+from actors.engines.contract import Chunk, EngineRequest
 from actors.engines.errors import EngineUnavailable
+from actors.engines.pool import State
 from http_service.errors import reply_for
 from http_service.exchange import Exchange
 from http_service.sse import COMMENT, DONE, EVENT_ENDS, USAGE, encode, error_event, event_of
 
 __all__ = ["ROOM_BYTES", "StreamExchange"]
+
+_STARTED: Final = State.STARTED
 
 ROOM_BYTES: Final = 64 * 1024
 """Bytes that may wait for a client, beyond the kernel's buffers, before its engine is told to wait:
@@ -40,6 +43,33 @@ class StreamExchange(Exchange):
         self._usage: int | None = None
         self._waiting: Callable[[], object] | None = None
 
+    def push(self, chunk: Chunk, tokens: int = 1) -> None:
+        """One chunk of the first instance's."""
+        # PERF: what ``deliver`` does, for what a relay pushes all the time, on the loop's thread.
+        loop = self._loop
+        if (
+            self.state is not _STARTED
+            or not self.first_live
+            or loop is None
+            or loop.thread != get_ident()
+            or not isinstance(chunk, bytes)
+            or not chunk.endswith(EVENT_ENDS)
+            or chunk[0] == COMMENT
+            or chunk.rfind(USAGE) >= 0
+        ):
+            super().push(chunk, tokens)
+            return
+        with self.lock:
+            if self.ended:
+                return
+            self._frames.append(chunk)
+            self.size += min(len(chunk), ROOM_BYTES)
+            if tokens > 0:
+                self._tokens += tokens
+        if not self._scheduled:
+            self._scheduled = True
+            loop.pending.append(self._flush)
+
     def deliver(self, chunk: Chunk, tokens: int) -> None:
         """Take one chunk; ignored once the stream has ended."""
         # PERF: most chunks of a relay are tokens, ready and without usage; they are told from the
@@ -54,32 +84,24 @@ class StreamExchange(Exchange):
             chunk = self._look_into(chunk)
             if not chunk:
                 return
-        with self._lock:
+        with self.lock:
             if self.ended:
                 return
             self._frames.append(chunk)
             # NOTE: an engine is told to wait after an event, which may be of any length: it counts
             # as no more than what makes it wait.
-            size = len(chunk)
-            self.size += size if size < ROOM_BYTES else ROOM_BYTES  # noqa: FURB136  # PERF: each token
+            self.size += min(len(chunk), ROOM_BYTES)
             if tokens > 0:
                 self._tokens += tokens
             self.begun = True
-        # PERF: what ``_stir`` does, without the call.
-        loop = self._loop
-        if loop is not None and loop.thread == get_ident():
-            if not self._scheduled:
-                self._scheduled = True
-                loop.pending.append(self._flush)
-        else:
-            self._stir()
+        self._stir()
 
     def room(self, when_room: Callable[[], object]) -> bool:
         """Whether the client keeps up; see ``Sink``."""
         # PERF: no lock while there is room.
         if self.size < ROOM_BYTES:
             return True
-        with self._lock:
+        with self.lock:
             if self.size < ROOM_BYTES or self.ended:
                 return True
             self._waiting = when_room
@@ -92,7 +114,7 @@ class StreamExchange(Exchange):
 
     def deliver_end(self) -> None:
         """End the stream well: ``[DONE]``."""
-        with self._lock:
+        with self.lock:
             if self.ended:
                 return
             self._frames.append(DONE)
@@ -101,7 +123,7 @@ class StreamExchange(Exchange):
 
     def deliver_error(self, error: BaseException) -> None:
         """End the stream badly: with an HTTP error if it has not begun, else with an event."""
-        with self._lock:
+        with self.lock:
             if self.ended:
                 return
             self.error = error
@@ -119,7 +141,7 @@ class StreamExchange(Exchange):
         """
         if isinstance(chunk, bytes):
             if not chunk.endswith(EVENT_ENDS):
-                self.fail(EngineUnavailable("The engine sent what is not an event."))
+                self.cut(EngineUnavailable("The engine sent what is not an event."))
                 return b""
         elif chunk.get("usage") is None:
             return event_of(chunk)
@@ -131,13 +153,21 @@ class StreamExchange(Exchange):
 
     # The client's side.
 
+    def _head(self, length: int) -> bytes:
+        # PERF: once it has started no other instance is asked, and a stream may be held long: the
+        # body, which may be of any length, is not kept beside it.
+        if self.state is _STARTED:
+            asked = self.request
+            self.request = EngineRequest(asked.kind, asked.model, stream=True, parsed=None, raw=b"")
+        return super()._head(length)
+
     def take(self) -> bytes:
         """Every event that is ready, joined; an engine that waits for room may go on.
 
         PERF: tokens are counted, and signs of life noted, once for all that came since the last
         time.
         """
-        with self._lock:
+        with self.lock:
             frames, self._frames = self._frames, []
             tokens, self._tokens = self._tokens, 0
             self.size = 0
@@ -157,7 +187,7 @@ class StreamExchange(Exchange):
     def _let_go(self) -> None:
         if self._tokens or self._frames:
             self.take()  # what came is still counted
-        with self._lock:
+        with self.lock:
             self.ended = True
             self._frames.clear()
             self.size = 0
@@ -165,7 +195,7 @@ class StreamExchange(Exchange):
         self._resume_engine()
 
     def _resume_engine(self) -> None:
-        with self._lock:
+        with self.lock:
             waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting()

@@ -35,7 +35,7 @@ class UnaryExchange(Exchange):
         """Fold one chunk in; ignored once the answer is complete."""
         self.heard = self.clock()
         try:
-            with self._lock:
+            with self.lock:
                 if self.ended:
                     return
                 fold = self._fold or self._new_fold()
@@ -44,7 +44,7 @@ class UnaryExchange(Exchange):
                 if tokens > 0:
                     self._tokens += tokens
         except Exception as error:  # noqa: BLE001  # an engine's malformed chunk must not kill its thread
-            self.fail(error)
+            self.cut(error)
             return
         # PERF: the first one tells how long the client would have waited; the rest is one sum.
         if first and tokens > 0:
@@ -58,7 +58,7 @@ class UnaryExchange(Exchange):
 
     def deliver_answer(self, body: bytes) -> None:
         """The engine's own answer, passed on byte for byte."""
-        with self._lock:
+        with self.lock:
             if self.ended:
                 return
             self._body = body
@@ -67,7 +67,7 @@ class UnaryExchange(Exchange):
 
     def deliver_end(self) -> None:
         """The chunks make up the answer."""
-        with self._lock:
+        with self.lock:
             if self.ended:
                 return
             try:
@@ -80,7 +80,7 @@ class UnaryExchange(Exchange):
 
     def deliver_error(self, error: BaseException) -> None:
         """There will be no answer."""
-        with self._lock:
+        with self.lock:
             if self.ended:
                 return
             self.error = error

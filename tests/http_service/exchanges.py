@@ -69,7 +69,7 @@ def asked(exchange: E, loop: EventLoop | None = None) -> E:
     pool = Pool("m", clock=None if loop is None else LoopClock(loop))
     engine = ManualEngine()
     pool.put("one", engine)
-    exchange.start(pool)
+    pool.begin(exchange)
     _sinks[exchange] = engine.sinks[-1]
     return exchange
 

@@ -206,7 +206,8 @@ def test_a_request_that_stalls_is_refused_long_before_the_drain_ends(half: bytes
         live.token.cancel()
         assert raw.read_answer().status == 408
         live.handle.join(DEADLINE)
-        assert time.monotonic() - began < DEADLINE / 2
+        # Three seconds for the request and one to read the refusal, each looked at once a second.
+        assert time.monotonic() - began < 0.7 * DEADLINE
 
 
 def test_new_connections_are_served_in_the_grace_while_readiness_says_no() -> None:

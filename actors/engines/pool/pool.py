@@ -9,7 +9,7 @@ import logging
 import math
 import random
 from _thread import allocate_lock
-from typing import Any, Final, cast
+from typing import Final
 
 from actors.engines.contract import Context, Engine, EngineRequest, Kind, Sink
 from actors.engines.errors import EngineError
@@ -202,7 +202,6 @@ class Pool:
         PERF: an ordinary request asks its first instance right here; see ``PoolRequest.ask``.
         """
         asked.pool = self
-        request: Any = asked.request
         if not self._plain or asked.context.deadline is not None:
             self._prepare(asked)
         now = self.clock.monotonic()
@@ -226,7 +225,7 @@ class Pool:
             self.give_back(member, CANCELLED)
             return
         try:
-            member.engine.start(request, asked, asked.context)
+            member.engine.start(asked.request, asked, asked.context)
         except BaseException as error:  # noqa: BLE001  # foreign code; the treatment decides what becomes of it
             asked.fail(error)
 
@@ -234,7 +233,7 @@ class Pool:
         """Give ``asked``, which is new, its key, and a timer if there is something to watch."""
         spec, deadline = self.spec, asked.context.deadline
         if self._key_of is not None:
-            asked.key = self._key_of(cast("EngineRequest", asked.request), asked.context)
+            asked.key = self._key_of(asked.request, asked.context)
         if deadline is None and spec.timeouts == NO_TIMEOUTS and spec.hedge_after is None:
             return
         now = self.clock.monotonic()

@@ -67,9 +67,9 @@ class PoolRequest:
         "pool", "request", "spoken", "state", "timer",
     )  # fmt: skip
 
-    def __init__(self, request: EngineRequest | None, context: Context) -> None:
+    def __init__(self, request: EngineRequest, context: Context) -> None:
         self.request = request
-        """What is asked; set at the latest when it begins."""
+        """What is asked."""
         self.context = context
         self.pool = _NO_POOL
         self.state = _WAITING
@@ -213,9 +213,8 @@ class PoolRequest:
         timer = self.timer
         if timer is not None:
             timer.asked(side, now)
-        request = cast("EngineRequest", self.request)
         try:
-            member.engine.start(request, side, side.context)
+            member.engine.start(self.request, side, side.context)
         except BaseException as error:  # noqa: BLE001  # foreign code; the treatment decides what becomes of it
             side.fail(error)
 

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import falcon
 
-from actors.engines.contract import Context, Engine, EngineRequest, Kind
+from actors.engines.contract import Context, EngineRequest, Kind
+from actors.engines.pool import Pool
 from actors.engines.via import check_for_loop
 from actors.registry.errors import ModelNotFound
 from actors.registry.route import Route
@@ -135,7 +136,9 @@ class GenerateResource:
                 with _decoding:
                     body = parse_json(raw)
             valid = validate(kind, body)
-            check_for_loop(req.env.get("HTTP_VIA"))
+            via = req.env.get("HTTP_VIA")
+            if via is not None:
+                check_for_loop(via)
             route = self._state.resolve(kind, valid.model)
         except Exception as error:
             if is_counted(error):
@@ -164,11 +167,11 @@ class GenerateResource:
     def _answer(
         self,
         exchange: Exchange,
-        engine: Engine,
+        pool: Pool,
         resp: falcon.Response,
         connection: Connection | None,
     ) -> None:
-        """Have ``engine`` answer, and the connection written to; or wait for the answer here."""
+        """Have ``pool`` answer, and the connection written to; or wait for the answer here."""
         answering = False
         try:
             if exchange.whole:
@@ -176,7 +179,7 @@ class GenerateResource:
             else:
                 resp.content_type = EVENT_STREAM
                 resp.set_headers(STREAM_HEADERS)
-            exchange.start(engine)
+            pool.begin(exchange)
             if connection is not None:
                 exchange.connection = connection
                 resp.stream = connection.take_over(exchange)
