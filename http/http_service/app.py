@@ -16,6 +16,7 @@ from http_service.middleware import RequestScope, answer_error
 from http_service.resources.chat import ENDPOINT as CHAT
 from http_service.resources.completions import ENDPOINT as COMPLETIONS
 from http_service.resources.services import Services
+from http_service.state import RegistryBusy
 
 __all__ = ["WsgiApp", "build_app"]
 
@@ -50,6 +51,7 @@ class WsgiApp(falcon.App[Request, Response]):
         # Falcon handles its own HTTPError unless told otherwise: the most special class decides.
         self.add_error_handler(falcon.HTTPError, self._answer_error)
         self.add_error_handler(WouldBlock, self._run_on_worker)
+        self.add_error_handler(RegistryBusy, self._park)
         for route in services.routes:
             if not route.part_of:
                 self.add_route(route.path, _with_options(route.resource(services)))
@@ -68,6 +70,20 @@ class WsgiApp(falcon.App[Request, Response]):
         """Have the request run again where it may wait; it is neither logged nor counted yet."""
         del error, params
         resp.stream = req.env[KEY].run_on_worker()
+
+    def _park(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        error: RegistryBusy,
+        params: dict[str, Any],
+    ) -> None:
+        """Have the request run again when the registry may be back; if it stays away, say so."""
+        again = req.env[KEY].park(error.patience)
+        if again is None:
+            self._answer_error(req, resp, error.cause, params)
+        else:
+            resp.stream = again
 
     def _answer_error(
         self,

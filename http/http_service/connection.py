@@ -82,6 +82,13 @@ class Connection(Protocol):
         """Run the request again, from its beginning, on a thread that may wait; as above."""
         ...
 
+    def park(self, seconds: float) -> Iterable[bytes] | None:
+        """Run the request again, from its beginning, on the loop and in a moment; as above.
+
+        ``None`` once it has waited for so many ``seconds``: then it is to be answered.
+        """
+        ...
+
     def send_now(self, data: bytes) -> int:
         """Send what the socket takes, keep the rest; how much is unsent. Raises ``ClientGone``."""
         ...

@@ -1,9 +1,10 @@
 """Whether the code that runs now may wait, and what to do where it would have to.
 
 Our server answers requests on its event loop's own thread: every resource only looks things up and
-hands work over. Where one would have to wait after all (the registry restarts just now), it raises
-:class:`WouldBlock`, and the request runs again, from its beginning, on a worker thread. So nothing
-may have been counted or started before. Under any other WSGI server all may wait.
+hands work over. Where one would have to wait after all, it raises :class:`WouldBlock`, and the
+request runs again, from its beginning: on a worker thread or, where it waits for the registry, on
+the loop in a moment (``Connection.park``). So nothing may have been counted or started before.
+Under any other WSGI server all may wait.
 """
 
 from __future__ import annotations

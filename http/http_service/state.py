@@ -33,7 +33,15 @@ R = TypeVar("R")
 
 
 class RegistryBusy(WouldBlock):
-    """The registry can't answer at once: it is at work elsewhere, or restarts."""
+    """The registry can't answer at once: it is at work elsewhere, or restarts.
+
+    ``patience`` is how many seconds it may take; ``cause`` is what a client is told then.
+    """
+
+    def __init__(self, patience: float, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.patience: Final = patience
+        self.cause: Final = cause
 
 
 class DeploymentState:
@@ -79,7 +87,7 @@ class DeploymentState:
         try:
             return self._registry.ask(question, timeout=0)
         except (pykka.Timeout, NotDelivered) as error:
-            raise RegistryBusy from error
+            raise RegistryBusy(self._timeout, error) from error
 
     def find_pools(self, model: str) -> tuple[Pool, ...]:
         """The pools behind ``model``, one for each kind of it; empty if there is none."""
@@ -105,4 +113,4 @@ class DeploymentState:
         try:
             return self._registry.ask(question, timeout=0)
         except (pykka.Timeout, NotDelivered) as error:
-            raise RegistryBusy from error
+            raise RegistryBusy(self._timeout, error) from error

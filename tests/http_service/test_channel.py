@@ -255,6 +255,38 @@ def test_a_request_that_must_wait_runs_again_on_a_worker() -> None:
     assert b"".join(made.wire.written).endswith(b"ok")
 
 
+def test_a_parked_request_runs_again_on_the_loop_until_its_time_is_over() -> None:
+    runs: list[float] = []
+
+    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        runs.append(made.now)
+        return environ[KEY].park(0.2) or whole(environ, start_response)
+
+    made = host(application)
+    made.take(GET)
+
+    assert made.workers == []
+    assert runs[-1] - runs[0] >= 0.2
+    assert len(runs) < 15, "few runs for a long wait"
+    assert b"".join(made.wire.written).endswith(b"ok")
+
+
+def test_a_parked_request_whose_client_left_does_not_run_again() -> None:
+    runs: list[int] = []
+
+    def application(environ: dict[str, Any], _start_response: Any) -> Iterable[bytes]:
+        runs.append(1)
+        return environ[KEY].park(10.0) or ()
+
+    made = host(application)
+    made.wire.read = GET
+    made.channel.ready(READ)
+    made.channel.handle_close()
+    made.take(b"")
+
+    assert len(runs) == 1
+
+
 def test_who_pipelines_is_served_one_request_a_round() -> None:
     made = host(whole)
     made.wire.read = GET + GET

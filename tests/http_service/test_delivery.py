@@ -56,6 +56,9 @@ class FakeConnection:
     def run_on_worker(self) -> Iterable[bytes]:
         raise NotImplementedError
 
+    def park(self, seconds: float) -> Iterable[bytes] | None:
+        raise NotImplementedError
+
     def resume(self, *, close: bool) -> None:
         self.resumed.append(close)
 

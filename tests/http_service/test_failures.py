@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from actors.engines.errors import EngineBusy, EngineRejected
 from http_service import HttpService
 from tests.http_service.conftest import LOCAL
 from tests.http_service.engines import ScriptEngine, token_chunk
-from tests.http_service.serving import CHAT, error_of, events
+from tests.http_service.serving import CHAT, RawClient, error_of, events, post_bytes, running
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -94,3 +95,22 @@ def test_a_dead_registry_is_a_503_with_retry_after() -> None:
             assert result.status_code == 503
             assert result.headers["retry-after"] == "1"
             assert error_of(result)["code"] == "service_unavailable"
+
+
+def test_requests_that_wait_for_the_registry_take_no_thread_and_keep_nobody_waiting() -> None:
+    with (
+        HttpService(replace(LOCAL, ask_timeout=0.5)) as service,
+        running(service) as live,
+        ExitStack() as stack,
+    ):
+        waiting = [stack.enter_context(RawClient(live.address)) for _ in range(50)]
+        service.model_manager().close()
+        for client in waiting:
+            client.send(post_bytes("/v1/chat/completions", CHAT))
+        with RawClient(live.address) as other:
+            other.send(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert other.read_answer().status == 200
+        for client in waiting:
+            answer = client.read_answer()
+            assert answer.status == 503
+            assert answer.headers["retry-after"] == "1"

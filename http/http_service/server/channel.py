@@ -56,6 +56,11 @@ TURN: Final = 64 * 1024
 quickly as it is written, and everybody would wait for its end."""
 
 
+SHORTEST_PARKING: Final = 0.002
+LONGEST_PARKING: Final = 0.1
+"""Seconds until a parked request runs again."""
+
+
 class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
     """One connection. All on the loop's thread, except ``service`` where it has to wait.
 
@@ -275,7 +280,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     def _leave(self, made: Made, request: Any, *, inline: bool) -> bool:
         """Whether nothing is left for Waitress: the response is another's, or sent."""
-        if made.body is not LEFT and made.answering is None and not made.again:
+        if made.parked is not None:
+            self.made = None
+            self.loop.call_later(made.parked, self._serve_parked)
+        elif made.body is not LEFT and made.answering is None and not made.again:
             data = made.short_body(request.command, TURN) if inline else None
             if data is None:
                 return False
@@ -286,6 +294,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         else:
             self.loop.call(partial(self._begin, made))
         return True
+
+    def _serve_parked(self) -> None:
+        """Serve the first request again; nothing if its client left meanwhile."""
+        if self.connected and self.requests:
+            self.service()
 
     def _begin(self, made: Made) -> None:
         """Have the response written by who took it over."""
@@ -338,6 +351,21 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
     def run_on_worker(self) -> Iterable[bytes]:
         """Run the request again, from its beginning, on a thread that may wait; as above."""
         self.made.again = True
+        return LEFT
+
+    def park(self, seconds: float) -> Iterable[bytes] | None:
+        """Run the request again, from its beginning, on the loop and in a moment; as above.
+
+        ``None`` once it has waited for so many ``seconds``.
+        """
+        request, now = self.requests[0], self.loop.clock()
+        if request.parked_since is None:
+            request.parked_since = now
+        waited = now - request.parked_since
+        if waited >= seconds:
+            return None
+        # As long again as it has waited: few runs for a long wait, a short one is not prolonged.
+        self.made.parked = min(max(waited, SHORTEST_PARKING), LONGEST_PARKING)
         return LEFT
 
     def send_now(self, data: bytes) -> int:

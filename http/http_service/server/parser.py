@@ -63,6 +63,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
     body_rcv: SizedBody | ChunkedBody | None = None
     error: Refusal | None = None
     unread: bool = False
+    parked_since: float | None = None
+    """When it first had to wait, on the loop's clock."""
     reserved: int = 0
     _undecided: bool = False
     version: str = "1.0"

@@ -62,6 +62,8 @@ class Made:
     """Who took the response over."""
     again = False
     """Whether the request is to run again, on a worker."""
+    parked: float | None = None
+    """In how many seconds it is to run again, on the loop."""
     _later: Any = None
     _written: list[bytes] | None = None
 

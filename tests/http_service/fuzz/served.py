@@ -69,7 +69,14 @@ class Host:
         self.draining = False
         self.environ = ENVIRON
         self.active_channels: dict[int, Any] = {}
-        self.loop = SimpleNamespace(thread=get_ident(), clock=lambda: 0.0, now=0.0, call=self._call)
+        self.now = 0.0
+        self.loop = SimpleNamespace(
+            thread=get_ident(),
+            clock=lambda: self.now,
+            now=0.0,
+            call=self._call,
+            call_later=self._call_later,
+        )
         self.workers: list[Any] = []
         self.answer: Callable[[dict[str, Any], Any], Iterable[bytes]] = self._noted
         self._later: list[Callable[[], object]] = []
@@ -102,6 +109,13 @@ class Host:
 
     def _call(self, call: Callable[[], object]) -> None:
         self._later.append(call)
+
+    def _call_later(self, seconds: float, call: Callable[[], object]) -> None:
+        def then() -> None:
+            self.now += seconds
+            call()
+
+        self._later.append(then)
 
     def add_task(self, channel: Any) -> None:
         self._later.append(channel.service)
