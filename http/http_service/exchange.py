@@ -171,15 +171,8 @@ class Exchange(PoolRequest):
     def _flush(self) -> None:
         """Write what is ready."""
         self._scheduled = False
-        if self._over:
-            return
-        if self._congested:
-            if self.size > UNSENT_LIMIT:
-                self._drop("it does not keep up, and its engine does not wait")
-            return
-        if not self.begun:
-            if self.error is not None:
-                self._refuse(self.error)
+        if not self.begun or self._congested or self._over:
+            self._write_nothing()
             return
         # NOTE: first whether it has ended, then what there is: what comes in between is not lost.
         ended = self.ended
@@ -188,10 +181,8 @@ class Exchange(PoolRequest):
         except Exception as error:  # noqa: BLE001  # what an engine pushed can't be told or counted
             self._break_off(error)
             return
-        if data or ended:
-            self._write(data, ended=ended)
-
-    def _write(self, data: bytes, *, ended: bool) -> None:
+        if not data and not ended:
+            return
         if self._chunked and not ended:
             payload = b"%x\r\n%b\r\n" % (len(data), data)
         else:
@@ -207,6 +198,16 @@ class Exchange(PoolRequest):
         elif unsent:
             self._congested = True
             self._time(self.clock() + STALL_SECONDS)
+
+    def _write_nothing(self) -> None:
+        """There is no answer yet, or there will be none; or the client takes nothing just now."""
+        if self._over:
+            return
+        if not self.begun:
+            if self.error is not None:
+                self._refuse(self.error)
+        elif self.size > UNSENT_LIMIT:
+            self._drop("it does not keep up, and its engine does not wait")
 
     def _framed(self, data: bytes, *, ended: bool) -> bytes:
         """``data`` as it goes over the wire: with the head, if it is the first; in one chunk."""

@@ -6,12 +6,14 @@ from _thread import get_ident
 from collections.abc import Callable
 from typing import ClassVar, Final
 
+import orjson
+
 from actors.engines.contract import Chunk, EngineRequest
 from actors.engines.errors import EngineUnavailable
 from actors.engines.pool import State
 from http_service.errors import reply_for
 from http_service.exchange import Exchange
-from http_service.sse import COMMENT, DONE, EVENT_ENDS, USAGE, encode, error_event, event_of
+from http_service.sse import COMMENT, DONE, EVENT_ENDS, USAGE, encode, error_event
 
 __all__ = ["ROOM_BYTES", "StreamExchange"]
 
@@ -45,47 +47,25 @@ class StreamExchange(Exchange):
 
     def push(self, chunk: Chunk, tokens: int = 1) -> None:
         """One chunk of the first instance's."""
-        # PERF: what ``deliver`` does, for what a relay pushes all the time, on the loop's thread.
-        loop = self._loop
-        if (
-            self.state is not _STARTED
-            or not self.first_live
-            or loop is None
-            or loop.thread != get_ident()
-            or not isinstance(chunk, bytes)
-            or not chunk.endswith(EVENT_ENDS)
-            or chunk[0] == COMMENT
-            or chunk.rfind(USAGE) >= 0
-        ):
+        if self.state is _STARTED and self.first_live:
+            self.deliver(chunk, tokens)
+        else:
             super().push(chunk, tokens)
-            return
-        with self.lock:
-            if self.ended:
-                return
-            self._frames.append(chunk)
-            self.size += min(len(chunk), ROOM_BYTES)
-            if tokens > 0:
-                self._tokens += tokens
-        if not self._scheduled:
-            self._scheduled = True
-            loop.pending.append(self._flush)
 
     def deliver(self, chunk: Chunk, tokens: int) -> None:
         """Take one chunk; ignored once the stream has ended."""
         # PERF: most chunks of a relay are tokens, ready and without usage; they are told from the
         # others right here. They are never decoded, and the `"usage":null` of some servers is no
         # reason to. Usage is searched from the end, where it is: a tenth of the time.
-        if (
-            not isinstance(chunk, bytes)
-            or not chunk.endswith(EVENT_ENDS)
-            or chunk[0] == COMMENT
-            or chunk.rfind(USAGE) >= 0
-        ):
+        if isinstance(chunk, bytes):
+            if not chunk.endswith(EVENT_ENDS) or chunk[0] == COMMENT or chunk.rfind(USAGE) >= 0:
+                chunk = self._look_into(chunk)
+        elif chunk.get("usage") is None:
+            chunk = b"data: %b\n\n" % orjson.dumps(chunk)
+        else:
             chunk = self._look_into(chunk)
-            if not chunk:
-                return
         with self.lock:
-            if self.ended:
+            if self.ended or not chunk:
                 return
             self._frames.append(chunk)
             # NOTE: an engine is told to wait after an event, which may be of any length: it counts
@@ -94,7 +74,15 @@ class StreamExchange(Exchange):
             if tokens > 0:
                 self._tokens += tokens
             self.begun = True
-        self._stir()
+        loop = self._loop
+        if loop is None:
+            self._stir()
+        elif not self._scheduled:
+            self._scheduled = True
+            if loop.thread == get_ident():
+                loop.pending.append(self._flush)
+            else:
+                loop.call(self._flush)
 
     def room(self, when_room: Callable[[], object]) -> bool:
         """Whether the client keeps up; see ``Sink``."""
@@ -139,12 +127,9 @@ class StreamExchange(Exchange):
         Bytes that do not end an event end the stream instead: half an event would swallow the next
         one, and with it the end of the stream.
         """
-        if isinstance(chunk, bytes):
-            if not chunk.endswith(EVENT_ENDS):
-                self.cut(EngineUnavailable("The engine sent what is not an event."))
-                return b""
-        elif chunk.get("usage") is None:
-            return event_of(chunk)
+        if isinstance(chunk, bytes) and not chunk.endswith(EVENT_ENDS):
+            self.cut(EngineUnavailable("The engine sent what is not an event."))
+            return b""
         self.heard = self.clock()
         event, _, usage = encode(chunk, include_usage=self.include_usage)
         if usage is not None:

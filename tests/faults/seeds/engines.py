@@ -50,8 +50,8 @@ ENGINES: Final = (
         "engine-garbage",
         "half an event is passed on",
         "http/http_service/streamed.py",
-        "            if not chunk.endswith(EVENT_ENDS):",
-        "            if not chunk:",
+        "        if isinstance(chunk, bytes) and not chunk.endswith(EVENT_ENDS):",
+        "        if isinstance(chunk, bytes) and not chunk:",
     ),
     Mutant(
         "silent-before",
