@@ -6,7 +6,6 @@ still in flight. From the first on the process has a deadline: it ends then, wha
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import resource
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from actors.commands.exiting import FAILED, OK, end_within
+from actors.commands.memory import settle_memory
 from actors.commands.parsing import unknown_variables
 from actors.commands.signals import Meaning, Stops, hear_signals, log_stacks
 from actors.settings import DemoSettings, ServeSettings, WorkerSettings
@@ -91,7 +91,7 @@ def run_until_cancelled(start: Callable[[CancellationToken], Running], stop_with
     # On a thread of its own: stdout may be a pipe that nobody reads.
     told = threading.Thread(target=_announce, args=(running,), name="announce", daemon=True)
     if not token.cancelled:
-        _settle_memory()
+        settle_memory()
         told.start()
     token.wait()
     if told.ident is not None:
@@ -129,16 +129,6 @@ def _allow_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (OSError, ValueError) as error:  # a system may have a lower bound than it tells
         _log.warning("the limit of open files stays", extra={"files": soft, "why": str(error)})
-
-
-def _settle_memory() -> None:
-    """Take all that is here now, and stays, out of the garbage collector's sight.
-
-    PERF: modules, classes and the tree itself are fifty thousand objects. A full collection that
-    looks at them again stops every stream for some 17 ms.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _sentence(error: Exception) -> str:
