@@ -20,7 +20,7 @@ everything else        502                 yes    yes    ours
 =====================  ==================  =====  =====  ==========================================
 
 *Foreign* is what does not come from a model server's API: a router's or a proxy's own page, and the
-API's own word that a path does not exist. Losing the connection is told by ``upstream.exchange`` as
+API's own word that a path does not exist. Losing the connection is told by ``upstream.call`` as
 ``EngineUnavailable``, the last row.
 
 SECURITY: an upstream's own words reach the client only where they are about the client's request.

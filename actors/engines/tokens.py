@@ -8,9 +8,10 @@ exact number is in the usage chunk, where the engine sends one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from actors.engines.contract import Chunk
+from actors.engines.lenient_json import DICT, LIST
 from actors.engines.sse.events import EventKind, read_event
 from actors.engines.sse.frames import split_events
 
@@ -40,22 +41,22 @@ def tokens_in(chunk: Chunk) -> int:
 
 def tokens_in_choices(chunk: Mapping[str, Any]) -> int:
     """:func:`tokens_in` of a chunk object."""
-    choices = chunk.get("choices")
-    if not isinstance(choices, list):
+    choices: Any = chunk.get("choices")
+    if not isinstance(choices, LIST):
         return 0
-    return sum(map(_carries_output, cast("list[object]", choices)))
+    tokens = 0
+    for choice in choices:
+        if isinstance(choice, DICT):
+            delta = choice.get("delta")
+            if (
+                any(map(delta.get, OUTPUT_FIELDS))
+                if isinstance(delta, DICT)
+                else choice.get("text")
+            ):
+                tokens += 1
+    return tokens
 
 
 def _tokens_in_event(event: bytes) -> int:
     read = read_event(event)
     return tokens_in_choices(read.chunk) if read.kind is EventKind.CHUNK else 0
-
-
-def _carries_output(choice: object) -> bool:
-    if not isinstance(choice, dict):
-        return False
-    fields = cast("dict[str, Any]", choice)
-    delta = fields.get("delta")
-    if isinstance(delta, dict):
-        return any(map(cast("dict[str, Any]", delta).get, OUTPUT_FIELDS))
-    return bool(fields.get("text"))

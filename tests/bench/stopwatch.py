@@ -30,7 +30,7 @@ LAYERS: Final[tuple[tuple[str, str], ...]] = (
     ("pool", "actors.engines.pool.request:PoolRequest.ask"),
     ("pool", "actors.engines.pool.request:PoolRequest.end_with"),
     ("engine", "actors.engines.upstream.engine:UpstreamEngine.start"),
-    ("engine", "actors.engines.upstream.wire:Wire.ready"),
+    ("engine", "actors.engines.upstream.connection:Connection.ready"),
     ("engine", "actors.engines.echo:EchoEngine.start"),
     ("encode", "http_service.streamed:StreamExchange.deliver"),
     ("encode", "http_service.streamed:StreamExchange.take"),

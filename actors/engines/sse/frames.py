@@ -13,7 +13,16 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["MAX_EVENT_BYTES", "EventTooLong", "SseFrames", "event_end", "split_events"]
+__all__ = [
+    "MAX_EVENT_BYTES",
+    "NEAR",
+    "EventTooLong",
+    "SseFrames",
+    "end_of_nothing",
+    "event_end",
+    "prelude_of",
+    "split_events",
+]
 
 MAX_EVENT_BYTES: Final = 64 * 1024 * 1024
 """Bytes of one event: as long as a whole unary answer may be, which some servers send as one event
@@ -23,8 +32,17 @@ MAX_EVENT_BYTES: Final = 64 * 1024 * 1024
 _BOUNDARY: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 # A boundary that reaches back over the seam of two pieces begins at most this far before it.
 _LONGEST_BOUNDARY: Final = 4
-# Bytes within which nearly every event ends.
-_NEAR: Final = 4096
+NEAR: Final = 4096
+"""Bytes within which nearly every event ends."""
+
+
+# A byte order mark and comment lines before an event's fields.
+_PRELUDE: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?::[^\r\n]*(?>\r\n|\n|\r))*")
+# Lines in a row that say nothing (blank ones, comments, fields that nobody reads, empty data),
+# taken in one go. Each of them ends: a batch ends where an event does.
+_NOTHING: Final = re.compile(
+    rb"(?:[\r\n]++|(?!data|event|error)[^\r\n]*+[\r\n]|data:?[ ]?[\r\n])*+"
+)
 
 
 class EventTooLong(ValueError):
@@ -34,24 +52,25 @@ class EventTooLong(ValueError):
 class SseFrames:
     """Takes bytes as they arrive, gives whole events, each with the blank line that ends it."""
 
-    __slots__ = ("_buffer", "_max_event", "_searched")
+    __slots__ = ("_max_event", "_searched", "buffer")
 
     def __init__(self, max_event: int = MAX_EVENT_BYTES) -> None:
         # PERF: grows in place, and what is before ``_searched`` is not searched again: a long event
         # costs the same for each of its bytes, however small the pieces are that it comes in.
-        self._buffer = bytearray()
+        self.buffer = bytearray()
+        """What was fed and belongs to no complete event yet."""
         self._searched = 0
         self._max_event = max_event
 
     @property
     def rest(self) -> bytes:
         """What was fed and belongs to no complete event yet."""
-        return bytes(self._buffer)
+        return bytes(self.buffer)
 
     def feed(self, data: bytes) -> bytes:
         """The events that ``data`` completes, joined; empty if none. Raises `EventTooLong`."""
         # PERF: nearly every read ends where an event does.
-        buffer = self._buffer
+        buffer = self.buffer
         if not buffer:
             if data.endswith((b"\n\n", b"\r\n\r\n")):
                 return data
@@ -65,7 +84,7 @@ class SseFrames:
             self._kept()
             return b""
         batch = bytes(memoryview(buffer)[:end])
-        self._buffer = buffer[end:]
+        self.buffer = buffer[end:]
         self._kept()
         return batch
 
@@ -74,16 +93,16 @@ class SseFrames:
 
         An event without its blank line is never dispatched (WHATWG), so it stays in ``rest``.
         """
-        if _BOUNDARY.search(self._buffer) is None:
+        if _BOUNDARY.search(self.buffer) is None:
             return b""
-        event, self._buffer = bytes(self._buffer), bytearray()
+        event, self.buffer = bytes(self.buffer), bytearray()
         return event
 
     def _kept(self) -> None:
         """What is in the buffer was searched. Raises `EventTooLong`."""
-        kept = len(self._buffer)
+        kept = len(self.buffer)
         if kept > self._max_event:
-            self._buffer = bytearray()
+            self.buffer = bytearray()
             raise EventTooLong(f"an event is longer than {self._max_event} bytes")
         self._searched = max(0, kept - _LONGEST_BOUNDARY)
 
@@ -91,7 +110,7 @@ class SseFrames:
 def event_end(batch: bytes, start: int) -> int:
     """Where the event that begins at ``start`` ends; the end of ``batch`` if it does not say."""
     # PERF: looks no further than the event goes, so that a batch of many costs no more for each.
-    for stop in (start + _NEAR, len(batch)):
+    for stop in (start + NEAR, len(batch)):
         found = batch.find(b"\n\n", start, stop)
         first = batch.find(b"\r", start, stop if found < 0 else found)
         if first >= 0:
@@ -124,3 +143,15 @@ def _last_boundary(buffer: bytes | bytearray, searched: int) -> int:
             break  # the LF of this CRLF may be in the next piece
         end = match.end()
     return end
+
+
+def end_of_nothing(batch: bytes, start: int) -> int:
+    """Where the lines from ``start`` on end that say nothing."""
+    found = _NOTHING.match(batch, start)
+    return found.end() if found is not None else start
+
+
+def prelude_of(event: bytes) -> int:
+    """How many bytes of ``event`` come before its first field."""
+    found = _PRELUDE.match(event)
+    return found.end() if found is not None else 0

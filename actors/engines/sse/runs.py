@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final
 
+from actors.engines.lenient_json import DICT, LIST
 from actors.engines.tokens import OUTPUT_FIELDS
 
-__all__ = ["EventShape", "Run", "learn"]
+__all__ = ["EventShape", "learn"]
 
 # The inside of a JSON string (RFC 8259, 7). An escaped surrogate is left to the decoder, which
 # knows whether it is half of a pair.
@@ -31,29 +31,46 @@ _VALUES: Final = {
 }
 
 
-class Run(NamedTuple):
-    """Events that were recognised: where they end, and the tokens in them."""
-
-    end: int
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
 class EventShape:
     """What the events of one run have in common: all before their text, and all after it."""
 
-    before: bytes
-    after: bytes
-    seam: bytes
-    """``after + before``: what is between the texts of two neighbours."""
+    __slots__ = ("after", "before")
 
-    def run(self, batch: bytes, start: int) -> Run | None:
-        """The events of this shape that follow one another from ``start`` on, if the first is."""
-        if not batch.startswith(self.before, start):
+    def __init__(self, before: bytes, after: bytes) -> None:
+        self.before = before
+        self.after = after
+
+    def run(self, batch: bytes, start: int) -> tuple[int, int] | None:
+        """The events of this shape that follow one another from ``start`` on, if the first is.
+
+        Where they end, and the tokens in them.
+        """
+        before, after = self.before, self.after
+        if not batch.startswith(before, start):
             return None
-        begin = start + len(self.before)
-        last = batch.rfind(self.seam, begin)
-        end = batch.find(self.after, begin if last < 0 else last + len(self.seam))
+        begin = start + len(before)
+        end = batch.find(after, begin)
+        if end < 0:
+            return None
+        stop = end + len(after)
+        text = batch[begin:end]
+        tokens = 1 if text else 0
+        # PERF: one event alone is most of what a paced stream brings.
+        if stop < len(batch):
+            many = self._many(batch, begin)
+            if many is None:
+                return None
+            stop, tokens, text = many
+        if _STRINGS.fullmatch(text) is None or not (text.isascii() or _is_utf8(text)):
+            return None
+        return stop, tokens
+
+    def _many(self, batch: bytes, begin: int) -> tuple[int, int, bytes] | None:
+        """Where a run ends whose first text begins at ``begin``, its tokens, and all its text."""
+        before, after = self.before, self.after
+        seam = after + before
+        last = batch.rfind(seam, begin)
+        end = batch.find(after, begin if last < 0 else last + len(seam))
         if end < 0:
             return None
         text = batch[begin:end]
@@ -61,17 +78,16 @@ class EventShape:
         if last >= 0:
             # PERF: to split at what is short and to check afterwards takes a third of the time of
             # splitting at the whole seam.
-            size = len(self.before)
-            first, *rest = text.split(self.after)
-            texts = [first, *[piece[size:] for piece in rest]]
-            if self.seam.join(texts) != text:
+            texts = text.split(after)
+            size = len(before)
+            for at in range(1, len(texts)):
+                texts[at] = texts[at][size:]
+            if seam.join(texts) != text:
                 return None
             tokens = len(texts) - texts.count(b"")
             # NOTE: joined by what can't complete an escape, so that all are checked in one go.
             text = b" ".join(texts)
-        if _STRINGS.fullmatch(text) is None or not (text.isascii() or _is_utf8(text)):
-            return None
-        return Run(end + len(self.after), tokens)
+        return end + len(after), tokens, text
 
 
 def learn(event: bytes, chunk: Mapping[str, Any]) -> EventShape | None:
@@ -79,42 +95,28 @@ def learn(event: bytes, chunk: Mapping[str, Any]) -> EventShape | None:
 
     Simple is: one ``data`` line, one choice that goes on, one string of output, no usage.
     """
-    choices = chunk.get("choices")
-    if not isinstance(choices, list) or chunk.get("usage") is not None:
+    choices: Any = chunk.get("choices")
+    if not isinstance(choices, LIST) or len(choices) != 1 or chunk.get("usage") is not None:
         return None
-    name = _only_output(cast("list[object]", choices))
-    if name is None or not event.startswith(b"data:") or _is_multiline(event):
+    choice = choices[0]
+    if not isinstance(choice, DICT) or choice.get("finish_reason") is not None:
         return None
-    found = [*_VALUES[name].finditer(event)]
-    # A key that is there twice, or written with escapes: let the decoder decide each time.
-    if len(found) != 1 or b"\\u00" in event[: found[0].start(1)] + event[found[0].end(1) :]:
-        return None
-    start, end = found[0].span(1)
-    before, after = event[:start], event[end:]
-    return EventShape(before, after, after + before)
-
-
-def _only_output(choices: list[object]) -> str | None:
-    """The name of the one string that the one choice carries, ``None`` if it is otherwise."""
-    if len(choices) != 1 or not isinstance(choices[0], dict):
-        return None
-    choice = cast("dict[str, Any]", choices[0])
-    if choice.get("finish_reason") is not None:
-        return None
-    delta = choice.get("delta")
-    if isinstance(delta, dict):
-        fields = cast("dict[str, Any]", delta)
-        names = [name for name in OUTPUT_FIELDS if fields.get(name)]
+    fields: Any = choice.get("delta")
+    if isinstance(fields, DICT):
+        names = [*filter(fields.get, OUTPUT_FIELDS)]
     else:
         fields, names = choice, ["text"]
-    if len(names) == 1 and names[0] in _VALUES and isinstance(fields.get(names[0]), str):
-        return names[0]
-    return None
-
-
-def _is_multiline(event: bytes) -> bool:
+    if len(names) != 1 or names[0] not in _VALUES or not isinstance(fields.get(names[0]), str):
+        return None
     line = event.rstrip(b"\r\n")
-    return b"\n" in line or b"\r" in line
+    if not line.startswith(b"data:") or b"\n" in line or b"\r" in line:
+        return None
+    found = [*_VALUES[names[0]].finditer(event)]
+    # A key that is there twice, or written with escapes: let the decoder decide each time.
+    if len(found) != 1:
+        return None
+    before, after = event[: found[0].start(1)], event[found[0].end(1) :]
+    return None if b"\\u00" in before + after else EventShape(before, after)
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -1,10 +1,10 @@
 """The relay to OpenAI-compatible servers: bytes in, bytes out, failures told in our own words.
 
-From the outside in: :mod:`~actors.engines.upstream.engine` is the engine that the registry holds;
-``exchange`` is one request and its answer; ``links`` are the connections, kept and new; ``names``,
-``dial`` and ``tls`` make one, and ``wire`` moves its bytes; ``request`` writes what is asked;
-``answer`` reads HTTP, ``body`` and ``stream`` what is in it; ``errors`` puts failures in our own
-words; and ``probe`` asks whether the upstream is there.
+In the order of a request: :mod:`~actors.engines.upstream.engine` is what the registry holds;
+``request`` writes what is asked; ``call`` is one request and its response; ``connection_pool`` has
+the connections, kept and new, ``connection`` is one of them and reads HTTP; ``response`` is what
+becomes of the bytes, ``stream_relay`` of a stream's. ``names``, ``dial``, ``reach`` and ``tls``
+open a connection, and ``probe`` asks whether the upstream is there.
 """
 
 from actors.engines.upstream.engine import (

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import threading
 import time
-from _thread import allocate_lock
+from _thread import allocate_lock, get_ident
 from collections.abc import Callable
 from typing import Final, Literal
 
 from actors.engines.contract import Context, EngineRequest, Kind, Sink
 from actors.engines.errors import EngineBusy, EngineUnavailable
 from actors.engines.llama_answer import choices_of, prefill_of
+from actors.engines.upstream.call import Call, Timeouts
+from actors.engines.upstream.connection_pool import ConnectionPool
 from actors.engines.upstream.dial import Place
-from actors.engines.upstream.exchange import Ask, Exchange, Timeouts
-from actors.engines.upstream.links import Links
 from actors.engines.upstream.names import Names
 from actors.engines.upstream.probe import PROBE_TIMEOUTS, ProbeSink
 from actors.engines.upstream.reach import AddressRefused, Reach
@@ -29,7 +29,6 @@ from actors.engines.upstream.request import (
 )
 from actors.engines.upstream.tls import Tls
 from actors.eventloop import EventLoop, shared_loop
-from actors.supervision.errors import Cancelled
 
 __all__ = ["Timeouts", "Tls", "UpstreamEngine"]
 
@@ -82,7 +81,7 @@ class UpstreamEngine:
         target = parse_url(url)
         if reach is not None and (why := reach.refusal(target.host, target.port)) is not None:
             raise AddressRefused(why)
-        self.url: Final = url
+        self.url = url
         self.timeouts: Final = Timeouts(connect_timeout, first_byte_timeout, idle_timeout)
         self._model = model
         self._fold = unary == "fold"
@@ -94,8 +93,8 @@ class UpstreamEngine:
         self._target = target
         self._api_key = api_key
         self._probe = probe_request(target, api_key)
-        self._loop = loop or shared_loop()
-        self._links = Links(self._loop, _names, self.place)
+        self.loop = loop or shared_loop()
+        self.connections = ConnectionPool(self.loop, _names, self.place)
         self._most = max_connections
         self._running = 0
         self._lock = allocate_lock()
@@ -117,68 +116,72 @@ class UpstreamEngine:
         ``timeouts`` are for this request instead of the engine's. Raises ``EngineBusy`` when full,
         ``EngineUnavailable`` when closed.
         """
-        if context.token.cancelled:
-            sink.fail(Cancelled("the request was cancelled"))
-            return
-        stream = request.stream or self._fold
-        body = body_of(request, model=self._model, fold=self._fold)
+        raw, fold, model = request.stream, self._fold, self._model
+        stream = raw or fold
+        body = (
+            request.raw if model is None and not fold else body_of(request, model=model, fold=fold)
+        )
         head = self._heads.get((request.kind, stream)) or self._new_head(
             request.kind, stream=stream
         )
-        data = whole_request(head, context.request_id, body, context.headers)
-        exchange = Exchange(
-            self._loop,
-            self._links,
-            Ask(
-                data,
-                stream,
-                request.stream,
-                self.url,
-                choices=choices_of(request.body) if stream else 0,
-                prefill=prefill_of(request) if self._fold else "",
-            ),
-            timeouts or self.timeouts,
+        choices = 0
+        if stream:
+            asked = request.body if request.parsed is None else request.parsed
+            if "n" in asked or "prompt" in asked:
+                choices = choices_of(asked)
+        call = Call(
+            self,
+            whole_request(head, context.request_id, body, context.headers),
             sink,
             context,
-            self._ended,
+            timeouts or self.timeouts,
+            stream=stream,
+            raw=raw,
+            choices=choices,
+            prefill=prefill_of(request) if fold else "",
         )
-        self._admit()
-        if self._loop.on_loop:
-            exchange.begin()
+        with self._lock:
+            if self._emptied is not None:
+                raise EngineUnavailable("the engine was closed")
+            if self._running >= self._most:
+                raise EngineBusy("too many requests for one upstream; try again soon")
+            self._running += 1
+        if self.loop.thread == get_ident():
+            call.begin()
         else:
-            self._loop.call(exchange.begin)
+            self.loop.call(call.begin)
+
+    def ended(self) -> None:
+        """One of its calls is over: there is room for another."""
+        with self._lock:
+            self._running -= 1
+            if self._emptied is not None and not self._running:
+                self._emptied.set()
 
     def probe(self, done: Callable[[BaseException | None], object]) -> None:
         """Ask whether the upstream answers at all; ``done(None)``, or ``done(error)``, once.
 
         Returns at once; ``done`` is called on the event loop's thread.
         """
-        exchange = Exchange(
-            self._loop,
-            self._links,
-            Ask(self._probe, stream=False, raw=False, url=self.url, probe=True),
-            PROBE_TIMEOUTS,
-            ProbeSink(done),
-            Context(request_id=""),
-            _nothing,
-        )
-        self._loop.call(exchange.begin)
+        context = Context(request_id="")
+        call = Call(self, self._probe, ProbeSink(done), context, PROBE_TIMEOUTS, probe=True)
+        self.loop.call(call.begin)
 
     def close(self, timeout: float = 5.0) -> bool:
         """Refuse new requests, wait for the running ones; True if all ended in time.
 
         On the event loop's own thread it does not wait.
         """
-        until = time.monotonic() + (0.0 if self._loop.on_loop else timeout)
+        until = time.monotonic() + (0.0 if self.loop.on_loop else timeout)
         with self._lock:
             emptied = self._emptied = self._emptied or threading.Event()
             if not self._running:
                 emptied.set()
         ended = emptied.wait(max(until - time.monotonic(), 0.0))
-        if len(self._links):
+        if len(self.connections):
             closed = threading.Event()
-            self._loop.call(self._links.close)
-            self._loop.call(closed.set)
+            self.loop.call(self.connections.close)
+            self.loop.call(closed.set)
             closed.wait(max(until - time.monotonic(), 0.0))
         return ended
 
@@ -186,21 +189,3 @@ class UpstreamEngine:
         head = request_head(self._target, kind, self._api_key, stream=stream)
         self._heads[kind, stream] = head
         return head
-
-    def _admit(self) -> None:
-        with self._lock:
-            if self._emptied is not None:
-                raise EngineUnavailable("the engine was closed")
-            if self._running >= self._most:
-                raise EngineBusy("too many requests for one upstream; try again soon")
-            self._running += 1
-
-    def _ended(self) -> None:
-        with self._lock:
-            self._running -= 1
-            if self._emptied is not None and not self._running:
-                self._emptied.set()
-
-
-def _nothing() -> None:
-    """A probe counts as no request."""

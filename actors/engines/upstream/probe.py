@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from actors.engines.contract import Chunk
-from actors.engines.upstream.exchange import Timeouts
+from actors.engines.upstream.call import Timeouts
 
 __all__ = ["PROBE_TIMEOUTS", "ProbeSink"]
 

@@ -142,7 +142,7 @@ def test_a_broken_unary_answer_is_never_passed_on(said: bytes) -> None:
 
 
 def test_a_unary_answer_beyond_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actors.engines.upstream.body._MAX_ANSWER", 10)
+    monkeypatch.setattr("actors.engines.upstream.response._MAX_ANSWER", 10)
     error = failure(says_once(UNARY), chat(stream=False))
     assert "too long" in error.message
 

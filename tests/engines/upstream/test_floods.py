@@ -13,10 +13,12 @@ import pytest
 from actors.engines import EngineUnavailable
 from actors.engines.sse.frames import MAX_EVENT_BYTES, SseFrames
 from actors.engines.upstream import UpstreamEngine
-from actors.engines.upstream.answer import AnswerReader
-from actors.engines.upstream.body import Whole, body_for
-from actors.engines.upstream.stream import StreamRelay
-from actors.engines.upstream.wire import Wire
+from actors.engines.upstream.connection import Connection, ResponseReader
+from actors.engines.upstream.connection_pool import ConnectionPool
+from actors.engines.upstream.dial import Place
+from actors.engines.upstream.names import Names
+from actors.engines.upstream.response import Whole, response_for
+from actors.engines.upstream.stream_relay import StreamRelay
 from actors.eventloop import EventLoop
 from tests.engines.asking import ask, chat
 from tests.engines.raw_server import LAST_CHUNK, STREAM_HEAD, Line, RawServer, chunked
@@ -73,14 +75,14 @@ def drops(first: bytes, again: bytes) -> Iterator[bytes]:
 
 def read(pieces: Iterator[bytes], *, stream: bool) -> int:
     """How many bytes were read until somebody had enough; raises if nobody ever has."""
-    reader, sink, body, size = AnswerReader(), RecordingSink(), None, 0
+    reader, sink, body, size = ResponseReader(), RecordingSink(), None, 0
     for piece in pieces:
         size += len(piece)
-        reader.feed(piece)
+        data = reader.feed(piece)
         if reader.has_head and body is None:
-            body = body_for(reader.status, reader.headers, sink, stream=stream, raw=True)
+            body = response_for(reader.status, reader.headers, sink, stream=stream, raw=True)
         try:
-            if body is not None and (data := reader.take()):
+            if body is not None and data:
                 body.feed(data)
         except EngineUnavailable:
             return size
@@ -135,11 +137,10 @@ def test_a_server_that_pings_for_an_hour_is_not_given_up(ping: bytes) -> None:
 @pytest.mark.parametrize("size", [1, 7, 65_536])
 def test_an_answer_in_the_smallest_chunks_is_read(size: int) -> None:
     data = b"".join(chunked(b"[") for _ in range(100_000)) + LAST_CHUNK
-    reader, read = AnswerReader(), 0
+    reader, read = ResponseReader(), 0
     reader.feed(UNARY)
     for at in range(0, len(data), size):
-        reader.feed(data[at : at + size])
-        read += len(reader.take())
+        read += len(reader.feed(data[at : at + size]))
     assert (read, reader.complete, reader.error) == (100_000, True, None)
 
 
@@ -163,11 +164,11 @@ def test_an_event_may_be_as_long_as_a_whole_answer() -> None:
 def test_a_long_event_in_small_pieces_is_looked_at_once(piece: bytes) -> None:
     """Counted, not timed: how many bytes are copied or searched for each that arrives."""
     frames = SseFrames()
-    buffer = frames._buffer  # pyright: ignore[reportPrivateUsage]  # that it grows in place is it
+    buffer = frames.buffer
     for number in range(1, 10_000):
         assert frames.feed(piece) == b""
-        assert frames._buffer is buffer  # pyright: ignore[reportPrivateUsage]  # see above
-        searched = frames._searched  # pyright: ignore[reportPrivateUsage]  # see above
+        assert frames.buffer is buffer, "it grows in place"
+        searched = frames._searched  # pyright: ignore[reportPrivateUsage]  # nobody else tells
         assert searched >= number * len(piece) - 4
     assert frames.feed(b"\n\n\n")
 
@@ -185,18 +186,18 @@ def test_a_whole_answer_in_small_pieces_takes_no_more_memory_than_its_bytes(size
 
 
 class Slow:
-    """An owner of a wire for whom each byte takes a microsecond of the loop's clock."""
+    """A user of a connection for whom each byte takes a microsecond of the loop's clock."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.cost = 1e-6
         self.read: list[int] = []
 
-    def received(self, data: bytes) -> None:
-        self.read.append(len(data))
-        self.now += len(data) * self.cost
+    def received(self, connection: Connection, body: bytes) -> None:
+        self.read.append(len(body))
+        self.now += len(body) * self.cost
 
-    def lost(self, error: BaseException | None) -> None:
+    def lost(self, connection: Connection, error: BaseException | None) -> None:
         raise AssertionError(error)
 
 
@@ -205,9 +206,13 @@ def test_a_connection_whose_bytes_take_long_is_given_fewer_at_a_time() -> None:
 
     slow = Slow()
     loop = EventLoop(clock=lambda: slow.now, autostart=False)
+    pool = ConnectionPool(loop, Names(), Place("127.0.0.1", 1, None))
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    wire = Wire(loop, ours, slow)
+    connection = pool.add(ours)
+    connection.user = slow
+    theirs.send(b"HTTP/1.1 200 OK\r\n\r\n")
+    loop.step(0)
 
     def rounds(number: int) -> list[int]:
         slow.read.clear()
@@ -225,6 +230,6 @@ def test_a_connection_whose_bytes_take_long_is_given_fewer_at_a_time() -> None:
     assert max(rounds(5)) * slow.cost < 0.006
     slow.cost = 0.0
     assert rounds(20)[-1] > 16_384, "its share grows again"
-    wire.close()
+    connection.close()
     theirs.close()
     loop.close()

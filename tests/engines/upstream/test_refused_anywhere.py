@@ -12,7 +12,7 @@ import pytest
 from actors.engines import Context, EngineRejected, EngineUnavailable
 from actors.engines.errors import AnswerTooLong
 from actors.engines.pool import ModelSpec, PolicyName, Pool
-from actors.engines.upstream import UpstreamEngine, body
+from actors.engines.upstream import UpstreamEngine, response, stream_relay
 from tests.engines.asking import chat
 from tests.engines.pool.fakes import inflight
 from tests.engines.raw_server import (
@@ -220,8 +220,8 @@ def test_null_between_events_is_a_sign_of_life() -> None:
 def test_only_what_is_held_in_memory_is_bounded(
     *, raw: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(body, "_MAX_ANSWER", 1_000)
-    stream = body.Stream(RecordingSink(), raw=raw)
+    monkeypatch.setattr(stream_relay, "_MAX_ANSWER", 1_000)
+    stream = stream_relay.StreamRelay(RecordingSink(), raw=raw)
     said = event(token("a"))
     with contextlib.nullcontext() if raw else pytest.raises(AnswerTooLong, match="too long"):
         for _ in range(1_000 // len(said) + 1):
@@ -232,7 +232,8 @@ def test_only_what_is_held_in_memory_is_bounded(
 def test_an_answer_that_is_too_long_is_computed_once(
     fold: Literal["fold", "pass"], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(body, "_MAX_ANSWER", 10)
+    for module in (response, stream_relay):
+        monkeypatch.setattr(module, "_MAX_ANSWER", 10)
     told = streamed(token("a"), FINISH) if fold == "fold" else answer(200, b"x" * 11)
     sinks, asked, pool = ask_a_pool(told, 6, stream=False, unary=fold)
     assert {type(sink.error) for sink in sinks} == {AnswerTooLong}

@@ -14,8 +14,8 @@ import pytest
 
 from actors.engines import Context
 from actors.engines.upstream import Tls, UpstreamEngine
+from actors.engines.upstream.connection_pool import MAX_AGE
 from actors.engines.upstream.dial import Place
-from actors.engines.upstream.links import MAX_AGE
 from actors.engines.upstream.names import FRESH
 from actors.engines.upstream.tls import RenewedContext
 from actors.eventloop import EventLoop, outgoing_connections
@@ -229,7 +229,7 @@ def answers(context: RenewedContext, files: TlsFiles) -> bool:
     with server_with(files) as server:
         engine = UpstreamEngine(server.url, tls=Tls(insecure=True))
         port = engine.place.port
-        engine._links._place = Place("127.0.0.1", port, context)  # pyright: ignore[reportPrivateUsage]  # the clock is the test's
+        engine.connections._place = Place("127.0.0.1", port, context)  # pyright: ignore[reportPrivateUsage]  # the clock is the test's
         sink = ask(engine, chat())
         engine.close(DEADLINE)
         return sink.ends == ["finish"]

@@ -10,7 +10,7 @@ import pytest
 from actors.engines import Context, EngineUnavailable
 from actors.engines.pool import ModelSpec, PolicyName, Pool
 from actors.engines.upstream import UpstreamEngine
-from actors.engines.upstream.exchange import STALE_SECONDS
+from actors.engines.upstream.call import STALE_SECONDS
 from actors.eventloop import EventLoop
 from actors.testing import FakeClock
 from tests.engines.asking import ask, chat

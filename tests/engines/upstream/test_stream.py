@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from actors.engines import EngineUnavailable
 from actors.engines.sse.frames import MAX_EVENT_BYTES
-from actors.engines.upstream.stream import StreamRelay
+from actors.engines.upstream.stream_relay import StreamRelay
 from tests.engines.raw_server import capture
 from tests.engines.recording import RecordingSink
 from tests.engines.subjects import FINISH, USAGE, event, token

@@ -81,7 +81,7 @@ def test_a_stream_whose_last_chunk_comes_late_keeps_its_connection() -> None:
         engine = UpstreamEngine(server.url)
         assert ask(engine, chat()).ends == ["finish"]
         ended.set()
-        idle = engine._links._idle  # pyright: ignore[reportPrivateUsage]  # nobody else tells
+        idle = engine.connections._idle  # pyright: ignore[reportPrivateUsage]  # nobody else tells
         wait_until(lambda: idle)
         assert ask(engine, chat()).ends == ["finish"]
         assert server.connections == 1

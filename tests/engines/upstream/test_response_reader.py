@@ -9,18 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.engines.upstream.answer import AnswerReader
+from actors.engines.upstream.connection import ResponseReader
 from tests.engines.raw_server import LAST_CHUNK, answer, capture, chunked
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\n\r\n"
 
 
-def read(*pieces: bytes, end: bool = False) -> tuple[AnswerReader, bytes]:
-    reader, body = AnswerReader(), b""
+def read(*pieces: bytes, end: bool = False) -> tuple[ResponseReader, bytes]:
+    reader, body = ResponseReader(), b""
     for piece in pieces:
-        reader.feed(piece)
-        body += reader.take()
+        body += reader.feed(piece)
     if end:
         reader.end()
     return reader, body
@@ -109,7 +108,7 @@ BROKEN: dict[str, bytes] = {
 @pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN)
 def test_what_is_no_answer_is_refused(data: bytes) -> None:
     pieces = [data[at : at + 65_536] for at in range(0, len(data), 65_536)]
-    reader = AnswerReader()
+    reader = ResponseReader()
     for piece in pieces:
         reader.feed(piece)
         if reader.error is not None:
@@ -119,11 +118,11 @@ def test_what_is_no_answer_is_refused(data: bytes) -> None:
 
 
 def test_the_next_answer_begins_afresh() -> None:
-    reader = AnswerReader()
+    reader = ResponseReader()
     reader.feed(answer(404, b"no", "x: y"))
     reader.begin()
-    reader.feed(answer(200, b"yes"))
-    assert (reader.status, reader.take(), reader.headers) == (
+    body = reader.feed(answer(200, b"yes"))
+    assert (reader.status, body, reader.headers) == (
         200, b"yes", {b"content-length": b"3"},
     )  # fmt: skip
 

@@ -1,0 +1,173 @@
+"""What becomes of an upstream's response: a stream, a whole answer, a refusal, a sign of life."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+import orjson
+
+from actors.engines.contract import Sink
+from actors.engines.error_object import is_error
+from actors.engines.errors import AnswerTooLong, EngineUnavailable
+from actors.engines.lenient_json import DICT, Undecodable, decode
+from actors.engines.refusals import error_of_answer, error_of_object
+from actors.engines.sse.frames import MAX_EVENT_BYTES
+from actors.engines.upstream.stream_relay import StreamRelay
+
+__all__ = ["Refusal", "Response", "SignOfLife", "Whole", "checked", "response_for"]
+
+# Bytes of a unary answer, in one piece or folded, that are held in memory: as many as one event.
+_MAX_ANSWER: Final = MAX_EVENT_BYTES
+# Bytes of a read that are joined with the last ones.
+_SMALL_PIECE: Final = 512
+# Bytes of an error that are read; a line of them is shown.
+_MAX_ERROR: Final = 64 * 1024
+
+_TOO_LONG: Final = "the upstream's answer is too long"
+
+
+class Response(Protocol):
+    """Takes the body of one response; its methods raise the ``EngineError`` that ends it."""
+
+    done: bool
+    """Whether nothing more is needed, even if the response goes on."""
+
+    def feed(self, data: bytes) -> bool:
+        """Take the next bytes; tell whether they were output (a comment is none)."""
+        ...
+
+    def end(self) -> None:
+        """It is whole: end the sink."""
+        ...
+
+
+def response_for(
+    status: int,
+    headers: Mapping[bytes, bytes],
+    sink: Sink,
+    *,
+    stream: bool,
+    raw: bool,
+    probe: bool = False,
+    choices: int = 0,
+    prefill: str = "",
+) -> Response:
+    """Who takes the body after this head; the last four are those of ``Call``.
+
+    A ``probe`` is content with whatever is no failure of the server's own. Raises
+    ``EngineUnavailable`` for what it was asked not to be: compressed.
+    """
+    if probe and status // 100 in (2, 4):
+        return SignOfLife(sink)
+    if status != 200:
+        return Refusal(status, headers)
+    if b"content-encoding" in headers and _compressed(headers[b"content-encoding"]):
+        raise EngineUnavailable("the upstream's answer is compressed, which it was asked not to be")
+    if not stream:
+        return Whole(sink)
+    if headers.get(b"content-type", b"").lower().startswith(b"application/json"):
+        return Refusal(status, headers)
+    return StreamRelay(sink, raw=raw, choices=choices, prefill=prefill)
+
+
+def _compressed(codings: bytes) -> bool:
+    """Whether any coding was applied; the header may be empty, or a list (RFC 9110, 8.4)."""
+    return any(each.strip().lower() not in (b"", b"identity") for each in codings.split(b","))
+
+
+class Whole:
+    """A unary answer, passed through as it is once it is complete and looks like one."""
+
+    __slots__ = ("_pieces", "_sink", "_size", "done")
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._pieces: list[bytes | bytearray] = []
+        self._size = 0
+        self.done = False
+
+    def feed(self, data: bytes) -> bool:
+        """See :class:`Response`."""
+        # NOTE: an object each would be several times as long as what a trickle brings.
+        if self._pieces and len(data) < _SMALL_PIECE:
+            last = self._pieces[-1]
+            if isinstance(last, bytearray):
+                last += data
+            else:
+                self._pieces.append(bytearray(data))
+        else:
+            self._pieces.append(data)
+        self._size += len(data)
+        if self._size > _MAX_ANSWER:
+            raise AnswerTooLong(_TOO_LONG)
+        return True
+
+    def end(self) -> None:
+        """See :class:`Response`."""
+        self._sink.answer(checked(b"".join(self._pieces)))
+
+
+def checked(body: bytes) -> bytes:
+    """``body``, if it is an answer: some servers send an error, or a page, with status 200."""
+    if len(body) > _MAX_ANSWER:
+        raise AnswerTooLong(_TOO_LONG)
+    answer: Any
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        try:
+            answer = decode(body)
+        except Undecodable as error:
+            raise EngineUnavailable("the upstream's answer is not JSON") from error
+    if not isinstance(answer, DICT):
+        raise EngineUnavailable("the upstream's answer is not a completion")
+    if ("choices" not in answer or "error" in answer or "object" in answer) and is_error(answer):
+        raise error_of_object(answer)
+    return body
+
+
+class Refusal:
+    """Another status than 200, or a document where a stream was asked for: the error it means."""
+
+    __slots__ = ("_body", "_headers", "_status", "done")
+
+    def __init__(self, status: int, headers: Mapping[bytes, bytes]) -> None:
+        self._status = status
+        self._headers = {name.decode("latin-1"): v.decode("latin-1") for name, v in headers.items()}
+        self._body = b""
+        self.done = False
+
+    def feed(self, data: bytes) -> bool:
+        """See :class:`Response`."""
+        self._body += data
+        self.done = len(self._body) >= _MAX_ERROR
+        return True
+
+    def end(self) -> None:
+        """See :class:`Response`."""
+        if self._status == 200:
+            checked(self._body)
+            raise EngineUnavailable("the upstream was asked for a stream and sent none")
+        raise error_of_answer(self._status, self._headers, self._body)
+
+
+class SignOfLife:
+    """A response of which only matters that it came; what it says may be anything."""
+
+    __slots__ = ("_sink", "_size", "done")
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._size = 0
+        self.done = False
+
+    def feed(self, data: bytes) -> bool:
+        """See :class:`Response`."""
+        self._size += len(data)
+        self.done = self._size >= _MAX_ERROR
+        return True
+
+    def end(self) -> None:
+        """See :class:`Response`."""
+        self._sink.finish()
