@@ -5,7 +5,7 @@ its streams on it, ``actors.engines.upstream`` the connections to upstreams.
 """
 
 from actors.eventloop.loop import EventLoop, Handler, LoopStopped, Watch, shared_loop
-from actors.eventloop.outgoing import outgoing_connections
+from actors.eventloop.outgoing import asks_others, outgoing_connections
 from actors.eventloop.poller import GONE, READ, WRITE
 from actors.eventloop.timers import Deadline, Timed, Timer
 
@@ -20,6 +20,7 @@ __all__ = [
     "Timed",
     "Timer",
     "Watch",
+    "asks_others",
     "outgoing_connections",
     "shared_loop",
 ]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["closed", "opened", "outgoing_connections"]
+__all__ = ["asks_others", "closed", "opened", "outgoing_connections"]
 
 # PERF: without a lock; each of a set's methods is one step under the GIL.
 _descriptors: Final[set[int]] = set()
+_ever: Final[list[bool]] = []
 
 
 def outgoing_connections() -> int:
@@ -19,9 +20,16 @@ def outgoing_connections() -> int:
     return len(_descriptors)
 
 
+def asks_others() -> bool:
+    """Whether this process has ever connected to an upstream. Any thread."""
+    return bool(_ever)
+
+
 def opened(descriptor: int) -> None:
     """``descriptor`` is one from now on."""
     _descriptors.add(descriptor)
+    if not _ever:
+        _ever.append(True)
 
 
 def closed(descriptor: int) -> None:

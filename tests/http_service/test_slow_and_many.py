@@ -11,7 +11,7 @@ from unittest.mock import Mock
 import pytest
 
 from http_service import HttpService, HttpServiceConfig
-from http_service.server import limits, waitress_server
+from http_service.server import admission, limits, waitress_server
 from http_service.server.admission import PROBE_RESERVE
 from http_service.server.deadlines import Limits
 from tests.http_service.conftest import LOCAL, add_echo
@@ -168,9 +168,15 @@ def test_a_tls_hello_is_closed_at_once(live: Running) -> None:
 
 
 @pytest.mark.parametrize(("files", "connections"), [(256, 64), (1024, 448), (65_536, 10_000)])
-def test_each_client_leaves_a_descriptor_for_its_upstream(
+def test_each_client_of_a_process_that_relays_leaves_a_descriptor_for_its_upstream(
     files: int, connections: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", Mock(return_value=(files, files)))
     config = replace(LOCAL, connection_limit=10_000)
-    assert limits.waitress_settings(config)["connection_limit"] == connections + limits.SPARE
+    cap = limits.connection_cap(config)
+    for relays, most in ((True, connections), (False, min(10_000, files - 128))):
+        monkeypatch.setattr(admission, "asks_others", lambda relays=relays: relays)
+        cap.open = most - 1
+        assert not cap.full
+        cap.open = most
+        assert cap.full

@@ -12,6 +12,7 @@ import socket
 from ipaddress import IPv6Address
 from typing import Final
 
+from actors.eventloop import asks_others
 from http_service.errors import reply_for_status
 
 __all__ = ["FULL", "PROBES", "PROBE_RESERVE", "ConnectionCap", "network_of", "refuse", "turn_away"]
@@ -31,12 +32,15 @@ IPV6_HOST_BITS: Final = 64
 class ConnectionCap:
     """Counts open connections; at most ``total``, and ``per_address`` from one address.
 
-    ``per_address`` of 0 means no such limit. That is the default of the service, because behind a
-    proxy or a load balancer every connection comes from its address. One thread, the loop's.
+    At most ``relaying`` of them in a process that asks other servers, whose connections take as
+    many descriptors again. ``per_address`` of 0 means no such limit. That is the default of the
+    service, because behind a proxy or a load balancer every connection comes from its address. One
+    thread, the loop's.
     """
 
-    def __init__(self, total: int, per_address: int = 0) -> None:
+    def __init__(self, total: int, per_address: int = 0, *, relaying: int | None = None) -> None:
         self._total = total
+        self._relaying = total if relaying is None else relaying
         self._per_address = per_address
         self._counts: dict[str, int] = {}
         self.open = 0
@@ -45,11 +49,11 @@ class ConnectionCap:
     @property
     def full(self) -> bool:
         """Whether as many are open as may be."""
-        return self.open >= self._total
+        return self.open >= (self._relaying if asks_others() else self._total)
 
     def admit(self, address: str) -> bool:
         """Whether one more connection from ``address`` may stay; if so, it counts as open."""
-        if self.open >= self._total:
+        if self.full:
             self.refused += 1
             return False
         if self._per_address:

@@ -90,7 +90,9 @@ def waitress_settings(config: HttpServiceConfig) -> dict[str, Any]:
 
 def connection_cap(config: HttpServiceConfig) -> ConnectionCap:
     """What counts the connections, and says which is one too many."""
-    return ConnectionCap(_connections(config), config.connections_per_address)
+    # Half of the descriptors: each request may need a connection to another server, too.
+    relaying = min(config.connection_limit, (_file_limit() - RESERVED_FILES - SPARE) // 2)
+    return ConnectionCap(_connections(config), config.connections_per_address, relaying=relaying)
 
 
 def body_budget(config: HttpServiceConfig) -> int:
@@ -104,8 +106,7 @@ def deadlines(config: HttpServiceConfig) -> Limits:
 
 
 def _connections(config: HttpServiceConfig) -> int:
-    # Half of them: each request may need a connection to an upstream, too.
-    return min(config.connection_limit, (_file_limit() - RESERVED_FILES - SPARE) // 2)
+    return min(config.connection_limit, _file_limit() - RESERVED_FILES - SPARE)
 
 
 def _file_limit() -> int:

@@ -36,7 +36,7 @@ CLIENTS: Final = (
         "idle",
         "fifty connections are all there are",
         "http/http_service/server/limits.py",
-        "min(config.connection_limit, (_file_limit() - RESERVED_FILES - SPARE) // 2)",
+        "min(config.connection_limit, _file_limit() - RESERVED_FILES - SPARE)",
         "50",
     ),
     Mutant(
@@ -99,8 +99,8 @@ CLIENTS: Final = (
         "slow-headers",
         "one address may have 64 connections",
         "http/http_service/server/limits.py",
-        "_connections(config), config.connections_per_address)",
-        "_connections(config), config.connections_per_address or 64)",
+        "_connections(config), config.connections_per_address, ",
+        "_connections(config), config.connections_per_address or 64, ",
     ),
     Mutant(
         "slow-bodies",

@@ -111,7 +111,7 @@ PROCESSES: Final = (
         "sigterm-start",
         "a signal during the start is forgotten",
         "actors/commands/running.py",
-        "    if not token.cancelled:\n        _settle_memory()\n",
+        "    if not token.cancelled:\n        settle_memory()\n",
         "    if token.cancelled:\n        token = CancellationToken()\n"
         "    if not token.cancelled:\n",
     ),
