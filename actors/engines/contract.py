@@ -19,6 +19,7 @@ for.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 import orjson
 
 from actors.supervision.cancellation import CancellationToken, Registration
+from actors.supervision.foreign import call_each
 
 __all__ = [
     "COMMENTS_AFTER",
@@ -113,15 +115,22 @@ class Context:
     @property
     def token(self) -> CancellationToken:
         """The token of this request."""
-        with _making:
-            made = self._token is None
-            token = self._token = self._token or CancellationToken()
-        if made:
-            if self._listener is not None:
-                self._registration = token.on_cancel(self._tell)
-            if self._cancelled:
-                token.cancel()
-        return token
+        token = self._token
+        if token is not None:
+            return token
+        made = CancellationToken()
+        # NOTE: made before: a finalizer that runs meanwhile may look at the same context.
+        with _changing:
+            if self._token is not None:
+                return self._token
+            self._token = made
+            listens = self._listener is not None
+        # Each side writes before it reads what the other one writes: one of them sees the other.
+        if listens:
+            self._listen_to(made)
+        if self._cancelled:
+            made.cancel()
+        return made
 
     @property
     def cancelled(self) -> bool:
@@ -129,9 +138,10 @@ class Context:
         return self._cancelled or (self._token is not None and self._token.cancelled)
 
     def cancel(self) -> None:
-        """Nobody wants the answer any more. Idempotent."""
+        """Nobody wants the answer any more. Idempotent; a listener that raises is logged."""
         self._cancelled = True
-        self._tell()
+        if self._listener is not None:
+            call_each((self._tell,), log=_log, complaint="a listener for cancellation failed")
         if self._token is not None:
             self._token.cancel()
 
@@ -142,12 +152,12 @@ class Context:
         """
         self._listener = listener
         if self._token is not None:
-            self._registration = self._token.on_cancel(self._tell)
+            self._listen_to(self._token)
         elif self._cancelled:
             self._tell()
 
     def unlisten(self) -> None:
-        """Nobody listens any more."""
+        """Have no listener called any more."""
         self._listener = None
         registration, self._registration = self._registration, None
         if registration is not None:
@@ -157,14 +167,27 @@ class Context:
         """The same for another attempt, which can be cancelled alone."""
         return Context(self.request_id, None, self.deadline, self.session, self.headers)
 
+    def _listen_to(self, token: CancellationToken) -> None:
+        """Hear of ``token``: one registration serves every listener, one after the other."""
+        registration = token.on_cancel(self._tell)
+        with _changing:
+            spare, self._registration = self._registration, registration
+        if spare is not None:
+            spare.unregister()
+        if self._listener is None:  # told, or taken back, meanwhile
+            registration.unregister()
+
     def _tell(self) -> None:
-        listener, self._listener = self._listener, None
+        with _changing:  # or two threads that cancel might both find it
+            listener, self._listener = self._listener, None
         if listener is not None:
             listener()
 
 
-_making: Final = threading.RLock()
-"""Held while a context makes its token. Re-entrant: a finalizer may look at one meanwhile."""
+_changing: Final = threading.RLock()
+"""Held while a context changes whom it tells. Re-entrant: a finalizer may look at one meanwhile."""
+
+_log: Final = logging.getLogger("actors.engines")
 
 
 class Sink(Protocol):

@@ -1,4 +1,7 @@
-"""A deterministic model that answers with the question: for trying things out, and for tests."""
+"""A deterministic model that answers with the question: for trying things out, and for tests.
+
+PERF: all but a token's text is the same in each event of a stream, so it is encoded once.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,13 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any, Final
 
+from orjson import dumps
+
 from actors.engines.contract import Chunk, Context, EngineRequest, Kind, Sink
-from actors.engines.echo_chunks import streamed, whole
-from actors.engines.echo_text import plan
+from actors.engines.echo_text import Plan, plan
+from actors.engines.errors import AnswerTooLong
 from actors.engines.generator import GeneratorAdapter
+from actors.engines.lenient_json import encode
 from actors.supervision.errors import Cancelled
 
 __all__ = ["EchoEngine"]
@@ -19,8 +25,34 @@ __all__ = ["EchoEngine"]
 _MAX_DELAYED: Final = 256
 _MAX_WAITING: Final = 1_024
 
+RUN: Final = 64
+"""Tokens that are pushed at once: few enough for a client that leaves to end the answer soon."""
+
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""Characters of a whole answer, over all choices: as many as the service holds of a folded one."""
+
 _OBJECT: Final = {Kind.CHAT: "chat.completion.chunk", Kind.COMPLETIONS: "text_completion"}
+_WHOLE: Final = {Kind.CHAT: "chat.completion", Kind.COMPLETIONS: "text_completion"}
 _ID_PREFIX: Final = {Kind.CHAT: "chatcmpl-", Kind.COMPLETIONS: "cmpl-"}
+
+_ROLE: Final = {
+    Kind.CHAT: b'{"index":%d,"delta":{"role":"assistant","content":""},'
+    b'"logprobs":null,"finish_reason":null}]}\n\n',
+    Kind.COMPLETIONS: b"",
+}
+_BEFORE: Final = {
+    Kind.CHAT: b'{"index":%d,"delta":{"content":',
+    Kind.COMPLETIONS: b'{"index":%d,"text":',
+}
+_AFTER: Final = {
+    Kind.CHAT: b'},"logprobs":null,"finish_reason":null}]}\n\n',
+    Kind.COMPLETIONS: b',"logprobs":null,"finish_reason":null}]}\n\n',
+}
+_END: Final = {
+    Kind.CHAT: b'{"index":%d,"delta":{},"logprobs":null,"finish_reason":"%b"}]}\n\n',
+    Kind.COMPLETIONS: b'{"index":%d,"text":"","logprobs":null,"finish_reason":"%b"}]}\n\n',
+}
+"""The events of one choice, from the choice on; a token's text stands between the middle two."""
 
 
 class EchoEngine:
@@ -40,43 +72,110 @@ class EchoEngine:
         self._delayed = GeneratorAdapter(self, max_running=_MAX_DELAYED, max_waiting=_MAX_WAITING)
 
     def start(self, request: EngineRequest, sink: Sink, context: Context) -> None:
-        """Push the whole answer at once; with a ``delay``, token by token from another thread."""
+        """Answer at once, whole or in runs; with a ``delay``, by token from another thread."""
         if self._delay > 0:
             self._delayed.start(request, sink, context)
             return
         # PERF: without a delay there is nothing to wait for. A thread hop would cost more than the
-        # answer (microseconds a chunk, and their number is bounded), so the caller pushes it.
-        token = context.token
-        for chunk, tokens in self._speak(request, context, stream=request.stream):
-            if token.cancelled:
-                break
-            sink.push(chunk, tokens)
-        if token.cancelled:
+        # answer (microseconds a run, and their number is bounded), so the caller pushes it.
+        kind = request.kind
+        answer = plan(kind, request.body)
+        head = self._head(request, context)
+        if request.stream:
+            for chunk, tokens in _runs(kind, head, answer, RUN):
+                if context.cancelled:
+                    break
+                sink.push(chunk, tokens)
+        elif not context.cancelled:
+            sink.answer(_whole(kind, head, answer))
+            return
+        if context.cancelled:
             sink.fail(Cancelled("the request was cancelled"))
         else:
             sink.finish()
 
     def generate(self, request: EngineRequest, context: Context) -> Iterator[Chunk]:
         """The answer's chunks, at the pace of ``delay``. Raises ``EngineRejected``."""
-        for chunk, tokens in self._speak(request, context, stream=True):
+        kind = request.kind
+        answer = plan(kind, request.body)
+        for chunk, tokens in _runs(kind, self._head(request, context), answer, 1):
             if tokens and self._delay > 0 and context.token.wait(self._delay):
                 return
             yield chunk
 
-    def _speak(
-        self, request: EngineRequest, context: Context, *, stream: bool
-    ) -> Iterator[tuple[Chunk, int]]:
-        """Each chunk with its number of tokens; not streamed: a choice's text in one chunk."""
+    def _head(self, request: EngineRequest, context: Context) -> dict[str, Any]:
+        """The fields that every chunk begins with."""
         kind = request.kind
-        answer = plan(kind, request.body)
-        head: dict[str, Any] = {
+        return {
             "id": f"{_ID_PREFIX[kind]}{context.request_id or next(self._serial)}",
             "object": _OBJECT[kind],
             "created": int(self._now()),
             "model": request.model,
         }
-        return (streamed if stream else whole)(kind, head, answer)
 
     def close(self, timeout: float = 5.0) -> bool:
         """Refuse new delayed answers and wait for the running ones; True if all ended in time."""
         return self._delayed.close(timeout)
+
+
+def _runs(kind: Kind, head: dict[str, Any], answer: Plan, most: int) -> Iterator[tuple[bytes, int]]:
+    """The events, ``most`` tokens at a time, with their tokens; at last the usage, alone.
+
+    Of each choice its role (of a chat), its tokens, its end. One by one nothing is joined.
+    """
+    begin = b"data: %b" % dumps({**head, "choices": []})[:-2]  # up to where a choice stands
+    for index, choice in enumerate(answer.choices):
+        before, after = begin + _BEFORE[kind] % index, _AFTER[kind]
+        between = after + before
+        role = begin + _ROLE[kind] % index if kind is Kind.CHAT else b""
+        end = begin + _END[kind] % (index, choice.finish.encode())
+        left = len(choice.tokens)
+        if role and (most == 1 or not left):
+            yield role, 0
+            role = b""
+        for at in range(0, left, most):
+            run = choice.tokens[at : at + most]
+            events = before + between.join(map(dumps, run)) + after
+            if role:
+                events, role = role + events, b""
+            if most > 1 and at + most >= left:
+                events, end = events + end, b""
+            yield events, len(run)
+        if end:
+            yield end, 0
+    yield b"data: %b\n\n" % dumps({**head, "choices": [], "usage": _usage(answer)}), 0
+
+
+def _whole(kind: Kind, head: dict[str, Any], answer: Plan) -> bytes:
+    """The unary answer, as the service would fold it. Raises ``AnswerTooLong``."""
+    choices: list[dict[str, Any]] = []
+    size = 0
+    for index, choice in enumerate(answer.choices):
+        text: Any = "".join(choice.tokens)
+        size += len(text)
+        if size > MAX_BYTES:
+            raise AnswerTooLong("The engine's answer is too long.")
+        key = "text"
+        if kind is Kind.CHAT:
+            key, text = "message", {"role": "assistant", "content": text, "refusal": None}
+        choices.append(
+            {"index": index, key: text, "logprobs": None, "finish_reason": choice.finish}
+        )
+    return encode(
+        {
+            "id": head["id"],
+            "created": head["created"],
+            "model": head["model"],
+            "object": _WHOLE[kind],
+            "choices": choices,
+            "usage": _usage(answer),
+        }
+    )
+
+
+def _usage(answer: Plan) -> dict[str, int]:
+    return {
+        "prompt_tokens": answer.prompt_tokens,
+        "completion_tokens": answer.completion_tokens,
+        "total_tokens": answer.prompt_tokens + answer.completion_tokens,
+    }

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from actors.engines.contract import Kind
 from actors.engines.errors import EngineRejected
@@ -24,7 +24,7 @@ MAX_CHOICES: Final = 1_024
 _TOKEN: Final = re.compile(r"\s*\S+|\s+")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Choice:
     """One choice of the answer: ``finish`` is OpenAI's ``finish_reason``."""
 
@@ -32,17 +32,13 @@ class Choice:
     finish: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Plan:
-    """The whole answer: the choices by index, and how many tokens the prompts had."""
+    """The whole answer: the choices by index, and the tokens of the prompts and of the choices."""
 
     choices: tuple[Choice, ...]
     prompt_tokens: int
-
-    @property
-    def completion_tokens(self) -> int:
-        """The tokens of all choices."""
-        return sum(len(choice.tokens) for choice in self.choices)
+    completion_tokens: int
 
 
 def plan(kind: Kind, body: Mapping[str, Any]) -> Plan:
@@ -52,7 +48,10 @@ def plan(kind: Kind, body: Mapping[str, Any]) -> Plan:
     ``EngineRejected`` for prompts of token ids, for no prompt in a list and for a number of choices
     that it can't give.
     """
-    prompts = [_last_user_text(body)] if kind is Kind.CHAT else _prompts(body)
+    if kind is Kind.CHAT:
+        spoken, prompts = _texts(body)
+    else:
+        spoken = prompts = _prompts(body)
     n = int(body.get("n") or 1)
     asked = len(prompts) * n
     if not 0 < asked <= MAX_CHOICES:
@@ -60,21 +59,16 @@ def plan(kind: Kind, body: Mapping[str, Any]) -> Plan:
             f"the echo model gives 1 to {MAX_CHOICES} choices, not {asked}",
             param="n" if prompts else "prompt",
         )
-    limit = _limit(body, MAX_TOKENS // max(1, asked))
+    limit = _limit(body, MAX_TOKENS // asked)
     stops = _stops(body)
     choices = [_choice(prompt, stops, limit) for prompt in prompts]
-    spoken = _all_text(body) if kind is Kind.CHAT else prompts
-    # PERF: whoever says all of a text has counted it.
-    counted = {} if stops else _counted(prompts, choices)
-    return Plan(
-        choices=tuple(choice for choice in choices for _ in range(n)),
-        prompt_tokens=sum(counted.get(text) or _count(text) for text in spoken),
-    )
-
-
-def _counted(prompts: list[str], choices: list[Choice]) -> dict[str, int]:
-    pairs = zip(prompts, choices, strict=True)
-    return {text: len(choice.tokens) for text, choice in pairs if choice.finish == "stop"}
+    completion_tokens = n * sum([len(choice.tokens) for choice in choices])
+    if n > 1:
+        choices = [choice for choice in choices for _ in range(n)]
+    if len(spoken) == 1 and n == 1 and not stops and choices[0].finish == "stop":
+        # PERF: whoever says all of a text has counted it.
+        return Plan((choices[0],), completion_tokens, completion_tokens)
+    return Plan(tuple(choices), sum(map(_count, spoken)), completion_tokens)
 
 
 def _choice(text: str, stops: list[str], limit: int) -> Choice:
@@ -109,36 +103,40 @@ def _limit(body: Mapping[str, Any], most: int) -> int:
 
 
 def _stops(body: Mapping[str, Any]) -> list[str]:
-    stop: Any = body.get("stop") or ()
-    stops = [stop] if isinstance(stop, str) else cast("list[str]", stop)
-    return [text for text in stops if text]
+    stop: Any = body.get("stop")
+    if not stop:
+        return []
+    return [stop] if isinstance(stop, str) else [text for text in stop if text]
 
 
 def _prompts(body: Mapping[str, Any]) -> list[str]:
-    prompt = body.get("prompt")
-    prompts = cast("list[object]", prompt if isinstance(prompt, list) else [prompt or ""])
-    if not all(isinstance(text, str) for text in prompts):
-        raise EngineRejected(
-            "the echo model takes a prompt as text: a string or a list of strings", param="prompt"
-        )
-    return cast("list[str]", prompts)
+    prompt: Any = body.get("prompt")
+    # PERF: typed here, not cast: a cast is a call.
+    several: list[Any] = prompt
+    prompts = several if isinstance(prompt, list) else [prompt or ""]
+    for text in prompts:
+        if not isinstance(text, str):
+            raise EngineRejected(
+                "the echo model takes a prompt as text: a string or a list of strings",
+                param="prompt",
+            )
+    return prompts
 
 
-def _last_user_text(body: Mapping[str, Any]) -> str:
-    messages = cast("list[dict[str, Any]]", body.get("messages") or [])
-    mine = [message for message in messages if message.get("role") == "user"] or messages
-    return _text_of(mine[-1]) if mine else ""
+def _texts(body: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The text of every message, and of the one that is answered: the last one of a user."""
+    messages: list[dict[str, Any]] = body.get("messages") or []
+    texts: list[str] = []
+    last, mine = "", None
+    for message in messages:
+        content: Any = message.get("content")
+        last = content if type(content) is str else _text_of(content)
+        texts.append(last)
+        if message.get("role") == "user":
+            mine = last
+    return texts, [last if mine is None else mine]
 
 
-def _all_text(body: Mapping[str, Any]) -> list[str]:
-    messages = cast("list[dict[str, Any]]", body.get("messages") or [])
-    return [_text_of(message) for message in messages]
-
-
-def _text_of(message: Mapping[str, Any]) -> str:
-    """A message's text: its content, or the text parts of its content joined."""
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    parts = cast("list[dict[str, Any]]", content or [])
-    return "".join(part.get("text") or "" for part in parts if part.get("type") == "text")
+def _text_of(parts: list[dict[str, Any]] | None) -> str:
+    """The text parts of a message's content, joined."""
+    return "".join([part.get("text") or "" for part in parts or () if part.get("type") == "text"])

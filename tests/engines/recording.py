@@ -8,6 +8,7 @@ from typing import Any
 
 from actors.engines import Chunk
 from actors.engines.sse.events import read_event
+from actors.engines.sse.frames import split_events
 
 DEADLINE = 20.0  # seconds; a hang is a failure, and a busy machine is none
 
@@ -66,7 +67,7 @@ class RecordingSink:
     @property
     def objects(self) -> list[dict[str, Any]]:
         """The chunks, decoded where they are events; comments are none."""
-        return [chunk for each in self.chunks if (chunk := _decoded(each))]
+        return [chunk for each in self.chunks for chunk in _decoded(each) if chunk]
 
     def text(self, index: int = 0) -> str:
         """What choice ``index`` said."""
@@ -87,8 +88,10 @@ class RecordingSink:
         }
 
 
-def _decoded(chunk: Chunk) -> dict[str, Any]:
-    return read_event(chunk).chunk if isinstance(chunk, bytes) else chunk
+def _decoded(chunk: Chunk) -> list[dict[str, Any]]:
+    if not isinstance(chunk, bytes):
+        return [chunk]
+    return [read_event(event).chunk for event in split_events(chunk)]
 
 
 def wait_until(condition: Callable[[], object]) -> None:

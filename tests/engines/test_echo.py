@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.engines import Context, EchoEngine, EngineBusy, EngineRejected, Kind
+from actors.engines.echo import RUN
 from actors.engines.echo_text import MAX_CHOICES, MAX_TOKENS, plan
+from actors.engines.errors import AnswerTooLong
+from http_service.folding import Fold
 from tests.engines.asking import ask, chat, complete, request
 from tests.engines.recording import RecordingSink
 
@@ -18,7 +22,7 @@ NOW = 1_700_000_000.9
 
 def echo(asked: Any) -> RecordingSink:
     sink = ask(EchoEngine(now=lambda: NOW), asked, Context("r7"))
-    assert sink.ends == ["finish"]
+    assert sink.ends == (["finish"] if asked.stream else ["answer"])
     return sink
 
 
@@ -107,7 +111,7 @@ def test_a_chat_answer_is_role_words_finish_usage() -> None:
         said({}, "stop"),
         {**head, "choices": [], "usage": numbers},
     ]
-    assert sink.tokens == [0, 1, 1, 0, 0]
+    assert sink.tokens == [2, 0]
 
 
 def test_a_completion_answers_with_the_prompt() -> None:
@@ -215,35 +219,84 @@ def test_no_answer_is_longer_than_asked_or_holds_a_stop_text(
     assert not any(each in said for each in stop if each)
 
 
-@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
 @pytest.mark.parametrize("asked", [chat, complete])
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
-def test_any_text_survives_being_made_an_event(asked: Any, stream: bool, text: str) -> None:
-    sink = echo(asked(text, stream=stream))
+def test_any_text_survives_being_made_an_event(asked: Any, text: str) -> None:
+    sink = echo(asked(text))
     assert sink.text() == text
     assert sum(sink.tokens) == usage(sink)["completion_tokens"]
 
 
+@pytest.mark.parametrize("asked", [chat, complete])
+@given(text=st.text(max_size=60), n=st.integers(1, 3), limit=st.none() | st.integers(0, 5))
+def test_a_whole_answer_is_what_the_service_would_fold_byte_for_byte(
+    asked: Any, text: str, n: int, limit: int | None
+) -> None:
+    fields = {"n": n, "max_tokens": limit}
+    whole = echo(asked(text, stream=False, **fields))
+    engine = EchoEngine(now=lambda: NOW)
+    told = plan(asked(text).kind, asked(text, **fields).body)
+    fold = Fold(asked(text).kind, id="", created=0, model="")
+    events = engine.generate(asked("", **fields), Context("r7"))
+    first = next(iter(events))
+    assert isinstance(first, bytes)
+    head = orjson.loads(first[6:])
+    for index, choice in enumerate(told.choices):
+        said = {"content": "".join(choice.tokens), "role": "assistant"}
+        delta = {"delta": said} if asked is chat else {"text": said["content"]}
+        rest = {"logprobs": None, "finish_reason": choice.finish}
+        fold.add({**head, "choices": [{"index": index, **delta, **rest}]})
+    spoken = told.completion_tokens
+    numbers = {"prompt_tokens": told.prompt_tokens, "completion_tokens": spoken}
+    numbers["total_tokens"] = told.prompt_tokens + spoken
+    fold.add({**head, "choices": [], "usage": numbers})
+    assert whole.body == fold.answer()
+
+
 def test_a_streamed_token_is_an_event_with_the_fields_of_every_chunk() -> None:
     sink = echo(complete("one two"))
-    token, *_, finish, _ = sink.chunks
-    assert isinstance(token, bytes)
-    assert token.endswith(b"}]}\n\n")
+    events, _ = sink.chunks
+    assert isinstance(events, bytes)
+    assert events.endswith(b"}]}\n\n")
     first, last = sink.objects[0], sink.objects[-2]
     assert first.keys() == last.keys()
     assert first["choices"][0].keys() == last["choices"][0].keys()
-    assert isinstance(finish, bytes)
 
 
-def test_an_answer_that_is_not_streamed_is_one_chunk_a_choice() -> None:
+def test_an_answer_that_is_not_streamed_comes_whole() -> None:
     sink = echo(complete("one two three", n=2, stream=False))
-    assert sink.tokens == [3, 3, 0]
+    assert sink.chunks == []
+    answer = orjson.loads(sink.body or b"")
+    assert [choice["text"] for choice in answer["choices"]] == ["one two three"] * 2
+    assert answer["usage"] == {"prompt_tokens": 3, "completion_tokens": 6, "total_tokens": 9}
 
 
-def test_a_delayed_answer_says_the_same() -> None:
+def test_a_whole_answer_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.engines.echo.MAX_BYTES", 1_000)
+    assert echo(complete("x" * 500, n=2, stream=False)).body
+    with pytest.raises(AnswerTooLong):
+        echo(complete("x" * 500, n=3, stream=False))
+
+
+def test_a_long_stream_comes_in_runs_and_its_usage_alone() -> None:
+    sink = echo(chat("w " * (2 * RUN) + "w"))
+    assert sink.tokens == [RUN, RUN, 1, 0]
+    assert b'"usage"' not in b"".join(each for each in sink.chunks[:-1] if isinstance(each, bytes))
+    assert usage(sink)["completion_tokens"] == 2 * RUN + 1
+
+
+@pytest.mark.parametrize("text", ["one two", "", "w " * (2 * RUN)])
+@pytest.mark.parametrize("asked", [chat, complete])
+def test_a_delayed_answer_says_the_same_token_by_token(asked: Any, text: str) -> None:
     engine = EchoEngine(delay=1e-6, now=lambda: NOW)
-    assert ask(engine, chat("one two"), Context("r7")).chunks == echo(chat("one two")).chunks
+    sink = ask(engine, asked(text, n=2), Context("r7"))
+    assert max(sink.tokens) <= 1
+    assert joined(sink) == joined(echo(asked(text, n=2)))
     assert engine.close()
+
+
+def joined(sink: RecordingSink) -> bytes:
+    return b"".join(each for each in sink.chunks if isinstance(each, bytes))
 
 
 def test_a_delayed_engine_refuses_more_than_it_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
