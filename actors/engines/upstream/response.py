@@ -122,7 +122,9 @@ def checked(body: bytes) -> bytes:
             raise EngineUnavailable("the upstream's answer is not JSON") from error
     if not isinstance(answer, DICT):
         raise EngineUnavailable("the upstream's answer is not a completion")
-    if ("choices" not in answer or "error" in answer or "object" in answer) and is_error(answer):
+    # PERF: what most answers have and have not is looked at here.
+    common = "choices" in answer and "error" not in answer and answer.get("object") != "error"
+    if not common and is_error(answer):
         raise error_of_object(answer)
     return body
 

@@ -37,6 +37,7 @@ _MAX_ANSWER: Final = MAX_EVENT_BYTES
 # Shapes that were learned in vain until a stream is taken for one whose events all differ.
 _MOST_SHAPES: Final = 8
 _EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n")
+_DONE: Final = b"data: [DONE]\n\n"
 _SILENCE: Final = b":\n\n"
 # Comments of one read that are passed on: no server has more to say between two tokens.
 _MOST_COMMENTS: Final = 16
@@ -195,6 +196,10 @@ class StreamRelay:
         Where to go on, and whether it was a chunk.
         """
         event = batch[at:end]
+        if event == _DONE:  # PERF: as read_event() would find
+            self.done = True
+            self._push_usage()
+            return end, False
         read = read_event(event)
         match read.kind:
             case EventKind.CHUNK:
