@@ -28,8 +28,7 @@ def check_body_head(
 
     Raises ``UnsupportedMediaType``, ``UnsupportedContentCoding`` or ``InvalidValue``.
     """
-    if content_type != "application/json":  # PERF: as nearly all of them say it
-        check_content_type(content_type)
+    check_content_type(content_type)
     codings = codings_of(content_encoding) if content_encoding else ()
     return codings, None if timeout is None else request_timeout_from(timeout)
 

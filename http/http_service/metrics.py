@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import threading
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Final
 
 from prometheus_client.registry import Collector
 
@@ -22,17 +21,13 @@ from http_service import buckets
 from http_service.api_keys import ApiKeys, KeyMetrics
 from http_service.config import ConfigError
 from http_service.connection_metrics import ConnectionMetrics, no_connections
-from http_service.error_types import ErrorType
 from http_service.exposition import Numbers, Registry, Table, Tables, wants_open_metrics
-from http_service.model_metrics import ModelMetrics, tables_of
+from http_service.model_metrics import InflightGuard, ModelMetrics, tables_of
 
 __all__ = ["UNKNOWN_MODEL", "InflightGuard", "Metrics"]
 
 UNKNOWN_MODEL: Final = "unknown_model"
 """The label under which every request for a model that is not served is counted."""
-
-MOST_TOKENS: Final = 10_000_000
-"""Completion tokens that one answer may claim: more than any model's context."""
 
 
 class Metrics(Tables):
@@ -128,103 +123,3 @@ class Metrics(Tables):
             if serves is not None and model != UNKNOWN_MODEL and not serves(model):
                 self.forget(model)
         return [*self.models.values()]
-
-
-class InflightGuard:
-    """Counts one request exactly once, from its start to the end of its answer.
-
-    Opened as an internal error: what is not marked otherwise is one. ``error_type`` may be set
-    again, the last one counts. Thread-safe; ``close`` is idempotent.
-
-    PERF: what a step changes is changed here, under the one lock of the model's metrics.
-    """
-
-    __slots__ = (
-        "_clock",
-        "_closed",
-        "_last",
-        "elapsed",
-        "endpoint",
-        "error_type",
-        "metrics",
-        "request_type",
-        "started",
-        "tokens",
-    )
-
-    def __init__(
-        self,
-        metrics: ModelMetrics,
-        endpoint: str,
-        request_type: str,
-        clock: Callable[[], float],
-    ) -> None:
-        self.metrics = metrics
-        self.endpoint = endpoint
-        self.request_type = request_type
-        self.error_type = ErrorType.INTERNAL
-        self.tokens = 0
-        self.elapsed = 0.0
-        self._clock = clock
-        self._closed = False
-        self._last: float | None = None
-        self.started = clock()
-        with metrics.lock:
-            metrics.inflight += 1
-
-    def saw_tokens(self, count: int, now: float | None = None) -> None:
-        """``count`` output tokens came just now, in one chunk; 0 is ignored."""
-        if count <= 0:
-            return
-        if now is None:
-            now = self._clock()
-        metrics = self.metrics
-        with metrics.lock:
-            if self._closed:
-                return
-            before, self._last = self._last, now
-            self.tokens += count
-            metrics.output_tokens += count
-            if before is None:
-                metrics.first_token.observe(now - self.started)
-            else:
-                # PERF: ``observe``, without the call: for each event.
-                between = metrics.inter_token
-                between.counts[bisect_left(between.bounds, (now - before) / count)] += count
-                between.total += now - before
-
-    def saw_usage(self, completion_tokens: int) -> None:
-        """The engine's own count: what the chunks did not show is added, never taken back.
-
-        A count that no answer can have is not believed.
-        """
-        metrics = self.metrics
-        with metrics.lock:
-            missing = completion_tokens - self.tokens
-            if missing > 0 and completion_tokens <= MOST_TOKENS and not self._closed:
-                self.tokens += missing
-                metrics.output_tokens += missing
-
-    def close(self) -> bool:
-        """Count the request; only the first call does, and returns True."""
-        metrics = self.metrics
-        with metrics.lock:
-            if self._closed:
-                return False
-            self._closed = True
-            self.elapsed = self._clock() - self.started
-            metrics.inflight -= 1
-            metrics.duration.observe(self.elapsed)
-            outcome = (self.endpoint, self.request_type, self.error_type)
-            metrics.outcomes[outcome] = metrics.outcomes.get(outcome, 0) + 1
-        return True
-
-    def summary(self) -> dict[str, Any]:
-        """The request's part of its line in the log."""
-        return {
-            "model": self.metrics.model,
-            "endpoint": self.endpoint,
-            "request_type": self.request_type,
-            "error_type": self.error_type or None,
-            "tokens": self.tokens,
-        }

@@ -24,7 +24,7 @@ from actors.registry.model_engines import ModelEngines
 from actors.registry.route import Route
 from actors.supervision.address import Address, Question
 from actors.supervision.errors import NotDelivered
-from http_service.inline import WouldBlock, may_block
+from http_service.inline import HERE, WouldBlock
 from http_service.metrics import Metrics
 
 __all__ = ["DeploymentState", "RegistryBusy"]
@@ -82,7 +82,7 @@ class DeploymentState:
         """Who answers a request for ``model``, by name, alias or fallback. Raises as above."""
         # PERF: as _ask does it, one call shorter, because every request comes here.
         question = ResolveModel(kind, model)
-        if may_block():
+        if not HERE.inline:
             return self._registry.ask(question, timeout=self._timeout)
         try:
             return self._registry.ask(question, timeout=0)
@@ -108,7 +108,7 @@ class DeploymentState:
 
     def _ask(self, question: Question[R]) -> R:
         """Ask the registry; where the caller may not wait for it, only if it answers at once."""
-        if may_block():
+        if not HERE.inline:
             return self._registry.ask(question, timeout=self._timeout)
         try:
             return self._registry.ask(question, timeout=0)

@@ -16,8 +16,8 @@ from prometheus_client.registry import Collector
 from http_service.buckets import DURATION
 from http_service.config import ConfigError
 from http_service.error_types import ErrorType
-from http_service.histogram import Histogram
-from http_service.metrics import MOST_TOKENS, UNKNOWN_MODEL, InflightGuard, Metrics
+from http_service.metrics import UNKNOWN_MODEL, InflightGuard, Metrics
+from http_service.model_metrics import MOST_TOKENS, Histogram
 from tests.http_service.exchanges import stream, unary
 
 

@@ -27,7 +27,7 @@ from http_service.errors import BodyTooLarge, Draining, NoRoomForBody, is_counte
 from http_service.exchange import Exchange
 from http_service.inline import WouldBlock, may_block
 from http_service.metrics import UNKNOWN_MODEL, InflightGuard
-from http_service.passed_headers import passed_headers
+from http_service.passed_headers import PASSED_HEADERS, passed_headers
 from http_service.resources.services import Services
 from http_service.server.limits import INLINE_BODY
 from http_service.streamed import StreamExchange
@@ -39,6 +39,7 @@ __all__ = ["Endpoint", "GenerateResource"]
 EVENT_STREAM: Final = "text/event-stream"
 
 STREAM_HEADERS: Final = {
+    "content-type": EVENT_STREAM,
     "cache-control": "no-cache",
     # Reverse proxies would otherwise collect a stream before they pass it on.
     "x-accel-buffering": "no",
@@ -80,11 +81,13 @@ class GenerateResource:
         if self._inflight.closed:
             raise Draining
         env = req.env
-        codings, timeout = check_body_head(
-            env.get("CONTENT_TYPE"),
-            env.get("HTTP_CONTENT_ENCODING"),
-            env.get("HTTP_X_REQUEST_TIMEOUT"),
-        )
+        content_type, coding = env.get("CONTENT_TYPE"), env.get("HTTP_CONTENT_ENCODING")
+        given = env.get("HTTP_X_REQUEST_TIMEOUT")
+        codings: tuple[str, ...] = ()
+        timeout: float | None = None
+        # PERF: as nearly all of them say it; and none of what is passed on is there.
+        if content_type != falcon.MEDIA_JSON or coding is not None or given is not None:
+            codings, timeout = check_body_head(content_type, coding, given)
         connection: Connection | None = env.get(KEY)
         raw = self._read(req, connection, codings)
         valid, route, body = self._resolve(req, raw)
@@ -96,7 +99,7 @@ class GenerateResource:
             None,
             None if timeout is None else time.monotonic() + timeout,
             env.get("HTTP_X_SESSION_ID"),
-            passed_headers(env),
+            passed_headers(env) if not PASSED_HEADERS.isdisjoint(env) else (),
         )
         exchange = self._exchange(request, context, valid, req.path)
         req.context.call = exchange
@@ -174,10 +177,7 @@ class GenerateResource:
         """Have ``pool`` answer, and the connection written to; or wait for the answer here."""
         answering = False
         try:
-            if exchange.whole:
-                resp.content_type = falcon.MEDIA_JSON
-            else:
-                resp.content_type = EVENT_STREAM
+            if not exchange.whole:
                 resp.set_headers(STREAM_HEADERS)
             pool.begin(exchange)
             if connection is not None:
