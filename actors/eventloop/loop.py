@@ -17,7 +17,6 @@ for the old one.
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 from collections import deque
@@ -295,11 +294,11 @@ class EventLoop:
     def _round(self, poller: Poller, longest: float) -> None:
         # PERF: a few calls fewer for each event: what is done for each stands here.
         wake = min(self._timers.soonest, self._timeouts.sweep_at)
-        if wake < math.inf:
-            longest = min(longest, max(wake - self.clock(), 0.0))
+        longest = min(longest, max(wake - self.clock(), 0.0))
+        pending = self.pending
         self.busy_since = None
         self._sleeping = True
-        events = poller.poll(0.0 if self.pending else longest)
+        events = poller.poll(0.0 if pending else longest)
         self._sleeping = False
         now = self.now = self.busy_since = self.clock()
         self._batch += 1
@@ -308,24 +307,17 @@ class EventLoop:
             if self._poller is not poller:
                 return
             watch = self._watches.get(fd)
-            if watch is None:
-                if fd == self._bell.fd:
-                    self._bell.hush()
-            elif watch.batch != self._batch:
-                try:
-                    watch.handler.ready(happened)
-                except Exception as error:  # noqa: BLE001  # told to the handler: rule 2
-                    self.forget(watch)
-                    _tell_failed(watch, error)
+            if watch is None or watch.batch == self._batch:
+                self._skip(fd)
+                continue
+            try:
+                watch.handler.ready(happened)
+            except Exception as error:  # noqa: BLE001  # told to the handler: rule 2
+                self.forget(watch)
+                _tell_failed(watch, error)
         if now >= wake and self._poller is poller:
             self._call_due(poller, now)
-        if self.pending:
-            self._call_pending(poller)
-
-    def _call_pending(self, poller: Poller) -> None:
-        """Call what is pending now; what that adds waits for the next round."""
-        pending = self.pending
-        for _ in range(len(pending)):
+        for _ in range(len(pending)):  # what these add waits for the next round
             if self._poller is not poller:
                 return
             try:
@@ -336,6 +328,11 @@ class EventLoop:
                 callback()
             except Exception:  # noqa: BLE001  # rule 2
                 _log.exception("a call on the event loop failed")
+
+    def _skip(self, fd: int) -> None:
+        """An event that no handler is to hear of: the bell's, or of a closed descriptor."""
+        if fd == self._bell.fd:
+            self._bell.hush()
 
     def _call_due(self, poller: Poller, now: float) -> None:
         """Call the timers that are due, and tell what is late; what that adds waits its turn."""

@@ -47,10 +47,30 @@ class StreamExchange(Exchange):
 
     def push(self, chunk: Chunk, tokens: int = 1) -> None:
         """One chunk of the first instance's."""
-        if self.state is _STARTED and self.first_live:
-            self.deliver(chunk, tokens)
-        else:
+        # PERF: what ``deliver`` does, for what a relay pushes nearly always, on the loop's thread.
+        loop = self._loop
+        if (
+            self.state is not _STARTED
+            or not self.first_live
+            or loop is None
+            or loop.thread != get_ident()
+            or not isinstance(chunk, bytes)
+            or not chunk.endswith(EVENT_ENDS)
+            or chunk[0] == COMMENT
+            or chunk.rfind(USAGE) >= 0
+        ):
             super().push(chunk, tokens)
+            return
+        with self.lock:
+            if self.ended:
+                return
+            self._frames.append(chunk)
+            self.size += min(len(chunk), ROOM_BYTES)
+            if tokens > 0:
+                self._tokens += tokens
+        if not self._scheduled:
+            self._scheduled = True
+            loop.pending.append(self._flush)
 
     def deliver(self, chunk: Chunk, tokens: int) -> None:
         """Take one chunk; ignored once the stream has ended."""
@@ -84,11 +104,13 @@ class StreamExchange(Exchange):
             else:
                 loop.call(self._flush)
 
+    def has_room(self, when_room: Callable[[], object]) -> bool:
+        """Whether the client keeps up."""
+        # PERF: no lock, and no call, while there is room.
+        return self.size < ROOM_BYTES or self.room(when_room)
+
     def room(self, when_room: Callable[[], object]) -> bool:
         """Whether the client keeps up; see ``Sink``."""
-        # PERF: no lock while there is room.
-        if self.size < ROOM_BYTES:
-            return True
         with self.lock:
             if self.size < ROOM_BYTES or self.ended:
                 return True
