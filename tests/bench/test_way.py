@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
-from tests.bench.way import CASES, Way, travelled
+from tests.bench.way import CASES, Way, calls_an_event, travelled
+
+MOST_CALLS = {"relay, unary": 140, "in process, unary": 140, "in process, 64 tokens at once": 180}
+"""Python calls of one request. The same on every machine, which microseconds are not."""
+
+MOST_CALLS_AN_EVENT = 12.5
+
+ORDER = (
+    "http/http_service/server/channel.py",
+    "http/http_service/server/parser.py",
+    "http/http_service/resources/generate.py",
+    "http/http_service/validation.py",
+    "actors/supervision/turn.py",
+    "actors/registry/registry.py",
+    "actors/engines/pool/pool.py",
+    "http/http_service/exchange.py",
+    "actors/engines/upstream/engine.py",
+    "actors/engines/upstream/call.py",
+    "actors/engines/upstream/connection.py",
+)
+"""The files of a relayed request, in the order in which it comes to them."""
 
 WAY = Way([
     ("a.py", "first"), ("", "library"), ("a.py", "second"), ("b.py", "third"),
@@ -29,8 +49,12 @@ def test_a_files_functions_stand_once_each_in_order() -> None:
 def test_a_relayed_request_is_followed_from_its_socket_to_its_socket() -> None:
     with travelled() as follow:
         ways = {case.name: follow(case.request) for case in CASES}
+        event = calls_an_event(follow)
     for name, way in ways.items():
         assert "http/http_service/resources/generate.py" in way.rooms, name
         assert "actors/registry/registry.py" in way.rooms, name
-    assert "actors/engines/upstream/engine.py" in ways["relay, unary"].rooms
+    assert [file for file in ways["relay, unary"].rooms if file in ORDER] == [*ORDER]
     assert "actors/engines/upstream/engine.py" not in ways["in process, unary"].rooms
+    assert event <= MOST_CALLS_AN_EVENT
+    for name, most in MOST_CALLS.items():
+        assert ways[name].calls <= most, f"{name}: {ways[name].calls} Python calls"
