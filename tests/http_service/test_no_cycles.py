@@ -9,16 +9,21 @@ from __future__ import annotations
 import gc
 import json
 import socket
+import threading
 from collections.abc import Iterator
 
+import falcon
 import pytest
 
 from actors.engines import EchoEngine
 from actors.engines.upstream import UpstreamEngine
+from actors.eventloop import shared_loop
 from http_service import HttpService, HttpServiceConfig
+from http_service.server.parser import Parser
+from http_service.server.task import Made
 from tests.engines.raw_server import RawServer, answer, says
 from tests.engines.relaying import STREAM, UNARY
-from tests.http_service.engines import DEADLINE
+from tests.http_service.engines import DEADLINE, ManualEngine
 from tests.http_service.serving import Running, running
 
 REQUESTS = 40
@@ -101,3 +106,37 @@ def test_a_request_that_ended_is_freed_at_once(service: Running, case: str) -> N
         gc.collect()
         ask(connection, request, end, REQUESTS)
         assert gc.collect() < REQUESTS
+
+
+def remains_of_requests() -> int:
+    """How many objects there are that hold a request's head or body, but for what answers it."""
+    gc.collect()
+    objects = gc.get_objects()
+    parsers = [each for each in objects if isinstance(each, Parser)]
+    made = [each for each in objects if isinstance(each, falcon.Request | falcon.Response | Made)]
+    return len(made) + sum(bool(each.headers or each.whole_body()) for each in parsers)
+
+
+def wait_for_the_loop() -> None:
+    """Until it has handled what there is to read."""
+    handled = threading.Event()
+    shared_loop().call(handled.set)
+    assert handled.wait(DEADLINE)
+
+
+def test_a_held_stream_keeps_nothing_of_its_request() -> None:
+    engine = ManualEngine()
+    before = remains_of_requests()
+    with running(HttpService(HttpServiceConfig(host="127.0.0.1", port=0))) as live:
+        live.service.model_manager().add_chat_completions_model("held", engine)
+        with socket.create_connection(live.address, DEADLINE) as connection:
+            for pieces in (1, 2):  # whole with its head, and in pieces
+                request = posting("held", stream=True)
+                for piece in (request,) if pieces == 1 else (request[:-9], request[-9:]):
+                    connection.sendall(piece)
+                    wait_for_the_loop()
+                sink = engine.wait_started()
+                wait_for_the_loop()
+                assert remains_of_requests() == before
+                sink.finish()
+                ask(connection, b"", b"0\r\n\r\n", 1)

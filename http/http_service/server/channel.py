@@ -308,7 +308,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
             answering.client_left()
             return
         request = self.requests[0]
-        if not (request.reserved or request.unread):
+        if request.reserved or request.unread:
+            request.forget()
+        else:
             self.requests[0] = ANSWERED  # a held stream keeps neither headers nor body here
         self.answering = answering
         ending = self.server.draining or self.reserved  # PERF: not by the property

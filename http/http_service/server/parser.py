@@ -187,10 +187,15 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         if self.reserved:
             self.intake.release(self)
 
-    def close(self) -> None:
-        """The request is over."""
+    def forget(self) -> None:
+        """Let go of headers and body: the application has seen them."""
+        self.headers = {}
         self.body = b""
         self.body_rcv = None
+
+    def close(self) -> None:
+        """The request is over."""
+        self.forget()
         self.release()
 
     def _judge_head(self) -> None:
