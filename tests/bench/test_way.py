@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench.way import CASES, Way, calls_an_event, travelled
+from tests.bench.way import CASES, Way, calls_an_event, shortest, travelled
 
 MOST_CALLS = {"relay, unary": 140, "in process, unary": 140, "in process, 64 tokens at once": 180}
 """Python calls of one request. The same on every machine, which microseconds are not."""
@@ -48,7 +48,7 @@ def test_a_files_functions_stand_once_each_in_order() -> None:
 
 def test_a_relayed_request_is_followed_from_its_socket_to_its_socket() -> None:
     with travelled() as follow:
-        ways = {case.name: follow(case.request) for case in CASES}
+        ways = {case.name: shortest(follow, case.request) for case in CASES}
         event = calls_an_event(follow)
     for name, way in ways.items():
         assert "http/http_service/resources/generate.py" in way.rooms, name

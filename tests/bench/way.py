@@ -33,9 +33,12 @@ from tests.bench.peers.process import Mock
 from tests.bench.peers.script import Script, post
 from tests.support.chat import wait_for_model
 
-__all__ = ["CASES", "Case", "Way", "main", "travelled"]
+__all__ = ["CASES", "Case", "Way", "main", "shortest", "travelled"]
 
 DEADLINE: Final = 30.0
+TRIES: Final = 3
+"""Ways of one request, the shortest of which counts."""
+
 WARM: Final = 20
 """Requests before the one that is written down: caches are filled, connections open."""
 
@@ -180,9 +183,14 @@ def _step(code: CodeType) -> tuple[str, str]:
     return str(Path(code.co_filename).relative_to(_ROOT)), code.co_qualname
 
 
+def shortest(follow: Callable[[Request], Way], request: Request) -> Way:
+    """The shortest of some ways of ``request``: a timer or a probe may have come in between."""
+    return min((follow(request) for _ in range(TRIES)), key=lambda way: way.calls)
+
+
 def calls_an_event(follow: Callable[[Request], Way]) -> float:
     """Python calls that one paced event costs: the difference of a long and a short answer."""
-    short, long = (follow(_relayed(Script(n, pace=10), stream=True)).calls for n in PACED)
+    short, long = (shortest(follow, _relayed(Script(n, pace=10), stream=True)).calls for n in PACED)
     return (long - short) / (PACED[1] - PACED[0])
 
 
@@ -196,7 +204,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rooms", default="stream of 4", help="print the rooms of these cases")
     options = parser.parse_args(arguments)
     with travelled() as follow:
-        ways = {case.name: follow(case.request) for case in CASES}
+        ways = {case.name: shortest(follow, case.request) for case in CASES}
         event = calls_an_event(follow)
     for name, way in ways.items():
         if options.rooms in name:
