@@ -150,15 +150,18 @@ def _with_headers(head: bytes, headers: tuple[tuple[str, str], ...]) -> bytes:
 def body_of(request: EngineRequest, *, model: str | None, fold: bool) -> bytes:
     """The client's own bytes, unless the upstream needs another model name or a stream.
 
-    ``model`` is the upstream's name, ``None`` for the client's. ``fold`` asks for a stream where
-    the client did not.
+    ``model`` is the upstream's name, ``None`` for the client's. ``fold`` is for servers like
+    llama.cpp: a stream is asked for where the client did not, and a completion without a prompt
+    gets OpenAI's default, an empty one.
     """
     other = model if model != request.model else None
+    changes: dict[str, Any] = {}
     if fold and not request.stream:
-        changes: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
-        if other is not None:
-            changes["model"] = other
-        return orjson.dumps({**request.body, **changes})
+        changes = {"stream": True, "stream_options": {"include_usage": True}}
+    if fold and request.kind is Kind.COMPLETIONS and request.body.get("prompt") is None:
+        changes["prompt"] = ""
+    if changes:
+        return orjson.dumps({**request.body, **changes, "model": other or request.model})
     if other is None:
         return request.raw
     return with_model(request.raw, other) or orjson.dumps({**request.body, "model": other})

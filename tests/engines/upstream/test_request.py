@@ -157,3 +157,17 @@ def test_fold_and_an_alias_go_together() -> None:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("given", [{}, {"prompt": None}])
+def test_a_completion_without_a_prompt_gets_an_empty_one_where_the_server_wants_one(
+    given: dict[str, Any], stream: bool
+) -> None:
+    body = {"model": "m", "stream": stream, **given}
+    asked = EngineRequest(Kind.COMPLETIONS, "m", stream, body, orjson.dumps(body))
+
+    sent = orjson.loads(body_of(asked, model=None, fold=True))
+
+    assert (sent["prompt"], sent["stream"], sent["model"]) == ("", True, "m")
+    assert body_of(asked, model=None, fold=False) is asked.raw
