@@ -5,7 +5,6 @@ Pure functions from ``str``; each raises ``ValueError`` with the sentence that t
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -52,6 +51,8 @@ _ENGINES: Final = ("echo",)
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """``"; did you mean 'x'?"`` for the known word nearest to ``word``, or nothing."""
+    import difflib  # PERF: only a refused command line needs it
+
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""
 

@@ -18,9 +18,8 @@ drain, so that a worker that leaves meanwhile is still seen; the registry goes l
 from __future__ import annotations
 
 import logging
-import os
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -28,35 +27,18 @@ from urllib.parse import urlsplit
 
 import prometheus_client
 
-from actors.engines.contract import Engine
 from actors.engines.echo import EchoEngine
 from actors.engines.pool import PoolListeners
-from actors.engines.upstream import (
-    CONNECT_TIMEOUT,
-    Tls,
-    UpstreamEngine,
-)
-from actors.engines.upstream.reach import AddressRefused, Reach
+from actors.engines.upstream import Tls
+from actors.engines.upstream.reach import Reach
 from actors.registry import RegistryActor
 from actors.registry.pools import PoolMaker
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken, Child, Exit, Strategy, Supervisor, Tree
 from actors.supervision.prometheus import SupervisionMetrics
 from actors.version import callboard_version
-from discovery import (
-    Endpoints,
-    Entry,
-    EntryUnusable,
-    Source,
-    StatusBoard,
-    discovery_child,
-    prefix_of,
-)
-from discovery.etcd_access import EtcdAccess
-from discovery.prometheus import DiscoveryMetrics
 from http_service import (
     Component,
-    ComponentStatus,
     HttpService,
     HttpServiceConfig,
     Metrics,
@@ -67,7 +49,7 @@ from http_service.hosts import is_loopback, name_of
 from http_service.pool_metrics import PoolMetrics
 from http_service.restarts import INTENSITY, PERIOD
 
-__all__ = ["Service", "etcd_access", "stop_time", "upstream_tls"]
+__all__ = ["Service", "stop_time", "upstream_tls"]
 
 _log = logging.getLogger("actors.service")
 
@@ -120,15 +102,8 @@ class Service:
     ) -> Service:
         manager = ModelManager(tree.address("registry"), metrics=metrics)
         _add_engines(manager, settings)
-        boards: list[StatusBoard] = []
         reach = Reach(settings.upstream_allow, (settings.host, settings.port))
-        engine_of = partial(_engine_of, upstream_tls(settings), reach, settings.engine_timeout)
-        for source, root in _sources(settings):
-            boards.append(_discover(tree, source, root, engine_of, first=not boards))
-        if boards:
-            collector = DiscoveryMetrics(settings.metrics_prefix, boards)
-            manager.metrics().registry.register(collector)
-        components = [_component(board, first=board is boards[0]) for board in boards]
+        components = _discover(tree, settings, manager, reach)
         http = HttpService(_http_config(settings), manager, components)
         if not (settings.api_key_file or is_loopback(name_of(settings.host))):
             _log.warning(
@@ -204,35 +179,18 @@ def _add_engines(manager: ModelManager, settings: ServeSettings) -> None:
         manager.add_completions_model(name, engine)
 
 
-def _sources(settings: ServeSettings) -> Iterator[tuple[Source, str]]:
-    """Where entries come from, each with the root of its keys. Raises ``ValueError``."""
-    # Imported late: a service without etcd does not pay 0.2 s and 30 MB for grpc.
-    if settings.etcd:
-        from discovery.etcd_client import EtcdClient
-        from discovery.etcd_watch import EtcdSource
+def _discover(
+    tree: Tree, settings: ServeSettings, manager: ModelManager, reach: Reach
+) -> Sequence[Component]:
+    """Start discovery where it is asked for; answer what readiness asks of it."""
+    tls = upstream_tls(settings)  # a bad certificate is told of even where nothing is discovered
+    if not (settings.etcd or settings.discovery_dir):
+        return ()
+    # PERF: imported late, a service that discovers nothing does not hold twenty modules for it.
+    from actors.discovering import discover, engine_of
 
-        endpoints, access = Endpoints.parse(settings.etcd), etcd_access(settings)
-        root = settings.etcd_root
-        connect = partial(EtcdClient, access=access)
-        yield EtcdSource(endpoints, prefix_of(root), connect=connect), root
-    if settings.discovery_dir:
-        from discovery.directory import DirectorySource
-
-        yield DirectorySource(settings.discovery_dir), ""
-
-
-def etcd_access(settings: ServeSettings) -> EtcdAccess:
-    """How etcd lets us in. Raises ``ValueError`` with a sentence for the user."""
-    access = EtcdAccess.of(
-        ca=settings.etcd_ca,
-        cert=settings.etcd_cert,
-        key=settings.etcd_key,
-        user=settings.etcd_user,
-        password=settings.etcd_password,
-        password_file=settings.etcd_password_file,
-    )
-    access.check(Endpoints.parse(settings.etcd))
-    return access
+    make_engine = partial(engine_of, tls, reach, settings.engine_timeout)
+    return discover(tree, settings, make_engine, manager.metrics().registry)
 
 
 def upstream_tls(settings: ServeSettings) -> Tls:
@@ -245,82 +203,6 @@ def upstream_tls(settings: ServeSettings) -> Tls:
     if tls != Tls():
         tls.context()  # what could never be used is told now, not at the first request
     return tls
-
-
-def _discover(
-    tree: Tree,
-    source: Source,
-    root: str,
-    engine_of: Callable[[Entry], Engine],
-    *,
-    first: bool,
-) -> StatusBoard:
-    """Add discovery from one source to the tree; answer its board."""
-    board = StatusBoard(source.name)
-    # Names of instances from a second source get its own in front: neither displaces the other.
-    origin = "" if first else source.name
-    tree.start_child(
-        discovery_child(
-            source,
-            tree.address("registry"),
-            engine_of,
-            root=root,
-            origin=origin,
-            board=board,
-            id="discovery" if first else f"discovery-{source.name}",
-        )
-    )
-    return board
-
-
-def _component(board: StatusBoard, *, first: bool) -> Component:
-    """How readiness may ask about one source."""
-
-    def status() -> ComponentStatus:
-        now = board.status
-        why = f"no models read from {now.source} yet: {now.last_error}"
-        details = board.describe()
-        private = {name: details.pop(name) for name in ("quarantined", "unknown_fields")}
-        reason = None if now.synced_once else why
-        return ComponentStatus(now.synced_once, reason, details, for_operators=private)
-
-    return Component("discovery" if first else f"discovery-{board.status.source}", status)
-
-
-def _engine_of(tls: Tls, reach: Reach, silence: float, entry: Entry) -> Engine:
-    """The engine that relays to an announced worker. Raises ``EntryUnusable``.
-
-    ``silence`` in seconds, before the first token and after it, is what an entry can change.
-    """
-    key = None if entry.api_key_env is None else _upstream_key(entry.api_key_env)
-    times = entry.timeouts
-    try:
-        return UpstreamEngine(
-            entry.url,
-            unary=entry.unary,
-            api_key=key,
-            connect_timeout=times.connect or CONNECT_TIMEOUT,
-            first_byte_timeout=times.first_byte or silence,
-            idle_timeout=times.idle or silence,
-            tls=tls,
-            reach=reach,
-        )
-    except AddressRefused as error:
-        raise EntryUnusable(str(error)) from None
-    except (OSError, ValueError) as error:
-        # A URL was checked when the entry was read, a key just now: a certificate was replaced.
-        why = "the files of --upstream-ca, --upstream-cert and --upstream-key can't be used now"
-        raise EntryUnusable(why) from error
-
-
-def _upstream_key(variable: str) -> str:
-    """The bearer key in that variable. Raises ``EntryUnusable``; the key is not repeated."""
-    key = os.environ.get(variable, "").strip()  # secrets often come with a line end
-    if not key:
-        raise EntryUnusable(f"this front-end has no variable {variable}")
-    if not (key.isascii() and key.isprintable()):
-        raise EntryUnusable(f"this front-end's variable {variable} must hold one line of ASCII")
-    return key
 
 
 def _allowed_hosts(settings: ServeSettings) -> tuple[str, ...]:

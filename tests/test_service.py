@@ -15,11 +15,11 @@ import pytest
 from falcon import testing
 
 from actors.commands.parsing import parse_settings
+from actors.discovering import engine_of
 from actors.engines import Kind
 from actors.engines.upstream import Tls, UpstreamEngine
 from actors.engines.upstream.reach import Reach
 from actors.service import Service
-from actors.service import _engine_of as engine_of  # pyright: ignore[reportPrivateUsage]  # no door leads to an entry's engine
 from actors.settings import ServeSettings
 from actors.supervision import Address, CancellationToken, ChildEnded
 from discovery.entry import Entry, Timeouts

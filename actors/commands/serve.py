@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from actors.commands.access import writer_of
-from actors.commands.certificates import check_files
 from actors.commands.parsing import UsageError, parse_settings
 from actors.commands.running import CannotStart, run_until_cancelled
 from actors.logs import configure_logging
-from actors.service import Service, etcd_access, stop_time, upstream_tls
+from actors.service import Service, stop_time, upstream_tls
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken, Child
 from http_service import BindFailed, ConfigError
@@ -43,6 +42,10 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     settings = parse_settings(ServeSettings, "serve", DESCRIPTION, arguments, environment)
     try:
         if settings.etcd:
+            # PERF: imported late, a service without etcd does not hold discovery's modules.
+            from actors.commands.certificates import check_files
+            from actors.discovering import etcd_access
+
             check_files(etcd_access(settings))
         upstream_tls(settings)
     except ValueError as error:

@@ -1,0 +1,157 @@
+"""What the service discovers, and the engines that relay to it; imported only where it does so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from prometheus_client import CollectorRegistry
+
+from actors.engines.contract import Engine
+from actors.engines.upstream import (
+    CONNECT_TIMEOUT,
+    Tls,
+    UpstreamEngine,
+)
+from actors.engines.upstream.reach import AddressRefused, Reach
+from actors.settings import ServeSettings
+from actors.supervision import Tree
+from discovery import (
+    Endpoints,
+    Entry,
+    EntryUnusable,
+    Source,
+    StatusBoard,
+    discovery_child,
+    prefix_of,
+)
+from discovery.etcd_access import EtcdAccess
+from discovery.prometheus import DiscoveryMetrics
+from http_service import Component, ComponentStatus
+
+__all__ = ["discover", "engine_of", "etcd_access"]
+
+
+def discover(
+    tree: Tree,
+    settings: ServeSettings,
+    make_engine: Callable[[Entry], Engine],
+    registry: CollectorRegistry,
+) -> Sequence[Component]:
+    """Add discovery from each source to the tree; answer what readiness asks of each.
+
+    Raises ``ValueError``.
+    """
+    boards: list[StatusBoard] = []
+    for source, root in _sources(settings):
+        boards.append(_discover(tree, source, root, make_engine, first=not boards))
+    registry.register(DiscoveryMetrics(settings.metrics_prefix, boards))
+    return [_component(board, first=board is boards[0]) for board in boards]
+
+
+def etcd_access(settings: ServeSettings) -> EtcdAccess:
+    """How etcd lets us in. Raises ``ValueError`` with a sentence for the user."""
+    access = EtcdAccess.of(
+        ca=settings.etcd_ca,
+        cert=settings.etcd_cert,
+        key=settings.etcd_key,
+        user=settings.etcd_user,
+        password=settings.etcd_password,
+        password_file=settings.etcd_password_file,
+    )
+    access.check(Endpoints.parse(settings.etcd))
+    return access
+
+
+def _sources(settings: ServeSettings) -> Iterator[tuple[Source, str]]:
+    """Where entries come from, each with the root of its keys. Raises ``ValueError``."""
+    # Imported late: a service without etcd does not pay 0.2 s and 30 MB for grpc.
+    if settings.etcd:
+        from discovery.etcd_client import EtcdClient
+        from discovery.etcd_watch import EtcdSource
+
+        endpoints, access = Endpoints.parse(settings.etcd), etcd_access(settings)
+        root = settings.etcd_root
+        connect = partial(EtcdClient, access=access)
+        yield EtcdSource(endpoints, prefix_of(root), connect=connect), root
+    if settings.discovery_dir:
+        from discovery.directory import DirectorySource
+
+        yield DirectorySource(settings.discovery_dir), ""
+
+
+def _discover(
+    tree: Tree,
+    source: Source,
+    root: str,
+    make_engine: Callable[[Entry], Engine],
+    *,
+    first: bool,
+) -> StatusBoard:
+    """Add discovery from one source to the tree; answer its board."""
+    board = StatusBoard(source.name)
+    # Names of instances from a second source get its own in front: neither displaces the other.
+    origin = "" if first else source.name
+    tree.start_child(
+        discovery_child(
+            source,
+            tree.address("registry"),
+            make_engine,
+            root=root,
+            origin=origin,
+            board=board,
+            id="discovery" if first else f"discovery-{source.name}",
+        )
+    )
+    return board
+
+
+def _component(board: StatusBoard, *, first: bool) -> Component:
+    """How readiness may ask about one source."""
+
+    def status() -> ComponentStatus:
+        now = board.status
+        why = f"no models read from {now.source} yet: {now.last_error}"
+        details = board.describe()
+        private = {name: details.pop(name) for name in ("quarantined", "unknown_fields")}
+        reason = None if now.synced_once else why
+        return ComponentStatus(now.synced_once, reason, details, for_operators=private)
+
+    return Component("discovery" if first else f"discovery-{board.status.source}", status)
+
+
+def engine_of(tls: Tls, reach: Reach, silence: float, entry: Entry) -> Engine:
+    """The engine that relays to an announced worker. Raises ``EntryUnusable``.
+
+    ``silence`` in seconds, before the first token and after it, is what an entry can change.
+    """
+    key = None if entry.api_key_env is None else _upstream_key(entry.api_key_env)
+    times = entry.timeouts
+    try:
+        return UpstreamEngine(
+            entry.url,
+            unary=entry.unary,
+            api_key=key,
+            connect_timeout=times.connect or CONNECT_TIMEOUT,
+            first_byte_timeout=times.first_byte or silence,
+            idle_timeout=times.idle or silence,
+            tls=tls,
+            reach=reach,
+        )
+    except AddressRefused as error:
+        raise EntryUnusable(str(error)) from None
+    except (OSError, ValueError) as error:
+        # A URL was checked when the entry was read, a key just now: a certificate was replaced.
+        why = "the files of --upstream-ca, --upstream-cert and --upstream-key can't be used now"
+        raise EntryUnusable(why) from error
+
+
+def _upstream_key(variable: str) -> str:
+    """The bearer key in that variable. Raises ``EntryUnusable``; the key is not repeated."""
+    key = os.environ.get(variable, "").strip()  # secrets often come with a line end
+    if not key:
+        raise EntryUnusable(f"this front-end has no variable {variable}")
+    if not (key.isascii() and key.isprintable()):
+        raise EntryUnusable(f"this front-end's variable {variable} must hold one line of ASCII")
+    return key
