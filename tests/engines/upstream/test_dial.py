@@ -12,6 +12,7 @@ import pytest
 from actors.engines.upstream.dial import Dial, Place
 from actors.engines.upstream.names import Address, Names
 from actors.eventloop import EventLoop
+from actors.eventloop.outgoing import closed
 from tests.engines.raw_server import closed_port
 from tests.engines.recording import DEADLINE, wait_until
 
@@ -36,6 +37,7 @@ class Dialled:
 
     def close_sockets(self) -> None:
         for sock in self.sockets:
+            closed(sock.fileno())  # as whoever uses a socket does
             sock.close()
 
     def socket(self) -> socket.socket:
