@@ -24,14 +24,20 @@ from prometheus_client.registry import Collector
 from actors.regular_file import Stamp, read_if_changed
 from http_service.components import Component, ComponentStatus
 from http_service.config import ConfigError
-from http_service.inline import WouldBlock, may_block
+from http_service.inline import Later, may_block
 
-__all__ = ["OPEN_PATHS", "ApiKeys", "InvalidApiKey", "KeyCheck", "KeyMetrics", "digests_of"]
+__all__ = [
+    "OPEN_PATHS", "ApiKeys", "InvalidApiKey", "KeyCheck", "KeyMetrics", "KeysLookedAt",
+    "digests_of",
+]  # fmt: skip
 
 _log: Final = logging.getLogger("http_service.api_keys")
 
 LOOK_INTERVAL: Final = 1.0
 """Seconds between two looks at the file: a new key works, an old one fails, within a second."""
+
+LOOK_PATIENCE: Final = 0.25
+"""Seconds that a request waits for a look; a file that takes longer keeps nobody waiting."""
 
 _SECRET: Final = secrets.token_bytes(32)
 _NOBODY: Final = bytes(32)
@@ -53,6 +59,10 @@ class InvalidApiKey(Exception):
     def __init__(self, *, given: bool) -> None:
         super().__init__("the API key is unknown" if given else "there is no API key")
         self.given: Final = given
+
+
+class KeysLookedAt(Later):
+    """The file of keys is being looked at, which takes milliseconds."""
 
 
 class ApiKeys:
@@ -86,6 +96,8 @@ class ApiKeys:
         self._digests: Digests = {}
         self._due = clock() + LOOK_INTERVAL
         self._asked_for = False
+        """A look is under way, or about to begin."""
+        self._began_looking = 0.0
         self.problem: str | None = None
         """What is wrong with the file now, safe to show; ``None`` while its keys are in force."""
         self.stale_since: float | None = None
@@ -105,8 +117,9 @@ class ApiKeys:
     def allow(self, authorization: str | None) -> bool:
         """Whether the value of an ``Authorization`` header bears one of the keys.
 
-        Looks at the file if that is due. Where that may not wait, it raises ``WouldBlock`` for one
-        request, and the others go by the keys that are there.
+        Looks at the file if that is due. Where that may not wait, the look is made on a thread of
+        its own, and ``KeysLookedAt`` is raised until it is over, or for :data:`LOOK_PATIENCE`: from
+        then on requests go by the keys that are there.
         """
         if self._clock() >= self._due or self._asked_for:
             self._look_if_allowed()
@@ -135,9 +148,20 @@ class ApiKeys:
         """
         if self._clock() >= self._due:
             self._due = self._clock() + LOOK_INTERVAL
-            threading.Thread(target=self._look, name="api-keys", daemon=True).start()
+            self._begin_look()
             return True
-        return self._looking.locked() or (self._also is not None and self._also.may_know_more())
+        return self._asked_for or (self._also is not None and self._also.may_know_more())
+
+    def _begin_look(self) -> None:
+        """Look on a thread of its own, unless one does: the workers may be busy for long."""
+        if self._asked_for:
+            return
+        self._asked_for = True
+        self._began_looking = self._clock()
+        try:
+            threading.Thread(target=self._look, name="api-keys", daemon=True).start()
+        except RuntimeError:  # the system has no thread left: the next look is a second away
+            self._asked_for = False
 
     def component(self) -> Component:
         """How ``/health`` may ask about the file; it never keeps the service from being ready."""
@@ -151,10 +175,13 @@ class ApiKeys:
     def _look_if_allowed(self) -> None:
         if may_block():
             self._look()
-        elif self._clock() >= self._due:  # asked again each time: who was asked may never come
-            self._due = self._clock() + LOOK_INTERVAL
-            self._asked_for = True
-            raise WouldBlock
+            return
+        now = self._clock()
+        if now >= self._due:
+            self._begin_look()
+            self._due = now + LOOK_INTERVAL
+        if self._asked_for and now - self._began_looking < LOOK_PATIENCE:
+            raise KeysLookedAt(2 * LOOK_PATIENCE, TimeoutError("the key file"))
 
     def reload(self) -> None:
         """Read the file now, changed or not."""
@@ -167,7 +194,6 @@ class ApiKeys:
             return
         try:
             self._due = self._clock() + LOOK_INTERVAL
-            self._asked_for = False
             try:
                 self._read()
             except (OSError, ValueError) as error:
@@ -176,6 +202,7 @@ class ApiKeys:
             else:
                 self._note(None)
         finally:
+            self._asked_for = False
             self._looking.release()
 
     def _read(self) -> None:

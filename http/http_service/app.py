@@ -10,13 +10,12 @@ from http_service.api_keys import KeyCheck
 from http_service.connection import KEY
 from http_service.falcon_types import Request, Response, types
 from http_service.hosts import hosts_of
-from http_service.inline import WouldBlock
+from http_service.inline import Later, WouldBlock
 from http_service.metrics import Metrics
 from http_service.middleware import RequestScope, answer_error
 from http_service.resources.chat import ENDPOINT as CHAT
 from http_service.resources.completions import ENDPOINT as COMPLETIONS
 from http_service.resources.services import Services
-from http_service.state import RegistryBusy
 
 __all__ = ["WsgiApp", "build_app"]
 
@@ -51,7 +50,7 @@ class WsgiApp(falcon.App[Request, Response]):
         # Falcon handles its own HTTPError unless told otherwise: the most special class decides.
         self.add_error_handler(falcon.HTTPError, self._answer_error)
         self.add_error_handler(WouldBlock, self._run_on_worker)
-        self.add_error_handler(RegistryBusy, self._park)
+        self.add_error_handler(Later, self._park)
         for route in services.routes:
             if not route.part_of:
                 self.add_route(route.path, _with_options(route.resource(services)))
@@ -75,10 +74,10 @@ class WsgiApp(falcon.App[Request, Response]):
         self,
         req: falcon.Request,
         resp: falcon.Response,
-        error: RegistryBusy,
+        error: Later,
         params: dict[str, Any],
     ) -> None:
-        """Have the request run again when the registry may be back; if it stays away, say so."""
+        """Have the request run again in a moment; once its time is over, tell why it is not."""
         again = req.env[KEY].park(error.patience)
         if again is None:
             self._answer_error(req, resp, error.cause, params)

@@ -24,7 +24,7 @@ from actors.registry.model_engines import ModelEngines
 from actors.registry.route import Route
 from actors.supervision.address import Address, Question
 from actors.supervision.errors import NotDelivered
-from http_service.inline import HERE, WouldBlock
+from http_service.inline import HERE, Later
 from http_service.metrics import Metrics
 
 __all__ = ["DeploymentState", "RegistryBusy"]
@@ -32,16 +32,8 @@ __all__ = ["DeploymentState", "RegistryBusy"]
 R = TypeVar("R")
 
 
-class RegistryBusy(WouldBlock):
-    """The registry can't answer at once: it is at work elsewhere, or restarts.
-
-    ``patience`` is how many seconds it may take; ``cause`` is what a client is told then.
-    """
-
-    def __init__(self, patience: float, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.patience: Final = patience
-        self.cause: Final = cause
+class RegistryBusy(Later):
+    """The registry can't answer at once: it is at work elsewhere, or restarts."""
 
 
 class DeploymentState:

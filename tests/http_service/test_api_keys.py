@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,13 +18,20 @@ from falcon import testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.regular_file import MIB
+from actors.regular_file import MIB, read_if_changed
 from actors.testing import FakeClock
-from http_service import ConfigError, HttpService
-from http_service.api_keys import LOOK_INTERVAL, OPEN_PATHS, ApiKeys, digests_of
-from http_service.inline import HERE, WouldBlock
+from http_service import ConfigError, HttpService, api_keys
+from http_service.api_keys import (
+    LOOK_INTERVAL,
+    OPEN_PATHS,
+    ApiKeys,
+    KeysLookedAt,
+    digests_of,
+)
+from http_service.inline import HERE
 from http_service.routes import ROUTES
 from tests.http_service.conftest import LOCAL, add_echo
+from tests.http_service.engines import DEADLINE
 from tests.http_service.serving import (
     CHAT,
     Client,
@@ -417,21 +426,59 @@ def test_a_switched_link_is_followed_as_kubernetes_switches_the_files_of_a_secre
     assert keys.allow(f"Bearer {OTHER}")
 
 
-def test_one_request_reads_the_file_off_the_event_loop_and_no_other_waits(file: Path) -> None:
+@pytest.fixture
+def on_the_loop() -> Iterator[None]:
+    """As if this thread were the event loop's: it may not wait."""
+    HERE.inline = True
+    yield
+    HERE.inline = False
+
+
+def looked_at(keys: ApiKeys, key: str) -> bool | None:
+    """Whether ``key`` is let in; ``None`` while the file is being looked at."""
+    try:
+        return keys.allow(f"Bearer {key}")
+    except KeysLookedAt:
+        return None
+
+
+def looked_over(keys: ApiKeys, key: str) -> bool:
+    return looked_at(keys, key) is not None
+
+
+@pytest.mark.usefixtures("on_the_loop")
+def test_a_look_that_is_due_is_made_off_the_event_loop_and_waited_for(file: Path) -> None:
     clock = FakeClock()
     keys = ApiKeys(str(file), clock.monotonic)
     file.write_text(f"{OTHER}\n")
-    HERE.inline = True
-    try:
-        for _ in range(2):  # the second time, because whoever was to read may have left
-            clock.advance(LOOK_INTERVAL)
-            with pytest.raises(WouldBlock):
-                keys.allow(f"Bearer {KEY}")
-            assert keys.allow(f"Bearer {KEY}")
-    finally:
-        HERE.inline = False
+    for key, allowed in ((KEY, False), (OTHER, True)):
+        clock.advance(LOOK_INTERVAL)
+        eventually(partial(looked_over, keys, key), "the look is over")
+        assert looked_at(keys, key) is allowed
 
-    assert not keys.allow(f"Bearer {KEY}")
+
+@pytest.mark.usefixtures("on_the_loop")
+def test_a_file_that_takes_long_keeps_nobody_waiting(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    keys = ApiKeys(str(file), clock.monotonic)
+    free = threading.Event()
+    read = read_if_changed
+
+    def slowly(*arguments: Any) -> Any:
+        assert free.wait(DEADLINE)
+        return read(*arguments)
+
+    monkeypatch.setattr(api_keys, "read_if_changed", slowly)
+    file.write_text(f"{OTHER}\n")
+    clock.advance(LOOK_INTERVAL)
+    assert looked_at(keys, KEY) is None
+    for _ in range(3):
+        clock.advance(LOOK_INTERVAL)
+        assert looked_at(keys, KEY) is True, "by the keys that are there"
+    free.set()
+    eventually(lambda: looked_at(keys, KEY) is False, "the new keys are in force")
 
 
 def test_a_running_service_refuses_a_revoked_key_within_a_second(
