@@ -8,12 +8,12 @@ other WSGI server the key is missing, and the resource waits for the answer itse
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Iterable, Iterator
+from typing import Final, Protocol
 
 from actors.eventloop import EventLoop
 
-__all__ = ["KEY", "LEFT", "Answering", "Connection", "connection_of"]
+__all__ = ["KEY", "LEFT", "Answering", "Connection"]
 
 KEY: Final = "http_service.connection"
 """Where the :class:`Connection` is in a request's environment."""
@@ -100,9 +100,3 @@ class Connection(Protocol):
     def drop(self) -> None:
         """Close at once, whatever is unsent."""
         ...
-
-
-def connection_of(environ: Mapping[str, Any]) -> Connection | None:
-    """The connection of the request with this environment; ``None`` under another server."""
-    connection: Connection | None = environ.get(KEY)
-    return connection

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from actors.engines.contract import Context, EngineRequest, Kind, Sink
+from actors.engines.contract import Context, EngineRequest, Kind
 from actors.engines.pool import Pool
 from actors.engines.pool.clock import LoopClock
 from actors.eventloop import EventLoop
@@ -16,7 +16,7 @@ from http_service.streamed import StreamExchange
 from http_service.unary import UnaryExchange
 from tests.http_service.engines import ManualEngine
 
-__all__ = ["PATH", "SILENCE", "asked", "sink_of", "stream", "unary"]
+__all__ = ["PATH", "SILENCE", "asked", "stream", "unary"]
 
 PATH = "/v1/chat/completions"
 SILENCE = 100.0
@@ -65,21 +65,11 @@ def unary(
 
 
 def asked(exchange: E, loop: EventLoop | None = None) -> E:
-    """``exchange``, once its engine was asked; the pool's time is that of ``loop``."""
+    """``exchange``, the sink of an engine that was asked; the pool goes by the time of ``loop``."""
     pool = Pool("m", clock=None if loop is None else LoopClock(loop))
-    engine = ManualEngine()
-    pool.put("one", engine)
+    pool.put("one", ManualEngine())
     pool.begin(exchange)
-    _sinks[exchange] = engine.sinks[-1]
     return exchange
-
-
-def sink_of(exchange: StreamExchange | UnaryExchange) -> Sink:
-    """What the engine of ``exchange`` was given."""
-    return _sinks[exchange]
-
-
-_sinks: dict[StreamExchange | UnaryExchange, Sink] = {}
 
 
 def _guard(metrics: Metrics | None, shape: str, clock: Callable[[], float]) -> InflightGuard:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from actors.eventloop import READ
-from http_service.connection import KEY, connection_of
+from http_service.connection import KEY, Connection
 from http_service.server.channel import TURN
 from http_service.server.parser import Parser
 from tests.http_service.fuzz.served import Host
@@ -182,7 +182,7 @@ def test_who_takes_over_begins_when_the_application_has_returned() -> None:
     writer = Writer()
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        connection = connection_of(environ)
+        connection: Connection | None = environ.get(KEY)
         assert connection is not None
         assert connection.whole_body() == b"body"
         start_response("200 OK", [("x-a", "b")])

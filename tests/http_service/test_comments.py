@@ -10,7 +10,6 @@ from actors.engines.contract import COMMENTS_AFTER, Kind
 from actors.engines.errors import EngineBusy
 from http_service.server.limits import UNSENT_LIMIT
 from tests.http_service.engines import token_chunk
-from tests.http_service.exchanges import sink_of
 from tests.http_service.test_delivery import HELLO, Stage
 
 
@@ -27,18 +26,18 @@ def test_comments_during_a_long_prefill_reach_the_client_after_a_bounded_time(
 ) -> None:
     stage.begin(stage.stream)
     for _ in range(3):
-        sink_of(stage.stream).push(comment, 0)
+        stage.stream.push(comment, 0)
         stage.wait(COMMENTS_AFTER / 3)
         assert stage.connection.writes == []
-    sink_of(stage.stream).push(comment, 0)
+    stage.stream.push(comment, 0)
     stage.turn()
     assert b"".join(stage.connection.writes).startswith(b"HTTP/1.1 200 OK")
     assert stage.body == comment
-    sink_of(stage.stream).push(comment, 0)
+    stage.stream.push(comment, 0)
     stage.turn()
     assert stage.body == comment * 2, "from then on at once"
-    sink_of(stage.stream).push(HELLO)
-    sink_of(stage.stream).finish()
+    stage.stream.push(HELLO)
+    stage.stream.finish()
     stage.turn()
     assert stage.body.endswith(b"data: [DONE]\n\n")
 
@@ -46,9 +45,9 @@ def test_comments_during_a_long_prefill_reach_the_client_after_a_bounded_time(
 def test_a_failure_after_such_comments_is_an_error_event(stage: Stage) -> None:
     stage.begin(stage.stream)
     stage.wait(COMMENTS_AFTER)
-    sink_of(stage.stream).push(b": ping\n\n", 0)
+    stage.stream.push(b": ping\n\n", 0)
     stage.turn()
-    sink_of(stage.stream).fail(EngineBusy("busy"))
+    stage.stream.fail(EngineBusy("busy"))
     stage.turn()
     assert b'"code":"overloaded"' in stage.body
     assert stage.body.endswith(b"data: [DONE]\n\n")

@@ -14,7 +14,7 @@ from http_service.blocking import AnswerWait
 from http_service.streamed import StreamExchange
 from http_service.unary import UnaryExchange
 from tests.http_service.engines import DEADLINE, token_chunk
-from tests.http_service.exchanges import sink_of, stream, unary
+from tests.http_service.exchanges import stream, unary
 from tests.http_service.serving import events
 
 AnySink: TypeAlias = StreamExchange | UnaryExchange
@@ -167,8 +167,8 @@ def test_what_comes_before_the_first_token_does_not_begin_the_answer(
 ) -> None:
     sink, error = stream(), EngineUnavailable("gone")
     for chunk, tokens in prelude:
-        sink_of(sink).push(chunk, tokens)
-    sink_of(sink).fail(error)
+        sink.push(chunk, tokens)
+    sink.fail(error)
 
     assert not sink.begun
     assert outcome(sink) is error
@@ -176,9 +176,9 @@ def test_what_comes_before_the_first_token_does_not_begin_the_answer(
 
 def test_what_was_held_back_is_sent_with_the_first_token() -> None:
     sink = stream()
-    sink_of(sink).push(b": ping\n\n", 0)
-    sink_of(sink).push(ROLE, 0)
-    sink_of(sink).push(HELLO)
+    sink.push(b": ping\n\n", 0)
+    sink.push(ROLE, 0)
+    sink.push(HELLO)
 
     assert sink.begun
     data = sink.take()
@@ -188,8 +188,8 @@ def test_what_was_held_back_is_sent_with_the_first_token() -> None:
 
 def test_a_second_event_begins_the_answer_even_without_tokens() -> None:
     sink = stream()
-    sink_of(sink).push(ROLE, 0)
-    sink_of(sink).push(ROLE, 0)
+    sink.push(ROLE, 0)
+    sink.push(ROLE, 0)
 
     assert sink.begun
 
