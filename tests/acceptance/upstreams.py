@@ -23,6 +23,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
+from actors.testing.faults.process import wait_until_stopped
 from tests.bench.peers.mock_upstream import MockUpstream
 from tests.bench.peers.script import Script
 from tests.bench.peers.upstream_bytes import burst, document, unary
@@ -136,8 +137,9 @@ class Upstreams:
         return [self._get(number, "seen")["abandoned"] for number in range(len(self))]
 
     def freeze(self) -> None:
-        """SIGSTOP: connections open and nothing answers."""
+        """SIGSTOP, and wait until it took effect: connections open and nothing answers."""
         self._popen.send_signal(signal.SIGSTOP)
+        wait_until_stopped(self._popen.pid)
 
     def thaw(self) -> None:
         """SIGCONT."""

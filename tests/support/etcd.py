@@ -36,7 +36,8 @@ from urllib.error import HTTPError, URLError
 
 import pytest
 
-from tests.support.waiting import POLL, eventually, free_port
+from actors.testing.faults.process import wait_until_stopped
+from tests.support.waiting import POLL, free_port
 
 __all__ = [
     "EtcdCluster",
@@ -183,9 +184,7 @@ class EtcdServer:
     def freeze(self) -> None:
         """SIGSTOP, and wait until it took effect: connections stay open and nothing answers."""
         self._signal(signal.SIGSTOP)
-        state = Path(f"/proc/{self.pid}/stat")
-        if state.exists():
-            eventually(lambda: state.read_text().rpartition(")")[2].split()[0] == "T")
+        wait_until_stopped(self.pid)
 
     def thaw(self) -> None:
         """SIGCONT."""

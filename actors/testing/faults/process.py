@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,12 @@ from actors.testing.faults.fault import Fault, FaultUnavailable
 __all__ = ["FileLimit", "Freeze", "Kill", "MemoryLimit", "Terminate"]
 
 MIB = 1024 * 1024
+STOPPED = 5.0
+"""Seconds for SIGSTOP to take effect."""
+POLL = 0.001
+
+_ENDED = ("Z", "X")
+_STILL = ("T", "t", *_ENDED, "")
 
 
 class _Signalled(Fault):
@@ -66,11 +73,16 @@ class Terminate(_Signalled):
 class Freeze(_Signalled):
     """SIGSTOP, and SIGCONT on healing. Imitates a hypervisor's pause, swapping, a dead disk.
 
-    Its sockets stay open and the kernel still takes connections: nothing but silence tells.
+    Once it is injected, no thread of the process runs. Its sockets stay open and the kernel still
+    takes connections: nothing but silence tells.
     """
 
     def __init__(self, pid: Callable[[], int]) -> None:
         super().__init__(pid, signal.SIGSTOP)
+
+    def _inject(self) -> None:
+        super()._inject()
+        wait_until_stopped(self._target)
 
     def _heal(self) -> None:
         if self._target:
@@ -153,12 +165,31 @@ def _send(pid: int, number: signal.Signals, *, gone_is_fine: bool = False) -> No
         raise FaultUnavailable(f"no permission to send {number.name} to process {pid}") from None
 
 
+def wait_until_stopped(pid: int) -> None:
+    """Return when no thread of a process that was sent SIGSTOP runs any more.
+
+    The kernel only marks the process: a thread that is on another core goes on until it is
+    interrupted. Returns at once where there is no ``/proc``, or the process has ended. Raises
+    ``FaultUnavailable`` after ``STOPPED`` seconds: a thread may be stuck in a call to a device.
+    """
+    deadline = time.monotonic() + STOPPED
+    while any(_state(task) not in _STILL for task in Path(f"/proc/{pid}/task").glob("*")):
+        if time.monotonic() > deadline:
+            raise FaultUnavailable(f"process {pid} did not stop within {STOPPED:g} s of SIGSTOP")
+        time.sleep(POLL)
+
+
 def _ended(pid: int) -> bool:
     """Whether it only waits for its parent to notice its end: it takes signals and heeds none."""
+    return _state(Path(f"/proc/{pid}")) in _ENDED
+
+
+def _state(process: Path) -> str:
+    """The letter for what it does, given its folder in ``/proc``; "" if there is none (proc(5))."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-    except OSError:  # gone altogether, or a system without /proc: the call itself will tell
-        return False
+        return (process / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
 
 
 def _proc(pid: int, name: str) -> Path:

@@ -18,6 +18,7 @@ from actors.testing.faults import (
     Kill,
     MemoryLimit,
     Terminate,
+    process,
 )
 from tests.support.waiting import eventually
 
@@ -63,8 +64,10 @@ def victim() -> Iterator[Victim]:
     victim.close()
 
 
-def state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+def states(pid: int) -> set[str]:
+    """What its threads do, each as the kernel's letter."""
+    threads = Path(f"/proc/{pid}/task").glob("*/stat")
+    return {each.read_text().rpartition(")")[2].split()[0] for each in threads}
 
 
 def test_a_kill_ends_the_process_and_healing_restarts_it(victim: Victim) -> None:
@@ -81,8 +84,26 @@ def test_a_termination_is_sigterm(victim: Victim) -> None:
 
 def test_a_frozen_process_goes_on_when_healed(victim: Victim) -> None:
     with Freeze(victim.pid):
-        eventually(lambda: state(victim.pid()) == "T", WAIT, "it is stopped")
+        assert states(victim.pid()) == {"T"}
     assert victim.evaluate("2 + 2") == "4"
+
+
+def test_no_thread_of_a_busy_process_runs_once_it_is_frozen(victim: Victim) -> None:
+    forever = "lambda: any(False for _ in iter(int, 1))"
+    spin = f"__import__('threading').Thread(target={forever}, daemon=True).start()"
+    for _ in range(3):
+        victim.evaluate(spin)
+    for _ in range(50):
+        with Freeze(victim.pid):
+            assert states(victim.pid()) == {"T"}
+
+
+def test_a_process_that_does_not_stop_makes_the_fault_unavailable(
+    victim: Victim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "STOPPED", 0.01)
+    with pytest.raises(FaultUnavailable, match="did not stop within"):
+        process.wait_until_stopped(victim.pid())
 
 
 def test_a_process_at_its_file_limit_opens_nothing_until_healed(victim: Victim) -> None:
@@ -123,7 +144,7 @@ def test_a_process_that_ended_and_was_not_waited_for_survives_nothing(
     victim: Victim, fault: type
 ) -> None:
     victim.process.kill()
-    eventually(lambda: state(victim.pid()) == "Z", WAIT, "it has ended")
+    eventually(lambda: states(victim.pid()) == {"Z"}, WAIT, "it has ended")
     on = fault(victim.pid)
     with pytest.raises(FaultUnavailable, match=f"process {victim.pid()} has ended"):
         on.inject()
