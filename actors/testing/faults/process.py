@@ -82,7 +82,11 @@ class Freeze(_Signalled):
 
     def _inject(self) -> None:
         super()._inject()
-        wait_until_stopped(self._target)
+        try:
+            wait_until_stopped(self._target)
+        except FaultUnavailable:
+            self._heal()  # else it would stop later, with nobody to continue it
+            raise
 
     def _heal(self) -> None:
         if self._target:

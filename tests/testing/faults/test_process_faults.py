@@ -98,12 +98,14 @@ def test_no_thread_of_a_busy_process_runs_once_it_is_frozen(victim: Victim) -> N
             assert states(victim.pid()) == {"T"}
 
 
-def test_a_process_that_does_not_stop_makes_the_fault_unavailable(
+def test_a_process_that_does_not_stop_makes_the_fault_unavailable_and_goes_on(
     victim: Victim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "STOPPED", 0.01)
+    monkeypatch.setattr(process, "_STILL", ())
     with pytest.raises(FaultUnavailable, match="did not stop within"):
-        process.wait_until_stopped(victim.pid())
+        Freeze(victim.pid).inject()
+    assert victim.evaluate("2 + 2") == "4"
 
 
 def test_a_process_at_its_file_limit_opens_nothing_until_healed(victim: Victim) -> None:
