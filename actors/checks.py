@@ -12,6 +12,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from actors.engines.builtin import ENGINES
+
 __all__ = [
     "alias",
     "bucket",
@@ -46,7 +48,6 @@ MAX_TTL: Final = 3600
 MAX_NAME: Final = 256
 """Characters in a model or instance name; they become etcd keys and metric labels."""
 _UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
-_ENGINES: Final = ("echo",)
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -208,13 +209,14 @@ def llama_model(text: str) -> str:
 
 
 def engine(text: str) -> str:
-    """``echo`` or ``echo=NAME``; answers in the second form."""
-    kind, separator, name = text.partition("=")
-    if kind not in _ENGINES:
+    """``ENGINE`` or ``ENGINE=MODEL``, one of the built-in ones; returns the second form."""
+    chosen, separator, name = text.partition("=")
+    if chosen not in ENGINES:
         raise ValueError(
-            f"there is no engine {kind!r}: give echo or echo=NAME{suggestion(kind, _ENGINES)}"
+            f"there is no engine {chosen!r}: give {', '.join(ENGINES)} "
+            f"or {next(iter(ENGINES))}=MODEL{suggestion(chosen, ENGINES)}"
         )
-    return f"{kind}={model_name(name if separator else kind)}"
+    return f"{chosen}={model_name(name if separator else chosen)}"
 
 
 def alias(text: str) -> str:

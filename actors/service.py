@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 import prometheus_client
 
-from actors.engines.echo import EchoEngine
+from actors.engines.builtin import ENGINES
 from actors.engines.pool import PoolListeners
 from actors.engines.upstream import Tls
 from actors.engines.upstream.reach import Reach
@@ -172,11 +172,12 @@ def _add_engines(manager: ModelManager, settings: ServeSettings) -> None:
     """Add the built-in engines; the echo model alone when nothing else was asked for."""
     discovers = settings.etcd or settings.discovery_dir
     wanted = settings.engine or (() if discovers else ("echo=echo",))
-    for each in wanted:
-        _, _, name = each.partition("=")
-        engine = EchoEngine()
-        manager.add_chat_completions_model(name, engine)
-        manager.add_completions_model(name, engine)
+    for option in wanted:
+        built_in, _, name = option.partition("=")
+        row = ENGINES[built_in]
+        engine = row.make()
+        for kind in row.kinds:
+            manager.add_model(kind, name, engine)
 
 
 def _discover(

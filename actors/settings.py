@@ -16,6 +16,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final
 
 from actors import checks
+from actors.engines.builtin import ENGINES
 
 __all__ = ["DemoSettings", "ServeSettings", "Setting", "WorkerSettings", "instance_name"]
 
@@ -170,8 +171,9 @@ class ServeSettings:
     engine: tuple[str, ...] = _setting(
         (),
         checks.engine,
-        "echo[=NAME]",
-        "serve a built-in engine beside the discovered models: echo answers with the question",
+        f"{'|'.join(ENGINES)}[=NAME]",
+        "serve a built-in engine beside the discovered models: "
+        + "; ".join(f"{row.name} {row.help}" for row in ENGINES.values()),
         repeatable=True,
     )
     drain_timeout: float = _setting(

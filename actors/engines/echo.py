@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, assert_never
 
 from orjson import dumps
 
@@ -31,28 +31,51 @@ RUN: Final = 64
 MAX_BYTES: Final = 64 * 1024 * 1024
 """Characters of a whole answer, over all choices: as many as the service holds of a folded one."""
 
-_OBJECT: Final = {Kind.CHAT: "chat.completion.chunk", Kind.COMPLETIONS: "text_completion"}
-_WHOLE: Final = {Kind.CHAT: "chat.completion", Kind.COMPLETIONS: "text_completion"}
-_ID_PREFIX: Final = {Kind.CHAT: "chatcmpl-", Kind.COMPLETIONS: "cmpl-"}
 
-_ROLE: Final = {
-    Kind.CHAT: b'{"index":%d,"delta":{"role":"assistant","content":""},'
-    b'"logprobs":null,"finish_reason":null}]}\n\n',
-    Kind.COMPLETIONS: b"",
-}
-_BEFORE: Final = {
-    Kind.CHAT: b'{"index":%d,"delta":{"content":',
-    Kind.COMPLETIONS: b'{"index":%d,"text":',
-}
-_AFTER: Final = {
-    Kind.CHAT: b'},"logprobs":null,"finish_reason":null}]}\n\n',
-    Kind.COMPLETIONS: b',"logprobs":null,"finish_reason":null}]}\n\n',
-}
-_END: Final = {
-    Kind.CHAT: b'{"index":%d,"delta":{},"logprobs":null,"finish_reason":"%b"}]}\n\n',
-    Kind.COMPLETIONS: b'{"index":%d,"text":"","logprobs":null,"finish_reason":"%b"}]}\n\n',
-}
-"""The events of one choice, from the choice on; a token's text stands between the middle two."""
+class _Format(NamedTuple):
+    """How OpenAI writes the responses of one kind of model.
+
+    ``role``, ``before``, ``after`` and ``end`` are the events of one choice, from the choice on: a
+    token's text stands between ``before`` and ``after``; ``role`` is empty where there is none.
+    """
+
+    id_prefix: str
+    chunk: str
+    whole: str
+    role: bytes
+    before: bytes
+    after: bytes
+    end: bytes
+
+
+def _format(kind: Kind) -> _Format:
+    match kind:
+        case Kind.CHAT:
+            return _Format(
+                "chatcmpl-",
+                "chat.completion.chunk",
+                "chat.completion",
+                b'{"index":%d,"delta":{"role":"assistant","content":""},'
+                b'"logprobs":null,"finish_reason":null}]}\n\n',
+                b'{"index":%d,"delta":{"content":',
+                b'},"logprobs":null,"finish_reason":null}]}\n\n',
+                b'{"index":%d,"delta":{},"logprobs":null,"finish_reason":"%b"}]}\n\n',
+            )
+        case Kind.COMPLETIONS:
+            return _Format(
+                "cmpl-",
+                "text_completion",
+                "text_completion",
+                b"",
+                b'{"index":%d,"text":',
+                b',"logprobs":null,"finish_reason":null}]}\n\n',
+                b'{"index":%d,"text":"","logprobs":null,"finish_reason":"%b"}]}\n\n',
+            )
+        case _:
+            assert_never(kind)
+
+
+_FORMATS: Final = {kind: _format(kind) for kind in Kind}
 
 
 class EchoEngine:
@@ -105,10 +128,10 @@ class EchoEngine:
 
     def _head(self, request: EngineRequest, context: Context) -> dict[str, Any]:
         """The fields that every chunk begins with."""
-        kind = request.kind
+        written = _FORMATS[request.kind]
         return {
-            "id": f"{_ID_PREFIX[kind]}{context.request_id or next(self._serial)}",
-            "object": _OBJECT[kind],
+            "id": f"{written.id_prefix}{context.request_id or next(self._serial)}",
+            "object": written.chunk,
             "created": int(self._now()),
             "model": request.model,
         }
@@ -123,12 +146,13 @@ def _runs(kind: Kind, head: dict[str, Any], answer: Plan, most: int) -> Iterator
 
     Of each choice its role (of a chat), its tokens, its end. One by one nothing is joined.
     """
+    written = _FORMATS[kind]
     begin = b"data: %b" % dumps({**head, "choices": []})[:-2]  # up to where a choice stands
     for index, choice in enumerate(answer.choices):
-        before, after = begin + _BEFORE[kind] % index, _AFTER[kind]
+        before, after = begin + written.before % index, written.after
         between = after + before
-        role = begin + _ROLE[kind] % index if kind is Kind.CHAT else b""
-        end = begin + _END[kind] % (index, choice.finish.encode())
+        role = begin + written.role % index if written.role else b""
+        end = begin + written.end % (index, choice.finish.encode())
         left = len(choice.tokens)
         if role and (most == 1 or not left):
             yield role, 0
@@ -151,22 +175,28 @@ def _whole(kind: Kind, head: dict[str, Any], answer: Plan) -> bytes:
     choices: list[dict[str, Any]] = []
     size = 0
     for index, choice in enumerate(answer.choices):
-        text: Any = "".join(choice.tokens)
+        text = "".join(choice.tokens)
         size += len(text)
         if size > MAX_BYTES:
             raise AnswerTooLong("The engine's answer is too long.")
-        key = "text"
-        if kind is Kind.CHAT:
-            key, text = "message", {"role": "assistant", "content": text, "refusal": None}
+        content: dict[str, Any]
+        match kind:
+            case Kind.CHAT:
+                message = {"role": "assistant", "content": text, "refusal": None}
+                content = {"message": message}
+            case Kind.COMPLETIONS:
+                content = {"text": text}
+            case _:
+                assert_never(kind)
         choices.append(
-            {"index": index, key: text, "logprobs": None, "finish_reason": choice.finish}
+            {"index": index, **content, "logprobs": None, "finish_reason": choice.finish}
         )
     return encode(
         {
             "id": head["id"],
             "created": head["created"],
             "model": head["model"],
-            "object": _WHOLE[kind],
+            "object": _FORMATS[kind].whole,
             "choices": choices,
             "usage": _usage(answer),
         }

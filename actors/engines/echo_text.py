@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from actors.engines.contract import Kind
 from actors.engines.errors import EngineRejected
@@ -48,10 +48,13 @@ def plan(kind: Kind, body: Mapping[str, Any]) -> Plan:
     ``EngineRejected`` for prompts of token ids, for no prompt in a list and for a number of choices
     that it can't give.
     """
-    if kind is Kind.CHAT:
-        spoken, prompts = _texts(body)
-    else:
-        spoken = prompts = _prompts(body)
+    match kind:
+        case Kind.CHAT:
+            spoken, prompts = _texts(body)
+        case Kind.COMPLETIONS:
+            spoken = prompts = _prompts(body)
+        case _:
+            assert_never(kind)
     n = int(body.get("n") or 1)
     asked = len(prompts) * n
     if not 0 < asked <= MAX_CHOICES:

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from actors.engines.contract import Context, EngineRequest, Kind, Sink
 from actors.engines.error_object import is_error
@@ -123,8 +123,7 @@ class _Model:
         return lambda: context.token.cancelled or self._closing.cancelled
 
     def _generate(self, body: dict[str, Any], kind: Kind, answer: _Answer) -> None:
-        server = self._host.server
-        handle = server.handle_chat_completions if kind is Kind.CHAT else server.handle_completions
+        handle = self._handler(kind)
         try:
             returned: dict[str, Any] | None = handle(body, answer.hear)
         except ValueError as error:
@@ -138,6 +137,17 @@ class _Model:
             raise EngineRejected("the request can't be given to the model") from error
         if returned is not None:
             answer.hear(returned)
+
+    def _handler(self, kind: Kind) -> Callable[..., Any]:
+        handler: Callable[..., Any]
+        match kind:
+            case Kind.CHAT:
+                handler = self._host.server.handle_chat_completions
+            case Kind.COMPLETIONS:
+                handler = self._host.server.handle_completions
+            case _:
+                assert_never(kind)
+        return handler
 
     def _fail(self, error: BaseException, sink: Sink, context: Context) -> None:
         if context.token.cancelled:

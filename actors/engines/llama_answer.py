@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, assert_never, cast
 
 from actors.engines.contract import EngineRequest, Kind
 from actors.engines.errors import EngineRejected
@@ -19,6 +19,7 @@ __all__ = [
     "choices_of",
     "is_llama_usage",
     "llama_request",
+    "missing_defaults",
     "prefill_of",
     "with_prefill",
 ]
@@ -63,12 +64,26 @@ def llama_request(request: EngineRequest, alias: str) -> dict[str, Any]:
     Raises ``EngineRejected`` for content that is not text.
     """
     body = request.body
-    if request.kind is Kind.CHAT:
-        _only_text(body)
+    match request.kind:
+        case Kind.CHAT:
+            _only_text(body)
+        case Kind.COMPLETIONS:
+            pass
+        case _:
+            assert_never(request.kind)
     changed = {"model": alias, "stream": True, "stream_options": {"include_usage": True}}
-    if request.kind is Kind.COMPLETIONS and body.get("prompt") is None:
-        changed["prompt"] = ""  # OpenAI's default; llama.cpp wants one
-    return {**body, **changed}
+    return {**body, **changed, **missing_defaults(request)}
+
+
+def missing_defaults(request: EngineRequest) -> dict[str, Any]:
+    """OpenAI's defaults that llama.cpp wants to have named, where ``request`` leaves them out."""
+    match request.kind:
+        case Kind.CHAT:
+            return {}
+        case Kind.COMPLETIONS:
+            return {"prompt": ""} if request.body.get("prompt") is None else {}
+        case _:
+            assert_never(request.kind)
 
 
 def choices_of(body: Mapping[str, Any]) -> int:
@@ -85,8 +100,14 @@ def choices_of(body: Mapping[str, Any]) -> int:
 
 def prefill_of(request: EngineRequest) -> str:
     """What llama.cpp repeats at the beginning of a whole answer: an assistant's last message."""
-    messages = request.body.get("messages")
-    if request.stream or request.kind is not Kind.CHAT or not isinstance(messages, list):
+    match request.kind:
+        case Kind.CHAT:
+            messages = request.body.get("messages")
+        case Kind.COMPLETIONS:
+            return ""
+        case _:
+            assert_never(request.kind)
+    if request.stream or not isinstance(messages, list):
         return ""
     last: object = cast("list[object]", messages)[-1] if messages else None
     if not isinstance(last, dict):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from actors.engines.contract import Engine, Kind
@@ -32,43 +32,43 @@ Effect = Callable[[], object]
 """What a change does to a pool, once it is published; doing it again changes nothing."""
 
 
+def _empty_catalogs() -> Mapping[Kind, Shelf]:
+    return {kind: Shelf() for kind in Kind}
+
+
 @dataclass(frozen=True, slots=True)
 class RegistryState:
     """What the registry knows, immutable: published after each committed message.
 
-    ``revision`` grows by one with each change, and across restarts of the actor. ``effects`` are
-    what the last message does to pools: the next incarnation does them again, for nobody knows how
-    far the last one came. Pools themselves are alive, and the same in each state.
+    ``catalogs`` has one for each kind of model; the mapping is never changed. ``revision`` grows
+    by one with each change, and across restarts of the actor. ``effects`` are what the last
+    message does to pools: the next incarnation does them again, because it is unknown how many of
+    them the last one completed. Pools themselves are alive, and the same in each state.
     """
 
-    chat_shelf: Shelf = field(default_factory=Shelf)
-    completions_shelf: Shelf = field(default_factory=Shelf)
+    catalogs: Mapping[Kind, Shelf] = field(default_factory=_empty_catalogs)
     revision: int = 0
     effects: tuple[Effect, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def chat(self) -> ModelEngines:
         """The engines that answer conversations; not to be changed (``copy()`` may be)."""
-        return self.chat_shelf.engines
+        return self.catalogs[Kind.CHAT].engines
 
     @property
     def completions(self) -> ModelEngines:
         """The engines that continue texts; not to be changed (``copy()`` may be)."""
-        return self.completions_shelf.engines
+        return self.catalogs[Kind.COMPLETIONS].engines
 
     def engines(self, kind: Kind) -> ModelEngines:
         """The engines that serve ``kind``."""
-        return self.shelf(kind).engines
+        return self.catalogs[kind].engines
 
-    def shelf(self, kind: Kind) -> Shelf:
-        """Everything about the models of ``kind``."""
-        return self.chat_shelf if kind is Kind.CHAT else self.completions_shelf
-
-    def with_shelf(self, kind: Kind, shelf: Shelf, effects: tuple[Effect, ...]) -> RegistryState:
-        """The next state: ``shelf`` in its place, and what is to be done then."""
-        if kind is Kind.CHAT:
-            return RegistryState(shelf, self.completions_shelf, self.revision + 1, effects)
-        return RegistryState(self.chat_shelf, shelf, self.revision + 1, effects)
+    def with_catalog(
+        self, kind: Kind, catalog: Shelf, effects: tuple[Effect, ...]
+    ) -> RegistryState:
+        """The next state: ``catalog`` in its place, and what is to be done then."""
+        return RegistryState({**self.catalogs, kind: catalog}, self.revision + 1, effects)
 
 
 @dataclass(frozen=True, slots=True)

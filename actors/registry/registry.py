@@ -18,7 +18,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
-from actors.engines.contract import Engine, Kind
+from actors.engines.contract import Engine
 from actors.engines.pool import PLAIN, Pool
 from actors.registry.errors import ModelAlreadyExists, ModelNotFound
 from actors.registry.messages import (
@@ -77,7 +77,7 @@ class RegistryActor(TurnActor):
         """Answer a question, or commit a change and publish it. Runs on the sender's thread."""
         if isinstance(message, ResolveModel):  # PERF: of every request, so answered here
             state = self._state
-            shelf = state.chat_shelf if message.kind is Kind.CHAT else state.completions_shelf
+            shelf = state.catalogs[message.kind]
             route = shelf.direct.get(message.model)
             if route is not None and route.engine.serving:
                 return route
@@ -104,14 +104,14 @@ class RegistryActor(TurnActor):
 
 
 def _get_engine(state: RegistryState, message: GetEngine) -> Engine:
-    found = state.shelf(message.kind).find(message.model)
+    found = state.catalogs[message.kind].find(message.model)
     if found is None:
         raise ModelNotFound(message.model)
     return found.engine
 
 
 def _find_pools(state: RegistryState, message: FindPools) -> tuple[Pool, ...]:
-    found = (shelf.find(message.model) for shelf in (state.chat_shelf, state.completions_shelf))
+    found = (catalog.find(message.model) for catalog in state.catalogs.values())
     return tuple(each.pool for each in found if each is not None)
 
 
@@ -128,7 +128,7 @@ def _read_registry(state: RegistryState, _message: ReadRegistry) -> RegistryStat
 
 
 def _add_model(state: RegistryState, message: AddModel, pools: PoolMaker) -> RegistryState:
-    shelf = state.shelf(message.kind)
+    shelf = state.catalogs[message.kind]
     if message.model in shelf.models:
         raise ModelAlreadyExists(message.model)
     spec = message.model_spec or PLAIN
@@ -136,18 +136,18 @@ def _add_model(state: RegistryState, message: AddModel, pools: PoolMaker) -> Reg
     words = SILENCE.put(STATIC_INSTANCE, spec, draining=message.spec.draining)
     model = Model(message.model, message.engine, pool, spec, words)
     put = partial(pool.put, STATIC_INSTANCE, message.engine, message.spec)
-    return state.with_shelf(message.kind, shelf.put(model), (put, pool.opened))
+    return state.with_catalog(message.kind, shelf.put(model), (put, pool.opened))
 
 
 def _remove_model(state: RegistryState, message: RemoveModel, _pools: PoolMaker) -> RegistryState:
-    shelf = state.shelf(message.kind)
+    shelf = state.catalogs[message.kind]
     model = shelf.models.get(message.model)
     rest = shelf.remove(message.model, forget=True)
-    return state.with_shelf(message.kind, rest, (model.pool.closed,) if model else ())
+    return state.with_catalog(message.kind, rest, (model.pool.closed,) if model else ())
 
 
 def _put_instance(state: RegistryState, message: PutInstance, pools: PoolMaker) -> RegistryState:
-    shelf = state.shelf(message.kind)
+    shelf = state.catalogs[message.kind]
     old = shelf.models.get(message.model)
     words = (old.words if old else SILENCE).put(
         message.instance, message.model_spec, draining=message.spec.draining
@@ -159,11 +159,11 @@ def _put_instance(state: RegistryState, message: PutInstance, pools: PoolMaker) 
     model = Model(message.model, pool, pool, spec, words)
     if old is None or old.engine is not pool or old.words != words:
         shelf = shelf.put(model)
-    return state.with_shelf(message.kind, shelf, effects)
+    return state.with_catalog(message.kind, shelf, effects)
 
 
 def _drop_instance(state: RegistryState, message: DropInstance, _pools: PoolMaker) -> RegistryState:
-    shelf = state.shelf(message.kind)
+    shelf = state.catalogs[message.kind]
     model = shelf.models.get(message.model)
     if model is None or message.instance not in model.pool:
         return state
@@ -172,11 +172,11 @@ def _drop_instance(state: RegistryState, message: DropInstance, _pools: PoolMake
         words = model.words.drop(message.instance)
         left = replace(model, spec=words.spec(model.spec), words=words)
         shelf = shelf if left == model else shelf.put(left)
-        return state.with_shelf(
+        return state.with_catalog(
             message.kind, shelf, (drop, partial(model.pool.configure, left.spec))
         )
     rest = shelf.remove(message.model, forget=False)
-    return state.with_shelf(message.kind, rest, (drop, model.pool.closed))
+    return state.with_catalog(message.kind, rest, (drop, model.pool.closed))
 
 
 _READS: Final[Mapping[type, Callable[[RegistryState, Any], Any]]] = MappingProxyType(

@@ -13,7 +13,7 @@ A pure accumulator, no threads: whoever feeds it serialises. It trusts no server
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Any, Final, assert_never, cast
 
 from actors.engines.contract import Chunk, Kind
 from actors.engines.error_object import is_error
@@ -30,7 +30,6 @@ __all__ = ["MAX_BYTES", "Fold"]
 MAX_BYTES: Final = 64 * 1024 * 1024
 """Bytes of an answer that are held in memory, as of one that an upstream sends in one piece."""
 
-_OBJECTS: Final = {Kind.CHAT: "chat.completion", Kind.COMPLETIONS: "text_completion"}
 _TOLD: Final = frozenset({"index", "delta", "message", "text"})
 """Fields of a choice that have a rule of their own."""
 _FIRST: Final = frozenset({"id", "created", "model"})
@@ -98,7 +97,7 @@ class Fold:
         """The whole answer as JSON. Raises :class:`EngineUnavailable` if no choice ever came."""
         if not self._choices:
             raise EngineUnavailable("The engine ended without an answer.")
-        answer: Json = {**self._fallbacks, **self._head, "object": _OBJECTS[self._kind]}
+        answer: Json = {**self._fallbacks, **self._head, "object": _object_name(self._kind)}
         try:
             answer["choices"] = [
                 self._choices[index].joined(index, self._kind) for index in sorted(self._choices)
@@ -165,6 +164,17 @@ class Fold:
         return added
 
 
+def _object_name(kind: Kind) -> str:
+    """What OpenAI calls a whole answer."""
+    match kind:
+        case Kind.CHAT:
+            return "chat.completion"
+        case Kind.COMPLETIONS:
+            return "text_completion"
+        case _:
+            assert_never(kind)
+
+
 class _Choice:
     """One choice while it grows."""
 
@@ -207,12 +217,22 @@ class _Choice:
     def joined(self, index: int, kind: Kind) -> Json:
         """The whole choice."""
         rest = {key: value for key, value in self._fields.items() if key not in _TOLD}
+        match kind:
+            case Kind.CHAT:
+                return {"index": index, "message": self._joined_message(), **rest}
+            case Kind.COMPLETIONS:
+                return {"index": index, "text": self._joined_text(), **rest}
+            case _:
+                assert_never(kind)
+
+    def _joined_text(self) -> str:
+        text = "".join(self._text)
+        content: object = joined(self._message).get("content")
+        return text or (content if isinstance(content, str) else "")
+
+    def _joined_message(self) -> Json:
         message: Json = joined(self._message)
         text = "".join(self._text)
-        if kind is Kind.COMPLETIONS:
-            content: object = message.get("content")
-            said = text or (content if isinstance(content, str) else "")
-            return {"index": index, "text": said, **rest}
         message = {"role": "assistant", "content": None, "refusal": None, **message}
         calls = self._calls.joined()
         if calls:
@@ -221,7 +241,7 @@ class _Choice:
             message["content"] = text
         if message["content"] is None and not calls and not any(map(message.get, _INSTEAD)):
             message["content"] = ""
-        return {"index": index, "message": message, **rest}
+        return message
 
     def _add_message(self, part: Any) -> int:
         fields: Json = part

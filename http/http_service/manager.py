@@ -61,30 +61,45 @@ class ModelManager:
 
     def list_chat_completions_models(self) -> list[str]:
         """The models that answer conversations, in the order they were added."""
-        return self._registry.ask(ListModels(Kind.CHAT), timeout=self._timeout)
+        return self.list_models(Kind.CHAT)
 
     def list_completions_models(self) -> list[str]:
         """The models that continue texts, in the order they were added."""
-        return self._registry.ask(ListModels(Kind.COMPLETIONS), timeout=self._timeout)
+        return self.list_models(Kind.COMPLETIONS)
+
+    def list_models(self, kind: Kind) -> list[str]:
+        """The models of ``kind``, in the order they were added."""
+        return self._registry.ask(ListModels(kind), timeout=self._timeout)
+
+    def add_model(self, kind: Kind, model: str, engine: AnyEngine) -> None:
+        """Serve ``model`` as one of ``kind`` with ``engine``, in any of its three shapes.
+
+        Raises ``ModelAlreadyExists``: the engine that is there stays.
+        """
+        self._registry.ask(AddModel(kind, model, as_push_engine(engine)), timeout=self._timeout)
+
+    def remove_model(self, kind: Kind, model: str) -> None:
+        """Serve ``model`` as one of ``kind`` no more. Raises ``ModelNotFound``."""
+        self._registry.ask(RemoveModel(kind, model), timeout=self._timeout)
 
     def add_chat_completions_model(self, model: str, engine: AnyEngine) -> None:
         """Answer conversations with ``engine``, in any of its three shapes.
 
         Raises ``ModelAlreadyExists``: the engine that is there stays.
         """
-        self._add(Kind.CHAT, model, engine)
+        self.add_model(Kind.CHAT, model, engine)
 
     def add_completions_model(self, model: str, engine: AnyEngine) -> None:
         """Continue texts with ``engine``; as :meth:`add_chat_completions_model`."""
-        self._add(Kind.COMPLETIONS, model, engine)
+        self.add_model(Kind.COMPLETIONS, model, engine)
 
     def remove_chat_completions_model(self, model: str) -> None:
         """Answer conversations for ``model`` no more. Raises ``ModelNotFound``."""
-        self._remove(Kind.CHAT, model)
+        self.remove_model(Kind.CHAT, model)
 
     def remove_completions_model(self, model: str) -> None:
         """Continue texts for ``model`` no more. Raises ``ModelNotFound``."""
-        self._remove(Kind.COMPLETIONS, model)
+        self.remove_model(Kind.COMPLETIONS, model)
 
     def metrics(self) -> Metrics:
         """The metrics of whatever serves these models."""
@@ -111,13 +126,7 @@ class ModelManager:
         """Upstreams are probed for as long as they belong to a model."""
         try:
             for kind in Kind:
-                for model in self._registry.ask(ListModels(kind), timeout=self._timeout):
-                    self._remove(kind, model)
+                for model in self.list_models(kind):
+                    self.remove_model(kind, model)
         except (NotDelivered, pykka.Timeout) as error:
             _log.warning("the models are left as they are", extra={"reason": str(error)})
-
-    def _add(self, kind: Kind, model: str, engine: AnyEngine) -> None:
-        self._registry.ask(AddModel(kind, model, as_push_engine(engine)), timeout=self._timeout)
-
-    def _remove(self, kind: Kind, model: str) -> None:
-        self._registry.ask(RemoveModel(kind, model), timeout=self._timeout)

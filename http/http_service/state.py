@@ -91,8 +91,8 @@ class DeploymentState:
 
     def list_models(self) -> list[str]:
         """Every model once: chat models first, each kind in the order of adding."""
-        state = self.snapshot()
-        return [*dict.fromkeys([*state.chat.list(), *state.completions.list()])]
+        catalogs = self.snapshot().catalogs.values()
+        return [*dict.fromkeys(name for catalog in catalogs for name in catalog.engines.list())]
 
     def snapshot(self) -> RegistryState:
         """Both maps at one moment."""

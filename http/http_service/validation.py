@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, assert_never, cast
 
 import msgspec
 import orjson
@@ -48,10 +48,18 @@ no other thread runs meanwhile."""
 
 _TOO_DEEP: Final = f"The body is nested more than {MAX_DEPTH} levels deep"
 
-SCHEMAS: Final[Mapping[Kind, type[ChatRequest | CompletionRequest]]] = {
-    Kind.CHAT: ChatRequest,
-    Kind.COMPLETIONS: CompletionRequest,
-}
+
+def _schema(kind: Kind) -> type[ChatRequest | CompletionRequest]:
+    match kind:
+        case Kind.CHAT:
+            return ChatRequest
+        case Kind.COMPLETIONS:
+            return CompletionRequest
+        case _:
+            assert_never(kind)
+
+
+SCHEMAS: Final = {kind: _schema(kind) for kind in Kind}
 """The body that each generating endpoint reads."""
 
 _JSON_TYPE: Final = re.compile(r"\s*application/(?:json|[^;\s]+\+json)\s*(?:;|$)", re.IGNORECASE)

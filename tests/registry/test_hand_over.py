@@ -134,13 +134,13 @@ def picture(state: RegistryState) -> dict[str, list[tuple[str, str]]]:
     """Every model with its instances and their states."""
     return {
         model.name: [(each.id, each.state) for each in model.pool.view().instances]
-        for model in state.chat_shelf.models.values()
+        for model in state.catalogs[Kind.CHAT].models.values()
     }
 
 
 def specs(state: RegistryState) -> list[ModelSpec]:
     """What is believed of each model, which is what its pool works by."""
-    models = [*state.chat_shelf.models.values()]
+    models = [*state.catalogs[Kind.CHAT].models.values()]
     assert [model.spec for model in models] == [model.pool.spec for model in models]
     return [model.spec for model in models]
 

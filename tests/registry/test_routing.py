@@ -323,5 +323,5 @@ def test_only_names_that_lead_somewhere_are_remembered(registry: Address) -> Non
         with contextlib.suppress(ModelNotFound):
             resolve(registry, name)
     state = registry.ask(ReadRegistry(), timeout=ASK)
-    assert {*state.chat_shelf.direct} == {"m", "alias"}
-    assert not state.completions_shelf.direct
+    assert {*state.catalogs[Kind.CHAT].direct} == {"m", "alias"}
+    assert not state.catalogs[Kind.COMPLETIONS].direct

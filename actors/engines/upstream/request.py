@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, assert_never
 from urllib.parse import quote, urlsplit
 
 import orjson
 
 from actors.engines.contract import EngineRequest, Kind
+from actors.engines.llama_answer import missing_defaults
 from actors.engines.upstream.reach import check_path
 from actors.engines.via import PSEUDONYM
 
@@ -29,7 +30,6 @@ __all__ = [
 _LENGTH: Final = b"content-length: "
 _VIA: Final = f"via: 1.1 {PSEUDONYM}".encode()
 
-_PATHS: Final = {Kind.CHAT: "/chat/completions", Kind.COMPLETIONS: "/completions"}
 _PORTS: Final = {"http": 80, "https": 443}
 _ACCEPTS: Final = {False: "application/json", True: "text/event-stream"}
 
@@ -83,6 +83,16 @@ def parse_url(url: str) -> Target:
     )
 
 
+def _path(kind: Kind) -> str:
+    match kind:
+        case Kind.CHAT:
+            return "/chat/completions"
+        case Kind.COMPLETIONS:
+            return "/completions"
+        case _:
+            assert_never(kind)
+
+
 def request_head(target: Target, kind: Kind, api_key: str | None, *, stream: bool) -> bytes:
     """The head of a request, up to the value of ``content-length``.
 
@@ -90,7 +100,7 @@ def request_head(target: Target, kind: Kind, api_key: str | None, *, stream: boo
     """
     if api_key is not None and not (api_key.isascii() and api_key.isprintable() and api_key):
         raise ValueError("an api_key must be one line of printable ASCII")
-    place = quote(f"{target.base_path}{_PATHS[kind]}{target.query}", safe=_URL_SAFE)
+    place = quote(f"{target.base_path}{_path(kind)}{target.query}", safe=_URL_SAFE)
     lines = [
         f"POST {place} HTTP/1.1",
         f"host: {target.authority}",
@@ -156,10 +166,10 @@ def body_of(request: EngineRequest, *, model: str | None, fold: bool) -> bytes:
     """
     other = model if model != request.model else None
     changes: dict[str, Any] = {}
-    if fold and not request.stream:
-        changes = {"stream": True, "stream_options": {"include_usage": True}}
-    if fold and request.kind is Kind.COMPLETIONS and request.body.get("prompt") is None:
-        changes["prompt"] = ""
+    if fold:
+        changes = missing_defaults(request)
+        if not request.stream:
+            changes |= {"stream": True, "stream_options": {"include_usage": True}}
     if changes:
         return orjson.dumps({**request.body, **changes, "model": other or request.model})
     if other is None:

@@ -1,0 +1,36 @@
+"""The engines that come with Callboard and need no more than a name: the table behind ``--engine``.
+
+A short file on purpose: a new engine is its own file and one row here. The command line, its help,
+its suggestions for a misspelt name and the service all read this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from actors.engines.contract import AnyEngine, Kind
+from actors.engines.echo import EchoEngine
+
+__all__ = ["ENGINES", "EngineFactory"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFactory:
+    """One built-in engine: its ``name``, how to ``make`` it, and what ``help`` says it does.
+
+    ``kinds`` are the kinds of model that it can be. ``make`` is called once for each ``--engine``,
+    at the start; what only this engine needs is best imported there.
+    """
+
+    name: str
+    make: Callable[[], AnyEngine]
+    help: str
+    kinds: tuple[Kind, ...] = tuple(Kind)
+
+
+ENGINES: Final[Mapping[str, EngineFactory]] = MappingProxyType(
+    {row.name: row for row in (EngineFactory("echo", EchoEngine, "answers with the question"),)}
+)
