@@ -31,8 +31,7 @@ from actors.engines.builtin import ENGINES
 from actors.engines.pool import PoolListeners
 from actors.engines.upstream import Tls
 from actors.engines.upstream.reach import Reach
-from actors.registry import RegistryActor
-from actors.registry.pools import PoolMaker
+from actors.registry import PoolFactory, RegistryActor
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken, Child, Exit, Strategy, Supervisor, Tree
 from actors.supervision.prometheus import SupervisionMetrics
@@ -85,7 +84,7 @@ class Service:
         # the whole process, so this module is the one to turn it.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # theirs
         metrics = _metrics(settings)
-        pools = PoolMaker(PoolListeners([PoolMetrics(metrics)]))
+        pools = PoolFactory(PoolListeners([PoolMetrics(metrics)]))
         registry = Child("registry", partial(RegistryActor.start, pools), hand_over=True)
         tree = Supervisor.start(
             registry, *before, name="callboard", intensity=INTENSITY, period=PERIOD

@@ -1,9 +1,10 @@
 """The registry: which model is served by which engine, owned by one actor.
 
-Reads and writes are messages (``messages``), the state is an immutable value (``model_engines``),
-the owner is a turn actor (``registry``): asking costs microseconds and survives its death.
+Reads and writes are messages (``messages``), the state is an immutable value (``catalog``), the
+owner is a turn actor (``registry``): asking costs microseconds and works across its restarts.
 """
 
+from actors.registry.catalog import ModelEngines, ResolvedModel
 from actors.registry.errors import ModelAlreadyExists, ModelNotFound, RegistryError
 from actors.registry.messages import (
     AddModel,
@@ -18,10 +19,7 @@ from actors.registry.messages import (
     RemoveModel,
     ResolveModel,
 )
-from actors.registry.model_engines import ModelEngines
-from actors.registry.pools import PoolMaker
-from actors.registry.registry import RegistryActor, UnknownMessage
-from actors.registry.route import Route
+from actors.registry.registry import PoolFactory, RegistryActor, UnknownMessage
 
 __all__ = [
     "AddModel",
@@ -33,7 +31,7 @@ __all__ = [
     "ModelAlreadyExists",
     "ModelEngines",
     "ModelNotFound",
-    "PoolMaker",
+    "PoolFactory",
     "PutInstance",
     "ReadRegistry",
     "RegistryActor",
@@ -41,6 +39,6 @@ __all__ = [
     "RegistryState",
     "RemoveModel",
     "ResolveModel",
-    "Route",
+    "ResolvedModel",
     "UnknownMessage",
 ]

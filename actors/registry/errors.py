@@ -1,4 +1,4 @@
-"""What can be wrong with a question to the registry (the seed's two errors, section 4.3)."""
+"""The errors of the registry, the reference API's two. Short, because it imports nothing."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class RegistryError(Exception):
 
 
 class ModelNotFound(RegistryError):
-    """No engine of the kind asked for serves that model."""
+    """No engine of that kind serves the model."""
 
     def __init__(self, model: str) -> None:
         super().__init__(f"model {model!r} is not registered", model)
 
 
 class ModelAlreadyExists(RegistryError):
-    """An engine of that kind serves the model already; remove it first."""
+    """An engine of that kind already serves the model; remove it first."""
 
     def __init__(self, model: str) -> None:
         super().__init__(f"model {model!r} is registered already; remove it first", model)

@@ -1,4 +1,4 @@
-"""Every message the registry understands: frozen, printable, each with the answer it promises."""
+"""Every message that the registry understands, each with its reply; and the registry's state."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 
 from actors.engines.contract import Engine, Kind
 from actors.engines.pool import ORDINARY, InstanceSpec, ModelSpec, Pool
-from actors.registry.model_engines import ModelEngines
-from actors.registry.route import ResolveModel
-from actors.registry.shelf import Shelf
+from actors.registry.catalog import Catalog, ModelEngines, ResolvedModel
 from actors.supervision.address import Question
 
 __all__ = [
@@ -29,11 +27,11 @@ __all__ = [
 
 
 Effect = Callable[[], object]
-"""What a change does to a pool, once it is published; doing it again changes nothing."""
+"""What a change does to a pool, once it is published. Idempotent."""
 
 
-def _empty_catalogs() -> Mapping[Kind, Shelf]:
-    return {kind: Shelf() for kind in Kind}
+def _empty_catalogs() -> Mapping[Kind, Catalog]:
+    return {kind: Catalog() for kind in Kind}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,29 +44,37 @@ class RegistryState:
     them the last one completed. Pools themselves are alive, and the same in each state.
     """
 
-    catalogs: Mapping[Kind, Shelf] = field(default_factory=_empty_catalogs)
+    catalogs: Mapping[Kind, Catalog] = field(default_factory=_empty_catalogs)
     revision: int = 0
     effects: tuple[Effect, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def chat(self) -> ModelEngines:
-        """The engines that answer conversations; not to be changed (``copy()`` may be)."""
-        return self.catalogs[Kind.CHAT].engines
+        """The engines that answer conversations, as the reference API has them; a copy."""
+        return self.catalogs[Kind.CHAT].engines()
 
     @property
     def completions(self) -> ModelEngines:
-        """The engines that continue texts; not to be changed (``copy()`` may be)."""
-        return self.catalogs[Kind.COMPLETIONS].engines
-
-    def engines(self, kind: Kind) -> ModelEngines:
-        """The engines that serve ``kind``."""
-        return self.catalogs[kind].engines
+        """The engines that continue texts, as the reference API has them; a copy."""
+        return self.catalogs[Kind.COMPLETIONS].engines()
 
     def with_catalog(
-        self, kind: Kind, catalog: Shelf, effects: tuple[Effect, ...]
+        self, kind: Kind, catalog: Catalog, effects: tuple[Effect, ...]
     ) -> RegistryState:
-        """The next state: ``catalog`` in its place, and what is to be done then."""
+        """The next state, with ``catalog`` in its place and the ``effects`` that follow."""
         return RegistryState({**self.catalogs, kind: catalog}, self.revision + 1, effects)
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class ResolveModel(Question[ResolvedModel]):
+    """Which pool answers a request for ``model``: a name, an alias, or a name with a fallback?
+
+    Raises ``ModelNotFound``. Not to be changed. PERF: asked by every request; frozen as the other
+    messages are, making one would cost as much as the rest of the ask.
+    """
+
+    kind: Kind
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +135,12 @@ class RemoveModel(Question[None]):
 
 @dataclass(frozen=True, slots=True)
 class PutInstance(Question[None]):
-    """An instance of ``model`` was announced, or announced anew: add it, or replace its engine.
+    """An instance of ``model`` was announced, or announced again: add it, or replace its engine.
 
     The first instance adds the model. ``instance`` is any text that is unique within the model.
-    With the same endpoint as before it keeps its requests in flight and its health; told to be
-    draining, it gets no new request. ``model_spec`` is about the whole model: the last one counts
-    of the instances that are there and don't drain; ``None`` leaves it as it is.
+    With the same endpoint as before it keeps its requests in flight and its health; one that drains
+    gets no new request. ``model_spec`` is about the whole model: the latest one of the instances
+    that are present and not draining counts; ``None`` leaves it as it is.
     """
 
     kind: Kind

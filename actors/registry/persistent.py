@@ -2,7 +2,8 @@
 
 What is published for the next incarnation must not change any more, and copying ten thousand
 models for each that comes is quadratic. Here a change copies one shard and the list of shards:
-about twice the square root of the size, which is microseconds where there is memory at all.
+about twice the square root of the size, which is microseconds. ``rpds.HashTrieMap`` was measured
+against it: reads take twice as long, writes no less, and it keeps 1.3 MiB.
 """
 
 from __future__ import annotations

@@ -12,8 +12,7 @@ from actors.engines.adapters import as_push_engine
 from actors.engines.contract import AnyEngine, Kind
 from actors.engines.pool import PoolListeners
 from actors.registry.messages import AddModel, ListModels, RemoveModel
-from actors.registry.pools import PoolMaker
-from actors.registry.registry import RegistryActor
+from actors.registry.registry import PoolFactory, RegistryActor
 from actors.supervision import Address, Child, NotDelivered, Supervisor, Tree
 from http_service.config import HttpServiceConfig
 from http_service.metrics import Metrics
@@ -47,7 +46,7 @@ class ModelManager:
         self._tree: Tree | None = None
         metrics = metrics or Metrics()
         if registry is None:
-            pools = PoolMaker(PoolListeners([PoolMetrics(metrics)]))
+            pools = PoolFactory(PoolListeners([PoolMetrics(metrics)]))
             child = Child("registry", partial(RegistryActor.start, pools), hand_over=True)
             self._tree = Supervisor.start(child, name="models", intensity=INTENSITY, period=PERIOD)
             registry = self._tree.address("registry")

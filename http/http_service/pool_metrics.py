@@ -42,7 +42,7 @@ WAITS: Final = (0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class PoolMetrics(PoolListener, Tables):
-    """Registers itself with ``metrics``; give it to ``PoolMaker.listeners``. Any thread."""
+    """Registers itself with ``metrics``; give it to ``PoolFactory.listeners``. Any thread."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._prefix = f"{metrics.prefix}_pool"

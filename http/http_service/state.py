@@ -12,6 +12,7 @@ import pykka
 
 from actors.engines.contract import Engine, Kind
 from actors.engines.pool import Pool
+from actors.registry.catalog import ModelEngines, ResolvedModel
 from actors.registry.messages import (
     FindPools,
     GetEngine,
@@ -20,8 +21,6 @@ from actors.registry.messages import (
     RegistryState,
     ResolveModel,
 )
-from actors.registry.model_engines import ModelEngines
-from actors.registry.route import Route
 from actors.supervision.address import Address, Question
 from actors.supervision.errors import NotDelivered
 from http_service.inline import HERE, Later
@@ -70,7 +69,7 @@ class DeploymentState:
         """The engine of ``kind`` for ``model``. Raises ``ModelNotFound``."""
         return self._ask(GetEngine(kind, model))
 
-    def resolve(self, kind: Kind, model: str) -> Route:
+    def resolve(self, kind: Kind, model: str) -> ResolvedModel:
         """Who answers a request for ``model``, by name, alias or fallback. Raises as above."""
         # PERF: as _ask does it, one call shorter, because every request comes here.
         question = ResolveModel(kind, model)
@@ -92,7 +91,7 @@ class DeploymentState:
     def list_models(self) -> list[str]:
         """Every model once: chat models first, each kind in the order of adding."""
         catalogs = self.snapshot().catalogs.values()
-        return [*dict.fromkeys(name for catalog in catalogs for name in catalog.engines.list())]
+        return [*dict.fromkeys(name for catalog in catalogs for name in catalog.names())]
 
     def snapshot(self) -> RegistryState:
         """Both maps at one moment."""

@@ -19,7 +19,7 @@ from actors.registry import (
     ListModels,
     ModelAlreadyExists,
     ModelNotFound,
-    PoolMaker,
+    PoolFactory,
     PutInstance,
     ReadRegistry,
     RegistryActor,
@@ -37,7 +37,9 @@ ASK = 5.0
 
 @contextmanager
 def registry_with(heard: Heard | None = None) -> Generator[Address]:
-    pools = PoolMaker(PoolListeners([heard] if heard else []), FakeClock(), random.Random(1).random)
+    pools = PoolFactory(
+        PoolListeners([heard] if heard else []), FakeClock(), random.Random(1).random
+    )
     child = Child("registry", lambda: RegistryActor.start(pools), hand_over=True)
     tree = Supervisor.start(child, intensity=10_000, name="test")
     try:
@@ -145,7 +147,7 @@ def specs(state: RegistryState) -> list[ModelSpec]:
     return [model.spec for model in models]
 
 
-def handle(state: RegistryState, message: Message, pools: PoolMaker) -> RegistryState:
+def handle(state: RegistryState, message: Message, pools: PoolFactory) -> RegistryState:
     try:
         return _WRITES[type(message)](state, message, pools)
     except (ModelAlreadyExists, ModelNotFound):
@@ -162,8 +164,8 @@ def run(effects: tuple[Callable[[], object], ...]) -> None:
 def test_whenever_it_dies_the_next_one_is_where_it_would_have_been(
     script: list[tuple[Message, int]],
 ) -> None:
-    def pools() -> PoolMaker:
-        return PoolMaker(PoolListeners(), FakeClock(), random.Random(1).random)
+    def pools() -> PoolFactory:
+        return PoolFactory(PoolListeners(), FakeClock(), random.Random(1).random)
 
     safe_pools, risky_pools = pools(), pools()
     safe, risky = RegistryState(), RegistryState()
@@ -176,6 +178,18 @@ def test_whenever_it_dies_the_next_one_is_where_it_would_have_been(
         assert picture(risky) == picture(safe)
         assert risky.revision == safe.revision
         assert specs(risky) == specs(safe)
+
+
+def test_a_model_whose_engine_is_replaced_keeps_its_place_in_the_order(registry: Address) -> None:
+    first = Manual()
+    registry.ask(AddModel(Kind.CHAT, "m", first), timeout=ASK)
+    registry.ask(AddModel(Kind.CHAT, "later", Manual()), timeout=ASK)
+    before = registry.ask(ReadRegistry(), timeout=ASK)
+    put(registry, "1", Manual())
+    after = registry.ask(ReadRegistry(), timeout=ASK)
+    assert before.chat.list() == after.chat.list() == ["m", "later"]
+    assert before.chat.get("m") is first
+    assert after.chat.get("m") is registry.ask(ResolveModel(Kind.CHAT, "m"), timeout=ASK).engine
 
 
 def test_a_state_that_was_read_keeps_its_models(registry: Address) -> None:

@@ -1,4 +1,4 @@
-"""The seed's ``ModelEngines``, section 4.3: by example, then against a model of it."""
+"""The reference API's ``ModelEngines``: by example, then against a model of it."""
 
 from __future__ import annotations
 
@@ -85,19 +85,6 @@ def test_removing_the_last_model_leaves_no_default() -> None:
 
 def test_models_are_listed_in_the_order_they_were_added() -> None:
     assert filled("b", "a", "c").list() == ["b", "a", "c"]
-
-
-def test_a_replaced_engine_keeps_its_place_in_the_order() -> None:
-    engines = filled("a", "b")
-    other = NamedEngine("other")
-    engines.replace("a", other)
-    assert engines.list() == ["a", "b"]
-    assert engines.get("a") is other
-
-
-def test_replacing_an_unknown_model_is_refused() -> None:
-    with pytest.raises(ModelNotFound):
-        ModelEngines().replace("a", NamedEngine())
 
 
 def test_a_copy_does_not_see_later_changes_nor_the_other_way_round() -> None:

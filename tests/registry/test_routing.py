@@ -25,8 +25,8 @@ from actors.registry import (
     ReadRegistry,
     RegistryActor,
     RemoveModel,
+    ResolvedModel,
     ResolveModel,
-    Route,
 )
 from actors.supervision import Address, Child, Supervisor
 from tests.engines.asking import chat
@@ -58,7 +58,7 @@ def put(
     registry.ask(message, timeout=ASK)
 
 
-def resolve(registry: Address, model: str) -> Route:
+def resolve(registry: Address, model: str) -> ResolvedModel:
     return registry.ask(ResolveModel(Kind.CHAT, model), timeout=ASK)
 
 
@@ -218,26 +218,26 @@ def test_the_kinds_have_names_of_their_own(registry: Address) -> None:
         registry.ask(ResolveModel(Kind.COMPLETIONS, "x"), timeout=ASK)
 
 
-def readdressed(asked: str, model: str, request: EngineRequest) -> EngineRequest:
-    return Route(asked, model, Pool(model)).readdress(request)
+def addressed(asked: str, model: str, request: EngineRequest) -> EngineRequest:
+    return ResolvedModel(asked, model, Pool(model)).with_primary_name(request)
 
 
 def test_a_request_under_the_primary_name_is_passed_on_byte_for_byte() -> None:
     request = chat()
-    assert readdressed("m", "m", request) is request
+    assert addressed("m", "m", request) is request
 
 
-def test_a_request_under_an_alias_is_readdressed_and_nothing_else_changes() -> None:
+def test_a_request_under_an_alias_gets_the_primary_name_and_keeps_the_rest() -> None:
     request = chat("hello", temperature=0.5, unknown={"x": [1]})
-    found = readdressed("m", "primary", request)
+    found = addressed("m", "primary", request)
     assert (found.model, found.body["model"]) == ("primary", "primary")
     assert orjson.loads(found.raw) == {**request.body, "model": "primary"}
     assert request.body["model"] == "m"
 
 
-def test_a_long_request_is_readdressed_without_being_decoded() -> None:
+def test_a_long_request_gets_the_primary_name_without_being_decoded() -> None:
     raw = b'{ "model":"m", "user":"x", "n":1.0 }'
-    found = readdressed("m", "primary", EngineRequest(Kind.CHAT, "m", True, None, raw))
+    found = addressed("m", "primary", EngineRequest(Kind.CHAT, "m", True, None, raw))
 
     assert found.raw == b'{ "model":"primary", "user":"x", "n":1.0 }'
     assert found.parsed is None

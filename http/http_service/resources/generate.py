@@ -16,8 +16,8 @@ import falcon
 from actors.engines.contract import Context, EngineRequest, Kind
 from actors.engines.pool import Pool
 from actors.engines.via import check_for_loop
+from actors.registry.catalog import ResolvedModel
 from actors.registry.errors import ModelNotFound
-from actors.registry.route import Route
 from http_service.blocking import AnswerWait, StreamBody
 from http_service.body_head import check_body_head
 from http_service.connection import KEY, Connection
@@ -93,7 +93,7 @@ class GenerateResource:
         valid, route, body = self._resolve(req, raw)
         request = EngineRequest(self._endpoint.kind, valid.model, valid.stream, body, raw)
         if route.model != valid.model:
-            request = route.readdress(request)
+            request = route.with_primary_name(request)
         context = Context(
             req.context.request_id,
             None,
@@ -125,7 +125,7 @@ class GenerateResource:
 
     def _resolve(
         self, req: falcon.Request, raw: bytes
-    ) -> tuple[ValidRequest, Route, dict[str, Any] | None]:
+    ) -> tuple[ValidRequest, ResolvedModel, dict[str, Any] | None]:
         """Check the whole request, and find who answers it; the body, unless it is a long one.
 
         Raises what is wrong with it, counted where that is so.
