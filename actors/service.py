@@ -43,10 +43,9 @@ from http_service import (
     Metrics,
     ModelManager,
 )
-from http_service.buckets import DURATION
-from http_service.hosts import is_loopback, name_of
-from http_service.pool_metrics import PoolMetrics
-from http_service.restarts import INTENSITY, PERIOD
+from http_service.api.hosts import is_loopback, name_of
+from http_service.config import DURATION_BUCKETS, RESTART_INTENSITY, RESTART_PERIOD
+from http_service.telemetry.pool_metrics import PoolMetrics
 
 __all__ = ["Service", "stop_time", "upstream_tls"]
 
@@ -87,7 +86,7 @@ class Service:
         pools = PoolFactory(PoolListeners([PoolMetrics(metrics)]))
         registry = Child("registry", partial(RegistryActor.start, pools), hand_over=True)
         tree = Supervisor.start(
-            registry, *before, name="callboard", intensity=INTENSITY, period=PERIOD
+            registry, *before, name="callboard", intensity=RESTART_INTENSITY, period=RESTART_PERIOD
         )
         try:
             return cls._grow(tree, settings, token, metrics)
@@ -119,8 +118,8 @@ class Service:
                 http.loop_child(),
                 http.child(token),
                 strategy=Strategy.REST_FOR_ONE,
-                intensity=INTENSITY,
-                period=PERIOD,
+                intensity=RESTART_INTENSITY,
+                period=RESTART_PERIOD,
             )
         )
         reach.listening = settings.host, urlsplit(service.url).port or 0
@@ -158,7 +157,7 @@ def _metrics(settings: ServeSettings) -> Metrics:
     Raises :class:`~http_service.config.ConfigError`.
     """
     prefix, bounds = settings.metrics_prefix, (*sorted({*settings.duration_buckets}),)
-    metrics = Metrics(prefix, duration_buckets=bounds or DURATION)
+    metrics = Metrics(prefix, duration_buckets=bounds or DURATION_BUCKETS)
     prometheus_client.ProcessCollector(registry=metrics.registry)
     build = prometheus_client.Info(
         f"{prefix}_build", "Which Callboard this is.", registry=metrics.registry

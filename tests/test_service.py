@@ -24,7 +24,7 @@ from actors.settings import ServeSettings
 from actors.supervision import Address, CancellationToken, ChildEnded
 from discovery.entry import Entry, Timeouts
 from http_service import BindFailed, HttpServiceConfig
-from http_service.restarts import INTENSITY
+from http_service.config import RESTART_INTENSITY
 from tests.support.chat import chat, get_json, get_models, get_text
 from tests.support.waiting import eventually
 
@@ -166,7 +166,7 @@ def test_a_part_that_can_not_live_ends_the_service_with_the_reason(
     service: Service, token: CancellationToken
 ) -> None:
     registry = service.tree.address("registry")
-    for epoch in range(1, INTENSITY + 2):
+    for epoch in range(1, RESTART_INTENSITY + 2):
         eventually(partial(_has_epoch, registry, epoch), DEADLINE, "the next incarnation")
         registry.tell("poison")
     assert token.wait(DEADLINE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from http_service.access_log import AccessRecord
+from http_service.telemetry.access_log import AccessRecord
 
 __all__ = ["PROBES", "writer_of"]
 

@@ -37,8 +37,7 @@ from actors.scratch import ScratchFolder
 from actors.service import stop_time
 from actors.settings import DemoSettings, ServeSettings
 from actors.supervision import Backoff, CancellationToken, Child
-from http_service.access_lines import AccessLines
-from http_service.access_log import write_access_log
+from http_service.telemetry.access_log import AccessLines, write_access_log
 
 __all__ = ["DESCRIPTION", "run"]
 

@@ -14,8 +14,7 @@ from actors.service import Service, stop_time, upstream_tls
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken, Child
 from http_service import BindFailed, ConfigError
-from http_service.access_lines import AccessLines
-from http_service.access_log import write_access_log
+from http_service.telemetry.access_log import AccessLines, write_access_log
 
 __all__ = ["DESCRIPTION", "run", "start_service"]
 

@@ -4,14 +4,13 @@ Knows engines only by their contract and models only through the registry's mess
 of etcd and of the process it runs in.
 """
 
+from http_service.api.context import Component, ComponentStatus
 from http_service.builder import HttpServiceConfigBuilder
-from http_service.components import Component, ComponentStatus
 from http_service.config import ConfigError, HttpServiceConfig
-from http_service.manager import ModelManager
-from http_service.metrics import Metrics
+from http_service.models import DeploymentState, ModelManager
 from http_service.server.listener import BindFailed
 from http_service.service import HttpService, ServiceCrashed, ServiceHandle
-from http_service.state import DeploymentState
+from http_service.telemetry.metrics import Metrics
 
 __all__ = [
     "BindFailed",

@@ -6,14 +6,22 @@ repeat the names.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, cast
 
-from http_service.buckets import DURATION, MOST, are_bounds
-
-__all__ = ["ConfigError", "HttpServiceConfig"]
+__all__ = [
+    "DURATION_BUCKETS",
+    "INTER_TOKEN_BUCKETS",
+    "RESTART_INTENSITY",
+    "RESTART_PERIOD",
+    "ConfigError",
+    "HttpServiceConfig",
+    "are_bounds",
+]
 
 MIB: Final = 1024 * 1024
 
@@ -22,6 +30,38 @@ MAX_THREADS: Final = 4096
 """A worker thread costs 16 KB resident and 8 MB of address space; more than this is a mistake."""
 
 _METRIC_PREFIX: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+# fmt: off
+DURATION_BUCKETS: Final = (
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0
+)
+"""From a small answer to the longest silence that is accepted of an engine."""
+
+INTER_TOKEN_BUCKETS: Final = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
+)
+"""From a small model on a fast machine to a large one on a busy machine."""
+# fmt: on
+
+MAX_BUCKETS: Final = 64
+"""Buckets of one histogram: each is a time series for each model."""
+
+RESTART_INTENSITY: Final = 100
+"""Restarts within :data:`RESTART_PERIOD`.
+
+Far above OTP's one in five seconds: a restart here costs microseconds and loses nothing, while
+giving up ends every request in flight. A part that can't live at all still uses it up at once.
+"""
+
+RESTART_PERIOD: Final = 10.0
+"""Seconds over which restarts are counted."""
+
+
+def are_bounds(bounds: Sequence[object]) -> bool:
+    """Whether these can be a histogram's bounds: 1 to 64 rising numbers above 0."""
+    numbers = [each for each in bounds if type(each) is int or type(each) is float]
+    rising = all(before < after for before, after in pairwise([0.0, *numbers, math.inf]))
+    return rising and len(numbers) == len(bounds) and 1 <= len(bounds) <= MAX_BUCKETS
 
 
 class ConfigError(ValueError):
@@ -69,7 +109,7 @@ class HttpServiceConfig:
     # Below the 30 s that Kubernetes grants by default between SIGTERM and SIGKILL.
     drain_timeout: float = 25.0
     drain_grace: float = 0.0
-    duration_buckets: tuple[float, ...] = DURATION
+    duration_buckets: tuple[float, ...] = DURATION_BUCKETS
     threads: int = 4
     ask_timeout: float = 5.0
     # A long prompt on a slow machine is minutes of silence before the first token.
@@ -134,7 +174,10 @@ _RULES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "enable_chat_endpoints": ("True or False", _is_bool),
     "enable_cmpl_endpoints": ("True or False", _is_bool),
     "metrics_prefix": ("letters, digits and _, not beginning with a digit", _is_prefix),
-    "duration_buckets": (f"a tuple of 1 to {MOST} rising numbers of seconds above 0", _are_bounds),
+    "duration_buckets": (
+        f"a tuple of 1 to {MAX_BUCKETS} rising numbers of seconds above 0",
+        _are_bounds,
+    ),
     "body_limit": ("a number of bytes, 1 or more", _is_int(1, 1 << 40)),
     "body_memory": ("a number of bytes, 1 or more", _is_int(1, 1 << 50)),
     "drain_grace": ("a number of seconds, 0 or more", _is_seconds_or_none_at_all),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, TypeAlias, cast
 
@@ -20,23 +21,23 @@ import pykka
 from actors.engines.errors import EngineError
 from actors.registry.errors import ModelAlreadyExists, ModelNotFound
 from actors.supervision.errors import ActorCrashed, Cancelled, NotDelivered
-from http_service.api_keys import InvalidApiKey
-from http_service.error_types import ErrorType, error_type_of_status
-from http_service.hosts import Misdirected
-from http_service.validation import (
-    InvalidValue,
-    MalformedRequest,
-    UnsupportedContentCoding,
-    UnsupportedMediaType,
-)
 
 __all__ = [
     "BodyTooLarge",
     "ClientGone",
     "Draining",
     "ErrorReply",
+    "ErrorType",
+    "InvalidApiKey",
+    "InvalidValue",
+    "MalformedRequest",
+    "Misdirected",
     "NoRoomForBody",
+    "RequestError",
+    "UnsupportedContentCoding",
+    "UnsupportedMediaType",
     "body_of",
+    "error_type_of_status",
     "is_counted",
     "reply_for",
     "reply_for_status",
@@ -54,6 +55,43 @@ NO_ROOM: Final = "The request bodies that are held here leave no room for this o
 
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
+
+
+class RequestError(Exception):
+    """The base of the client's mistakes; ``param`` is the field at fault, where there is one."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+
+class UnsupportedMediaType(RequestError):
+    """The body is not declared as JSON."""
+
+
+class UnsupportedContentCoding(RequestError):
+    """The body has a content coding that can't be undone here."""
+
+
+class MalformedRequest(RequestError):
+    """The body is not a JSON object of the endpoint's shape."""
+
+
+class InvalidValue(RequestError):
+    """A field has the right type and a value that is not allowed."""
+
+
+class InvalidApiKey(Exception):
+    """The request bears no key, or one that is not (or no longer) in the file."""
+
+    def __init__(self, *, given: bool) -> None:
+        super().__init__("the API key is unknown" if given else "there is no API key")
+        self.given: Final = given
+
+
+class Misdirected(Exception):
+    """A request for a host that this service does not answer for (RFC 9110, 15.5.20)."""
 
 
 class Draining(Exception):
@@ -278,3 +316,36 @@ _RULES: Final[Mapping[type, Callable[..., ErrorReply]]] = MappingProxyType(
         falcon.HTTPError: _falcon,
     }
 )
+
+
+class ErrorType(StrEnum):
+    """The values of the metrics' ``error_type`` label (Dynamo's)."""
+
+    NONE = ""
+    VALIDATION = "validation"
+    NOT_FOUND = "not_found"
+    OVERLOAD = "overload"
+    UNAVAILABLE = "unavailable"
+    CANCELLED = "cancelled"
+    RESPONSE_TIMEOUT = "response_timeout"
+    INTERNAL = "internal"
+    NOT_IMPLEMENTED = "not_implemented"
+
+
+def error_type_of_status(status: int) -> ErrorType:
+    """The metrics' label for an answer with ``status``; "" below 400."""
+    if status < 400:
+        return ErrorType.NONE
+    fallback = ErrorType.VALIDATION if status < 500 else ErrorType.INTERNAL
+    return _ERROR_TYPES.get(status, fallback)
+
+
+_ERROR_TYPES: Final[Mapping[int, ErrorType]] = {
+    404: ErrorType.NOT_FOUND,
+    429: ErrorType.OVERLOAD,
+    499: ErrorType.CANCELLED,
+    501: ErrorType.NOT_IMPLEMENTED,
+    503: ErrorType.UNAVAILABLE,
+    504: ErrorType.RESPONSE_TIMEOUT,
+    529: ErrorType.OVERLOAD,
+}

@@ -10,26 +10,22 @@ from typing import Final, Self
 
 from actors.eventloop import EventLoop, shared_loop
 from actors.supervision import CancellationToken, Child, Exit, Strategy, Supervisor
-from http_service.api_keys import ApiKeys
-from http_service.app import WsgiApp, build_app
-from http_service.body_head import reads_body
+from http_service.api.api_keys import ApiKeys
+from http_service.api.app import WsgiApp, build_app
+from http_service.api.body_head import reads_body
+from http_service.api.context import Component, Lifecycle, Services, key_file_component
+from http_service.api.hosts import hosts_of
+from http_service.api.routes import enabled_routes
 from http_service.builder import HttpServiceConfigBuilder
-from http_service.components import Component
-from http_service.config import ConfigError, HttpServiceConfig
-from http_service.connection_metrics import no_connections
-from http_service.hosts import hosts_of
-from http_service.inflight import InflightRequests
-from http_service.lifecycle import Lifecycle
-from http_service.manager import ModelManager
-from http_service.metrics import Metrics
-from http_service.resources.services import Services
-from http_service.restarts import INTENSITY, PERIOD
-from http_service.routes import enabled_routes
+from http_service.config import RESTART_INTENSITY, RESTART_PERIOD, ConfigError, HttpServiceConfig
+from http_service.models import ModelManager
 from http_service.server.choosing import AnyServing, choose_serving
 from http_service.server.http_server import HttpServer, LoopKeeper, shutdown_time
 from http_service.server.intake import Intake
 from http_service.server.limits import body_budget
 from http_service.server.listener import Listener
+from http_service.streaming.exchange import InflightRequests
+from http_service.telemetry.metrics import Metrics, no_connections
 
 __all__ = ["HttpService", "ServiceCrashed", "ServiceHandle"]
 
@@ -76,7 +72,9 @@ class HttpService:
             ask_timeout=self.config.ask_timeout,
         )
         self._check_prefix()
-        self._manager.metrics().key_files.update({each.setting: each for each in key_files})
+        self._manager.metrics().key_files.update(
+            {keys.setting: partial(getattr, keys, "stale_since") for keys in key_files}
+        )
         self._lifecycle = Lifecycle()
         self._inflight = InflightRequests()
         self._loop = loop or shared_loop()
@@ -90,7 +88,7 @@ class HttpService:
             Services(
                 config=self.config,
                 state=self._manager.state(),
-                components=(*components, *(each.component() for each in key_files)),
+                components=(*components, *map(key_file_component, key_files)),
                 routes=routes,
                 lifecycle=self._lifecycle,
                 keys=keys,
@@ -210,8 +208,8 @@ class HttpService:
             *children,
             name="http-service",
             strategy=Strategy.REST_FOR_ONE,
-            intensity=INTENSITY,
-            period=PERIOD,
+            intensity=RESTART_INTENSITY,
+            period=RESTART_PERIOD,
         )
         tree.on_exit(note)
         with cancel_token.on_cancel(ended.set):

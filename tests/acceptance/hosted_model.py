@@ -18,7 +18,7 @@ from actors.engines.llama import LlamaEngine
 from actors.engines.llama_model import bundled_model
 from actors.engines.llama_server import LlamaServer
 from actors.engines.upstream import UpstreamEngine
-from http_service.folding import Fold
+from http_service.streaming.fold import Fold
 from tests.engines.asking import ask, request
 from tests.engines.recording import DEADLINE
 

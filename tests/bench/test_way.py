@@ -13,12 +13,12 @@ MOST_CALLS_AN_EVENT = 13
 ORDER = (
     "http/http_service/server/channel.py",
     "http/http_service/server/parser.py",
-    "http/http_service/resources/generate.py",
-    "http/http_service/validation.py",
+    "http/http_service/api/generate.py",
+    "http/http_service/api/validation.py",
     "actors/supervision/turn.py",
     "actors/registry/registry.py",
     "actors/engines/pool/pool.py",
-    "http/http_service/exchange.py",
+    "http/http_service/streaming/exchange.py",
     "actors/engines/upstream/engine.py",
     "actors/engines/upstream/call.py",
     "actors/engines/upstream/connection.py",
@@ -52,7 +52,7 @@ def test_a_relayed_request_is_followed_from_its_socket_to_its_socket() -> None:
         ways = {case.name: shortest(follow, case.request) for case in CASES}
         event = calls_an_event(follow)
     for name, way in ways.items():
-        assert "http/http_service/resources/generate.py" in way.rooms, name
+        assert "http/http_service/api/generate.py" in way.rooms, name
         assert "actors/registry/registry.py" in way.rooms, name
     assert [file for file in ways["relay, unary"].rooms if file in ORDER] == [*ORDER]
     assert "actors/engines/upstream/engine.py" not in ways["in process, unary"].rooms

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.commands.access import writer_of
-from http_service.access_log import AccessRecord
+from http_service.telemetry.access_log import AccessRecord
 from tests.support.callboard import Callboard
 from tests.support.chat import chat, get_json
 

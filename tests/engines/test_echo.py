@@ -13,7 +13,7 @@ from actors.engines import Context, EchoEngine, EngineBusy, EngineRejected, Kind
 from actors.engines.echo import RUN
 from actors.engines.echo_text import MAX_CHOICES, MAX_TOKENS, plan
 from actors.engines.errors import AnswerTooLong
-from http_service.folding import Fold
+from http_service.streaming.fold import Fold
 from tests.engines.asking import ask, chat, complete, request
 from tests.engines.recording import RecordingSink
 

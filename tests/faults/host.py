@@ -29,8 +29,7 @@ from actors.service import Service, stop_time
 from actors.settings import ServeSettings
 from actors.supervision import ChildAbandoned, ChildEnded, ChildStarted
 from actors.testing import faults
-from http_service.access_lines import AccessLines
-from http_service.access_log import write_access_log
+from http_service.telemetry.access_log import AccessLines, write_access_log
 
 __all__ = ["main"]
 

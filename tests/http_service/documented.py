@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from http_service import exchange, middleware
-from http_service.access_log import AccessRecord, log_request
-from http_service.openapi import document
-from http_service.routes import ROUTES
+from http_service.api import app as middleware
+from http_service.api.openapi import document
+from http_service.api.routes import ROUTES
 from http_service.server import task
+from http_service.streaming import exchange
+from http_service.telemetry.access_log import AccessRecord, log_request
 
 __all__ = ["noting_answers", "undocumented"]
 

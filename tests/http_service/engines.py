@@ -9,7 +9,7 @@ from typing import Any
 from actors.engines.contract import Chunk, Context, EngineRequest, Kind, Sink
 from actors.engines.errors import EngineRejected
 from actors.supervision.errors import Cancelled
-from http_service.streamed import StreamExchange
+from http_service.streaming.stream_exchange import StreamExchange
 
 DEADLINE = 10.0
 """Seconds any wait in these tests may take; none comes near it."""

@@ -10,10 +10,10 @@ from actors.engines.contract import Context, EngineRequest, Kind
 from actors.engines.pool import Pool
 from actors.engines.pool.clock import LoopClock
 from actors.eventloop import EventLoop
-from http_service.inflight import InflightRequests
-from http_service.metrics import InflightGuard, Metrics
-from http_service.streamed import StreamExchange
-from http_service.unary import UnaryExchange
+from http_service.streaming.exchange import InflightRequests
+from http_service.streaming.stream_exchange import StreamExchange
+from http_service.streaming.unary_exchange import UnaryExchange
+from http_service.telemetry.metrics import InflightGuard, Metrics
 from tests.http_service.engines import ManualEngine
 
 __all__ = ["PATH", "SILENCE", "asked", "stream", "unary"]

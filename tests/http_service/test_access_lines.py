@@ -14,8 +14,13 @@ from collections.abc import Iterator
 import pytest
 
 from actors.logs import configure_logging
-from http_service.access_lines import AccessLines
-from http_service.access_log import LOGGER, AccessRecord, log_request, write_access_log
+from http_service.telemetry.access_log import (
+    LOGGER,
+    AccessLines,
+    AccessRecord,
+    log_request,
+    write_access_log,
+)
 from tests.http_service.serving import eventually
 
 DEADLINE = 20.0
@@ -122,7 +127,7 @@ class Stuck(io.StringIO):
 def test_lines_that_nobody_reads_are_dropped_and_their_number_is_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("http_service.access_lines.MOST_RECORDS", 3)
+    monkeypatch.setattr("http_service.telemetry.access_log.MOST_RECORDS", 3)
     stream = Stuck()
     lines = AccessLines(stream, "json")
     lines.write(RECORD)
@@ -141,8 +146,8 @@ def test_lines_that_nobody_reads_are_dropped_and_their_number_is_told(
 def test_the_end_of_the_process_waits_for_the_last_lines() -> None:
     code = """
 import sys
-from http_service.access_lines import AccessLines
-from http_service.access_log import AccessRecord
+from http_service.telemetry.access_log import AccessLines
+from http_service.telemetry.access_log import AccessRecord
 lines = AccessLines(sys.stderr, "json")
 for number in range(3):
     lines.write(AccessRecord(f"id-{number}", "GET", "/x", 200, 1.0))

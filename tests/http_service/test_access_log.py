@@ -8,7 +8,7 @@ import pytest
 from falcon import testing
 
 from http_service import HttpService
-from http_service.access_log import LOGGER, LONGEST, AccessRecord, log_request
+from http_service.telemetry.access_log import LOGGER, MAX_LOGGED, AccessRecord, log_request
 from tests.http_service.engines import ScriptEngine
 from tests.http_service.serving import CHAT, Client, RawClient, Running, eventually
 
@@ -108,6 +108,6 @@ def test_a_long_path_is_cut(lines: pytest.LogCaptureFixture, live: Running, path
         raw.read_answer()
     eventually(lambda: bool(lines.records), "the line comes")
     (line,) = [each for each in lines.records if each.name == LOGGER]
-    assert len(line.__dict__["path"]) <= LONGEST + 1
-    assert len(line.getMessage()) < 10 * LONGEST
+    assert len(line.__dict__["path"]) <= MAX_LOGGED + 1
+    assert len(line.getMessage()) < 10 * MAX_LOGGED
     assert line.getMessage().isprintable()

@@ -20,16 +20,11 @@ from hypothesis import strategies as st
 
 from actors.regular_file import MIB, read_if_changed
 from actors.testing import FakeClock
-from http_service import ConfigError, HttpService, api_keys
-from http_service.api_keys import (
-    LOOK_INTERVAL,
-    OPEN_PATHS,
-    ApiKeys,
-    KeysLookedAt,
-    digests_of,
-)
+from http_service import ConfigError, HttpService
+from http_service.api import api_keys
+from http_service.api.api_keys import LOOK_INTERVAL, OPEN_PATHS, ApiKeys, KeysLookedAt, digests_of
+from http_service.api.routes import ROUTES
 from http_service.inline import HERE
-from http_service.routes import ROUTES
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.engines import DEADLINE
 from tests.http_service.serving import (
@@ -505,7 +500,7 @@ def test_health_and_the_metrics_show_keys_that_are_not_the_files_and_readiness_s
 ) -> None:
     assert health(locked)["stale_since"] is None
     assert stale_seconds(locked) == 0.0
-    monkeypatch.setattr("http_service.api_keys.LOOK_INTERVAL", 0.0)
+    monkeypatch.setattr("http_service.api.api_keys.LOOK_INTERVAL", 0.0)
     if content is None:
         file.unlink()
     else:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from actors.testing import FakeClock
 from http_service import HttpService
-from http_service.api_keys import LOOK_INTERVAL, ApiKeys
-from http_service.body_head import check_body_head, reads_body
-from http_service.validation import InvalidValue, UnsupportedContentCoding, UnsupportedMediaType
+from http_service.api.api_keys import LOOK_INTERVAL, ApiKeys
+from http_service.api.body_head import check_body_head, reads_body
+from http_service.errors import InvalidValue, UnsupportedContentCoding, UnsupportedMediaType
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.serving import eventually
 

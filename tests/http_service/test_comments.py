@@ -8,7 +8,7 @@ import pytest
 
 from actors.engines.contract import COMMENTS_AFTER, Kind
 from actors.engines.errors import EngineBusy
-from http_service.server.limits import UNSENT_LIMIT
+from http_service.streaming.exchange import UNSENT_LIMIT
 from tests.http_service.engines import token_chunk
 from tests.http_service.test_delivery import HELLO, Stage
 

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from http_service.content_coding import MAX_MEMBERS, codings_of, decoded
-from http_service.errors import BodyTooLarge, reply_for
-from http_service.validation import MalformedRequest, UnsupportedContentCoding
+from http_service.api.content_coding import MAX_MEMBERS, codings_of, decoded
+from http_service.errors import BodyTooLarge, MalformedRequest, UnsupportedContentCoding, reply_for
 
 LIMIT = 100_000
 

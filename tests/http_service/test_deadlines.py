@@ -176,11 +176,12 @@ def test_who_has_read_everything_starts_anew() -> None:
 STAMPS = {
     "actors/testing/faults/clock.py",
     "discovery/actor.py",
-    "http/http_service/access_lines.py",
-    "http/http_service/api_keys.py",
-    "http/http_service/unary.py",
-    "http/http_service/resources/models.py",
-    "http/http_service/response_head.py",
+    "http/http_service/telemetry/access_log.py",
+    "http/http_service/telemetry/metrics.py",
+    "http/http_service/api/api_keys.py",
+    "http/http_service/streaming/unary_exchange.py",
+    "http/http_service/api/model_list.py",
+    "http/http_service/headers.py",
 }
 """Who may read the wall clock: they say when something was, and measure nothing with it."""
 

@@ -13,12 +13,10 @@ from actors.engines.errors import EngineBusy
 from actors.eventloop import EventLoop
 from http_service.connection import Answering
 from http_service.errors import ClientGone
-from http_service.exchange import Exchange
-from http_service.inflight import InflightRequests
-from http_service.metrics import Metrics
-from http_service.server.limits import STALL_SECONDS, UNSENT_LIMIT
-from http_service.streamed import ROOM_BYTES, StreamExchange
-from http_service.unary import UnaryExchange
+from http_service.streaming.exchange import STALL_SECONDS, UNSENT_LIMIT, Exchange, InflightRequests
+from http_service.streaming.stream_exchange import ROOM_BYTES, StreamExchange
+from http_service.streaming.unary_exchange import UnaryExchange
+from http_service.telemetry.metrics import Metrics
 from tests.http_service.engines import Unreadable, token_chunk
 from tests.http_service.exchanges import SILENCE, stream, unary
 from tests.http_service.serving import events

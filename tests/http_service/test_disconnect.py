@@ -15,8 +15,8 @@ import pytest
 from actors.engines.contract import Kind
 from actors.engines.echo import EchoEngine
 from http_service import HttpService
-from http_service.metrics import Metrics
 from http_service.server.waitress_server import WaitressServer
+from http_service.telemetry.metrics import Metrics
 from tests.http_service.conftest import LOCAL
 from tests.http_service.engines import DEADLINE, ManualEngine, token_chunk
 from tests.http_service.serving import CHAT, RawClient, Running, eventually, post_bytes, running

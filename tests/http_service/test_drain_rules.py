@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from http_service.errors import Draining
-from http_service.inflight import InflightRequests
 from http_service.server.drain import CUT_GRACE, IDLE_GRACE, Drain, Verdict, verdict
+from http_service.streaming.exchange import InflightRequests
 
 
 @pytest.mark.parametrize(

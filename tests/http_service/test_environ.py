@@ -15,7 +15,7 @@ from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.proxy_headers import PROXY_HEADERS, proxy_headers_middleware
 from waitress.task import WSGITask
 
-from http_service.operators import RELAYED
+from http_service.api.api_keys import RELAYED
 from http_service.server.environ import UNTRUSTED, fixed_part, request_part
 from http_service.server.parser import Parser
 

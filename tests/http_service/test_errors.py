@@ -18,17 +18,20 @@ from actors.engines.errors import (
 )
 from actors.registry.errors import ModelAlreadyExists, ModelNotFound
 from actors.supervision.errors import ActorCrashed, Cancelled, NotDelivered
-from http_service.error_types import ErrorType, error_type_of_status
 from http_service.errors import (
     INTERNAL,
     NAME_LIMIT,
     BodyTooLarge,
     ClientGone,
     Draining,
+    ErrorType,
+    InvalidValue,
+    MalformedRequest,
+    UnsupportedMediaType,
+    error_type_of_status,
     reply_for,
     reply_for_status,
 )
-from http_service.validation import InvalidValue, MalformedRequest, UnsupportedMediaType
 
 BAD = "invalid_request_error"
 OURS = "server_error"

@@ -16,7 +16,15 @@ from prometheus_client.openmetrics import parser
 from prometheus_client.parser import text_string_to_metric_families as parse
 from prometheus_client.registry import Collector
 
-from http_service.exposition import PIECE, Histograms, Numbers, Registry, Table, Tables, cut
+from http_service.telemetry.exposition import (
+    PIECE,
+    Histograms,
+    Numbers,
+    Registry,
+    Table,
+    Tables,
+    cut,
+)
 
 BOUNDS = (0.005, 0.25, 1.0, 600.0)
 VALUE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=12)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from http_service import HttpService, falcon_types
 from http_service.falcon_types import LeanRequest, LeanResponse, Request, Response, differences
-from http_service.request_id import HEADER
+from http_service.headers import ID_HEADER
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.serving import RawClient, running
 
@@ -111,7 +111,9 @@ def test_a_service_on_another_falcon_answers_the_same(monkeypatch: pytest.Monkey
         add_echo(service)
         with running(service) as live:
             with RawClient(live.address) as raw:
-                raw.send(f"GET /v1/models HTTP/1.1\r\nHost: h\r\n{HEADER}: mine\r\n\r\n".encode())
+                raw.send(
+                    f"GET /v1/models HTTP/1.1\r\nHost: h\r\n{ID_HEADER}: mine\r\n\r\n".encode()
+                )
                 answer = raw.read_answer()
             assert answer.status == 200
-            assert answer.headers[HEADER] == "mine"
+            assert answer.headers[ID_HEADER] == "mine"

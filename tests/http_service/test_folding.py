@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from actors.engines.contract import Chunk, Kind
 from actors.engines.errors import EngineRejected, EngineUnavailable
-from http_service.folding import Fold
+from http_service.streaming.fold import Fold
 from tests.http_service.engines import token_chunk
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from actors.engines.contract import Chunk, Kind
 from actors.engines.errors import AnswerTooLong, EngineError, EngineUnavailable
-from http_service.folding import Fold
+from http_service.streaming.fold import Fold
 from tests.http_service.test_folding import delta, folded
 
 

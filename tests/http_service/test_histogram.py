@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client import Histogram as Reference
 
-from http_service.model_metrics import Histogram
+from http_service.telemetry.model_metrics import Histogram
 
 BOUNDS = (0.0, 0.5, 1.0, 2.5)
 

@@ -11,7 +11,7 @@ from actors.service import Service
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken
 from http_service import HttpService
-from http_service.hosts import Hosts
+from http_service.api.hosts import Hosts
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.serving import CHAT, error_of
 

@@ -12,7 +12,7 @@ from actors.engines.pool import InstanceSpec
 from actors.registry import FindPools, PutInstance, RegistryActor
 from actors.supervision import Address, Child, Supervisor
 from http_service import HttpService, ModelManager
-from http_service.resources.instances import without_credentials
+from http_service.api.model_list import without_credentials
 from tests.engines.pool.fakes import start
 from tests.http_service.conftest import LOCAL
 from tests.http_service.engines import ScriptEngine

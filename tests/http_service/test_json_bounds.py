@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from http_service import json_bounds
-from http_service.json_bounds import MAX_CONTAINERS, MAX_VALUES, excess
-from http_service.validation import LONG_BODY, MalformedRequest, parse_json
+from http_service.api import validation as json_bounds
+from http_service.api.validation import LONG_BODY, MAX_CONTAINERS, MAX_VALUES, excess, parse_json
+from http_service.errors import MalformedRequest
 
 MANY = 2_000_000
 

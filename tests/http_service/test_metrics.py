@@ -13,11 +13,10 @@ from prometheus_client import Counter
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from http_service.buckets import DURATION
-from http_service.config import ConfigError
-from http_service.error_types import ErrorType
-from http_service.metrics import UNKNOWN_MODEL, InflightGuard, Metrics
-from http_service.model_metrics import MOST_TOKENS, Histogram
+from http_service.config import DURATION_BUCKETS, ConfigError
+from http_service.errors import ErrorType
+from http_service.telemetry.metrics import UNKNOWN_MODEL, InflightGuard, Metrics
+from http_service.telemetry.model_metrics import MOST_TOKENS, Histogram
 from tests.http_service.exchanges import stream, unary
 
 
@@ -386,7 +385,7 @@ def test_a_stream_collected_while_its_model_counts_does_not_deadlock(metrics: Me
             inner.close()
             super().observe(value, count)
 
-    metrics.of("m").duration = Collected(DURATION)
+    metrics.of("m").duration = Collected(DURATION_BUCKETS)
     thread = threading.Thread(target=outer.close, daemon=True)
     thread.start()
     thread.join(10)

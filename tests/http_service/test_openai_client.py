@@ -9,7 +9,7 @@ import pytest
 
 from actors.engines.contract import EngineRequest, Kind, Sink
 from actors.engines.errors import EngineBusy
-from http_service.request_id import HEADER
+from http_service.headers import ID_HEADER
 from tests.http_service.engines import ScriptEngine, token_chunk
 from tests.http_service.serving import Running
 
@@ -93,7 +93,7 @@ def test_a_bad_request_names_its_field(sdk: openai.OpenAI) -> None:
 
     assert caught.value.param == "messages"
     assert caught.value.type == "invalid_request_error"
-    assert caught.value.request_id == caught.value.response.headers[HEADER]
+    assert caught.value.request_id == caught.value.response.headers[ID_HEADER]
 
 
 def test_an_unknown_model_is_not_found(sdk: openai.OpenAI) -> None:

@@ -15,8 +15,7 @@ from actors.engines.pool import InstanceSpec
 from actors.registry import PutInstance, RegistryActor
 from actors.supervision import Address, Child, Supervisor
 from http_service import Component, ComponentStatus, HttpService, HttpServiceConfig, ModelManager
-from http_service.api_keys import ApiKeys
-from http_service.operators import Operators
+from http_service.api.api_keys import ApiKeys, Operators
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.engines import ScriptEngine
 from tests.http_service.serving import Client, RawClient, post_bytes, running

@@ -10,7 +10,7 @@ from actors.engines.pool import Pool
 from actors.engines.upstream import UpstreamEngine
 from actors.engines.via import PSEUDONYM
 from http_service import HttpService
-from http_service.passed_headers import LONGEST, passed_headers
+from http_service.headers import MAX_PASSED, passed_headers
 from tests.engines.pool.fakes import Heard
 from tests.engines.raw_server import RawServer, answer, says
 from tests.http_service.serving import CHAT, Client, Running
@@ -69,8 +69,8 @@ def test_the_proxies_a_request_has_passed_are_told_to_the_worker(
         ({"HTTP_TRACEPARENT": "x\ty"}, ()),
         ({"HTTP_BAGGAGE": "\xfc=1"}, ()),
         ({"HTTP_BAGGAGE": ""}, ()),
-        ({"HTTP_BAGGAGE": "x" * LONGEST}, (("baggage", "x" * LONGEST),)),
-        ({"HTTP_BAGGAGE": "x" * (LONGEST + 1)}, ()),
+        ({"HTTP_BAGGAGE": "x" * MAX_PASSED}, (("baggage", "x" * MAX_PASSED),)),
+        ({"HTTP_BAGGAGE": "x" * (MAX_PASSED + 1)}, ()),
         ({"HTTP_TRACEPARENT": "\x00", "HTTP_TRACESTATE": "a=1"}, ()),
     ],
 )

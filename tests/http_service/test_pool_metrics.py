@@ -17,7 +17,7 @@ from actors.engines.pool import (
 )
 from actors.testing import FakeClock
 from http_service import Metrics
-from http_service.pool_metrics import PoolMetrics
+from http_service.telemetry.pool_metrics import PoolMetrics
 from tests.engines.pool.fakes import Manual, Scripted, failing, refused, start, well
 
 

@@ -9,8 +9,8 @@ from falcon import testing
 
 from actors.supervision.cancellation import CancellationToken
 from http_service import Component, ComponentStatus, HttpService
-from http_service.components import check
-from http_service.routes import ROUTES
+from http_service.api.context import check
+from http_service.api.routes import ROUTES
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.serving import CHAT
 

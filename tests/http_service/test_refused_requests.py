@@ -10,11 +10,11 @@ import pytest
 from falcon import testing
 
 from http_service import HttpService
-from http_service.app import build_app
+from http_service.api.app import build_app
+from http_service.api.context import Services
+from http_service.api.routes import enabled_routes
 from http_service.errors import Draining
-from http_service.inflight import InflightRequests
-from http_service.resources.services import Services
-from http_service.routes import enabled_routes
+from http_service.streaming.exchange import InflightRequests
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.serving import RawClient, Running, eventually, post_bytes, running
 

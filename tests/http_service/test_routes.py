@@ -12,12 +12,11 @@ from falcon import testing
 
 from actors.engines.contract import Kind
 from http_service import HttpService
-from http_service.request_id import HEADER, request_id_from
-from http_service.resources import generate
-from http_service.resources.generate import KEPT_BODY
-from http_service.routes import ROUTES
-from http_service.server.limits import INLINE_BODY
-from http_service.validation import parse_json
+from http_service.api import generate
+from http_service.api.generate import INLINE_BODY, KEPT_BODY
+from http_service.api.routes import ROUTES
+from http_service.api.validation import parse_json
+from http_service.headers import ID_HEADER, request_id_from
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.engines import ScriptEngine
 from tests.http_service.serving import CHAT, error_of, events
@@ -96,7 +95,7 @@ def test_the_engine_gets_the_clients_own_bytes_and_every_field(service: HttpServ
     result = testing.TestClient(service.app).simulate_post(
         "/v1/chat/completions",
         body=raw,
-        headers={"content-type": "application/json", HEADER: "id-1"},
+        headers={"content-type": "application/json", ID_HEADER: "id-1"},
     )
 
     assert result.content == b'{"choices": []}'
@@ -290,24 +289,24 @@ def test_a_disabled_endpoint_is_not_routed(setting: str, path: str) -> None:
 def test_a_request_id_is_echoed_on_every_answer(
     web: testing.TestClient, path: str, status: int
 ) -> None:
-    result = web.simulate_get(path, headers={HEADER: "trace-1"})
+    result = web.simulate_get(path, headers={ID_HEADER: "trace-1"})
 
     assert result.status_code == status
-    assert result.headers[HEADER] == "trace-1"
+    assert result.headers[ID_HEADER] == "trace-1"
 
 
 @pytest.mark.parametrize("method", ["FOO", "WEBSOCKET"])
 def test_a_method_that_does_not_exist_is_a_400_with_a_request_id(
     service: HttpService, method: str
 ) -> None:
-    environ = testing.create_environ("/live", method="GET", headers={HEADER: "trace-1"})
+    environ = testing.create_environ("/live", method="GET", headers={ID_HEADER: "trace-1"})
     environ["REQUEST_METHOD"] = method
     told = testing.StartResponseMock()
 
     (answer,) = service.app(environ, told)
 
     assert (told.status or "").startswith("400")
-    assert (HEADER, "trace-1") in [*(told.headers or ())]
+    assert (ID_HEADER, "trace-1") in [*(told.headers or ())]
     assert json.loads(answer)["error"]["code"] == "invalid_request"
 
 

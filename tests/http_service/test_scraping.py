@@ -14,12 +14,12 @@ from typing import Any, Final
 import pytest
 
 from actors.testing import FakeClock
-from http_service import scraping as module
-from http_service.exposition import PIECE, Numbers, Table, Tables
 from http_service.inline import HERE, WouldBlock
-from http_service.metrics import Metrics
-from http_service.scraping import KEEP, MOST, SMALL, PiecesFile, Rendering, Scraping
 from http_service.server.channel import TURN, Channel
+from http_service.telemetry import scraping as module
+from http_service.telemetry.exposition import PIECE, Numbers, Table, Tables
+from http_service.telemetry.metrics import Metrics
+from http_service.telemetry.scraping import KEEP, MAX_LARGE, SMALL, PiecesFile, Rendering, Scraping
 from tests.http_service.serving import RawClient, Running, eventually
 
 DEADLINE = 10.0
@@ -223,7 +223,7 @@ def test_between_two_looks_at_others_a_large_answer_sends_two_pieces_at_most(
 def test_few_large_renderings_are_in_memory_and_who_reads_an_older_one_is_cut_off() -> None:
     _slow, tested, clock = scraping(LARGE)
     files: list[PiecesFile] = []
-    for _ in range(MOST + 2):
+    for _ in range(MAX_LARGE + 2):
         files.append(tested.answer("").open())
         clock.advance(KEEP)
         assert files[-1].read(100)
@@ -239,7 +239,7 @@ def test_few_large_renderings_are_in_memory_and_who_reads_an_older_one_is_cut_of
 def test_a_rendering_that_was_read_makes_room_for_another() -> None:
     _slow, tested, clock = scraping(LARGE)
     slow_reader = tested.answer("").open()
-    for _ in range(3 * MOST):
+    for _ in range(3 * MAX_LARGE):
         clock.advance(KEEP)
         tested.answer("").open().close()
 
@@ -249,7 +249,7 @@ def test_a_rendering_that_was_read_makes_room_for_another() -> None:
 def test_small_renderings_are_never_taken_from_their_readers() -> None:
     _slow, tested, _clock = scraping(1)
     first = tested.answer("").open()
-    for _ in range(3 * MOST):
+    for _ in range(3 * MAX_LARGE):
         tested.answer("")
 
     assert first.read()
@@ -259,7 +259,7 @@ def test_a_connection_that_reads_old_metrics_too_slowly_is_closed(
     live: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "KEEP", 0.0)
-    monkeypatch.setattr(module, "MOST", 1)
+    monkeypatch.setattr(module, "MAX_LARGE", 1)
     live.service.model_manager().metrics().register(Slow(4000, 4000))  # no socket takes it
     head = b""
     with ExitStack() as stack:

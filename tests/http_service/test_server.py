@@ -15,7 +15,7 @@ import pytest
 from actors.eventloop import shared_loop
 from actors.testing.faults import ClockJump
 from http_service import HttpService
-from http_service.request_id import HEADER
+from http_service.headers import ID_HEADER
 from http_service.server.channel import Channel
 from http_service.server.limits import HEADER_LIMIT, SPARE, waitress_settings
 from http_service.server.waitress_server import LOOK
@@ -144,8 +144,8 @@ def test_the_server_does_not_say_what_it_is(client: Client) -> None:
 
 
 def test_a_request_id_is_echoed_over_the_wire(client: Client) -> None:
-    assert client.call("GET", "/live", **{HEADER: "trace-7"}).headers[HEADER] == "trace-7"
-    assert len(client.get("/live").headers[HEADER]) == 32
+    assert client.call("GET", "/live", **{ID_HEADER: "trace-7"}).headers[ID_HEADER] == "trace-7"
+    assert len(client.get("/live").headers[ID_HEADER]) == 32
 
 
 BAD_BYTES: list[tuple[str, bytes, int]] = [
@@ -197,7 +197,7 @@ def test_bad_bytes_get_an_error_in_openais_shape_and_an_end(
     assert answer.status == status
     assert answer.headers["connection"] == "close"
     assert answer.headers["content-type"] == "application/json"
-    assert len(answer.headers[HEADER]) == 32
+    assert len(answer.headers[ID_HEADER]) == 32
     assert answer.error["type"] == ("invalid_request_error" if status < 500 else "server_error")
     assert b"waitress" not in answer.body.lower()
     assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
@@ -227,14 +227,14 @@ def test_a_client_that_sends_far_too_much_can_read_why(small: Running, megabytes
     size = megabytes * 1024 * 1024
     head = (
         f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        f"{HEADER}: big\r\nContent-Length: {size}\r\n\r\n"
+        f"{ID_HEADER}: big\r\nContent-Length: {size}\r\n\r\n"
     )
     with RawClient(small.address) as raw:
         answer = upload(raw, head.encode(), size)
 
     assert answer.status == 413
     assert answer.error["code"] == "request_too_large"
-    assert answer.headers[HEADER] == "big"
+    assert answer.headers[ID_HEADER] == "big"
 
 
 def test_a_chunked_body_over_the_limit_is_refused_too(small: Running) -> None:

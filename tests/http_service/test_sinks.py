@@ -10,9 +10,9 @@ import pytest
 
 from actors.engines.contract import Kind
 from actors.engines.errors import EngineBusy, EngineTimeout, EngineUnavailable
-from http_service.blocking import AnswerWait
-from http_service.streamed import StreamExchange
-from http_service.unary import UnaryExchange
+from http_service.streaming.stream_exchange import StreamExchange
+from http_service.streaming.unary_exchange import UnaryExchange
+from http_service.streaming.wsgi_body import AnswerWait
 from tests.http_service.engines import DEADLINE, token_chunk
 from tests.http_service.exchanges import stream, unary
 from tests.http_service.serving import events

@@ -9,7 +9,7 @@ import pytest
 
 from actors.engines.contract import Chunk, Kind
 from http_service.errors import Draining, reply_for
-from http_service.sse import DONE, encode, error_event, usage_of_answer
+from http_service.streaming.stream_exchange import DONE, encode, error_event, usage_of_answer
 from tests.http_service.engines import token_chunk
 
 USAGE = {"prompt_tokens": 4, "completion_tokens": 8, "total_tokens": 12}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.engines import EngineError
-from http_service.tool_calls import ToolCalls
+from http_service.streaming.deltas import ToolCalls
 
 CITY, ZONE = '{"city":"Oslo"}', '{"tz":"CET"}'
 Part = dict[str, Any]

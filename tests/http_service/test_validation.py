@@ -12,17 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.engines.contract import Kind
-from http_service.validation import (
+from http_service.api.validation import (
     MAX_DEPTH,
-    InvalidValue,
-    MalformedRequest,
-    RequestError,
-    UnsupportedMediaType,
     ValidRequest,
     check_content_type,
     parse_json,
     validate,
 )
+from http_service.errors import InvalidValue, MalformedRequest, RequestError, UnsupportedMediaType
 
 HELLO = [{"role": "user", "content": "hello"}]
 CHAT: dict[str, Any] = {"model": "m", "messages": HELLO}

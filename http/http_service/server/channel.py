@@ -32,14 +32,14 @@ from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
 
 from actors.eventloop import GONE, READ, WRITE, EventLoop, Watch
+from http_service.api.generate import INLINE_BODY
 from http_service.connection import KEY, LEFT, Answering
 from http_service.errors import ClientGone
+from http_service.headers import response_head
 from http_service.inline import HERE
-from http_service.response_head import response_head
 from http_service.server.admission import FULL, PROBES
 from http_service.server.deadlines import Progress, Reason
 from http_service.server.environ import request_part
-from http_service.server.limits import INLINE_BODY
 from http_service.server.refusals import Refusal
 from http_service.server.task import ANSWERED, Made, RefusalTask, Task
 

@@ -8,12 +8,12 @@ from typing import Any, Final, TypeAlias
 
 from actors.eventloop import EventLoop
 from http_service.config import HttpServiceConfig
-from http_service.inflight import InflightRequests
 from http_service.server.intake import Intake
 from http_service.server.listener import Listener
 from http_service.server.plain import PlainServing
 from http_service.server.selfcheck import mismatches
 from http_service.server.serving import Serving
+from http_service.streaming.exchange import InflightRequests
 
 __all__ = ["AnyServing", "choose_serving"]
 

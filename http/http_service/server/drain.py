@@ -15,7 +15,7 @@ from enum import Enum, auto
 from typing import Final, Protocol
 
 from http_service.errors import Draining
-from http_service.inflight import InflightRequests
+from http_service.streaming.exchange import InflightRequests
 
 __all__ = ["CUT_GRACE", "Drain", "Verdict", "verdict"]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import Any, Final, Protocol
 
-from http_service.operators import RELAYED
+from http_service.api.api_keys import RELAYED
 
 __all__ = ["UNTRUSTED", "Asked", "fixed_part", "request_part"]
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from actors.eventloop import EventLoop
 from actors.supervision import CancellationToken, Supervised
+from http_service.api.context import Lifecycle
 from http_service.config import HttpServiceConfig
-from http_service.lifecycle import Lifecycle
 from http_service.server.choosing import AnyServing
 from http_service.server.drain import CUT_GRACE
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from http_service.config import HttpServiceConfig
 from http_service.server.admission import ConnectionCap
 from http_service.server.deadlines import Limits
+from http_service.streaming.exchange import UNSENT_LIMIT
 
 __all__ = [
     "DRAIN_LIMITS",
@@ -24,17 +25,6 @@ KIB: Final = 1024
 
 HEADER_LIMIT: Final = 32 * KIB
 """Bytes of request line and headers; browsers and SDKs send below 8 KiB."""
-
-UNSENT_LIMIT: Final = 1024 * KIB
-"""Bytes of an answer that may wait for a slow reader; one that lets more wait is dropped."""
-
-STALL_SECONDS: Final = 30.0
-"""How long a client may take nothing of an answer that waits for it: a phone in a tunnel is back
-by then, and a reader that never comes back holds an engine no longer."""
-
-INLINE_BODY: Final = 256 * KIB
-"""Bytes of a request body up to which it is parsed on the event loop: half a millisecond. Longer
-ones are a worker's, so that no stream waits for them."""
 
 CLEANUP_INTERVAL: Final = 5
 """Seconds between two looks for connections that have been idle, or lingering, for too long."""

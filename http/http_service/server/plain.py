@@ -17,10 +17,10 @@ from waitress.server import create_server
 
 from http_service.config import HttpServiceConfig
 from http_service.errors import Draining
-from http_service.inflight import InflightRequests
 from http_service.server.drain import CUT_GRACE
 from http_service.server.limits import waitress_settings
 from http_service.server.listener import Listener
+from http_service.streaming.exchange import InflightRequests
 
 __all__ = ["PlainServing"]
 

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from actors.eventloop import EventLoop
 from http_service.config import HttpServiceConfig
-from http_service.inflight import InflightRequests
 from http_service.server.drain import Drain
 from http_service.server.intake import Intake
 from http_service.server.listener import Listener
 from http_service.server.waitress_server import WaitressServer
+from http_service.streaming.exchange import InflightRequests
 
 __all__ = ["Serving"]
 

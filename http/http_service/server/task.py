@@ -20,11 +20,10 @@ from typing import Any, Final
 from waitress.task import ErrorTask, WSGITask
 
 from actors.eventloop import EventLoop
-from http_service.access_log import AccessRecord, log_request
 from http_service.connection import Answering
-from http_service.request_id import HEADER, request_id_from
-from http_service.response_head import NO_SNIFF, NO_STORE, response_head
+from http_service.headers import ID_HEADER, NO_SNIFF, NO_STORE, request_id_from, response_head
 from http_service.server.refusals import refusal
+from http_service.telemetry.access_log import AccessRecord, log_request
 
 __all__ = ["ANSWERED", "Made", "RefusalTask", "Task", "replay"]
 
@@ -217,7 +216,7 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]  # waitress ships no types
         body = reply.body()
         self.status = f"{reply.status} {request.error.reason}"
         self.content_length = len(body)
-        self.response_headers += [("Content-Type", "application/json"), (HEADER, request_id)]
+        self.response_headers += [("Content-Type", "application/json"), (ID_HEADER, request_id)]
         self.response_headers += [NO_STORE, NO_SNIFF]
         if reply.retry_after is not None:
             self.response_headers.append(("Retry-After", str(reply.retry_after)))

@@ -26,6 +26,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from actors.eventloop import READ, EventLoop, Timer, Watch
+from http_service.api.generate import INLINE_BODY
 from http_service.config import HttpServiceConfig
 from http_service.server.admission import PROBE_RESERVE, refuse, turn_away
 from http_service.server.channel import Channel
@@ -35,7 +36,6 @@ from http_service.server.intake import Intake
 from http_service.server.limits import (
     DRAIN_LIMITS,
     DRAIN_LINGER,
-    INLINE_BODY,
     LINGER_SECONDS,
     PROBE_SECONDS,
     connection_cap,

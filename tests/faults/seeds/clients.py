@@ -28,7 +28,7 @@ CLIENTS: Final = (
     Mutant(
         "leave-mid-answer-rst",
         "a request that ended is still in flight",
-        "http/http_service/exchange.py",
+        "http/http_service/streaming/exchange.py",
         "        self._inflight.running.discard(self)",
         "        pass",
     ),
@@ -91,7 +91,7 @@ CLIENTS: Final = (
     Mutant(
         "leave-mid-answer",
         "a stream that was left is still counted",
-        "http/http_service/exchange.py",
+        "http/http_service/streaming/exchange.py",
         "        self._conclude(200 if self._head_sent else 499, close=True)",
         "        if not self._head_sent:\n            self._conclude(499, close=True)",
     ),
@@ -114,7 +114,7 @@ CLIENTS: Final = (
     Mutant(
         "odd-json",
         "a body that is no JSON is our own failure",
-        "http/http_service/validation.py",
+        "http/http_service/api/validation.py",
         "    except (orjson.JSONDecodeError, msgspec.DecodeError, RecursionError) as error:",
         "    except (msgspec.DecodeError, RecursionError) as error:",
     ),

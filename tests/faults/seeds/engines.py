@@ -19,7 +19,7 @@ ENGINES: Final = (
     Mutant(
         "raise-after-RuntimeError",
         "an error event without the blank line after it",
-        "http/http_service/sse.py",
+        "http/http_service/streaming/stream_exchange.py",
         'return b"data: " + reply.body() + b"\\n\\n"',
         'return b"data: " + reply.body() + b"\\n"',
     ),
@@ -49,21 +49,21 @@ ENGINES: Final = (
     Mutant(
         "engine-garbage",
         "half an event is passed on",
-        "http/http_service/streamed.py",
+        "http/http_service/streaming/stream_exchange.py",
         "        if isinstance(chunk, bytes) and not chunk.endswith(EVENT_ENDS):",
         "        if isinstance(chunk, bytes) and not chunk:",
     ),
     Mutant(
         "silent-before",
         "an engine may be silent for ever before its first token",
-        "http/http_service/exchange.py",
+        "http/http_service/streaming/exchange.py",
         "            self._time(self.heard + self._silence)\n        # NOTE: first the loop",
         "            self._time(self.heard + 600.0)\n        # NOTE: first the loop",
     ),
     Mutant(
         "silent-after",
         "an engine may be silent for ever between two tokens",
-        "http/http_service/exchange.py",
+        "http/http_service/streaming/exchange.py",
         "        elif now >= self.heard + self._silence:",
         "        elif now >= self.heard + (600.0 if self.begun else self._silence):",
     ),
@@ -85,7 +85,7 @@ ENGINES: Final = (
     Mutant(
         "raise-after-SystemExit",
         "a stream that fails otherwise than by an Exception ends without a word",
-        "http/http_service/streamed.py",
+        "http/http_service/streaming/stream_exchange.py",
         "            if self.begun:\n",
         "            if self.begun and isinstance(error, Exception):\n",
     ),

@@ -75,14 +75,14 @@ PROCESSES: Final = (
     Mutant(
         "log-closed",
         "an access line is written by who answers, whatever becomes of it",
-        "http/http_service/access_lines.py",
+        "http/http_service/telemetry/access_log.py",
         "            self._waiting.set()\n",
         "            self.flush()\n",
     ),
     Mutant(
         "log-full",
         "an access line is written at once",
-        "http/http_service/access_lines.py",
+        "http/http_service/telemetry/access_log.py",
         "        self._records.append((record, time.time()))",
         "        self._stream.write(self._line(record, time.time()))",
     ),
@@ -125,7 +125,7 @@ PROCESSES: Final = (
     Mutant(
         "log-stalled",
         "who answers waits until its access line is written",
-        "http/http_service/access_lines.py",
+        "http/http_service/telemetry/access_log.py",
         "            self._written.clear()\n\n",
         "            self._written.clear()\n        self._written.wait()\n\n",
     ),

@@ -8,8 +8,8 @@ import time
 from collections import Counter
 from random import Random
 
-from http_service.access_log import write_access_log
 from http_service.server.parser import Parser
+from http_service.telemetry.access_log import write_access_log
 from tests.http_service.fuzz.compare import difference, run
 from tests.http_service.fuzz.inputs import make_case
 from tests.http_service.fuzz.served import served_differs

@@ -1,0 +1,315 @@
+"""Who may use the service: the keys of a file, and the check of a request's ``Authorization``.
+
+SECURITY: a key never stays in memory as text, is never logged and never part of an error. What is
+kept and looked up are digests under a secret of this process: how long that takes depends on bits
+that a stranger can neither know nor choose, and the last comparison takes constant time.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from hmac import compare_digest
+from ipaddress import ip_address
+from typing import Any, Final, TypeAlias
+
+import falcon
+
+from actors.regular_file import Stamp, read_if_changed
+from http_service.config import ConfigError
+from http_service.errors import InvalidApiKey
+from http_service.inline import Later, may_block
+
+__all__ = [
+    "OPEN_PATHS",
+    "RELAYED",
+    "ApiKeys",
+    "KeyCheck",
+    "KeysLookedAt",
+    "Operators",
+    "digests_of",
+]
+
+_log: Final = logging.getLogger("http_service.api_keys")
+
+LOOK_INTERVAL: Final = 1.0
+"""Seconds between two looks at the file: a new key works, an old one fails, within a second."""
+
+LOOK_PATIENCE: Final = 0.25
+"""Seconds that a request waits for a look; a file that takes longer keeps nobody waiting."""
+
+_SECRET: Final = secrets.token_bytes(32)
+_NOBODY: Final = bytes(32)
+
+MIN_KEY: Final = 8
+"""Characters of the shortest key: a shorter line is a slip, not a secret."""
+
+OPEN_PATHS: Final = frozenset(("/live", "/ready", "/health", "/metrics"))
+"""What answers without a key while ``open_probes`` is set: kubelets and scrapers send none."""
+
+SCHEME: Final = "bearer "
+
+Digests: TypeAlias = dict[bytes, bytes]
+
+
+class KeysLookedAt(Later):
+    """The file of keys is being looked at, which takes milliseconds."""
+
+
+class ApiKeys:
+    """The keys of the file at ``path``, one a line; blank lines and ``#`` comments don't count.
+
+    The file is looked at once a second, by whichever request comes then, and read again when it
+    changed. While it is missing, can't be read, or holds no good keys, the last good keys stay in
+    force, so that a half-written file locks nobody out; :attr:`stale_since` and :attr:`problem`
+    show it, a line is logged when it begins and when it ends, and each look tries again.
+    Thread-safe; ``setting`` is what the file is called in messages, ``also`` are further keys that
+    are let in; ``clock`` is injected by tests.
+
+    Raises :class:`~http_service.config.ConfigError` if there are no good keys to begin with: a
+    service that should be locked must never start open.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        setting: str = "api_key_file",
+        also: ApiKeys | None = None,
+    ) -> None:
+        self._path: Final = path
+        self._also: Final = also
+        self.setting: Final = setting
+        self._clock: Final = clock
+        self._looking: Final = threading.Lock()
+        self._stamp: Stamp | None = None
+        self._digests: Digests = {}
+        self._due = clock() + LOOK_INTERVAL
+        self._asked_for = False
+        """A look is under way, or about to begin."""
+        self._began_looking = 0.0
+        self.problem: str | None = None
+        """What is wrong with the file now, safe to show; ``None`` while its keys are in force."""
+        self.stale_since: float | None = None
+        """Unix time in seconds since when something is; ``None`` while nothing is."""
+        try:
+            self._read()
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"{setting} is {path!r}, which {_what_is_wrong(error)}: "
+                "write one key a line into it, readable for this user"
+            ) from None
+
+    def __len__(self) -> int:
+        """How many keys are in force."""
+        return len(self._digests)
+
+    def allow(self, authorization: str | None) -> bool:
+        """Whether the value of an ``Authorization`` header bears one of the keys.
+
+        Looks at the file if that is due. Where that may not wait, the look is made on a thread of
+        its own, and ``KeysLookedAt`` is raised until it is over, or for :data:`LOOK_PATIENCE`: from
+        then on requests go by the keys that are there.
+        """
+        if self._clock() >= self._due or self._asked_for:
+            self._look_if_allowed()
+        if self._bears_own(authorization):
+            return True
+        return self._also is not None and self._also.allow(authorization)
+
+    def bears_key(self, authorization: str | None) -> bool:
+        """As :meth:`allow`, by the keys that were read last: never waits."""
+        also = self._also
+        return self._bears_own(authorization) or (
+            also is not None and also.bears_key(authorization)
+        )
+
+    def _bears_own(self, authorization: str | None) -> bool:
+        if authorization is None or authorization[: len(SCHEME)].lower() != SCHEME:
+            return False
+        given = _digest(authorization[len(SCHEME) :].strip().encode("utf-8"))
+        return compare_digest(self._digests.get(given, _NOBODY), given)
+
+    def may_know_more(self) -> bool:
+        """Whether a look at the file is due, which begins it, or under way; never waits.
+
+        What :meth:`bears_key` says is not the last word then. The look is made on a thread of its
+        own, and over within milliseconds.
+        """
+        if self._clock() >= self._due:
+            self._due = self._clock() + LOOK_INTERVAL
+            self._begin_look()
+            return True
+        return self._asked_for or (self._also is not None and self._also.may_know_more())
+
+    def _begin_look(self) -> None:
+        """Look on a thread of its own, unless one does: the workers may be busy for long."""
+        if self._asked_for:
+            return
+        self._asked_for = True
+        self._began_looking = self._clock()
+        try:
+            threading.Thread(target=self._look, name="api-keys", daemon=True).start()
+        except RuntimeError:  # the system has no thread left: the next look is a second away
+            self._asked_for = False
+
+    def _look_if_allowed(self) -> None:
+        if may_block():
+            self._look()
+            return
+        now = self._clock()
+        if now >= self._due:
+            self._begin_look()
+            self._due = now + LOOK_INTERVAL
+        if self._asked_for and now - self._began_looking < LOOK_PATIENCE:
+            raise KeysLookedAt(2 * LOOK_PATIENCE, TimeoutError("the key file"))
+
+    def reload(self) -> None:
+        """Read the file now, changed or not."""
+        self._stamp = None
+        self._look()
+
+    def _look(self) -> None:
+        """Read the file again if it changed; one thread at a time, and nobody waits for it."""
+        if not self._looking.acquire(blocking=False):
+            return
+        try:
+            self._due = self._clock() + LOOK_INTERVAL
+            try:
+                self._read()
+            except (OSError, ValueError) as error:
+                self._stamp = None  # whatever it was, the next look reads it again
+                self._note(_what_is_wrong(error))
+            else:
+                self._note(None)
+        finally:
+            self._asked_for = False
+            self._looking.release()
+
+    def _read(self) -> None:
+        """Take the keys of a changed file. Raises ``OSError`` and ``ValueError``."""
+        read = read_if_changed(self._path, self._stamp)
+        if read is None:
+            return
+        text, stamp = read
+        digests = digests_of(text)
+        # The keys first, and the stamp only with them: a stamp says that its keys are in force.
+        before, self._digests, self._stamp = self._digests, digests, stamp
+        if before and before != digests:
+            _log.info("read the API keys again", extra={"keys": len(digests)})
+
+    def _note(self, problem: str | None) -> None:
+        """Log and show what is wrong with the file where that is another than before."""
+        before, self.problem = self.problem, problem
+        if problem == before:
+            return
+        known = {"file": self._path, "keys": len(self._digests)}
+        if problem is None:
+            self.stale_since = None
+            _log.info("the %s is in force again", self._what(), extra=known)
+            return
+        if self.stale_since is None:
+            self.stale_since = time.time()
+        complaint = "the %s %s; the keys read before stay in force"
+        _log.error(complaint, self._what(), problem, extra=known)
+
+    def _what(self) -> str:
+        return self.setting.replace("api", "API").replace("_", " ")
+
+
+class KeyCheck:
+    """Falcon middleware: answers 401 to a request without a good key, whatever it asks for.
+
+    It runs before the route is looked for and before anything of the body is read, so that a
+    stranger learns nothing from the answer. With ``open_probes``, probes and metrics need no key.
+    """
+
+    def __init__(self, keys: ApiKeys, *, open_probes: bool) -> None:
+        self._keys = keys
+        self._open = OPEN_PATHS if open_probes else frozenset[str]()
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Raises :class:`InvalidApiKey`."""
+        del resp
+        authorization = req.env.get("HTTP_AUTHORIZATION")
+        if not self._keys.allow(authorization) and req.path not in self._open:
+            raise InvalidApiKey(given=authorization is not None)
+
+
+def digests_of(text: bytes) -> Digests:
+    """The digest of each key in a key file's ``text``, by itself; pure within one process.
+
+    Raises ``ValueError`` with what is wrong, and on which line, but not with the line itself.
+    """
+    found: Digests = {}
+    for number, raw in enumerate(text.splitlines(), start=1):
+        line = raw.strip()
+        if not line or line.startswith(b"#"):
+            continue
+        if not all(0x21 <= byte <= 0x7E for byte in line):
+            raise ValueError(f"has a blank or an unprintable character in line {number}")
+        if len(line) < MIN_KEY:
+            raise ValueError(f"has a key of fewer than {MIN_KEY} characters in line {number}")
+        digest = _digest(line)
+        found[digest] = digest
+    if not found:
+        raise ValueError("holds no key")
+    return found
+
+
+def _digest(key: bytes) -> bytes:
+    return sha256(_SECRET + key).digest()
+
+
+def _what_is_wrong(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError):
+        return f"can't be read ({error.strerror or type(error).__name__})"
+    return str(error)
+
+
+RELAYED: Final = "callboard.relayed"
+"""Set in WSGI's environment by our server where a proxy says that it speaks for somebody else."""
+
+_PROXY_HEADERS: Final = (
+    RELAYED,
+    "HTTP_FORWARDED",
+    "HTTP_VIA",
+    "HTTP_X_FORWARDED_FOR",
+    "HTTP_X_FORWARDED_HOST",
+    "HTTP_X_REAL_IP",
+)
+
+
+class Operators:
+    """Tells operators from clients: by the keys of ``operators``, if there are any keys at all.
+
+    A service without keys can't tell who asks: there, an operator is who asks from the machine
+    itself, and through no proxy. Thread-safe.
+    """
+
+    def __init__(self, clients: ApiKeys | None = None, operators: ApiKeys | None = None) -> None:
+        self._keys = operators
+        self._locked = clients is not None or operators is not None
+
+    def include(self, environ: Mapping[str, Any]) -> bool:
+        """Whether the request of this WSGI environment is an operator's."""
+        if self._locked:
+            return self.bear_key(environ.get("HTTP_AUTHORIZATION"))
+        if any(name in environ for name in _PROXY_HEADERS):
+            return False
+        try:
+            # Without any address nobody asks by network: another part of this process does.
+            address = ip_address(str(environ.get("REMOTE_ADDR", "::1")).partition("%")[0])
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None)
+        return bool((mapped or address).is_loopback)
+
+    def bear_key(self, authorization: str | None) -> bool:
+        """Whether the value of an ``Authorization`` header bears an operator's key."""
+        return self._keys is not None and self._keys.allow(authorization)

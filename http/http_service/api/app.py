@@ -1,0 +1,217 @@
+"""The Falcon application, made from the route table; any WSGI server can host it.
+
+Every request, whatever its route, gets an id, one log line, and errors in one shape.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from http import HTTPStatus
+from random import getrandbits
+from typing import Any, Final
+
+import falcon
+
+from http_service.api.api_keys import KeyCheck
+from http_service.api.context import Services
+from http_service.api.hosts import Hosts, hosts_of
+from http_service.api.routes import CHAT_ENDPOINT as CHAT
+from http_service.api.routes import COMPLETIONS_ENDPOINT as COMPLETIONS
+from http_service.connection import KEY, LEFT
+from http_service.errors import ErrorReply, Misdirected, reply_for
+from http_service.falcon_types import Request, Response, types
+from http_service.headers import ID_HEADER, request_id_from
+from http_service.inline import Later, WouldBlock
+from http_service.telemetry.access_log import AccessRecord, log_failure, log_request
+from http_service.telemetry.metrics import Metrics
+
+__all__ = [
+    "RequestScope",
+    "WsgiApp",
+    "answer_error",
+    "build_app",
+]
+
+ENDPOINTS: Final = {
+    "/v1/chat/completions": CHAT.label,
+    "/v1/completions": COMPLETIONS.label,
+}
+"""What the metrics call the paths where something is generated."""
+
+OTHER: Final = "other"
+"""What they call every other path: strangers make up paths."""
+
+
+class WsgiApp(falcon.App[Request, Response]):
+    """The application, and the count of what it refused."""
+
+    def __init__(self, services: Services) -> None:
+        hosts = hosts_of(services.config.allowed_hosts)
+        middleware: list[RequestScope | KeyCheck] = [RequestScope(hosts)]
+        if services.keys is not None:
+            middleware.append(KeyCheck(services.keys, open_probes=services.config.open_probes))
+        request_type, response_type = types()
+        super().__init__(
+            media_type=falcon.MEDIA_JSON,
+            middleware=middleware,
+            request_type=request_type,
+            response_type=response_type,
+        )
+        self.req_options.strip_url_path_trailing_slash = True
+        self._metrics: Final[Metrics] = services.metrics
+        self.add_error_handler(Exception, self._answer_error)
+        # Falcon handles its own HTTPError unless told otherwise: the most special class decides.
+        self.add_error_handler(falcon.HTTPError, self._answer_error)
+        self.add_error_handler(WouldBlock, self._run_on_worker)
+        self.add_error_handler(Later, self._park)
+        for route in services.routes:
+            if not route.part_of:
+                self.add_route(route.path, _with_options(route.resource(services)))
+
+    def count_refusal(self, path: str, status: int) -> None:
+        """Count a request that did not become one of the counted ones; servers refuse some, too."""
+        self._metrics.refused(ENDPOINTS.get(path, OTHER), status)
+
+    def _run_on_worker(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        error: Exception,
+        params: dict[str, Any],
+    ) -> None:
+        """Have the request run again where it may wait; it is neither logged nor counted yet."""
+        del error, params
+        resp.stream = req.env[KEY].run_on_worker()
+
+    def _park(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        error: Later,
+        params: dict[str, Any],
+    ) -> None:
+        """Have the request run again in a moment; once its time is over, tell why it is not."""
+        again = req.env[KEY].park(error.patience)
+        if again is None:
+            self._answer_error(req, resp, error.cause, params)
+        else:
+            resp.stream = again
+
+    def _answer_error(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        error: Exception,
+        params: dict[str, Any],
+    ) -> None:
+        answer_error(req, resp, error, params)
+        if req.context.call is None:
+            self.count_refusal(req.path, resp.status_code)
+
+
+def build_app(services: Services) -> WsgiApp:
+    """The application with ``services.routes``, and OpenAI's error shape for all that goes wrong.
+
+    With ``services.keys``, every request needs one of them (see ``api_keys``). Raises
+    ``ValueError`` for two routes on one path (a mistake in the table).
+    """
+    return WsgiApp(services)
+
+
+def _with_options(resource: object) -> object:
+    """``resource`` with an answer to OPTIONS whose ``Allow`` is that of a 405: all it can do."""
+    methods = {each for each in falcon.HTTP_METHODS if hasattr(resource, f"on_{each.lower()}")}
+    allow = ", ".join(sorted(methods | {"OPTIONS"}))
+
+    def on_options(_req: falcon.Request, resp: falcon.Response, **_fields: str) -> None:
+        resp.status = falcon.HTTP_OK
+        resp.set_header("allow", allow)
+
+    setattr(resource, "on_options", on_options)  # noqa: B010  # Falcon looks for it by its name
+    return resource
+
+
+MESSAGE_LIMIT: Final = 200
+"""Characters of a request's own path that an error repeats."""
+
+
+class RequestScope:
+    """Falcon middleware: gives each request its id, and tells the log how it ended.
+
+    ``hosts`` are those that the service answers for; ``None`` for any.
+    """
+
+    def __init__(self, hosts: Hosts | None = None) -> None:
+        self._hosts = hosts
+
+    def process_request(self, req: falcon.Request, resp: Response) -> None:
+        """Take the client's id or make one, and echo it. Raises :class:`Misdirected`."""
+        # PERF: what is usual is looked up here, without a call.
+        env, scope = req.env, req.context
+        scope.started = time.monotonic()
+        given: str | None = env.get("HTTP_X_REQUEST_ID")
+        # No secret, only unlikely to come twice: the system's entropy costs ten times as much.
+        made = f"{getrandbits(128):032x}" if given is None else request_id_from(given)
+        scope.request_id = made
+        if resp.fields is None:
+            resp.set_header(ID_HEADER, made)
+        else:
+            resp.fields[ID_HEADER] = made
+        hosts, host = self._hosts, env.get("HTTP_HOST")
+        if hosts is not None and not (hosts.known.get(host) or hosts.allow(host)):
+            raise Misdirected
+
+    def process_response(
+        self,
+        req: falcon.Request,
+        resp: Response,
+        resource: object,
+        req_succeeded: bool,  # noqa: FBT001  # Falcon's signature
+    ) -> None:
+        """Log the request, unless its answer is a stream that only begins now."""
+        del resource, req_succeeded
+        call = req.context.call
+        stream = resp.stream
+        if stream is not None and (stream is LEFT or call is not None):
+            return
+        if not req.context.request_id:  # Falcon refuses its "WEBSOCKET" before it asks us
+            self.process_request(req, resp)
+        record = AccessRecord(
+            request_id=req.context.request_id,
+            method=req.method,
+            path=req.path,
+            status=resp.status_code,
+            elapsed_ms=round((time.monotonic() - req.context.started) * 1000, 3),
+            **(call.summary() if call is not None else {}),
+        )
+        log_request(record)
+
+
+def answer_error(
+    req: falcon.Request,
+    resp: falcon.Response,
+    error: Exception,
+    params: dict[str, Any],
+) -> None:
+    """Falcon's error handler for everything: the one table decides (``errors.reply_for``)."""
+    del params
+    reply = reply_for(error)
+    if reply.status == 500:
+        log_failure(error, req.context.get("request_id"), req.path)
+    if isinstance(error, falcon.HTTPError) and error.description is None:
+        told = f"{HTTPStatus(reply.status).phrase}: {req.method} {req.path}"[:MESSAGE_LIMIT]
+        reply = replace(reply, message=told)
+    write_error(resp, reply)
+
+
+def write_error(resp: falcon.Response, reply: ErrorReply) -> None:
+    """Make ``resp`` tell ``reply``."""
+    resp.status = reply.status
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = reply.body()
+    resp.stream = None
+    for name, value in reply.headers:
+        resp.set_header(name, value)
+    if reply.retry_after is not None:
+        resp.set_header("retry-after", str(reply.retry_after))

@@ -1,0 +1,66 @@
+"""Whether a request's body is read at all: decided on its head alone.
+
+The application refuses by these rules wherever it runs. Our own server asks them before the body is
+there: one that nobody will read is neither waited for nor kept, nor asked for by ``100 Continue``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from http_service.api.api_keys import ApiKeys
+from http_service.api.content_coding import codings_of
+from http_service.api.hosts import Hosts
+from http_service.api.validation import check_content_type
+from http_service.errors import RequestError
+from http_service.headers import TIMEOUT_HEADER, request_timeout_from
+
+__all__ = [
+    "check_body_head",
+    "reads_body",
+]
+
+_TIMEOUT: Final = TIMEOUT_HEADER.upper().replace("-", "_")
+
+
+def check_body_head(
+    content_type: str | None, content_encoding: str | None, timeout: str | None
+) -> tuple[tuple[str, ...], float | None]:
+    """The codings of the body and the client's own timeout in seconds, from its headers; pure.
+
+    Raises ``UnsupportedMediaType``, ``UnsupportedContentCoding`` or ``InvalidValue``.
+    """
+    check_content_type(content_type)
+    codings = codings_of(content_encoding) if content_encoding else ()
+    return codings, None if timeout is None else request_timeout_from(timeout)
+
+
+def reads_body(
+    paths: Collection[str],
+    keys: ApiKeys | None,
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    hosts: Hosts | None = None,
+) -> bool | None:
+    """Whether the application reads the body of a request with this head; never waits.
+
+    ``paths`` are those whose ``POST`` has a body; ``keys`` are the keys that are let in, ``None``
+    for everybody; ``hosts`` are those that the service answers for, ``None`` for any. Header names
+    are ``LIKE_THIS``. False where the application refuses the request
+    or needs no body; ``None``: ask again, the file of keys is just being looked at.
+    """
+    if method != "POST" or path.removesuffix("/") not in paths:
+        return False
+    if hosts is not None and not hosts.allow(headers.get("HOST")):
+        return False
+    if keys is not None and not keys.bears_key(headers.get("AUTHORIZATION")):
+        return None if keys.may_know_more() else False
+    try:
+        check_body_head(
+            headers.get("CONTENT_TYPE"), headers.get("CONTENT_ENCODING"), headers.get(_TIMEOUT)
+        )
+    except RequestError:
+        return False
+    return True

@@ -1,0 +1,123 @@
+"""What all resources of one service share, and what readiness depends on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from actors.supervision.cancellation import CancellationToken
+from http_service.api.api_keys import ApiKeys, Operators
+from http_service.api.route import Route
+from http_service.config import HttpServiceConfig
+from http_service.models import DeploymentState
+from http_service.streaming.exchange import InflightRequests
+from http_service.telemetry.metrics import Metrics
+
+__all__ = [
+    "Component",
+    "ComponentStatus",
+    "Lifecycle",
+    "Services",
+    "check",
+    "key_file_component",
+]
+
+_log = logging.getLogger("http_service.components")
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentStatus:
+    """How one part is: ``reason`` tells why it is not ready, ``/health`` shows ``details``.
+
+    ``for_operators`` are details that only they are shown: what tells where things run.
+    """
+
+    ready: bool
+    reason: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    for_operators: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A named part and the question how it is.
+
+    ``status`` is called by each probe, from any thread: it must read what is known and never wait.
+    """
+
+    name: str
+    status: Callable[[], ComponentStatus]
+
+
+def key_file_component(keys: ApiKeys) -> Component:
+    """How ``/health`` shows a file of keys; it never keeps the service from being ready."""
+
+    def status() -> ComponentStatus:
+        details = {"stale_since": keys.stale_since, "last_error": keys.problem}
+        return ComponentStatus(ready=True, details=details)
+
+    return Component(keys.setting.replace("key_file", "keys"), status)
+
+
+def check(components: Iterable[Component]) -> dict[str, ComponentStatus]:
+    """Ask every component; one that can't even answer is not ready."""
+    return {component.name: _status_of(component) for component in components}
+
+
+def _status_of(component: Component) -> ComponentStatus:
+    try:
+        return component.status()
+    except Exception:  # noqa: BLE001  # a probe must answer, whatever is broken
+        _log.exception("a component failed to tell its status", extra={"component": component.name})
+        return ComponentStatus(ready=False, reason="its status can't be read")
+
+
+class Lifecycle:
+    """Says whether the service takes new work.
+
+    Draining begins as soon as the service's token is cancelled, so that readiness turns before
+    anything is closed, and never goes back.
+    """
+
+    def __init__(self) -> None:
+        self._token = CancellationToken()
+
+    def follow(self, token: CancellationToken) -> None:
+        """Drain when ``token`` is cancelled."""
+        self._token = token
+
+    @property
+    def ending(self) -> bool:
+        """Whether the service ends for good: its token was cancelled."""
+        return self._token.cancelled
+
+    @property
+    def draining(self) -> bool:
+        """Whether new work is refused."""
+        return self._token.cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of one HTTP service that its resources share; all of them are thread-safe."""
+
+    config: HttpServiceConfig
+    state: DeploymentState
+    components: Sequence[Component] = ()
+    routes: Sequence[Route] = ()
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    keys: ApiKeys | None = None
+    operator_keys: ApiKeys | None = None
+    inflight: InflightRequests = field(default_factory=InflightRequests)
+
+    @property
+    def operators(self) -> Operators:
+        """Who may see where things run."""
+        return Operators(self.keys, self.operator_keys)
+
+    @property
+    def metrics(self) -> Metrics:
+        """The service's metrics, which belong to its state (the seed's section 3.1)."""
+        return self.state.metrics

@@ -1,0 +1,160 @@
+"""``GET /v1/models`` and what is below it: the models served now, and the instances of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import falcon
+import orjson
+
+from actors.engines.pool import InstanceView, Pool
+from actors.registry.errors import ModelNotFound
+from http_service.api.context import Services
+
+__all__ = [
+    "InstancesResource",
+    "ModelOrInstances",
+    "ModelResource",
+    "ModelsResource",
+    "without_credentials",
+]
+
+OWNER: Final = "callboard"
+
+
+class ModelsResource:
+    """The list of models, in the order they were added: chat models first, each named once."""
+
+    def __init__(self, services: Services) -> None:
+        self._state = services.state
+        self._since = int(time.time())
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Every model that any enabled endpoint can serve."""
+        data = [model_object(model, self._since) for model in self._state.list_models()]
+        _write(resp, {"object": "list", "data": data})
+
+    on_head = on_get
+
+
+class ModelResource:
+    """One model; its id may contain slashes."""
+
+    def __init__(self, services: Services) -> None:
+        self._state = services.state
+        self._since = int(time.time())
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response, model: str) -> None:
+        """The model's object. Raises ``ModelNotFound``."""
+        if not self._state.has_model_any(model):
+            raise ModelNotFound(model)
+        _write(resp, model_object(model, self._since))
+
+    on_head = on_get
+
+
+def model_object(model: str, created: int) -> dict[str, Any]:
+    """OpenAI's model object; ``created`` is when this service started, in Unix seconds."""
+    return {"id": model, "object": "model", "created": created, "owned_by": OWNER}
+
+
+def _write(resp: falcon.Response, document: dict[str, Any]) -> None:
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = orjson.dumps(document)
+
+
+SUFFIX: Final = "/instances"
+
+
+class InstancesResource:
+    """Every instance of a model, of each kind; the model's id may contain slashes.
+
+    Where an instance runs is told to operators only.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._state = services.state
+        self._operators = services.operators
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, model: str) -> None:
+        """The list, in the order in which they came. Raises ``ModelNotFound``."""
+        pools = self._state.find_pools(model)
+        if not pools:
+            raise ModelNotFound(model)
+        document: dict[str, Any] = {
+            "object": "list",
+            "model": pools[0].model,
+            "data": [each for pool in pools for each in _instances(pool)],
+        }
+        if not self._operators.include(req.env):
+            for each in document["data"]:
+                each["endpoint"] = None
+        resp.content_type = falcon.MEDIA_JSON
+        resp.set_header("cache-control", "no-store")
+        resp.data = orjson.dumps(document)
+
+    on_head = on_get
+
+
+class ModelOrInstances:
+    """``GET /v1/models/{model}``, and what follows the model's id.
+
+    A model whose own id ends with "/instances" wins over the instances of another one.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._state = services.state
+        self._model = ModelResource(services)
+        self._instances = InstancesResource(services)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, model: str) -> None:
+        """As the resource that is meant. Raises ``ModelNotFound``."""
+        name = model.removesuffix(SUFFIX)
+        if name == model or self._state.has_model_any(model):
+            self._model.on_get(req, resp, model)
+        else:
+            self._instances.on_get(req, resp, name)
+
+    on_head = on_get
+
+
+def _instances(pool: Pool) -> Iterator[dict[str, Any]]:
+    view = pool.view()
+    for each in view.instances:
+        yield instance_object(each, view.kind, view.waiting)
+
+
+def instance_object(instance: InstanceView, kind: str, waiting: int) -> dict[str, Any]:
+    """One instance as JSON; ``since`` is for how many seconds it has been in its state."""
+    return {
+        "id": instance.id,
+        "object": "instance",
+        "kind": kind,
+        "endpoint": without_credentials(instance.endpoint),
+        "state": instance.state,
+        "breaker": instance.breaker,
+        "inflight": instance.inflight,
+        "max_concurrency": instance.max_concurrency,
+        "weight": instance.weight,
+        "share": instance.share,
+        "selections": instance.selections,
+        "failures": instance.failures,
+        "last_error": instance.last_error,
+        "since": instance.since,
+        "waiting": waiting,
+    }
+
+
+def without_credentials(endpoint: str) -> str:
+    """``endpoint`` without user name, password, query and fragment: any of them may be a secret."""
+    if "://" not in endpoint:
+        return endpoint
+    try:
+        parts = urlsplit(endpoint)
+    except ValueError:
+        return "unreadable"
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))

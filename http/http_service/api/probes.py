@@ -1,0 +1,120 @@
+"""``/live``, ``/ready``, ``/health``, ``/metrics``: for supervisors, balancers and people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import falcon
+import orjson
+
+from http_service.api.context import ComponentStatus, Services, check
+from http_service.errors import RETRY_AFTER
+from http_service.telemetry.scraping import Scraping
+
+__all__ = [
+    "HealthResource",
+    "LiveResource",
+    "MetricsResource",
+    "ReadyResource",
+]
+
+DRAINING: Final = "the service is shutting down"
+
+
+class LiveResource:
+    """Whether the process should be left alone: yes, as long as it can answer at all."""
+
+    def __init__(self, services: Services) -> None:
+        del services
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Always 200, while draining too: a restart would only cut the last answers."""
+        _write(resp, 200, {"status": "live"})
+
+    on_head = on_get
+
+
+class ReadyResource:
+    """Whether new requests should be sent here."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """200, or 503 with the reason while draining or while a component is not ready."""
+        reason = _why_not_ready(self._services, check(self._services.components))
+        if reason is None:
+            _write(resp, 200, {"status": "ready"})
+            return
+        resp.set_header("retry-after", str(RETRY_AFTER))
+        _write(resp, 503, {"status": "not_ready", "reason": reason})
+
+    on_head = on_get
+
+
+class HealthResource:
+    """How every part is, for a person who wants to know."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The verdict of ``/ready``, with the models, the load and each component's details."""
+        services = self._services
+        everything = services.operators.include(req.env)
+        components = check(services.components)
+        reason = _why_not_ready(services, components)
+        document: dict[str, Any] = {
+            "status": "healthy" if reason is None else "not_ready",
+            "reason": reason,
+            "models": services.state.list_models(),
+            "inflight_requests": len(services.inflight),
+            "components": {
+                name: _told(status, everything=everything) for name, status in components.items()
+            },
+        }
+        if reason is not None:
+            resp.set_header("retry-after", str(RETRY_AFTER))
+        _write(resp, 200 if reason is None else 503, document)
+
+    on_head = on_get
+
+
+def _why_not_ready(services: Services, components: Mapping[str, ComponentStatus]) -> str | None:
+    if services.lifecycle.draining:
+        return DRAINING
+    reasons = [
+        f"{name}: {status.reason or 'not ready'}"
+        for name, status in components.items()
+        if not status.ready
+    ]
+    return "; ".join(reasons) or None
+
+
+def _told(status: ComponentStatus, *, everything: bool) -> dict[str, Any]:
+    told = {"ready": status.ready, "reason": status.reason, **status.details}
+    return {**told, **status.for_operators} if everything else told
+
+
+def _write(resp: falcon.Response, status: int, document: Mapping[str, Any]) -> None:
+    resp.status = status
+    resp.content_type = falcon.MEDIA_JSON
+    resp.set_header("cache-control", "no-store")
+    # A component's details are the component's own: whatever JSON can't say is told as text.
+    resp.data = orjson.dumps(document, default=str, option=orjson.OPT_NON_STR_KEYS)
+
+
+class MetricsResource:
+    """Every metric of this service, and of what was registered with it."""
+
+    def __init__(self, services: Services) -> None:
+        self._scraping = Scraping(services.metrics)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Prometheus text, or OpenMetrics where the scraper prefers it."""
+        found = self._scraping.answer(req.get_header("accept") or "")
+        resp.content_type = found.content_type
+        resp.set_stream(found.open(), found.length)
+
+    on_head = on_get

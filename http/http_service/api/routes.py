@@ -1,0 +1,154 @@
+"""The one route table: the application and its OpenAPI document are both made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from actors.engines.contract import Kind
+from http_service.api.context import Services
+from http_service.api.generate import Endpoint, GenerateResource
+from http_service.api.model_list import InstancesResource, ModelOrInstances, ModelsResource
+from http_service.api.openapi import OpenApiResource
+from http_service.api.probes import HealthResource, LiveResource, MetricsResource, ReadyResource
+from http_service.api.route import EVENTS, JSON, TEXT, Route
+from http_service.api.schemas import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatRequest,
+    Completion,
+    CompletionRequest,
+    Health,
+    InstanceList,
+    Model,
+    ModelList,
+    Probe,
+)
+from http_service.config import HttpServiceConfig
+
+__all__ = [
+    "CHAT_ENDPOINT",
+    "COMPLETIONS_ENDPOINT",
+    "ROUTES",
+    "chat_completions",
+    "completions",
+    "enabled_routes",
+]
+
+CHAT_ENDPOINT: Final = Endpoint(Kind.CHAT, label="chat_completions", id_prefix="chatcmpl-")
+
+
+def chat_completions(services: Services) -> GenerateResource:
+    """The resource that answers conversations."""
+    return GenerateResource(CHAT_ENDPOINT, services)
+
+
+COMPLETIONS_ENDPOINT: Final = Endpoint(Kind.COMPLETIONS, label="completions", id_prefix="cmpl-")
+
+
+def completions(services: Services) -> GenerateResource:
+    """The resource that continues texts."""
+    return GenerateResource(COMPLETIONS_ENDPOINT, services)
+
+
+_GENERATE: Final[Mapping[int, str]] = {
+    200: "The completion, or with stream: true its chunks as server-sent events",
+    400: "The request is malformed, or the engine refused it; param names the field",
+    404: "The model is not served here",
+    413: "The body exceeds the limit",
+    415: "The body is not declared as JSON, or has a content coding other than gzip and deflate",
+    429: "The engine is full; retry after the time in Retry-After",
+    500: "The engine failed",
+    502: "The engine can't be reached, or broke off",
+    503: "The service is draining, restarting or full; retry after the time in Retry-After",
+    504: "The engine did not answer in time",
+    508: "The request came back to where it had been: the model's upstream leads here",
+}
+_PROBE: Final[Mapping[int, str]] = {200: "Ready", 503: "Not ready; the document says why"}
+_NOT_READY: Final = frozenset((503,))
+
+ROUTES: Final[tuple[Route, ...]] = (
+    Route(
+        "/v1/chat/completions",
+        "POST",
+        "createChatCompletion",
+        "Answer a conversation",
+        chat_completions,
+        _GENERATE,
+        (JSON, EVENTS),
+        ChatRequest,
+        ChatCompletion,
+        ChatCompletionChunk,
+        enabled="enable_chat_endpoints",
+    ),
+    Route(
+        "/v1/completions",
+        "POST",
+        "createCompletion",
+        "Continue a text",
+        completions,
+        _GENERATE,
+        (JSON, EVENTS),
+        CompletionRequest,
+        Completion,
+        Completion,
+        enabled="enable_cmpl_endpoints",
+    ),
+    Route(
+        "/v1/models",
+        "GET",
+        "listModels",
+        "List the models served now",
+        ModelsResource,
+        result=ModelList,
+    ),
+    Route(
+        "/v1/models/{model:path}",
+        "GET",
+        "retrieveModel",
+        "Describe one model; its id may contain slashes",
+        ModelOrInstances,
+        {200: "The model", 404: "The model is not served here"},
+        result=Model,
+    ),
+    Route(
+        "/v1/models/{model:path}/instances",
+        "GET",
+        "listInstances",
+        "List who serves a model, and how they are; its id may contain slashes",
+        InstancesResource,
+        {200: "The instances", 404: "The model is not served here"},
+        result=InstanceList,
+        part_of="/v1/models/{model:path}",
+    ),
+    Route("/live", "GET", "live", "Whether the process answers at all", LiveResource, result=Probe),
+    Route(
+        "/ready",
+        "GET",
+        "ready",
+        "Whether to send requests here",
+        ReadyResource,
+        _PROBE,
+        result=Probe,
+        own_errors=_NOT_READY,
+    ),
+    Route(
+        "/health",
+        "GET",
+        "health",
+        "How every part of the service is",
+        HealthResource,
+        _PROBE,
+        result=Health,
+        own_errors=_NOT_READY,
+    ),
+    Route("/metrics", "GET", "metrics", "Prometheus metrics", MetricsResource, content=(TEXT,)),
+    Route("/openapi.json", "GET", "openapi", "This document", OpenApiResource),
+)
+
+
+def enabled_routes(config: HttpServiceConfig) -> Iterator[Route]:
+    """The routes that ``config`` leaves in place."""
+    for route in ROUTES:
+        if not route.enabled or getattr(config, route.enabled):
+            yield route

@@ -1,0 +1,145 @@
+"""HTTP headers: which this service reads and passes on, and the head of a response as bytes."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import time
+from collections.abc import Iterable, Mapping
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Any, Final
+
+from http_service.errors import InvalidValue
+
+__all__ = [
+    "ID_HEADER",
+    "MAX_PASSED",
+    "MAX_TIMEOUT",
+    "NO_SNIFF",
+    "NO_STORE",
+    "PASSED_HEADERS",
+    "TIMEOUT_HEADER",
+    "http_date",
+    "passed_headers",
+    "request_id_from",
+    "request_timeout_from",
+    "response_head",
+    "status_line",
+]
+
+ID_HEADER: Final = "x-request-id"
+
+# Visible ASCII only, and short: the id is written into headers and log lines.
+_ACCEPTABLE: Final = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+def request_id_from(given: str | None) -> str:
+    """The client's own id if it is printable and at most 128 characters long, else a new one."""
+    if given is not None and _ACCEPTABLE.fullmatch(given):
+        return given
+    # PERF: no secret, only unlikely to come twice: the system's entropy costs ten times as much.
+    return f"{random.getrandbits(128):032x}"
+
+
+TIMEOUT_HEADER: Final = "x-request-timeout"
+
+MAX_TIMEOUT: Final = 86_400.0
+"""Seconds; nobody waits for longer than a day."""
+
+
+def request_timeout_from(given: str) -> float:
+    """The seconds that the header names.
+
+    Raises :class:`InvalidValue` for anything but a number above 0, and up to :data:`MAX_TIMEOUT`.
+    """
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= MAX_TIMEOUT:
+        raise InvalidValue(
+            f"The header {TIMEOUT_HEADER} must be a number of seconds, "
+            f"above 0 and at most {MAX_TIMEOUT:g}.",
+            TIMEOUT_HEADER,
+        )
+    return seconds
+
+
+MAX_PASSED: Final = 8_192
+"""Characters of one header that is passed on, W3C's bound for ``baggage``; longer ones are not."""
+
+_PASSED: Final = (
+    ("HTTP_TRACEPARENT", "traceparent"),
+    ("HTTP_TRACESTATE", "tracestate"),
+    ("HTTP_BAGGAGE", "baggage"),
+    ("HTTP_VIA", "via"),
+)
+
+
+PASSED_HEADERS: Final = frozenset(key for key, _ in _PASSED)
+"""Where they are in WSGI's environment. PERF: most requests have none of them."""
+
+
+def passed_headers(environ: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What goes into ``Context.headers`` of a WSGI request: as the client sent it, or not at all.
+
+    A ``tracestate`` without its ``traceparent`` is dropped (W3C Trace Context, 3.3).
+    """
+    found = [(name, environ[key]) for key, name in _PASSED if _is_safe(environ.get(key))]
+    if not any(name == "traceparent" for name, _ in found):
+        found = [each for each in found if each[0] != "tracestate"]
+    return tuple(found)
+
+
+def _is_safe(value: object) -> bool:
+    """Whether ``value`` can be sent on as one header line."""
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_PASSED:
+        return False
+    return value.isascii() and value.isprintable()
+
+
+NO_STORE: Final = ("cache-control", "no-store")
+"""For whatever is one client's: no cache on the way may keep it (RFC 9111, 5.2.2.5)."""
+
+NO_SNIFF: Final = ("x-content-type-options", "nosniff")
+"""Whoever sniffs types might run what a model wrote as a page. Every answer has it."""
+
+
+def response_head(version: str, status: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    """The head with ``status`` (as in ``"200 OK"``), ``headers``, and what every answer has.
+
+    ``headers`` are WSGI's, at least one: native strings of latin-1 characters without line breaks.
+    """
+    fields = "\r\n".join(map(": ".join, headers))
+    return (
+        f"HTTP/{version} {status}\r\n{fields}\r\n"
+        f"x-content-type-options: nosniff\r\ndate: {http_date()}\r\n\r\n"
+    ).encode("latin-1")
+
+
+def status_line(status: int) -> str:
+    """``404`` as ``"404 Not Found"``; a status nobody named has no phrase."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return f"{status} "
+
+
+class _Date:
+    """The current second as text (RFC 9110, 5.6.7), made once a second."""
+
+    def __init__(self) -> None:
+        self.made = (0, "")
+
+    def __call__(self) -> str:
+        now = int(time.time())
+        second, text = self.made
+        if second != now:
+            text = formatdate(now, usegmt=True)
+            self.made = (now, text)  # one store: a reader on another thread never sees half of it
+        return text
+
+
+http_date = _Date()

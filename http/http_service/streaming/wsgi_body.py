@@ -1,0 +1,92 @@
+"""An answer under any other WSGI server: the thread that called the application waits for it."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator
+from typing import Final, Self
+
+from actors.engines.errors import EngineTimeout
+from http_service.errors import ErrorType
+from http_service.streaming.exchange import LATE, SILENT, Exchange
+
+__all__ = [
+    "AnswerWait",
+    "StreamBody",
+]
+
+
+class AnswerWait:
+    """Takes the answer of ``exchange`` on the thread that calls it, which it blocks.
+
+    ``silence`` is how long the engine may say nothing, in seconds; each push starts it anew. An
+    engine past it, or past the client's own deadline, has failed with ``EngineTimeout``.
+    """
+
+    def __init__(self, exchange: Exchange, silence: float) -> None:
+        deadline = exchange.context.deadline
+        self._exchange = exchange
+        self._silence = silence
+        self._deadline: Final = math.inf if deadline is None else deadline
+        self._woken = threading.Event()
+        exchange.attach(self._woken.set)
+
+    def until_begun(self) -> BaseException | None:
+        """Wait until there is something to write; the error that came instead, if one did."""
+        exchange = self._exchange
+        while not (exchange.begun or exchange.ended):
+            self._wait()
+        return None if exchange.begun else exchange.error
+
+    def take(self) -> bytes:
+        """Wait for bytes and take all that are ready; empty at the end."""
+        exchange = self._exchange
+        while True:
+            self._woken.clear()
+            ended = exchange.ended
+            data = exchange.take()
+            if data or ended:
+                return data
+            self._wait()
+
+    def _wait(self) -> None:
+        exchange = self._exchange
+        now = exchange.clock()
+        left = min(exchange.heard + self._silence, self._deadline) - now
+        if left <= 0:
+            exchange.cut(EngineTimeout(LATE if self._deadline <= now else SILENT))
+        elif self._woken.wait(left):
+            self._woken.clear()
+
+
+class StreamBody(Iterator[bytes]):
+    """Iterates over a streamed answer, blocking the server's thread while it waits.
+
+    The request is counted as cancelled unless the stream is read to its end: a body that a server
+    drops without a word was dropped because the client left. The server must call :meth:`close`
+    (PEP 3333 promises it); that ends the exchange and logs the request.
+    """
+
+    def __init__(self, exchange: Exchange, wait: AnswerWait) -> None:
+        self._exchange = exchange
+        self._wait = wait
+        exchange.guard.error_type = ErrorType.CANCELLED
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        data = self._wait.take()
+        if data:
+            return data
+        exchange = self._exchange
+        if exchange.error is None:
+            exchange.guard.error_type = ErrorType.NONE
+        else:
+            exchange.report(exchange.error)
+        raise StopIteration
+
+    def close(self) -> None:
+        """The response has ended, or its client has left. Idempotent."""
+        self._exchange.close_books(200)

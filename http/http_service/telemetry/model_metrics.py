@@ -1,0 +1,254 @@
+"""What is counted of one model's requests: the guard of each request, and the counts.
+
+PERF: a request's steps are here, each under one lock, and a chunk of sixty tokens is observed once
+(prometheus-client's own histogram takes a microsecond for each token).
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeAlias
+
+from http_service.config import INTER_TOKEN_BUCKETS
+from http_service.errors import ErrorType
+from http_service.telemetry.exposition import Histograms, Numbers, Table
+
+__all__ = [
+    "MOST_TOKENS",
+    "Histogram",
+    "InflightGuard",
+    "ModelMetrics",
+    "tables_of",
+]
+
+MOST_TOKENS: Final = 10_000_000
+"""Completion tokens that one answer may claim: more than any model's context."""
+
+OUTCOMES: Final = {ErrorType.NONE: "success"}
+"""The ``status`` label by error type; every other one is an error."""
+
+Outcome: TypeAlias = tuple[str, str, ErrorType]
+"""Endpoint, request type, and how the request ended."""
+
+
+class Histogram:
+    """What was observed, by buckets: up to each of ``bounds``, and above them. Not synchronised."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        """Observations in each bucket alone."""
+        self.total = 0.0
+        """Their sum."""
+
+    def observe(self, value: float, count: int = 1) -> None:
+        """``count`` observations of ``value``; a bucket's bound belongs to it."""
+        self.counts[bisect_left(self.bounds, value)] += count
+        self.total += value * count
+
+
+class ModelMetrics:
+    """One model's counts, guarded by ``lock``; ``InflightGuard`` counts."""
+
+    __slots__ = (
+        "duration",
+        "first_token",
+        "inflight",
+        "inter_token",
+        "lock",
+        "model",
+        "outcomes",
+        "output_tokens",
+    )
+
+    def __init__(self, model: str, duration_bounds: tuple[float, ...]) -> None:
+        self.model: Final = model
+        # Re-entrant: a collected stream may end its request on any thread, inside of any call.
+        self.lock = threading.RLock()
+        self.inflight = 0
+        self.output_tokens = 0
+        self.outcomes: dict[Outcome, int] = {}
+        self.duration = Histogram(duration_bounds)
+        self.first_token = Histogram(duration_bounds)
+        self.inter_token = Histogram(INTER_TOKEN_BUCKETS)
+
+    def ended_so_far(self) -> list[tuple[Outcome, int]]:
+        """How many requests ended how."""
+        with self.lock:
+            return [*self.outcomes.items()]
+
+    def observed(self, histogram: Histogram) -> tuple[list[int], float]:
+        """The counts and the sum of one of this model's histograms, at one moment."""
+        with self.lock:
+            return [*histogram.counts], histogram.total
+
+
+class InflightGuard:
+    """Counts one request exactly once, from its start to the end of its answer.
+
+    Opened as an internal error: what is not marked otherwise is one. ``error_type`` may be set
+    again, the last one counts. Thread-safe; ``close`` is idempotent.
+
+    PERF: what a step changes is changed here, under the one lock of the model's metrics.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_closed",
+        "_last",
+        "elapsed",
+        "endpoint",
+        "error_type",
+        "metrics",
+        "request_type",
+        "started",
+        "tokens",
+    )
+
+    def __init__(
+        self,
+        metrics: ModelMetrics,
+        endpoint: str,
+        request_type: str,
+        clock: Callable[[], float],
+    ) -> None:
+        self.metrics = metrics
+        self.endpoint = endpoint
+        self.request_type = request_type
+        self.error_type = ErrorType.INTERNAL
+        self.tokens = 0
+        self.elapsed = 0.0
+        self._clock = clock
+        self._closed = False
+        self._last: float | None = None
+        self.started = clock()
+        with metrics.lock:
+            metrics.inflight += 1
+
+    def saw_tokens(self, count: int, now: float | None = None) -> None:
+        """``count`` output tokens came just now, in one chunk; 0 is ignored."""
+        if count <= 0:
+            return
+        if now is None:
+            now = self._clock()
+        metrics = self.metrics
+        with metrics.lock:
+            if self._closed:
+                return
+            before, self._last = self._last, now
+            self.tokens += count
+            metrics.output_tokens += count
+            if before is None:
+                metrics.first_token.observe(now - self.started)
+            else:
+                # PERF: ``observe``, without the call: for each event.
+                between = metrics.inter_token
+                between.counts[bisect_left(between.bounds, (now - before) / count)] += count
+                between.total += now - before
+
+    def saw_usage(self, completion_tokens: int) -> None:
+        """The engine's own count: what the chunks did not show is added, never taken back.
+
+        A count that no answer can have is not believed.
+        """
+        metrics = self.metrics
+        with metrics.lock:
+            missing = completion_tokens - self.tokens
+            if missing > 0 and completion_tokens <= MOST_TOKENS and not self._closed:
+                self.tokens += missing
+                metrics.output_tokens += missing
+
+    def close(self) -> bool:
+        """Count the request; only the first call does, and returns True."""
+        metrics = self.metrics
+        with metrics.lock:
+            if self._closed:
+                return False
+            self._closed = True
+            self.elapsed = self._clock() - self.started
+            metrics.inflight -= 1
+            metrics.duration.observe(self.elapsed)
+            outcome = (self.endpoint, self.request_type, self.error_type)
+            metrics.outcomes[outcome] = metrics.outcomes.get(outcome, 0) + 1
+        return True
+
+    def summary(self) -> dict[str, Any]:
+        """The request's part of its line in the log."""
+        return {
+            "model": self.metrics.model,
+            "endpoint": self.endpoint,
+            "request_type": self.request_type,
+            "error_type": self.error_type or None,
+            "tokens": self.tokens,
+        }
+
+
+def tables_of(
+    prefix: str, models: Sequence[ModelMetrics], duration_bounds: tuple[float, ...]
+) -> Iterable[Table]:
+    """The tables of all ``models``, each row as it is when it is asked for.
+
+    PERF: no copy of all models: so many new objects would have Python look for garbage among all
+    that it has, with the event loop waiting.
+    """
+    requests = (
+        (
+            (endpoint, error_type.value, each.model, request_type, _status(error_type)),
+            number,
+        )
+        for each in models
+        for (endpoint, request_type, error_type), number in each.ended_so_far()
+    )
+    yield Numbers(
+        f"{prefix}_requests_total",
+        "Requests answered, by how they ended.",
+        ("endpoint", "error_type", "model", "request_type", "status"),
+        requests,
+    )
+    yield Numbers(
+        f"{prefix}_inflight_requests",
+        "Requests being answered now, the body of a stream included.",
+        ("model",),
+        (((each.model,), each.inflight) for each in models),
+    )
+    yield Numbers(
+        f"{prefix}_output_tokens_total",
+        "Tokens generated, counted as they come.",
+        ("model",),
+        (((each.model,), each.output_tokens) for each in models),
+    )
+    yield from _histograms(prefix, models, duration_bounds)
+
+
+def _histograms(
+    prefix: str, models: Sequence[ModelMetrics], duration_bounds: tuple[float, ...]
+) -> Iterable[Table]:
+    yield Histograms(
+        f"{prefix}_request_duration_seconds",
+        "From the start of a request to the end of its answer.",
+        ("model",),
+        duration_bounds,
+        (((each.model,), *each.observed(each.duration)) for each in models),
+    )
+    yield Histograms(
+        f"{prefix}_time_to_first_token_seconds",
+        "From the start of a request to its first output token.",
+        ("model",),
+        duration_bounds,
+        (((each.model,), *each.observed(each.first_token)) for each in models),
+    )
+    yield Histograms(
+        f"{prefix}_inter_token_latency_seconds",
+        "Between two output tokens of one request.",
+        ("model",),
+        INTER_TOKEN_BUCKETS,
+        (((each.model,), *each.observed(each.inter_token)) for each in models),
+    )
+
+
+def _status(error_type: ErrorType) -> str:
+    return OUTCOMES.get(error_type, "error")
