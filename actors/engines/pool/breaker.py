@@ -17,6 +17,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from actors.backoff import doubling
+
 __all__ = ["FIRST_WHILE", "LIMIT", "LONGEST_WHILE", "Breaker", "BreakerState"]
 
 LIMIT: Final = 5
@@ -101,5 +103,4 @@ class Breaker:
 
 def while_out(openings: int, chance: float) -> float:
     """Seconds out after ``openings`` earlier ones: doubling, bounded, and 20 % off by chance."""
-    whole = min(FIRST_WHILE * 2.0 ** min(openings, 10), LONGEST_WHILE)
-    return whole * (0.8 + 0.2 * chance)
+    return doubling(FIRST_WHILE, LONGEST_WHILE, openings) * (0.8 + 0.2 * chance)
