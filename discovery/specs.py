@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from actors.engines.pool import (
+    DEFAULT_MODEL_SPEC,
     NO_TIMEOUTS,
-    PLAIN,
     HedgeAfter,
     InstanceSpec,
     ModelSpec,
@@ -33,10 +33,10 @@ def model_spec(entry: Entry) -> ModelSpec:
     said = ModelSpec(
         aliases=entry.aliases,
         fallback=entry.fallback,
-        policy=PLAIN.policy if entry.policy is None else PolicyName(entry.policy),
+        policy=DEFAULT_MODEL_SPEC.policy if entry.policy is None else PolicyName(entry.policy),
         timeouts=NO_TIMEOUTS
         if timeouts == UNSAID
         else Timeouts(timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total),
         hedge_after=None if entry.hedge_after is None else HedgeAfter(percentile=entry.hedge_after),
     )
-    return PLAIN if said == PLAIN else said
+    return DEFAULT_MODEL_SPEC if said == DEFAULT_MODEL_SPEC else said

@@ -2,7 +2,7 @@
 
 The status is that of the answer's head, or the one that an error object claims in the body of a 200
 or in an event of a stream. "Retry" is whether another instance is asked, "blame" whether it counts
-against the health of this one; ``pool.treatment`` reads both off the class of the error:
+against the health of this one; ``pool.failures`` reads both off the class of the error:
 
 =====================  ==================  =====  =====  ==========================================
 told                   client gets         retry  blame  words

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from actors.engines.contract import Engine, EngineRequest
-from actors.engines.pool import PLAIN, ModelSpec, Pool
+from actors.engines.pool import DEFAULT_MODEL_SPEC, ModelSpec, Pool
 from actors.engines.upstream.request import with_model
 from actors.registry.errors import ModelAlreadyExists, ModelNotFound
 from actors.registry.persistent import PersistentMap
@@ -175,7 +175,7 @@ class ServedModel:
     name: str
     engine: Engine
     pool: Pool
-    spec: ModelSpec = PLAIN
+    spec: ModelSpec = DEFAULT_MODEL_SPEC
     declarations: Declarations = NO_DECLARATIONS
     number: int = 0
 
@@ -232,7 +232,7 @@ class Catalog:
         numbered = replace(model, number=added if old is None else old.number)
         models = self.models.with_item(model.name, numbered)
         catalog = Catalog(models, self.aliases, self.fallbacks, added)
-        before = PLAIN if old is None else old.spec
+        before = DEFAULT_MODEL_SPEC if old is None else old.spec
         if before != model.spec or model.name in self.fallbacks:
             return _with_names(catalog, model.name, before, model.spec)
         return catalog
@@ -242,7 +242,7 @@ class Catalog:
         old = self.models.get(name)
         if old is None:
             raise ModelNotFound(name)
-        spec = PLAIN if forget else ModelSpec(fallback=old.spec.fallback)
+        spec = DEFAULT_MODEL_SPEC if forget else ModelSpec(fallback=old.spec.fallback)
         catalog = replace(self, models=self.models.without(name))
         return _with_names(catalog, name, old.spec, spec)
 

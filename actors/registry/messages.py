@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from actors.engines.contract import Engine, Kind
-from actors.engines.pool import ORDINARY, InstanceSpec, ModelSpec, Pool
+from actors.engines.pool import DEFAULT_INSTANCE_SPEC, InstanceSpec, ModelSpec, Pool
 from actors.registry.catalog import Catalog, ModelEngines, ResolvedModel
 from actors.supervision.address import Question
 
@@ -121,7 +121,7 @@ class AddModel(Question[None]):
     kind: Kind
     model: str
     engine: Engine
-    spec: InstanceSpec = ORDINARY
+    spec: InstanceSpec = DEFAULT_INSTANCE_SPEC
     model_spec: ModelSpec | None = None
 
 
@@ -147,7 +147,7 @@ class PutInstance(Question[None]):
     model: str
     instance: str
     engine: Engine
-    spec: InstanceSpec = ORDINARY
+    spec: InstanceSpec = DEFAULT_INSTANCE_SPEC
     model_spec: ModelSpec | None = None
 
 

@@ -20,9 +20,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from actors.engines.contract import Engine, Kind
-from actors.engines.pool import PLAIN, Clock, ModelSpec, Pool, PoolListeners
+from actors.engines.pool import DEFAULT_MODEL_SPEC, Clock, ModelSpec, Pool, PoolListeners
 from actors.engines.pool.clock import loop_clock
-from actors.engines.pool.policies import Chance
+from actors.engines.pool.policies import RandomFn
 from actors.engines.pool.probe_queue import ProbeQueues
 from actors.registry.catalog import NO_DECLARATIONS, ServedModel
 from actors.registry.errors import ModelAlreadyExists, ModelNotFound
@@ -61,7 +61,7 @@ class PoolFactory:
 
     listeners: PoolListeners = field(default_factory=PoolListeners)
     clock: Clock = field(default_factory=loop_clock)
-    chance: Chance = random.random
+    random_fn: RandomFn = random.random
     probes: ProbeQueues = field(init=False)
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class PoolFactory:
             kind,
             spec,
             clock=self.clock,
-            chance=self.chance,
+            random_fn=self.random_fn,
             listener=self.listeners,
             probes=self.probes,
         )
@@ -161,7 +161,7 @@ def _add_model(state: RegistryState, message: AddModel, pools: PoolFactory) -> R
     catalog = state.catalogs[message.kind]
     if message.model in catalog.models:
         raise ModelAlreadyExists(message.model)
-    spec = message.model_spec or PLAIN
+    spec = message.model_spec or DEFAULT_MODEL_SPEC
     pool = pools.make(message.model, message.kind, spec)
     declarations = NO_DECLARATIONS.put(STATIC_INSTANCE, spec, draining=message.spec.draining)
     model = ServedModel(message.model, message.engine, pool, spec, declarations)
@@ -182,7 +182,7 @@ def _put_instance(state: RegistryState, message: PutInstance, pools: PoolFactory
     declarations = (old.declarations if old else NO_DECLARATIONS).put(
         message.instance, message.model_spec, draining=message.spec.draining
     )
-    spec = declarations.spec(old.spec if old else PLAIN)
+    spec = declarations.spec(old.spec if old else DEFAULT_MODEL_SPEC)
     pool = old.pool if old else pools.make(message.model, message.kind, spec)
     put = partial(pool.put, message.instance, message.engine, message.spec)
     effects = (partial(pool.configure, spec), put) if old else (put, pool.opened)

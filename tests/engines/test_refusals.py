@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.engines import EngineBusy, EngineError, EngineRejected, EngineUnavailable
-from actors.engines.pool.treatment import treatment_of
+from actors.engines.pool.failures import classify
 from actors.engines.refusals import error_of_answer, error_of_object, retry_after
 
 SECRET = b'{"error": {"message": "secret", "type": "t", "param": "p", "code": "c"}}'
@@ -150,8 +150,8 @@ FOREIGN: list[bytes] = [
 @pytest.mark.parametrize("status", [404, 405, 501])
 def test_a_path_that_is_not_served_counts_against_the_instance(status: int, body: bytes) -> None:
     error = error_of_answer(status, {}, body)
-    treatment = treatment_of(error)
-    assert (error.status, treatment.retry, treatment.harm > 0) == (502, True, True)
+    treatment = classify(error)
+    assert (error.status, treatment.retry, treatment.penalty > 0) == (502, True, True)
     assert error.message == f"the upstream does not serve this path (status {status})"
 
 
@@ -160,7 +160,7 @@ def test_a_model_that_the_api_itself_does_not_know_is_passed_on() -> None:
         b'{"error":{"message":"The model `x` does not exist.","type":"NotFoundError","code":404}}'
     )
     error = error_of_answer(404, JSON, body)
-    assert (type(error), error.status, treatment_of(error).retry) == (EngineRejected, 404, False)
+    assert (type(error), error.status, classify(error).retry) == (EngineRejected, 404, False)
 
 
 def test_a_used_up_quota_keeps_its_code() -> None:
@@ -231,9 +231,9 @@ def test_an_error_object_means_what_its_status_would(
     document: Any, status: int, message: str, *, retry: bool, blame: bool
 ) -> None:
     error = error_of_object(document)
-    treatment = treatment_of(error)
+    treatment = classify(error)
     assert (error.status, error.message) == (status, message)
-    assert (treatment.retry, treatment.harm > 0) == (retry, blame)
+    assert (treatment.retry, treatment.penalty > 0) == (retry, blame)
 
 
 @pytest.mark.parametrize("status", [*range(400, 430), 451, 499, 500, 501, 502, 503, 504, 529])

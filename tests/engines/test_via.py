@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.engines import EngineError
-from actors.engines.pool.treatment import treatment_of
+from actors.engines.pool.failures import classify
 from actors.engines.refusals import error_of_answer
 from actors.engines.via import LONGEST_VIA, LOOP, MOST_HOPS, PSEUDONYM, check_for_loop
 
@@ -39,5 +39,5 @@ def test_other_proxies_on_the_way_are_no_loop(via: str | None) -> None:
 def test_an_upstreams_508_is_passed_on_and_neither_retried_nor_blamed(body: bytes) -> None:
     error = error_of_answer(508, {"content-type": "application/json"}, body)
     assert (error.status, error.code) == (508, LOOP)
-    treatment = treatment_of(error)
-    assert (treatment.retry, treatment.harm) == (False, 0)
+    treatment = classify(error)
+    assert (treatment.retry, treatment.penalty) == (False, 0)

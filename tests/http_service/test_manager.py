@@ -95,7 +95,7 @@ def test_closing_lets_go_of_the_instances_so_that_nobody_probes_them_any_more() 
     pool = manager.state().find_pools("m")[0]
     manager.close()
 
-    assert pool.let_go
+    assert pool.detached
 
 
 def test_a_shared_manager_outlives_its_services(manager: ModelManager) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.engines.pool import PLAIN, ModelSpec
+from actors.engines.pool import DEFAULT_MODEL_SPEC, ModelSpec
 from actors.registry.catalog import NO_DECLARATIONS, Declarations
 
 A, B, C = (ModelSpec(aliases=(name,)) for name in "abc")
@@ -22,7 +22,7 @@ def declared(*declarations: tuple[str, ModelSpec | None, bool]) -> Declarations:
 @pytest.mark.parametrize(
     ("declarations", "expected"),
     [
-        ([], PLAIN),
+        ([], DEFAULT_MODEL_SPEC),
         ([("1", A, False)], A),
         ([("1", A, False), ("2", B, False)], B),
         ([("1", A, False), ("2", B, False), ("1", A, False)], A),
@@ -32,19 +32,19 @@ def declared(*declarations: tuple[str, ModelSpec | None, bool]) -> Declarations:
         ([("1", A, True), ("2", B, True), ("1", A, False)], A),
         ([("1", A, False), ("2", None, False)], A),
         ([("1", A, False), ("2", B, False), ("1", None, False)], A),
-        ([("1", None, True)], PLAIN),
+        ([("1", None, True)], DEFAULT_MODEL_SPEC),
     ],
 )
 def test_the_latest_declaration_of_the_serving_instances_counts(
     declarations: list[tuple[str, ModelSpec | None, bool]], expected: ModelSpec
 ) -> None:
-    assert declared(*declarations).spec(PLAIN) == expected
+    assert declared(*declarations).spec(DEFAULT_MODEL_SPEC) == expected
 
 
 def test_a_declaration_goes_with_its_instance_and_an_unknown_instance_changes_nothing() -> None:
     declarations = declared(("1", A, False), ("2", B, False), ("3", C, False))
-    assert declarations.drop("3").spec(PLAIN) == B
-    assert declarations.drop("3").drop("2").spec(PLAIN) == A
+    assert declarations.drop("3").spec(DEFAULT_MODEL_SPEC) == B
+    assert declarations.drop("3").drop("2").spec(DEFAULT_MODEL_SPEC) == A
     assert declarations.drop("stranger") == declarations
     assert declarations.drop("1").drop("2").drop("3") == NO_DECLARATIONS
 
@@ -74,4 +74,4 @@ def test_what_counts_was_declared_by_an_instance_that_is_there_and_serving_if_an
     serving = [spec for spec, draining in there.values() if not draining]
     everyone = [spec for spec, _ in there.values()]
     assert len(declarations.items) == len(there)
-    assert declarations.spec(PLAIN) in (serving or everyone or [PLAIN])
+    assert declarations.spec(DEFAULT_MODEL_SPEC) in (serving or everyone or [DEFAULT_MODEL_SPEC])

@@ -1,7 +1,7 @@
 """A model's instances behind one engine: policies, health, failover before the first byte."""
 
 from actors.engines.pool.clock import Clock
-from actors.engines.pool.listener import (
+from actors.engines.pool.events import (
     Ejected,
     Hedged,
     PoolListener,
@@ -10,26 +10,25 @@ from actors.engines.pool.listener import (
     Retried,
     Waited,
 )
+from actors.engines.pool.instance import InstanceView, PoolView, SupportsProbe
 from actors.engines.pool.pool import Pool
-from actors.engines.pool.probed import Probed
 from actors.engines.pool.request import PoolRequest
 from actors.engines.pool.request_state import State
 from actors.engines.pool.spec import (
+    DEFAULT_INSTANCE_SPEC,
+    DEFAULT_MODEL_SPEC,
     NO_TIMEOUTS,
-    ORDINARY,
-    PLAIN,
     HedgeAfter,
     InstanceSpec,
     ModelSpec,
     PolicyName,
     Timeouts,
 )
-from actors.engines.pool.view import InstanceView, PoolView
 
 __all__ = [
+    "DEFAULT_INSTANCE_SPEC",
+    "DEFAULT_MODEL_SPEC",
     "NO_TIMEOUTS",
-    "ORDINARY",
-    "PLAIN",
     "Clock",
     "Ejected",
     "HedgeAfter",
@@ -43,10 +42,10 @@ __all__ = [
     "PoolListeners",
     "PoolRequest",
     "PoolView",
-    "Probed",
     "Readmitted",
     "Retried",
     "State",
+    "SupportsProbe",
     "Timeouts",
     "Waited",
 ]

@@ -46,11 +46,11 @@ class BreakerState(StrEnum):
 class Breaker:
     """Counts harm, and remembers how often it opened in a row. Not synchronised."""
 
-    __slots__ = ("harm", "openings", "state", "until")
+    __slots__ = ("openings", "penalty", "state", "until")
 
     def __init__(self) -> None:
         self.state = BreakerState.CLOSED
-        self.harm = 0
+        self.penalty = 0
         """Points in a row; a success sets them back."""
         self.openings = 0
         """How often it opened since it was last closed for good."""
@@ -59,7 +59,7 @@ class Breaker:
 
     def succeeded(self) -> bool:
         """Something went well; True if that closed the breaker."""
-        self.harm = self.openings = 0
+        self.penalty = self.openings = 0
         if self.state is BreakerState.CLOSED:
             return False
         self.state = BreakerState.CLOSED
@@ -73,23 +73,23 @@ class Breaker:
         if self.state is BreakerState.CLOSED:
             return False
         self.state = BreakerState.CLOSED
-        self.harm = LIMIT - 1
+        self.penalty = LIMIT - 1
         return True
 
-    def failed(self, points: int, now: float, chance: float) -> bool:
+    def failed(self, points: int, now: float, random_fn: float) -> bool:
         """Something failed with ``points`` of harm; True if that opened the breaker.
 
-        ``chance`` in [0, 1) spreads the end, so that many gateways don't all try at once.
+        ``random_fn`` in [0, 1) spreads the end, so that many gateways don't all try at once.
         """
         if not points or self.state is BreakerState.OPEN:
             return False
-        self.harm += points
-        if self.state is BreakerState.CLOSED and self.harm < LIMIT:
+        self.penalty += points
+        if self.state is BreakerState.CLOSED and self.penalty < LIMIT:
             return False
         self.state = BreakerState.OPEN
-        self.until = now + while_out(self.openings, chance)
+        self.until = now + while_out(self.openings, random_fn)
         self.openings += 1
-        self.harm = 0
+        self.penalty = 0
         return True
 
     def due(self, now: float) -> bool:
@@ -101,6 +101,6 @@ class Breaker:
         self.state = BreakerState.HALF_OPEN
 
 
-def while_out(openings: int, chance: float) -> float:
+def while_out(openings: int, random_fn: float) -> float:
     """Seconds out after ``openings`` earlier ones: doubling, bounded, and 20 % off by chance."""
-    return doubling(FIRST_WHILE, LONGEST_WHILE, openings) * (0.8 + 0.2 * chance)
+    return doubling(FIRST_WHILE, LONGEST_WHILE, openings) * (0.8 + 0.2 * random_fn)

@@ -1,8 +1,8 @@
 """The same instance for the same key, by consistent hashing with bounded loads.
 
-Each member has points on a ring of 64 bits, ``POINTS`` for each unit of weight; a key belongs to
-the first point after its own hash. A member that came or went moves only the keys next to its
-points. A member loaded above ``SLACK`` times its fair share hands on to the next one on the ring
+Each instance has points on a ring of 64 bits, ``POINTS`` for each unit of weight; a key belongs to
+the first point after its own hash. An instance that came or went moves only the keys next to its
+points. An instance loaded above ``SLACK`` times its fair share hands on to the next one on the ring
 (Mirrokni, Thorup, Zadimoghaddam, 2016): one hot key can't overload an instance.
 """
 
@@ -13,36 +13,36 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import Final
 
-from actors.engines.pool.load_buckets import LoadBuckets
-from actors.engines.pool.member import Member, Place
+from actors.engines.pool.instance import Instance, Place
+from actors.engines.pool.load_buckets import LeastLoaded
 
-__all__ = ["HashRing"]
+__all__ = ["ConsistentHash"]
 
 POINTS: Final = 40
-"""Points for a weight of 1: the shares of equal members then differ by about a sixth (1/√40), and
+"""Points for a weight of 1: the shares of equal instances then differ by about a sixth (1/√40), and
 the bound on the load takes the edge off that."""
 
 MAX_POINTS: Final = 400
-"""Points of one member, whatever its weight: a weight of a million is no reason for a million."""
+"""Points of one instance, whatever its weight: a weight of a million is no reason for a million."""
 
 SLACK: Final = 1.25
-"""How far above its fair share a member may be loaded: the value that the authors found good."""
+"""How far above its fair share an instance may be loaded: the value that the authors found good."""
 
 
-class HashRing:
+class ConsistentHash:
     """A policy that keeps to keys; without a key it takes the least loaded. Not synchronised.
 
-    PERF: points are sorted in when the next request comes, not when a member does, so ten thousand
-    members are added in linear time; sorting what is nearly sorted is one pass.
+    PERF: points are sorted when the next request comes, not when an instance does, so ten thousand
+    instances are added in linear time; sorting what is nearly sorted is one pass.
     """
 
-    def __init__(self, chance: Callable[[], float]) -> None:
-        self._buckets = LoadBuckets(chance)
-        self._owners: dict[int, Member] = {}
+    def __init__(self, random_fn: Callable[[], float]) -> None:
+        self._buckets = LeastLoaded(random_fn)
+        self._owners: dict[int, Instance] = {}
         self._points: list[int] = []
         self._unsorted = False
-        self._inside: dict[Member, tuple[int, ...]] = {}
-        self._weights: dict[Member, float] = {}
+        self._inside: dict[Instance, tuple[int, ...]] = {}
+        self._weights: dict[Instance, float] = {}
         self._dead = 0
         self._inflight = 0
         self._weight = 0.0
@@ -50,41 +50,41 @@ class HashRing:
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def add(self, member: Member) -> None:
-        """Take ``member`` in; its points are the same each time, for they hash its id."""
-        self._buckets.add(member)
-        self._count(member, 1)
-        weight = member.spec.weight
-        if self._weights.get(member) == weight:
+    def add(self, instance: Instance) -> None:
+        """Take ``instance`` in; its points are the same each time, for they hash its id."""
+        self._buckets.add(instance)
+        self._count(instance, 1)
+        weight = instance.spec.weight
+        if self._weights.get(instance) == weight:
             return  # it was away for a moment: its points are still on the ring
-        if member in self._inside:  # sweep the old weight's points out before the next request
+        if instance in self._inside:  # sweep the old weight's points out before the next request
             self._dead += len(self._points) + 1
-        self._weights[member] = weight
-        points = self._inside[member] = _points_of(member.id, weight)
+        self._weights[instance] = weight
+        points = self._inside[instance] = _points_of(instance.id, weight)
         for point in points:
             if point not in self._owners:
                 self._points.append(point)
                 self._unsorted = True
-            self._owners[point] = member
+            self._owners[point] = instance
 
-    def remove(self, member: Member) -> None:
-        """Let ``member`` go; its points stay until it is gone for good, and are stepped over."""
-        self._buckets.remove(member)
-        self._count(member, -1)
+    def remove(self, instance: Instance) -> None:
+        """Let ``instance`` go; its points stay until it is gone for good, and are stepped over."""
+        self._buckets.remove(instance)
+        self._count(instance, -1)
 
-    def update(self, member: Member) -> None:
-        """The load of ``member`` may have changed."""
-        self._buckets.update(member)
-        self._inflight += member.inflight - member.seen
-        member.seen = member.inflight
+    def update(self, instance: Instance) -> None:
+        """The load of ``instance`` may have changed."""
+        self._buckets.update(instance)
+        self._inflight += instance.inflight - instance.seen
+        instance.seen = instance.inflight
 
-    def forget(self, member: Member) -> None:
-        """``member``, which was removed, is gone for good: so are its points."""
-        self._dead += len(self._inside.pop(member, ()))
-        self._weights.pop(member, None)
+    def forget(self, instance: Instance) -> None:
+        """``instance``, which was removed, is gone for good: so are its points."""
+        self._dead += len(self._inside.pop(instance, ()))
+        self._weights.pop(instance, None)
 
-    def pick(self, key: str = "") -> Member | None:
-        """The member that ``key`` belongs to, or the next that is not overloaded."""
+    def pick(self, key: str = "") -> Instance | None:
+        """The instance that ``key`` belongs to, or the next that is not overloaded."""
         if not key or not len(self._buckets):
             return self._buckets.pick()
         if self._dead or self._unsorted:
@@ -93,16 +93,16 @@ class HashRing:
         share = SLACK * (self._inflight + 1) / self._weight
         start = bisect_right(points, _hash(key))
         for step in range(start, start + len(points)):
-            member = owners[points[step % len(points)]]
-            if member.place is Place.ROTATION and member.inflight < share * member.spec.weight:
-                return member
+            instance = owners[points[step % len(points)]]
+            if instance.place is Place.ACTIVE and instance.inflight < share * instance.spec.weight:
+                return instance
         return inside.pick()
 
-    def _count(self, member: Member, sign: int) -> None:
+    def _count(self, instance: Instance, sign: int) -> None:
         if sign > 0:
-            member.seen = member.inflight
-        self._inflight += sign * member.seen
-        self._weight += sign * member.spec.weight
+            instance.seen = instance.inflight
+        self._inflight += sign * instance.seen
+        self._weight += sign * instance.spec.weight
 
     def _tidy(self) -> None:
         """Sort new points in; sweep out dead ones once they are many."""

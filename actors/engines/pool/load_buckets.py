@@ -1,7 +1,7 @@
-"""Members by load: the least loaded one in constant time, ties by chance (``least_loaded``).
+"""Instances by load: the least loaded one in constant time, ties by chance (``least_loaded``).
 
 PERF: a heap with random tie-breaks would keep choosing the same few (whoever loses a draw stays
-where it is, whoever wins draws anew). Buckets of equal load choose evenly, and a member moves
+where it is, whoever wins draws anew). Buckets of equal load choose evenly, and an instance moves
 between two lists instead of through a heap; the heap only orders the distinct loads.
 """
 
@@ -10,61 +10,63 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
-from actors.engines.pool.member import Member
+from actors.engines.pool.instance import Instance
 
-__all__ = ["LoadBuckets"]
+__all__ = ["LeastLoaded"]
 
 
-class LoadBuckets:
+class LeastLoaded:
     """Invariant: a load is in the heap exactly while it has a bucket, which may be empty.
 
-    ``chance`` draws from [0, 1). Not synchronised.
+    ``random_fn`` draws from [0, 1). Not synchronised.
     """
 
-    __slots__ = ("_buckets", "_chance", "_loads", "_size")
+    __slots__ = ("_buckets", "_loads", "_random_fn", "_size")
 
-    def __init__(self, chance: Callable[[], float]) -> None:
-        self._chance = chance
-        self._buckets: dict[float, list[Member]] = {}
+    def __init__(self, random_fn: Callable[[], float]) -> None:
+        self._random_fn = random_fn
+        self._buckets: dict[float, list[Instance]] = {}
         self._loads: list[float] = []
         self._size = 0
 
     def __len__(self) -> int:
         return self._size
 
-    def add(self, member: Member) -> None:
-        """Take ``member`` in, by its load."""
+    def add(self, instance: Instance) -> None:
+        """Take ``instance`` in, by its load."""
         self._size += 1
-        self._insert(member, member.load)
+        self._insert(instance, instance.load)
 
-    def remove(self, member: Member) -> None:
-        """Let ``member`` go."""
+    def remove(self, instance: Instance) -> None:
+        """Let ``instance`` go."""
         self._size -= 1
-        self._take_out(member)
+        self._take_out(instance)
 
-    def update(self, member: Member) -> None:
-        """The load of ``member`` may have changed."""
-        load = (member.inflight + 1) / member.weight  # PERF: ``member.load``, without the call
-        if load == member.bucket:
+    def update(self, instance: Instance) -> None:
+        """The load of ``instance`` may have changed."""
+        load = (
+            instance.inflight + 1
+        ) / instance.weight  # PERF: ``instance.load``, without the call
+        if load == instance.bucket:
             return
         # PERF: twice for each request, so what ``remove`` and ``add`` do stands here once more.
         buckets = self._buckets
-        old = buckets[member.bucket]
+        old = buckets[instance.bucket]
         last = old.pop()
-        if last is not member:
-            old[member.position] = last
-            last.position = member.position
+        if last is not instance:
+            old[instance.position] = last
+            last.position = instance.position
         bucket = buckets.get(load)
         if bucket is None:
             bucket = buckets[load] = []
             heapq.heappush(self._loads, load)
-        member.bucket, member.position = load, len(bucket)
-        bucket.append(member)
+        instance.bucket, instance.position = load, len(bucket)
+        bucket.append(instance)
 
-    def forget(self, member: Member) -> None:
+    def forget(self, instance: Instance) -> None:
         """Nothing to do: nothing is kept of who was removed."""
 
-    def pick(self, key: str = "") -> Member | None:
+    def pick(self, key: str = "") -> Instance | None:
         """One of the least loaded; ``None`` if there is none. ``key`` makes no difference."""
         del key
         loads, buckets = self._loads, self._buckets
@@ -74,21 +76,21 @@ class LoadBuckets:
             if count == 1:
                 return bucket[0]
             if count:
-                return bucket[int(self._chance() * count)]
+                return bucket[int(self._random_fn() * count)]
             del buckets[heapq.heappop(loads)]
         return None
 
-    def _insert(self, member: Member, load: float) -> None:
+    def _insert(self, instance: Instance, load: float) -> None:
         bucket = self._buckets.get(load)
         if bucket is None:
             bucket = self._buckets[load] = []
             heapq.heappush(self._loads, load)
-        member.bucket, member.position = load, len(bucket)
-        bucket.append(member)
+        instance.bucket, instance.position = load, len(bucket)
+        bucket.append(instance)
 
-    def _take_out(self, member: Member) -> None:
-        bucket = self._buckets[member.bucket]
+    def _take_out(self, instance: Instance) -> None:
+        bucket = self._buckets[instance.bucket]
         last = bucket.pop()
-        if last is not member:
-            bucket[member.position] = last
-            last.position = member.position
+        if last is not instance:
+            bucket[instance.position] = last
+            last.position = instance.position

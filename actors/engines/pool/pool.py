@@ -1,4 +1,4 @@
-"""A model's instances behind one engine: the thin shell around ``rotation``.
+"""A model's instances behind one engine: the thin shell around ``selector``.
 
 Under its lock it asks the rotation; outside of it, it calls engines, timers and its listener.
 """
@@ -16,23 +16,26 @@ from actors.engines.errors import EngineError
 from actors.engines.pool.affinity import key_of
 from actors.engines.pool.breaker import BreakerState
 from actors.engines.pool.clock import Clock, loop_clock
-from actors.engines.pool.evacuation import UNHEARD, Evacuation
-from actors.engines.pool.first_tokens import FirstTokens
-from actors.engines.pool.listener import Ejected, Hedged, PoolListener, Readmitted, Retried
-from actors.engines.pool.member import Member
-from actors.engines.pool.policies import Chance
+from actors.engines.pool.events import Ejected, Hedged, PoolListener, Readmitted, Retried
+from actors.engines.pool.failures import CANCELLED, SUCCESS, FailureClass
+from actors.engines.pool.health_check import UNREACHABLE, HangFailover, HealthChecker
+from actors.engines.pool.instance import Instance, PoolView, view_of
+from actors.engines.pool.policies import RandomFn
 from actors.engines.pool.probe_queue import ProbeQueues
-from actors.engines.pool.prober import Prober
 from actors.engines.pool.queue import Queue, Waiter
 from actors.engines.pool.request import PoolRequest
-from actors.engines.pool.request_state import LIFE, Event, State
+from actors.engines.pool.request_state import TRANSITIONS, Event, State
 from actors.engines.pool.request_timer import RequestTimer
-from actors.engines.pool.retry_budget import BURST, RetryBudget
-from actors.engines.pool.rotation import Rotation, Turn
+from actors.engines.pool.retry_budget import BURST, LatencyWindow, RetryBudget
+from actors.engines.pool.selector import BreakerTransition, Selector
 from actors.engines.pool.sink_request import SinkRequest
-from actors.engines.pool.spec import NO_TIMEOUTS, ORDINARY, PLAIN, InstanceSpec, ModelSpec
-from actors.engines.pool.treatment import CANCELLED, SUCCESS, Treatment
-from actors.engines.pool.view import PoolView, view_of
+from actors.engines.pool.spec import (
+    DEFAULT_INSTANCE_SPEC,
+    DEFAULT_MODEL_SPEC,
+    NO_TIMEOUTS,
+    InstanceSpec,
+    ModelSpec,
+)
 from actors.engines.pool.waiting_room import WaitingRoom, nobody, not_up_yet
 
 __all__ = ["MAX_ATTEMPTS", "Pool"]
@@ -52,30 +55,30 @@ class Pool:
     Mutable, and safe to use from any thread: instances come and go while requests run, and what is
     known of the others (requests in flight, health) stays. Truthy while it has one.
 
-    ``model`` and ``kind`` name it in messages and metrics. ``chance`` draws from [0, 1). Pools that
-    share their ``probes`` share the bounds on them.
+    ``model`` and ``kind`` name it in messages and metrics. ``random_fn`` draws from [0, 1). Pools
+    that share their ``probes`` share the bounds on them.
     """
 
     __slots__ = (
         "_budget",
-        "_chance",
-        "_evacuation",
         "_first_tokens",
+        "_hang_failover",
         "_key_of",
         "_listener",
         "_lock",
         "_max_attempts",
         "_plain",
         "_queue",
+        "_random_fn",
         "_room",
-        "_rotation",
+        "_selector",
         "asked",
         "clock",
+        "detached",
         "kind",
-        "let_go",
         "model",
-        "movable",
         "probes",
+        "reroutable",
         "spec",
     )
 
@@ -83,10 +86,10 @@ class Pool:
         self,
         model: str = "",
         kind: Kind = Kind.CHAT,
-        spec: ModelSpec = PLAIN,
+        spec: ModelSpec = DEFAULT_MODEL_SPEC,
         *,
         clock: Clock | None = None,
-        chance: Chance = random.random,
+        random_fn: RandomFn = random.random,
         listener: PoolListener | None = None,
         probes: ProbeQueues | None = None,
         queue: Queue | None = None,
@@ -98,49 +101,49 @@ class Pool:
         self.clock: Final = clock or loop_clock()
         self.probes: Final = probes or ProbeQueues(self.clock)
         self._listener = listener or PoolListener()
-        self._chance = chance
-        self.let_go = False
+        self._random_fn = random_fn
+        self.detached = False
         """Whether the registry has let go of it: only requests in flight need it any more."""
         self.asked = False
         """Whether any request ever came to it."""
         self._max_attempts = max_attempts
         self._lock = allocate_lock()
-        self._rotation = Rotation(self.spec.policy, chance)
+        self._selector = Selector(self.spec.policy, random_fn)
         self._budget = RetryBudget(self.clock.monotonic())
         # PERF: made when somebody has to wait; most pools never need one.
         self._room: WaitingRoom | None = None
-        self._evacuation: Evacuation | None = None
+        self._hang_failover: HangFailover | None = None
         # PERF: without the lock; each of a set's methods is one step under the GIL.
-        self.movable: Final[set[PoolRequest]] = set()
+        self.reroutable: Final[set[PoolRequest]] = set()
         """Requests that can be moved should their instance hang."""
         self._plain = _is_plain(spec)
         self._queue = queue
         self._key_of = key_of(self.spec.policy)
-        self._first_tokens: FirstTokens | None = None
+        self._first_tokens: LatencyWindow | None = None
 
     def __len__(self) -> int:
-        return len(self._rotation.members)
+        return len(self._selector.instances)
 
     def __repr__(self) -> str:
-        return f"<Pool of {[*self._rotation.members]}>"
+        return f"<Pool of {[*self._selector.instances]}>"
 
     # Coming and going.
 
-    def put(self, id_: str, engine: Engine, spec: InstanceSpec = ORDINARY) -> None:
+    def put(self, id_: str, engine: Engine, spec: InstanceSpec = DEFAULT_INSTANCE_SPEC) -> None:
         """Add an instance, or tell news of it; with the same endpoint it keeps its health."""
         endpoint = spec.endpoint or _endpoint_of(engine)
         with self._lock:
-            self._rotation.put(id_, engine, spec, endpoint, self.clock.monotonic())
-            member = self._rotation.members[id_]
-        if member.probed:
-            Prober(self).look_after(member)
-        self._members_changed()
+            self._selector.put(id_, engine, spec, endpoint, self.clock.monotonic())
+            instance = self._selector.instances[id_]
+        if instance.probed:
+            HealthChecker(self).watch(instance)
+        self._instances_changed()
 
     def drop(self, id_: str) -> bool:
         """Remove an instance, if there is one of that id; its requests in flight go on."""
         with self._lock:
-            dropped = self._rotation.drop(id_) is not None
-        self._members_changed()
+            dropped = self._selector.drop(id_) is not None
+        self._instances_changed()
         return dropped
 
     def configure(self, spec: ModelSpec) -> None:
@@ -149,7 +152,7 @@ class Pool:
             return
         with self._lock:
             if spec.policy != self.spec.policy:
-                self._rotation.use(spec.policy)
+                self._selector.use(spec.policy)
                 self._key_of = key_of(spec.policy)
             self.spec = spec
             self._plain = _is_plain(spec)
@@ -157,30 +160,30 @@ class Pool:
     @property
     def serving(self) -> int:
         """How many instances take new requests, as far as they say themselves."""
-        return self._rotation.serving
+        return self._selector.serving
 
     def __contains__(self, id_: object) -> bool:
-        return id_ in self._rotation.members
+        return id_ in self._selector.instances
 
     def opened(self) -> None:
         """The registry has this pool from now on; the listener is told."""
-        self.let_go = False
+        self.detached = False
         self._listener.pool_opened(self)
 
     def closed(self) -> None:
         """The registry has let go of this pool: requests in flight go on, probes end."""
-        self.let_go = True
+        self.detached = True
         self._listener.pool_closed(self)
 
     def view(self) -> PoolView:
         """How every instance is just now. Looks at all of them, so not for each request."""
         with self._lock:
-            members = [*self._rotation.members.values()]
+            instances = [*self._selector.instances.values()]
         now = self.clock.monotonic()
         return PoolView(
             self.model,
             self.kind,
-            tuple(view_of(each, now) for each in members),
+            tuple(view_of(each, now) for each in instances),
             len(self._room or ()),
         )
 
@@ -209,24 +212,24 @@ class Pool:
             self.asked = True
             if self._budget.saved < BURST:
                 self._budget.asked()
-            member = self._rotation.take(now, asked.key)
-        if member is None or member.trial or asked.timer is not None:
-            self._begin_otherwise(asked, member)
+            instance = self._selector.take(now, asked.key)
+        if instance is None or instance.trial or asked.timer is not None:
+            self._begin_otherwise(asked, instance)
             return
-        if member.probed and len(self._rotation.members) > 1:
-            self.movable.add(asked)
+        if instance.probed and len(self._selector.instances) > 1:
+            self.reroutable.add(asked)
         with asked.lock:
             wanted = asked.state is _WAITING
             if wanted:
-                asked.state = LIFE[_WAITING][_ASK]
-                asked.member, asked.began = member, now
+                asked.state = TRANSITIONS[_WAITING][_ASK]
+                asked.instance, asked.began = instance, now
         if not wanted:
-            self.movable.discard(asked)
-            self.give_back(member, CANCELLED)
+            self.reroutable.discard(asked)
+            self.give_back(instance, CANCELLED)
             return
         try:
-            member.engine.start(asked.request, asked, asked.context)
-        except BaseException as error:  # noqa: BLE001  # foreign code; the treatment decides what becomes of it
+            instance.engine.start(asked.request, asked, asked.context)
+        except BaseException as error:  # noqa: BLE001  # foreign code; the failure class decides what becomes of it
             asked.fail(error)
 
     def _prepare(self, asked: PoolRequest) -> None:
@@ -242,10 +245,10 @@ class Pool:
         hedge_at = self._hedge_at(now)
         asked.timer = RequestTimer(asked, spec.timeouts, total_at=total, hedge_at=hedge_at)
 
-    def _begin_otherwise(self, asked: PoolRequest, member: Member | None) -> None:
-        """``asked`` is timed, or a trial, or there is no ``member`` with room for it."""
-        if member is not None:
-            asked.ask(member)
+    def _begin_otherwise(self, asked: PoolRequest, instance: Instance | None) -> None:
+        """``asked`` is timed, or a trial, or there is no ``instance`` with room for it."""
+        if instance is not None:
+            asked.ask(instance)
         else:
             refusal = self._admit(asked)
             if refusal is not None:
@@ -254,18 +257,18 @@ class Pool:
             asked.close()
 
     def _admit(self, asked: PoolRequest) -> EngineError | None:
-        """Find a member for ``asked``, or have it wait for one; else say why not."""
+        """Find an instance for ``asked``, or have it wait for one; else say why not."""
         now = self.clock.monotonic()
         waiter: Waiter | None = None
         with self._lock:
-            rotation = self._rotation
-            member = rotation.take(now, asked.key, asked.tried)
-            if member is None:
-                if not rotation.has_other(asked.tried):
+            selector = self._selector
+            instance = selector.take(now, asked.key, asked.tried)
+            if instance is None:
+                if not selector.has_other(asked.tried):
                     return nobody(self.model)
                 waiter = self._waiting_room().join(asked, now)
-        if member is not None:
-            asked.ask(member)
+        if instance is not None:
+            asked.ask(instance)
         elif waiter is not None:
             self._waiting_room().wait(waiter)
         else:
@@ -276,17 +279,17 @@ class Pool:
         """Where requests wait. Call it under the lock at first."""
         if self._room is None:
             queue = Queue() if self._queue is None else self._queue
-            parts = (self._lock, self._rotation, queue, self.clock, self._listener)
+            parts = (self._lock, self._selector, queue, self.clock, self._listener)
             self._room = WaitingRoom(self.model, *parts)
         return self._room
 
-    def _members_changed(self) -> None:
+    def _instances_changed(self) -> None:
         if self._room:
-            self._room.members_changed()
+            self._room.instances_changed()
 
     def _hedge_at(self, now: float) -> float:
         after = self.spec.hedge_after
-        if after is None or len(self._rotation.members) < 2:
+        if after is None or len(self._selector.instances) < 2:
             return math.inf
         seconds = after.seconds
         if after.percentile is not None:
@@ -298,37 +301,39 @@ class Pool:
 
     # Called by requests and the prober.
 
-    def give_back(self, member: Member, treatment: Treatment) -> None:
-        """An attempt at ``member`` ended so; whoever waits may have its place."""
+    def give_back(self, instance: Instance, failure: FailureClass) -> None:
+        """An attempt at ``instance`` ended so; whoever waits may have its place."""
         now = self.clock.monotonic()
         with self._lock:
-            turn = self._rotation.release(member, treatment, now)
-        if turn is not None:
-            self.tell_turn(turn, treatment)
+            transition = self._selector.release(instance, failure, now)
+        if transition is not None:
+            self.report_transition(transition, failure)
         if self._room:
             self._room.serve()
 
-    def won(self, asked: PoolRequest, member: Member, started: float, *, hedge: bool) -> None:
-        """``member``, asked at ``started``, has begun to answer.
+    def committed(
+        self, asked: PoolRequest, instance: Instance, started: float, *, hedge: bool
+    ) -> None:
+        """``instance``, asked at ``started``, has begun to answer.
 
-        To be told of a suspect, of a retry, or where there is hedging.
+        To be told of an unhealthy one, of a retry, or where there is hedging.
         """
         if len(asked.tried) > 1 and not asked.hedged:
             with self._lock:
                 self._budget.give_back()
         now = self.clock.monotonic()
-        if not member.healthy:
+        if not instance.healthy:
             with self._lock:
-                turn = self._rotation.learn(member, SUCCESS, now)
-            if turn is not None:
-                self.tell_turn(turn, SUCCESS)
+                transition = self._selector.learn(instance, SUCCESS, now)
+            if transition is not None:
+                self.report_transition(transition, SUCCESS)
         if self.spec.hedge_after is not None:
             with self._lock:
                 if self._first_tokens is None:
-                    self._first_tokens = FirstTokens()
+                    self._first_tokens = LatencyWindow()
                 self._first_tokens.observe(now - started)
             if asked.hedged:
-                self._listener.hedged(Hedged(self.model, member.id, won=hedge))
+                self._listener.hedged(Hedged(self.model, instance.id, won=hedge))
 
     def hedge(self, asked: PoolRequest) -> None:
         """Ask a second instance beside the first one, if the budget allows it."""
@@ -336,91 +341,95 @@ class Pool:
             return
         now = self.clock.monotonic()
         with self._lock:
-            member = self._rotation.take(now, asked.key, asked.tried)
-            if member is not None and not self._budget.take(now):
-                self._rotation.release(member, CANCELLED, now)
-                member = None
-        if member is not None:
+            instance = self._selector.take(now, asked.key, asked.tried)
+            if instance is not None and not self._budget.take(now):
+                self._selector.release(instance, CANCELLED, now)
+                instance = None
+        if instance is not None:
             asked.hedged = True
-            self._listener.hedged(Hedged(self.model, member.id, won=None))
-            asked.ask(member, hedge=True)
+            self._listener.hedged(Hedged(self.model, instance.id, won=None))
+            asked.ask(instance, hedge=True)
 
-    def note_movable(self, asked: PoolRequest, member: Member) -> None:
-        """``asked`` is going to wait at ``member``: it can be moved should that one hang.
+    def note_reroutable(self, asked: PoolRequest, instance: Instance) -> None:
+        """``asked`` is going to wait at ``instance``: it can be moved should that one hang.
 
         PERF: where there is no other instance, or no probe finds out, nothing is noted.
         """
-        if member.probed and len(self._rotation.members) > 1:
-            self.movable.add(asked)
+        if instance.probed and len(self._selector.instances) > 1:
+            self.reroutable.add(asked)
 
-    def _evacuate(self, hung: Member, treatment: Treatment) -> None:
-        if self._evacuation is None:
-            parts = (self._lock, self._rotation, self._budget, self.clock, self._listener)
-            self._evacuation = Evacuation(self.model, self._max_attempts, self.movable, *parts)
-        self._evacuation.leave(hung, treatment)
+    def _fail_over_from(self, hung: Instance, failure: FailureClass) -> None:
+        if self._hang_failover is None:
+            parts = (self._lock, self._selector, self._budget, self.clock, self._listener)
+            self._hang_failover = HangFailover(
+                self.model, self._max_attempts, self.reroutable, *parts
+            )
+        self._hang_failover.leave(hung, failure)
 
-    def chance(self) -> float:
+    def random_fn(self) -> float:
         """Draw from [0, 1)."""
-        return self._chance()
+        return self._random_fn()
 
-    def begin_probe(self, member: Member) -> BreakerState:
-        """``member`` is going to be probed, which is its trial if its time out is over."""
+    def begin_probe(self, instance: Instance) -> BreakerState:
+        """``instance`` is going to be probed, which is its trial if its time out is over."""
         with self._lock:
-            if member.breaker.due(self.clock.monotonic()):
-                member.breaker.try_again()
-            return member.breaker.state
+            if instance.breaker.due(self.clock.monotonic()):
+                instance.breaker.try_again()
+            return instance.breaker.state
 
-    def learn_probe(self, member: Member, treatment: Treatment) -> None:
-        """A probe of ``member`` ended so; if nobody is there, nobody goes on waiting there."""
+    def learn_probe(self, instance: Instance, failure: FailureClass) -> None:
+        """A probe of ``instance`` ended so; if nobody is there, nobody goes on waiting there."""
         now = self.clock.monotonic()
         with self._lock:
-            if treatment is SUCCESS:
-                turn = self._rotation.probed(member, now)
+            if failure is SUCCESS:
+                transition = self._selector.probed(instance, now)
             else:
-                turn = self._rotation.learn(member, treatment, now)
-        if turn is not None:
-            self.tell_turn(turn, treatment)
-            if turn.opened and treatment.kind in UNHEARD:
-                self._evacuate(member, treatment)
-        self._members_changed()
+                transition = self._selector.learn(instance, failure, now)
+        if transition is not None:
+            self.report_transition(transition, failure)
+            if transition.opened and failure.kind in UNREACHABLE:
+                self._fail_over_from(instance, failure)
+        self._instances_changed()
 
-    def retry(self, asked: PoolRequest, failed: Member, treatment: Treatment) -> bool:
+    def retry(self, asked: PoolRequest, failed: Instance, failure: FailureClass) -> bool:
         """Have another instance answer after ``failed`` did not; False if that must not be."""
-        if not treatment.retry or asked.over or len(asked.tried) >= self._max_attempts:
+        if not failure.retry or asked.over or len(asked.tried) >= self._max_attempts:
             return False
         now = self.clock.monotonic()
         with self._lock:
-            if not self._rotation.has_other(asked.tried):
+            if not self._selector.has_other(asked.tried):
                 return False
             allowed = self._budget.take(now)
-        self._listener.retried(Retried(self.model, failed.id, treatment.kind, allowed))
+        self._listener.retried(Retried(self.model, failed.id, failure.kind, allowed))
         return allowed and self._admit(asked) is None
 
-    def last_word(self, error: BaseException, treatment: Treatment) -> BaseException:
+    def last_word(self, error: BaseException, failure: FailureClass) -> BaseException:
         """``error``, unless nobody listened and no instance has ever answered: they start up."""
-        if treatment.kind != "connect":
+        if failure.kind != "connect":
             return error
         with self._lock:
-            members = [*self._rotation.members.values()]
-        return error if any(each.answered for each in members) else not_up_yet(self.model)
+            instances = [*self._selector.instances.values()]
+        return error if any(each.answered for each in instances) else not_up_yet(self.model)
 
     def leave(self, asked: PoolRequest) -> None:
         """``asked`` is over: it waits no more."""
         if self._room:
             self._room.leave(asked)
-        self.movable.discard(asked)
+        self.reroutable.discard(asked)
 
-    def tell_turn(self, turn: Turn, treatment: Treatment) -> None:
+    def report_transition(self, transition: BreakerTransition, failure: FailureClass) -> None:
         """Tell listener and log how a breaker turned."""
-        member = turn.member
-        facts = {"model": self.model, "instance": member.id}
-        if turn.opened:
-            self._listener.ejected(Ejected(self.model, member.id, treatment.kind, turn.seconds))
-            facts |= {"kind": treatment.kind, "seconds": f"{turn.seconds:.1f}"}
+        instance = transition.instance
+        facts = {"model": self.model, "instance": instance.id}
+        if transition.opened:
+            self._listener.ejected(
+                Ejected(self.model, instance.id, failure.kind, transition.seconds)
+            )
+            facts |= {"kind": failure.kind, "seconds": f"{transition.seconds:.1f}"}
             _log.warning("instance ejected", extra=facts)
-            Prober(self).hasten(member)
+            HealthChecker(self).hasten(instance)
         else:
-            self._listener.readmitted(Readmitted(self.model, member.id))
+            self._listener.readmitted(Readmitted(self.model, instance.id))
             _log.info("instance readmitted", extra=facts)
 
 

@@ -4,53 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from actors.engines.pool.member import Member
+from actors.engines.pool.instance import Instance
 
 __all__ = ["PowerOfTwo"]
 
 
 class PowerOfTwo:
-    """Draws two different members and takes the one with the lower load. Not synchronised.
+    """Draws two different instances and takes the one with the lower load. Not synchronised.
 
-    ``chance`` draws from [0, 1).
+    ``random_fn`` draws from [0, 1).
     """
 
-    def __init__(self, chance: Callable[[], float]) -> None:
-        self._chance = chance
-        self._members: list[Member] = []
+    def __init__(self, random_fn: Callable[[], float]) -> None:
+        self._random_fn = random_fn
+        self._members: list[Instance] = []
 
     def __len__(self) -> int:
         return len(self._members)
 
-    def add(self, member: Member) -> None:
-        """Take ``member`` in."""
-        member.position = len(self._members)
-        self._members.append(member)
+    def add(self, instance: Instance) -> None:
+        """Take ``instance`` in."""
+        instance.position = len(self._members)
+        self._members.append(instance)
 
-    def remove(self, member: Member) -> None:
-        """Let ``member`` go; the last one takes its place."""
+    def remove(self, instance: Instance) -> None:
+        """Let ``instance`` go; the last one takes its place."""
         last = self._members.pop()
-        if last is not member:
-            self._members[member.position] = last
-            last.position = member.position
+        if last is not instance:
+            self._members[instance.position] = last
+            last.position = instance.position
 
-    def update(self, member: Member) -> None:
-        """Nothing to do: the load is looked at when a member is drawn."""
+    def update(self, instance: Instance) -> None:
+        """Nothing to do: the load is looked at when an instance is drawn."""
 
-    def forget(self, member: Member) -> None:
+    def forget(self, instance: Instance) -> None:
         """Nothing to do: nothing is kept of who was removed."""
 
-    def pick(self, key: str = "") -> Member | None:
+    def pick(self, key: str = "") -> Instance | None:
         """The less loaded of two; ``None`` if there is none. ``key`` makes no difference."""
         del key
-        members = self._members
-        count = len(members)
+        instances = self._members
+        count = len(instances)
         if count < 2:
-            return members[0] if members else None
-        first = int(self._chance() * count)
+            return instances[0] if instances else None
+        first = int(self._random_fn() * count)
         # The second is drawn from the others: skip the first.
-        second = int(self._chance() * (count - 1))
+        second = int(self._random_fn() * (count - 1))
         if second >= first:
             second += 1
-        one, other = members[first], members[second]
+        one, other = instances[first], instances[second]
         return one if one.load <= other.load else other

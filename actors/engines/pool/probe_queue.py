@@ -40,7 +40,7 @@ class Asker(Protocol):
         ...
 
     def start(self, done: Callable[[BaseException | None], object]) -> None:
-        """Probe; see ``probed.Probed``. May raise anything: that is the answer."""
+        """Probe; see ``probed.SupportsProbe``. May raise anything: that is the answer."""
         ...
 
     def told(self, error: BaseException | None) -> None:

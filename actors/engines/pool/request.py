@@ -3,13 +3,13 @@
 Invariants, each tested under its name:
 
 1. *One answer*: the client hears of one attempt only, the one that started, and of one end.
-2. *Nothing is kept*: every member that was taken for an attempt is given back exactly once,
+2. *Nothing is kept*: every instance that was taken for an attempt is given back exactly once,
    whatever the engine, the client or the registry does.
 3. *Not after the first byte*: once an answer has started no other instance is asked; nor is one
    for a client that has left.
 
 Its states and events are the table in ``request_state``. An attempt that is *live* holds its
-member: while the request is ASKED it may start, while the request is STARTED it is the one that
+instance: while the request is ASKED it may start, while the request is STARTED it is the one that
 answers. Attempts are retired, and states change, under the request's lock.
 """
 
@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from actors.engines.contract import COMMENTS_AFTER, Chunk, Context, EngineRequest
 from actors.engines.errors import EngineTimeout
-from actors.engines.pool.member import Member
-from actors.engines.pool.request_state import LIFE, Event, State
+from actors.engines.pool.failures import CANCELLED, SUCCESS, FailureClass, classify
+from actors.engines.pool.instance import Instance
+from actors.engines.pool.request_state import TRANSITIONS, Event, State
 from actors.engines.pool.request_timer import RequestTimer
-from actors.engines.pool.treatment import CANCELLED, SUCCESS, Treatment, treatment_of
 
 if TYPE_CHECKING:
     from actors.engines.pool.pool import Pool
@@ -41,7 +41,7 @@ _HELD: Final = 16
 # What a request has not yet: these attributes are looked at for each request, and are always set
 # by the time that their methods are called.
 _NO_POOL: Final = cast("Pool", None)
-_NO_MEMBER: Final = cast("Member", None)
+_NO_MEMBER: Final = cast("Instance", None)
 
 
 class PoolRequest:
@@ -63,8 +63,20 @@ class PoolRequest:
     """
 
     __slots__ = (
-        "_later", "began", "context", "first_live", "hedged", "held", "key", "lock", "member",
-        "pool", "request", "spoken", "state", "timer",
+        "_later",
+        "began",
+        "context",
+        "first_live",
+        "hedged",
+        "held",
+        "instance",
+        "key",
+        "lock",
+        "pool",
+        "request",
+        "spoken",
+        "state",
+        "timer",
     )  # fmt: skip
 
     def __init__(self, request: EngineRequest, context: Context) -> None:
@@ -75,7 +87,7 @@ class PoolRequest:
         self.state = _WAITING
         self.first_live = True
         """What the first instance pushes is wanted; false for good once it is retired."""
-        self.member = _NO_MEMBER
+        self.instance = _NO_MEMBER
         """The first instance that was asked."""
         self.key = ""
         """What keeps it to an instance."""
@@ -153,11 +165,11 @@ class PoolRequest:
         return self.state is State.FINISHED or self.state is State.ABORTED
 
     @property
-    def tried(self) -> Sequence[Member]:
-        """The members that were asked so far."""
+    def tried(self) -> Sequence[Instance]:
+        """The instances that were asked so far."""
         if self._later is not None:
             return self._later.tried
-        return () if self.member is _NO_MEMBER else (self.member,)
+        return () if self.instance is _NO_MEMBER else (self.instance,)
 
     @property
     def last_error(self) -> BaseException | None:
@@ -170,10 +182,10 @@ class PoolRequest:
         with self.lock:
             return self.state is _ASKED and len(self._running()) == 1
 
-    def waits_at(self, member: Member) -> bool:
-        """Whether ``member`` alone was asked, and has not begun to answer."""
+    def waits_at(self, instance: Instance) -> bool:
+        """Whether ``instance`` alone was asked, and has not begun to answer."""
         with self.lock:
-            return self._only_at(member) is not None
+            return self._only_at(instance) is not None
 
     # The client's side.
 
@@ -187,52 +199,52 @@ class PoolRequest:
         with self.lock:
             if self.over:
                 return
-            self.state = LIFE[self.state][Event.ABORT]
-            running = self._retire_all()
+            self.state = TRANSITIONS[self.state][Event.ABORT]
+            running = self._detach_all()
         self.close()
         if tell:
             self.deliver_error(error)
-        self._dismiss(running)
+        self._cancel_losers(running)
 
     # Called by the pool.
 
-    def ask(self, member: Member, *, hedge: bool = False) -> None:
-        """Have ``member``, which was taken for it, answer."""
+    def ask(self, instance: Instance, *, hedge: bool = False) -> None:
+        """Have ``instance``, which was taken for it, answer."""
         pool = self.pool
         now = pool.clock.monotonic()
-        if member.trial and self.timer is None:
+        if instance.trial and self.timer is None:
             self.timer = RequestTimer(self, pool.spec.timeouts)
-        pool.note_movable(self, member)
+        pool.note_reroutable(self, instance)
         with self.lock:
             over = self.state is not _WAITING and self.state is not _ASKED
-            side = self if over else self._open(member, now, hedge=hedge)
+            side = self if over else self._open(instance, now, hedge=hedge)
         if over:
             self.close()
-            pool.give_back(member, CANCELLED)
+            pool.give_back(instance, CANCELLED)
             return
         timer = self.timer
         if timer is not None:
             timer.asked(side, now)
         try:
-            member.engine.start(self.request, side, side.context)
-        except BaseException as error:  # noqa: BLE001  # foreign code; the treatment decides what becomes of it
+            instance.engine.start(self.request, side, side.context)
+        except BaseException as error:  # noqa: BLE001  # foreign code; the failure class decides what becomes of it
             side.fail(error)
 
-    def _open(self, member: Member, now: float, *, hedge: bool) -> Side:
-        """Note that ``member`` is asked; what its engine pushes into. Under the lock."""
-        self.state = LIFE[self.state][Event.ASK]
-        silence = None if self.timer is None else self.timer.silence_at(member)
-        first = self.member is _NO_MEMBER
+    def _open(self, instance: Instance, now: float, *, hedge: bool) -> Side:
+        """Note that ``instance`` is asked; what its engine pushes into. Under the lock."""
+        self.state = TRANSITIONS[self.state][Event.ASK]
+        silence = None if self.timer is None else self.timer.silence_at(instance)
+        first = self.instance is _NO_MEMBER
         if first:
-            self.member, self.began = member, now
+            self.instance, self.began = instance, now
             if silence is None:
                 return self
             self.first_live = False  # an attempt of its own sees its silences
         later = self._made_later()
         if not first:
-            later.tried.append(member)
+            later.tried.append(instance)
         make = Attempt if silence is None else TimedAttempt
-        attempt = make(self, member, now, hedge=hedge)
+        attempt = make(self, instance, now, hedge=hedge)
         later.running.append(attempt)
         return attempt
 
@@ -241,26 +253,26 @@ class PoolRequest:
         with self.lock:
             if self.state is not _WAITING:
                 return
-            self.state = LIFE[self.state][Event.GIVE_UP]
+            self.state = TRANSITIONS[self.state][Event.GIVE_UP]
             self.first_live = False
         self.close()
         self.deliver_error(error)
 
-    def move(self, hung: Member, member: Member) -> None:
-        """Have ``member``, taken for it, answer instead of ``hung``."""
+    def move(self, hung: Instance, instance: Instance) -> None:
+        """Have ``instance``, taken for it, answer instead of ``hung``."""
         with self.lock:
             left = self._only_at(hung)
             if left is not None:
-                self.state = LIFE[self.state][Event.LOSE]
-                self._retire(left)
+                self.state = TRANSITIONS[self.state][Event.LOSE]
+                self._detach(left)
                 self._made_later().last_error = EngineTimeout("the engine does not answer")
         if left is None:
-            self.pool.give_back(member, CANCELLED)
+            self.pool.give_back(instance, CANCELLED)
             return
-        self._dismiss([left])
-        self.ask(member)
+        self._cancel_losers([left])
+        self.ask(instance)
 
-    def expire(self, side: Side, error: EngineTimeout) -> None:
+    def time_out(self, side: Side, error: EngineTimeout) -> None:
         """``side`` was silent for too long: as if it had failed, and it is told to stop."""
         side.fail(error)
         side.context.cancel()
@@ -274,10 +286,10 @@ class PoolRequest:
                 return False
             if self.state is _STARTED:  # by itself, on another thread
                 return True
-            self.state = LIFE[self.state][_START]
-            lost = None if self._later is None else self._retire_all(side)
-        # PERF: a healthy member that was asked first needs no word of it before the end.
-        if lost is not None or not side.member.healthy or self.pool.spec.hedge_after is not None:
+            self.state = TRANSITIONS[self.state][_START]
+            lost = None if self._later is None else self._detach_all(side)
+        # PERF: a healthy instance that was asked first needs no word of it before the end.
+        if lost is not None or not side.instance.healthy or self.pool.spec.hedge_after is not None:
             self._tell_start(side, lost)
         if self.timer is not None:
             self.timer.started(side)
@@ -296,20 +308,20 @@ class PoolRequest:
             state, later = self.state, self._later
             started = state is _STARTED
             if not started:  # PERF: an answer in one piece starts and ends in one step
-                state = LIFE[state][_START]
-                lost = None if later is None else self._retire_all(side)
-            self.state = LIFE[state][_FINISH]
+                state = TRANSITIONS[state][_START]
+                lost = None if later is None else self._detach_all(side)
+            self.state = TRANSITIONS[state][_FINISH]
             side.first_live = False
-        pool, member = self.pool, side.member
+        pool, instance = self.pool, side.instance
         if not started and (
-            lost is not None or not member.healthy or pool.spec.hedge_after is not None
+            lost is not None or not instance.healthy or pool.spec.hedge_after is not None
         ):
             self._tell_start(side, lost)
         if later is None and self.timer is None:
-            pool.movable.discard(self)
+            pool.reroutable.discard(self)
         else:
             self.close()
-        pool.give_back(member, SUCCESS if error is None else self._judge(error))
+        pool.give_back(instance, SUCCESS if error is None else self._judge(error))
         return True
 
     def fail_early(self, side: Side, error: BaseException) -> None:
@@ -321,77 +333,77 @@ class PoolRequest:
             alone = False
             if not started:
                 later = self._made_later()
-                self._retire(side)
+                self._detach(side)
                 alone = not self._running()
                 if alone:
-                    self.state = LIFE[self.state][Event.LOSE]
+                    self.state = TRANSITIONS[self.state][Event.LOSE]
                     later.last_error = error
         if started:
             if self.end_with(side, error):
                 self.deliver_error(error)
             return
-        treatment = self._judge(error)
+        failure = self._judge(error)
         pool = self.pool
-        pool.give_back(side.member, treatment)
-        if alone and not pool.retry(self, side.member, treatment):
-            self.give_up(pool.last_word(error, treatment))
+        pool.give_back(side.instance, failure)
+        if alone and not pool.retry(self, side.instance, failure):
+            self.give_up(pool.last_word(error, failure))
 
     def _tell_start(self, side: Side, lost: list[Side] | None) -> None:
         started = self.began if side is self else side.began
-        self.pool.won(self, side.member, started, hedge=side is not self and side.hedged)
+        self.pool.committed(self, side.instance, started, hedge=side is not self and side.hedged)
         if lost:
-            self._dismiss(lost)
+            self._cancel_losers(lost)
 
-    def _judge(self, error: BaseException) -> Treatment:
+    def _judge(self, error: BaseException) -> FailureClass:
         """What ``error`` means; nothing once the client left or its time is over.
 
         An engine that minds the client's deadline itself may tell of it as its own timeout.
         """
         deadline = self.context.deadline
         late = deadline is not None and self.pool.clock.monotonic() >= deadline
-        return CANCELLED if late or self.state is State.ABORTED else treatment_of(error)
+        return CANCELLED if late or self.state is State.ABORTED else classify(error)
 
     def _made_later(self) -> _Later:
         """What it needs beside its first attempt, made when it first does. Under the lock."""
         later = self._later
         if later is None:
-            later = self._later = _Later(self.member)
+            later = self._later = _Later(self.instance)
         return later
 
     def _running(self) -> list[Side]:
         """The live attempts. Under the lock."""
         running: list[Side] = []
-        if self.first_live and self.member is not _NO_MEMBER:
+        if self.first_live and self.instance is not _NO_MEMBER:
             running.append(self)
         if self._later is not None:
             running += self._later.running
         return running
 
-    def _only_at(self, member: Member) -> Side | None:
-        """The one attempt, if it is at ``member`` and has not started. Under the lock."""
+    def _only_at(self, instance: Instance) -> Side | None:
+        """The one attempt, if it is at ``instance`` and has not started. Under the lock."""
         running = self._running() if self.state is _ASKED else []
-        return running[0] if len(running) == 1 and running[0].member is member else None
+        return running[0] if len(running) == 1 and running[0].instance is instance else None
 
-    def _retire(self, side: Side) -> None:
-        """Hear ``side`` no more. Under the lock; its member is then to be given back."""
+    def _detach(self, side: Side) -> None:
+        """Hear ``side`` no more. Under the lock; its instance is then to be given back."""
         side.first_live = False
         if self._later is not None and isinstance(side, Attempt):
             self._later.running.remove(side)
         if self.timer is not None:
             self.timer.due.pop(side, None)
 
-    def _retire_all(self, winner: Side | None = None) -> list[Side]:
+    def _detach_all(self, winner: Side | None = None) -> list[Side]:
         """Retire every attempt but ``winner``; those. Under the lock."""
-        retired = [each for each in self._running() if each is not winner]
-        for each in retired:
-            self._retire(each)
+        detached = [each for each in self._running() if each is not winner]
+        for each in detached:
+            self._detach(each)
         self.first_live = winner is self
-        return retired
+        return detached
 
-    def _dismiss(self, sides: list[Side]) -> None:
-        """Give the members of retired attempts back, and tell their engines to stop."""
+    def _cancel_losers(self, sides: list[Side]) -> None:
+        """Give the instances of retired attempts back, and tell their engines to stop."""
         for each in sides:
-            self.pool.give_back(each.member, CANCELLED)
+            self.pool.give_back(each.instance, CANCELLED)
             each.context.cancel()
 
     def close(self) -> None:
@@ -409,7 +421,7 @@ class _Later:
 
     __slots__ = ("last_error", "running", "tried")
 
-    def __init__(self, first: Member) -> None:
+    def __init__(self, first: Instance) -> None:
         self.tried = [first]
         self.running: list[Attempt] = []
         """The live attempts that have a sink of their own."""
@@ -420,12 +432,14 @@ class Attempt:
     """The sink of an attempt that is not the first one; it can be stopped alone."""
 
     __slots__ = (
-        "_request", "began", "context", "first_live", "hedged", "held", "member", "spoken",
+        "_request", "began", "context", "first_live", "hedged", "held", "instance", "spoken",
     )  # fmt: skip
 
-    def __init__(self, request: PoolRequest, member: Member, now: float, *, hedge: bool) -> None:
+    def __init__(
+        self, request: PoolRequest, instance: Instance, now: float, *, hedge: bool
+    ) -> None:
         self._request: Final = request
-        self.member = member
+        self.instance = instance
         self.context = request.context.again()
         self.began = now
         self.hedged = hedge

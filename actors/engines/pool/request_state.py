@@ -19,7 +19,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["LIFE", "Event", "IllegalEvent", "State"]
+__all__ = ["TRANSITIONS", "Event", "IllegalEvent", "State"]
 
 
 class State(StrEnum):
@@ -74,7 +74,7 @@ class _Row(dict[Event, State]):
         raise IllegalEvent(self._state, event)
 
 
-LIFE: Final[Mapping[State, Mapping[Event, State]]] = MappingProxyType(
+TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = MappingProxyType(
     {
         State.WAITING: _Row(
             State.WAITING,
@@ -98,4 +98,4 @@ LIFE: Final[Mapping[State, Mapping[Event, State]]] = MappingProxyType(
         State.ABORTED: _Row(State.ABORTED),
     }
 )
-"""``LIFE[state][event]`` is the state after ``event``; raises :class:`IllegalEvent`."""
+"""``TRANSITIONS[state][event]`` is the state after ``event``; raises :class:`IllegalEvent`."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from actors.engines.errors import EngineTimeout
 from actors.engines.pool.clock import Pending
-from actors.engines.pool.member import Member
+from actors.engines.pool.instance import Instance
 from actors.engines.pool.request_state import State
 from actors.engines.pool.spec import Timeouts
 
@@ -53,15 +53,15 @@ class RequestTimer:
         self._at = math.inf
         self._arm(min(total_at, hedge_at))
 
-    def silence_at(self, member: Member) -> float | None:
-        """Seconds that ``member`` may be silent between two chunks, if its engine minds not."""
-        return None if member.keeps_time else self._timeouts.idle
+    def silence_at(self, instance: Instance) -> float | None:
+        """Seconds that ``instance`` may be silent between two chunks, if its engine minds not."""
+        return None if instance.enforces_timeouts else self._timeouts.idle
 
     def asked(self, side: Side, now: float) -> None:
         """``side`` begins: its first byte is due, unless its engine sees to that itself."""
-        member = side.member
-        limit = None if member.keeps_time else self._timeouts.first_byte
-        if member.trial:
+        instance = side.instance
+        limit = None if instance.enforces_timeouts else self._timeouts.first_byte
+        if instance.trial:
             limit = min(limit or math.inf, TRIAL_FIRST_BYTE)
         if limit is not None and side.first_live:
             self.due[side] = now + limit
@@ -71,7 +71,7 @@ class RequestTimer:
         """``side`` has begun to answer: no other is asked, and its first byte is there."""
         self.hedge_at = math.inf
         self.due.clear()
-        idle = self.silence_at(side.member)
+        idle = self.silence_at(side.instance)
         if idle is not None:
             at = self.due[side] = self._request.pool.clock.monotonic() + idle
             self._arm(at)
@@ -131,7 +131,7 @@ class RequestTimer:
         for side, due in [*self.due.items()]:
             if due <= now:
                 self.due.pop(side, None)
-                request.expire(side, EngineTimeout(self._why()))
+                request.time_out(side, EngineTimeout(self._why()))
         if now >= self.hedge_at:
             self.hedge_at = math.inf
             request.pool.hedge(request)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["BURST", "FLOOR", "RATIO", "RetryBudget"]
+__all__ = ["BURST", "FLOOR", "MIN_SAMPLES", "RATIO", "WINDOW_SIZE", "LatencyWindow", "RetryBudget"]
 
 RATIO: Final = 0.2
 """Retries for each request, in the long run (Finagle's default): at most 20 % more work."""
@@ -20,6 +20,15 @@ FLOOR: Final = 10.0
 
 BURST: Final = 100.0
 """Retries that may be saved up: enough for the requests in flight at an instance that dies."""
+
+WINDOW_SIZE: Final = 256
+"""Times that are remembered: a percentile of the last minutes, not of the last week."""
+
+MIN_SAMPLES: Final = 20
+"""Times without which nothing is said: a p95 of fewer is a maximum."""
+
+_EVERY: Final = 16
+"""Observations between two sorts: a percentile moves slowly, and sorting is what costs."""
 
 
 class RetryBudget:
@@ -58,3 +67,35 @@ class RetryBudget:
     def give_back(self) -> None:
         """A retry was answered: it was not in vain, and is free."""
         self.saved = min(self._burst, self.saved + 1.0)
+
+
+class LatencyWindow:
+    """The last ``WINDOW_SIZE`` times, in a ring. Not synchronised."""
+
+    __slots__ = ("_percentiles", "_seen", "_times")
+
+    def __init__(self) -> None:
+        self._times: list[float] = []
+        self._seen = 0
+        self._percentiles: dict[float, float] = {}
+
+    def observe(self, seconds: float) -> None:
+        """A first token took ``seconds``."""
+        if len(self._times) < WINDOW_SIZE:
+            self._times.append(seconds)
+        else:
+            self._times[self._seen % WINDOW_SIZE] = seconds
+        self._seen += 1
+        if self._seen % _EVERY == 0:
+            self._percentiles.clear()
+
+    def percentile(self, percent: float) -> float | None:
+        """The time that ``percent`` of the last ones did not exceed; ``None`` of too few."""
+        if len(self._times) < MIN_SAMPLES:
+            return None
+        found = self._percentiles.get(percent)
+        if found is None:
+            ordered = sorted(self._times)
+            found = ordered[min(int(len(ordered) * percent / 100), len(ordered) - 1)]
+            self._percentiles[percent] = found
+        return found

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import heapq
 
-from actors.engines.pool.member import Member
+from actors.engines.pool.instance import Instance
 
 __all__ = ["RoundRobin"]
 
 
 class RoundRobin:
-    """Each member has its next turn on a common scale, ``1 / weight`` after its last one.
+    """Each instance has its next turn on a common scale, ``1 / weight`` after its last one.
 
-    PERF: the smooth weighted round robin of nginx looks at every member for each request; a heap
-    of turns has the same spread at the price of its depth. What is in the heap of a member that
-    left, or whose turn changed, is skipped when it comes up: its serial is not the member's.
+    PERF: the smooth weighted round robin of nginx looks at every instance for each request; a heap
+    of turns has the same spread at the price of its depth. What is in the heap of an instance that
+    left, or whose turn changed, is skipped when it comes up: its serial is not the instance's.
     """
 
     def __init__(self) -> None:
-        self._turns: list[tuple[float, int, Member]] = []
+        self._turns: list[tuple[float, int, Instance]] = []
         self._now = 0.0
         self._serial = 0
         self._size = 0
@@ -26,52 +26,52 @@ class RoundRobin:
     def __len__(self) -> int:
         return self._size
 
-    def add(self, member: Member) -> None:
-        """Take ``member`` in: a new one half a turn from now, a returning one when it was due."""
+    def add(self, instance: Instance) -> None:
+        """Take ``instance`` in: a new one half a turn from now, a returning one when it was due."""
         self._size += 1
-        if member.turn < self._now:
-            member.turn = self._now + 0.5 / member.weight
-        self._plan(member)
+        if instance.turn < self._now:
+            instance.turn = self._now + 0.5 / instance.weight
+        self._plan(instance)
 
-    def remove(self, member: Member) -> None:
-        """Let ``member`` go."""
+    def remove(self, instance: Instance) -> None:
+        """Let ``instance`` go."""
         self._size -= 1
-        member.serial = 0
+        instance.serial = 0
 
-    def update(self, member: Member) -> None:
+    def update(self, instance: Instance) -> None:
         """Load makes no difference here; a new weight stretches or shortens what is left."""
-        if member.weight != member.bucket:
-            left = member.turn - self._now
-            member.turn = self._now + left * member.bucket / member.weight
-            self._plan(member)
+        if instance.weight != instance.bucket:
+            left = instance.turn - self._now
+            instance.turn = self._now + left * instance.bucket / instance.weight
+            self._plan(instance)
 
-    def forget(self, member: Member) -> None:
+    def forget(self, instance: Instance) -> None:
         """Nothing to do: nothing is kept of who was removed."""
 
-    def pick(self, key: str = "") -> Member | None:
-        """The member whose turn it is, which is then over; ``None`` if there is none."""
+    def pick(self, key: str = "") -> Instance | None:
+        """The instance whose turn it is, which is then over; ``None`` if there is none."""
         del key
         turns = self._turns
         while turns:
-            turn, serial, member = turns[0]
-            if serial != member.serial:
+            turn, serial, instance = turns[0]
+            if serial != instance.serial:
                 heapq.heappop(turns)
                 continue
             self._now = turn
-            member.bucket = member.weight
-            member.turn = turn + 1 / member.weight
+            instance.bucket = instance.weight
+            instance.turn = turn + 1 / instance.weight
             self._serial += 1
-            member.serial = self._serial
-            heapq.heapreplace(turns, (member.turn, member.serial, member))
-            return member
+            instance.serial = self._serial
+            heapq.heapreplace(turns, (instance.turn, instance.serial, instance))
+            return instance
         return None
 
-    def _plan(self, member: Member) -> None:
+    def _plan(self, instance: Instance) -> None:
         """Put its turn into the heap; ``bucket`` notes the weight that it was worked out with."""
-        member.bucket = member.weight
+        instance.bucket = instance.weight
         self._serial += 1
-        member.serial = self._serial
-        heapq.heappush(self._turns, (member.turn, member.serial, member))
+        instance.serial = self._serial
+        heapq.heappush(self._turns, (instance.turn, instance.serial, instance))
         if len(self._turns) > 2 * self._size + 64:
             self._sweep()
 

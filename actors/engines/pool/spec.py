@@ -9,9 +9,9 @@ from enum import StrEnum
 from typing import Final
 
 __all__ = [
+    "DEFAULT_INSTANCE_SPEC",
+    "DEFAULT_MODEL_SPEC",
     "NO_TIMEOUTS",
-    "ORDINARY",
-    "PLAIN",
     "HedgeAfter",
     "InstanceSpec",
     "ModelSpec",
@@ -113,7 +113,7 @@ class InstanceSpec:
             raise ValueError(f"max_concurrency is {self.max_concurrency}: give 1 or more, or none")
 
 
-ORDINARY: Final = InstanceSpec()
+DEFAULT_INSTANCE_SPEC: Final = InstanceSpec()
 """An instance that says nothing of itself."""
 
 
@@ -132,5 +132,5 @@ class ModelSpec:
     hedge_after: HedgeAfter | None = None
 
 
-PLAIN: Final = ModelSpec()
+DEFAULT_MODEL_SPEC: Final = ModelSpec()
 """A model of which nothing is said."""

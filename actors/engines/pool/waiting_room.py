@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from actors.engines.errors import EngineBusy, EngineError, EngineUnavailable
 from actors.engines.pool.clock import Clock
-from actors.engines.pool.listener import PoolListener, Waited
-from actors.engines.pool.member import Member
+from actors.engines.pool.events import PoolListener, Waited
+from actors.engines.pool.instance import Instance
 from actors.engines.pool.queue import Queue, Waiter
-from actors.engines.pool.rotation import Rotation
+from actors.engines.pool.selector import Selector
 
 if TYPE_CHECKING:
     from actors.engines.pool.request import PoolRequest
@@ -24,7 +24,7 @@ _RETRY_AFTER: Final = 1
 
 
 class WaitingRoom:
-    """The queue of one pool; ``lock`` is the pool's and guards ``rotation`` and ``queue``."""
+    """The queue of one pool; ``lock`` is the pool's and guards ``selector`` and ``queue``."""
 
     __slots__ = (
         "_again",
@@ -33,7 +33,7 @@ class WaitingRoom:
         "_lock",
         "_model",
         "_queue",
-        "_rotation",
+        "_selector",
         "_serving",
         "_wake_at",
     )
@@ -42,14 +42,14 @@ class WaitingRoom:
         self,
         model: str,
         lock: LockType,
-        rotation: Rotation,
+        selector: Selector,
         queue: Queue,
         clock: Clock,
         listener: PoolListener,
     ) -> None:
         self._model = model
         self._lock = lock
-        self._rotation = rotation
+        self._selector = selector
         self._queue = queue
         self._clock = clock
         self._listener = listener
@@ -67,7 +67,7 @@ class WaitingRoom:
         """Let the clock take ``waiter`` out in the end."""
         request = waiter.request
         waiter.timer = self._clock.call_later(
-            self._queue.timeout, lambda: self.expire(request, busy(self._model))
+            self._queue.timeout, lambda: self.time_out(request, busy(self._model))
         )
         if request.over:  # its client left while it joined
             self.leave(request)
@@ -85,7 +85,7 @@ class WaitingRoom:
         if waiter is not None:
             self._waited(waiter, "left")
 
-    def expire(self, request: PoolRequest, error: EngineError) -> None:
+    def time_out(self, request: PoolRequest, error: EngineError) -> None:
         """``request`` has waited in vain: its last failure is told, or else ``error``."""
         with self._lock:
             waiter = self._queue.leave(request)
@@ -93,14 +93,14 @@ class WaitingRoom:
             self._waited(waiter, "expired")
             request.give_up(request.last_error or error)
 
-    def members_changed(self) -> None:
+    def instances_changed(self) -> None:
         """Serve those who wait; tell them at once if there is nobody left to wait for."""
         if not self._queue:
             return
         with self._lock:
-            hopeless = [] if self._rotation.serving else [each.request for each in self._queue]
+            hopeless = [] if self._selector.serving else [each.request for each in self._queue]
         for request in hopeless:
-            self.expire(request, nobody(self._model))
+            self.time_out(request, nobody(self._model))
         self.serve()
 
     def serve(self) -> None:
@@ -131,19 +131,19 @@ class WaitingRoom:
                 return False
             self._again = False
         if served is not None:
-            waiter, member = served
+            waiter, instance = served
             self._waited(waiter, "served")
-            waiter.request.ask(member)
+            waiter.request.ask(instance)
         return True
 
-    def _next_served(self) -> tuple[Waiter, Member] | None:
+    def _next_served(self) -> tuple[Waiter, Instance] | None:
         now = self._clock.monotonic()
         for waiter in self._queue:
             tried = waiter.request.tried
-            member = self._rotation.take(now, waiter.request.key, tried)
-            if member is not None:
+            instance = self._selector.take(now, waiter.request.key, tried)
+            if instance is not None:
                 self._queue.leave(waiter.request)
-                return waiter, member
+                return waiter, instance
             if not tried:
                 return None
         return None
@@ -151,7 +151,7 @@ class WaitingRoom:
     def _plan_wake(self) -> None:
         """Come back when somebody's time out is over, if anybody waits for that."""
         with self._lock:
-            wake = self._rotation.next_wake
+            wake = self._selector.next_wake
             if wake is None or not self._queue or wake >= self._wake_at:
                 return
             self._wake_at = wake

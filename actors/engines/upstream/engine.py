@@ -60,7 +60,7 @@ class UpstreamEngine:
     ``url`` is as it was given; ``place`` and ``base_path`` are what was read from it.
     """
 
-    keeps_time = True
+    enforces_timeouts = True
     """A pool need not watch its deadlines: it keeps those it was given."""
 
     def __init__(

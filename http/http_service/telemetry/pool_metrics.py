@@ -31,7 +31,7 @@ from actors.engines.pool import (
     Retried,
     Waited,
 )
-from actors.engines.pool.view import STATES
+from actors.engines.pool.instance import STATES
 from http_service.telemetry.exposition import Numbers, Table, Tables
 from http_service.telemetry.metrics import Metrics
 

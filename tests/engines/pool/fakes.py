@@ -155,7 +155,7 @@ def pool_on(
         "m",
         spec=spec or ModelSpec(),
         clock=clock,
-        chance=random.Random(seed).random,
+        random_fn=random.Random(seed).random,
         listener=listener,
         probes=probes,
         queue=queue,

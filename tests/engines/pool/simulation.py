@@ -58,7 +58,7 @@ def latencies(
     """What each of ``requests`` took at servers of these speeds, at ``load`` of their sum."""
     rng = random.Random(11)
     clock = FakeClock()
-    pool = Pool("m", spec=ModelSpec(policy=policy), clock=clock, chance=rng.random)
+    pool = Pool("m", spec=ModelSpec(policy=policy), clock=clock, random_fn=rng.random)
     for number, each in enumerate(seconds):
         pool.put(str(number), Server(clock, each, rng), InstanceSpec(endpoint=str(number)))
     rate = load * sum(1 / each for each in seconds)

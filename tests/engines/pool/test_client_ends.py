@@ -19,7 +19,7 @@ from actors.engines import (
 )
 from actors.engines.errors import SlowReader
 from actors.engines.pool import HedgeAfter, ModelSpec, PolicyName, Pool
-from actors.engines.pool.treatment import CANCELLED, treatment_of
+from actors.engines.pool.failures import CANCELLED, classify
 from actors.engines.upstream import UpstreamEngine
 from actors.eventloop import EventLoop
 from actors.supervision.errors import Cancelled
@@ -206,4 +206,4 @@ def test_no_failure_after_the_clients_deadline_is_blamed_on_the_instance(
 
 @pytest.mark.parametrize("error", [DeadlineExceeded("late"), SlowReader("slow"), Cancelled("left")])
 def test_the_clients_ends_are_treated_as_cancelled(error: BaseException) -> None:
-    assert treatment_of(error) is CANCELLED
+    assert classify(error) is CANCELLED

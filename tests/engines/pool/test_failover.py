@@ -15,7 +15,7 @@ from actors.engines import (
 )
 from actors.engines.contract import COMMENTS_AFTER, Sink
 from actors.engines.pool import InstanceSpec, ModelSpec, PolicyName, Pool, Timeouts
-from actors.engines.pool.prober import INTERVAL
+from actors.engines.pool.health_check import INTERVAL
 from actors.engines.pool.queue import Queue
 from actors.engines.pool.request import PoolRequest, Side
 from actors.engines.pool.retry_budget import BURST, FLOOR, RATIO

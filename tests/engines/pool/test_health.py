@@ -10,9 +10,9 @@ from actors.engines import EngineBusy, EngineTimeout
 from actors.engines.contract import Sink
 from actors.engines.pool import InstanceSpec, ModelSpec, PolicyName, Pool
 from actors.engines.pool.breaker import FIRST_WHILE, LIMIT
+from actors.engines.pool.failures import COOLDOWN, LONGEST_COOLDOWN
+from actors.engines.pool.instance import SLOW_START_SECONDS
 from actors.engines.pool.request_timer import TRIAL_FIRST_BYTE
-from actors.engines.pool.slow_start import WINDOW
-from actors.engines.pool.treatment import LONGEST_PAUSE, PAUSE
 from actors.testing import FakeClock
 from tests.engines.pool.fakes import (
     Heard,
@@ -92,13 +92,13 @@ def test_a_busy_instance_is_left_alone_for_a_moment_and_not_ejected(
     ask(pool, 20)
     assert busy.asked == 1
     assert states(pool)["busy"] == "paused"
-    clock.advance(PAUSE)
+    clock.advance(COOLDOWN)
     ask(pool, 20)
     assert busy.asked == 2
     assert heard.of("ejected") == []
 
 
-@pytest.mark.parametrize(("asked", "seconds"), [(1, PAUSE), (7, 7.0), (3_600, LONGEST_PAUSE)])
+@pytest.mark.parametrize(("asked", "seconds"), [(1, COOLDOWN), (7, 7.0), (3_600, LONGEST_COOLDOWN)])
 def test_a_busy_instance_is_left_alone_for_as_long_as_it_asked_within_bounds(
     pool: Pool, clock: FakeClock, asked: int, seconds: float
 ) -> None:
@@ -225,7 +225,7 @@ def test_a_fresh_instance_gets_its_share_bit_by_bit(pool: Pool, clock: FakeClock
     old, fresh = Scripted(well), Scripted(well)
     pool.put("old", old)
     start(pool)
-    clock.advance(2 * WINDOW)
+    clock.advance(2 * SLOW_START_SECONDS)
     start(pool)
     pool.put("fresh", fresh)
     shares: list[float] = []
@@ -233,7 +233,7 @@ def test_a_fresh_instance_gets_its_share_bit_by_bit(pool: Pool, clock: FakeClock
         before = fresh.asked
         ask(pool, 100)
         shares.append((fresh.asked - before) / 100)
-        clock.advance(WINDOW / 3)
+        clock.advance(SLOW_START_SECONDS / 3)
     assert shares[0] < 0.15
     assert shares == sorted(shares)
     assert abs(shares[-1] - 0.5) < 0.05
@@ -262,6 +262,6 @@ def test_two_that_came_together_share_evenly_though_one_is_milliseconds_older(
     clock.advance(0.003)
     pool.put("second", second)
     for _ in range(400):
-        clock.advance(WINDOW / 500)
+        clock.advance(SLOW_START_SECONDS / 500)
         start(pool)
     assert 120 < first.asked < 280

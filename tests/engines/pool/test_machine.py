@@ -44,7 +44,7 @@ class PoolMachine(RuleBasedStateMachine):
         super().__init__()
         self.clock = FakeClock()
         self.engines: dict[str, Manual] = {}
-        self.retired: list[Manual] = []
+        self.detached: list[Manual] = []
         self.clients: list[tuple[RecordingSink, CancellationToken]] = []
 
     @initialize(
@@ -57,8 +57,8 @@ class PoolMachine(RuleBasedStateMachine):
         self, policy: PolicyName, timeouts: Timeouts, hedge: float | str | None, seed: int
     ) -> None:
         spec = ModelSpec(policy=policy, timeouts=timeouts, hedge_after=HedgeAfter.of(hedge))
-        chance = random.Random(seed).random
-        self.pool = Pool("m", spec=spec, clock=self.clock, chance=chance, queue=Queue(3, 5.0))
+        random_fn = random.Random(seed).random
+        self.pool = Pool("m", spec=spec, clock=self.clock, random_fn=random_fn, queue=Queue(3, 5.0))
 
     @rule(
         name=st.sampled_from(NAMES),
@@ -78,7 +78,7 @@ class PoolMachine(RuleBasedStateMachine):
         old = self.engines.get(name)
         url = f"http://{name}" if not moved else f"http://{name}/{random.random()}"
         if old is not None:
-            self.retired.append(old)
+            self.detached.append(old)
         self.engines[name] = Probed(verdict, url)
         spec = InstanceSpec(max_concurrency=limit, draining=draining)
         self.pool.put(name, self.engines[name], spec)
@@ -88,7 +88,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.pool.drop(name)
         old = self.engines.pop(name, None)
         if old is not None:
-            self.retired.append(old)
+            self.detached.append(old)
 
     @rule(user=st.sampled_from(["", "u", "v"]), deadline=st.sampled_from([None, 4.0]))
     def ask(self, user: str, deadline: float | None) -> None:
@@ -98,7 +98,9 @@ class PoolMachine(RuleBasedStateMachine):
         self.pool.start(chat(user=user), sink, Context("r", token, at))
 
     def asked(self) -> list[Asked]:
-        return [each for engine in [*self.engines.values(), *self.retired] for each in engine.asked]
+        return [
+            each for engine in [*self.engines.values(), *self.detached] for each in engine.asked
+        ]
 
     @precondition(lambda self: bool(self.asked()))
     @rule(at=st.integers(0, 50), tokens=st.integers(0, 1))

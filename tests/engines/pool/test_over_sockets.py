@@ -12,7 +12,7 @@ import pytest
 
 from actors.engines import Context
 from actors.engines.pool import InstanceSpec, ModelSpec, PolicyName, Pool
-from actors.engines.pool.prober import INTERVAL, TIMEOUT
+from actors.engines.pool.health_check import INTERVAL, TIMEOUT
 from actors.engines.upstream import UpstreamEngine
 from actors.testing import FakeClock
 from tests.engines.asking import chat

@@ -16,9 +16,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from actors.engines.pool.hash_ring import SLACK, HashRing
-from actors.engines.pool.load_buckets import LoadBuckets
-from actors.engines.pool.member import Member, Place
+from actors.engines.pool.hash_ring import SLACK, ConsistentHash
+from actors.engines.pool.instance import Instance, Place
+from actors.engines.pool.load_buckets import LeastLoaded
 from actors.engines.pool.policies import Policy, policy_of
 from actors.engines.pool.spec import InstanceSpec, PolicyName
 from tests.engines.pool.fakes import Manual
@@ -27,19 +27,19 @@ from tests.engines.pool.simulation import latencies, percentile
 ENGINE = Manual("http://one")
 
 
-def member(name: str, weight: float = 1.0) -> Member:
-    return Member(name, ENGINE, InstanceSpec(weight=weight), name, 0.0)
+def instance(name: str, weight: float = 1.0) -> Instance:
+    return Instance(name, ENGINE, InstanceSpec(weight=weight), name, 0.0)
 
 
-def add(policy: Policy, *members: Member) -> None:
-    for each in members:
-        each.place = Place.ROTATION
+def add(policy: Policy, *instances: Instance) -> None:
+    for each in instances:
+        each.place = Place.ACTIVE
         policy.add(each)
 
 
-def remove(policy: Policy, each: Member) -> None:
+def remove(policy: Policy, each: Instance) -> None:
     policy.remove(each)
-    each.place = Place.OUT
+    each.place = Place.UNAVAILABLE
 
 
 def made(name: PolicyName, seed: int = 3) -> Policy:
@@ -72,7 +72,7 @@ def test_an_empty_policy_picks_nobody(policy: Policy) -> None:
 
 
 def test_a_removed_member_is_not_picked_and_one_that_returns_is(policy: Policy) -> None:
-    one, two = member("one"), member("two")
+    one, two = instance("one"), instance("two")
     add(policy, one, two)
     remove(policy, one)
     assert chosen(policy, 20) == {"two": 20}
@@ -84,7 +84,7 @@ def test_a_removed_member_is_not_picked_and_one_that_returns_is(policy: Policy) 
 
 
 def test_requests_in_flight_are_spread_by_weight(policy: Policy) -> None:
-    add(policy, *(member(str(n), weight) for n, weight in enumerate((1.0, 1.0, 2.0, 4.0))))
+    add(policy, *(instance(str(n), weight) for n, weight in enumerate((1.0, 1.0, 2.0, 4.0))))
     found = chosen(policy, 800, hold=True)
     for name, share in {"0": 100, "1": 100, "2": 200, "3": 400}.items():
         # Two choices are nearly, and not quite, as good as all of them.
@@ -103,8 +103,8 @@ class PolicyMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.policy = made(self.name)
-        self.inside: list[Member] = []
-        self.outside = [member(str(n), 1.0 + n % 3) for n in range(6)]
+        self.inside: list[Instance] = []
+        self.outside = [instance(str(n), 1.0 + n % 3) for n in range(6)]
 
     @precondition(lambda self: bool(self.outside))
     @rule(at=st.integers(0, 5))
@@ -120,7 +120,7 @@ class PolicyMachine(RuleBasedStateMachine):
         remove(self.policy, each)
         if gone:
             self.policy.forget(each)
-            each = member(each.id, each.spec.weight)
+            each = instance(each.id, each.spec.weight)
         self.outside.append(each)
 
     @precondition(lambda self: bool(self.inside))
@@ -164,13 +164,13 @@ def test_whatever_comes_and_goes_somebody_inside_is_picked(name: PolicyName) -> 
 
 def test_equal_members_take_turns() -> None:
     policy = made(PolicyName.ROUND_ROBIN)
-    add(policy, *(member(name) for name in "abc"))
+    add(policy, *(instance(name) for name in "abc"))
     assert [picked.id for _ in range(7) if (picked := policy.pick())] == [*"abcabca"]
 
 
 def test_turns_are_spread_evenly_and_not_in_bursts() -> None:
     policy = made(PolicyName.ROUND_ROBIN)
-    add(policy, member("a", 5.0), member("b"), member("c"))
+    add(policy, instance("a", 5.0), instance("b"), instance("c"))
     order = "".join(picked.id for _ in range(700) if (picked := policy.pick()))
     assert Counter(order) == {"a": 500, "b": 100, "c": 100}
     assert "a" * 7 not in order
@@ -180,7 +180,7 @@ def test_turns_are_spread_evenly_and_not_in_bursts() -> None:
 def test_eight_instances_get_their_weights_within_ten_percent() -> None:
     weights = [1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 3.0, 0.5]
     policy = made(PolicyName.ROUND_ROBIN)
-    add(policy, *(member(str(n), weight) for n, weight in enumerate(weights)))
+    add(policy, *(instance(str(n), weight) for n, weight in enumerate(weights)))
     found = chosen(policy, 2000)
     for n, weight in enumerate(weights):
         assert found[str(n)] == pytest.approx(2000 * weight / sum(weights), rel=0.1)
@@ -188,7 +188,7 @@ def test_eight_instances_get_their_weights_within_ten_percent() -> None:
 
 def test_a_member_that_was_away_does_not_catch_up() -> None:
     policy = made(PolicyName.ROUND_ROBIN)
-    one, two = member("one"), member("two")
+    one, two = instance("one"), instance("two")
     add(policy, one, two)
     remove(policy, one)
     chosen(policy, 100)
@@ -200,7 +200,7 @@ def test_a_member_that_was_away_does_not_catch_up() -> None:
 @pytest.mark.parametrize("before", [0, 1, 4, 7])
 def test_a_slow_start_that_is_over_leaves_no_uneven_turn(before: int) -> None:
     policy = made(PolicyName.ROUND_ROBIN)
-    light, heavy = member("light"), member("heavy", 3.0)
+    light, heavy = instance("light"), instance("heavy", 3.0)
     light.weight, heavy.weight = 0.1, 0.3
     add(policy, light, heavy)
     chosen(policy, before)
@@ -214,7 +214,7 @@ def test_a_slow_start_that_is_over_leaves_no_uneven_turn(before: int) -> None:
 
 def test_a_new_member_waits_by_its_slow_weight_and_no_longer_than_that_lasts() -> None:
     policy = made(PolicyName.ROUND_ROBIN)
-    old, new = member("old"), member("new")
+    old, new = instance("old"), instance("new")
     add(policy, old)
     chosen(policy, 100)
     new.weight = 0.1
@@ -228,7 +228,7 @@ def test_a_new_member_waits_by_its_slow_weight_and_no_longer_than_that_lasts() -
 
 def test_members_that_come_and_go_leave_nothing_behind() -> None:
     policy = made(PolicyName.ROUND_ROBIN)
-    one = member("one")
+    one = instance("one")
     for _ in range(5000):
         add(policy, one)
         remove(policy, one)
@@ -240,7 +240,7 @@ def test_members_that_come_and_go_leave_nothing_behind() -> None:
 
 def test_the_least_loaded_for_its_weight_is_picked() -> None:
     policy = made(PolicyName.LEAST_LOADED)
-    light, heavy = member("light"), member("heavy", 4.0)
+    light, heavy = instance("light"), instance("heavy", 4.0)
     light.inflight, heavy.inflight = 1, 6
     add(policy, light, heavy)
     assert policy.pick() is heavy  # (6 + 1) / 4 < (1 + 1) / 1
@@ -251,22 +251,22 @@ def test_the_least_loaded_for_its_weight_is_picked() -> None:
 
 def test_ties_are_broken_by_chance_and_evenly() -> None:
     policy = made(PolicyName.LEAST_LOADED)
-    add(policy, *(member(str(n)) for n in range(10)))
+    add(policy, *(instance(str(n)) for n in range(10)))
     found = chosen(policy, 10_000)
     assert all(800 < found[str(n)] < 1200 for n in range(10))
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 20)), max_size=60))
 def test_nobody_is_less_loaded_than_who_is_picked(loads: list[tuple[int, int]]) -> None:
-    buckets = LoadBuckets(random.Random(1).random)
-    members = [member(str(n), 1.0 + n % 3) for n in range(10)]
-    add(buckets, *members)
+    buckets = LeastLoaded(random.Random(1).random)
+    instances = [instance(str(n), 1.0 + n % 3) for n in range(10)]
+    add(buckets, *instances)
     for at, inflight in loads:
-        members[at].inflight = inflight
-        buckets.update(members[at])
+        instances[at].inflight = inflight
+        buckets.update(instances[at])
         picked = buckets.pick()
         assert picked is not None
-        assert picked.load == min(each.load for each in members)
+        assert picked.load == min(each.load for each in instances)
     inside = sorted(buckets._buckets)  # pyright: ignore[reportPrivateUsage]  # its invariant
     assert inside == sorted(buckets._loads)  # pyright: ignore[reportPrivateUsage]  # its invariant
 
@@ -276,7 +276,7 @@ def test_nobody_is_less_loaded_than_who_is_picked(loads: list[tuple[int, int]]) 
 
 def test_of_two_members_the_less_loaded_is_always_picked() -> None:
     policy = made(PolicyName.POWER_OF_TWO)
-    busy, idle = member("busy"), member("idle")
+    busy, idle = instance("busy"), instance("idle")
     busy.inflight = 5
     add(policy, busy, idle)
     assert chosen(policy, 100) == {"idle": 100}
@@ -293,35 +293,35 @@ def owners(policy: Policy) -> dict[str, str]:
 
 def test_a_key_keeps_its_member() -> None:
     policy = made(PolicyName.SESSION)
-    add(policy, *(member(str(n)) for n in range(8)))
+    add(policy, *(instance(str(n)) for n in range(8)))
     assert owners(policy) == owners(policy)
 
 
 def test_the_same_members_own_the_same_keys_in_every_process() -> None:
     one, other = made(PolicyName.SESSION, 1), made(PolicyName.SESSION, 2)
-    add(one, *(member(str(n)) for n in range(8)))
-    add(other, *(member(str(n)) for n in reversed(range(8))))
+    add(one, *(instance(str(n)) for n in range(8)))
+    add(other, *(instance(str(n)) for n in reversed(range(8))))
     assert owners(one) == owners(other)
 
 
 def test_a_member_that_comes_or_goes_moves_only_its_own_keys() -> None:
     policy = made(PolicyName.SESSION)
-    members = [member(str(n)) for n in range(8)]
-    add(policy, *members)
+    instances = [instance(str(n)) for n in range(8)]
+    add(policy, *instances)
     before = owners(policy)
-    remove(policy, members[3])
-    policy.forget(members[3])
+    remove(policy, instances[3])
+    policy.forget(instances[3])
     without = owners(policy)
     assert {key for key in KEYS if before[key] != without[key]} == {
         key for key in KEYS if before[key] == "3"
     }
-    add(policy, member("3"))
+    add(policy, instance("3"))
     assert owners(policy) == before
 
 
 def test_keys_are_shared_out_by_weight() -> None:
     policy = made(PolicyName.SESSION)
-    add(policy, *(member(str(n)) for n in range(7)), member("7", 3.0))
+    add(policy, *(instance(str(n)) for n in range(7)), instance("7", 3.0))
     found = Counter(owners(policy).values())
     assert all(0.4 * 200 < found[str(n)] < 1.7 * 200 for n in range(7))
     assert 0.7 * 600 < found["7"] < 1.3 * 600
@@ -329,16 +329,16 @@ def test_keys_are_shared_out_by_weight() -> None:
 
 def test_a_hot_key_overloads_nobody() -> None:
     policy = made(PolicyName.SESSION)
-    members = [member(str(n)) for n in range(8)]
-    add(policy, *members)
+    instances = [instance(str(n)) for n in range(8)]
+    add(policy, *instances)
     chosen(policy, 800, key="hot", hold=True)
-    assert max(each.inflight for each in members) <= SLACK * 100 + 1
+    assert max(each.inflight for each in instances) <= SLACK * 100 + 1
 
 
 def test_a_new_weight_takes_its_keys_at_once() -> None:
     policy = made(PolicyName.SESSION)
-    heavy = member("7", 5.0)
-    add(policy, *(member(str(n)) for n in range(7)), heavy)
+    heavy = instance("7", 5.0)
+    add(policy, *(instance(str(n)) for n in range(7)), heavy)
     remove(policy, heavy)
     heavy.renew(ENGINE, InstanceSpec(weight=0.1))
     add(policy, heavy)
@@ -350,7 +350,7 @@ def test_a_member_that_is_away_for_a_moment_is_not_hashed_again(
 ) -> None:
     """With a limit of its own it is away each time that it is full."""
     ring = made(PolicyName.SESSION)
-    full, other = member("a"), member("b")
+    full, other = instance("a"), instance("b")
     add(ring, full, other)
     owned = owners(ring)
     hashed = 0
@@ -369,10 +369,10 @@ def test_a_member_that_is_away_for_a_moment_is_not_hashed_again(
 
 
 def test_a_ring_forgets_who_is_gone() -> None:
-    ring = HashRing(random.Random(1).random)
-    add(ring, member("stays"))
+    ring = ConsistentHash(random.Random(1).random)
+    add(ring, instance("stays"))
     for number in range(500):
-        guest = member(str(number))
+        guest = instance(str(number))
         add(ring, guest)
         remove(ring, guest)
         ring.forget(guest)

@@ -8,6 +8,7 @@ import pytest
 
 from actors.engines import EngineUnavailable
 from actors.engines.pool import Pool
+from actors.engines.pool.health_check import INTERVAL
 from actors.engines.pool.probe_queue import (
     BURST,
     MOST,
@@ -16,7 +17,6 @@ from actors.engines.pool.probe_queue import (
     ProbeQueue,
     ProbeQueues,
 )
-from actors.engines.pool.prober import INTERVAL
 from actors.testing import FakeClock
 from tests.engines.pool.fakes import Probed, pool_on, refused, states
 

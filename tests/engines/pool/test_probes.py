@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from actors.engines import EngineUnavailable
 from actors.engines.contract import Sink
-from actors.engines.pool import Pool, Probed
+from actors.engines.pool import Pool, SupportsProbe
 from actors.engines.pool.breaker import FIRST_WHILE, LIMIT
-from actors.engines.pool.prober import INTERVAL, TIMEOUT
+from actors.engines.pool.health_check import INTERVAL, TIMEOUT
 from actors.testing import FakeClock
 from tests.engines.pool.fakes import (
     Heard,
@@ -39,8 +39,8 @@ class Probeable(Scripted):
 
 
 def test_an_engine_with_a_probe_is_recognised() -> None:
-    assert isinstance(Probeable(), Probed)
-    assert not isinstance(Scripted(well), Probed)
+    assert isinstance(Probeable(), SupportsProbe)
+    assert not isinstance(Scripted(well), SupportsProbe)
 
 
 def test_an_idle_instance_is_probed_at_intervals_that_differ(clock: FakeClock) -> None:

@@ -1,4 +1,4 @@
-"""The small decisions: breaker, slow start, budget, treatment, specs, keys, percentiles."""
+"""The small decisions: breaker, slow start, budget, failure class, specs, keys, percentiles."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ from actors.engines.pool import HedgeAfter, InstanceSpec, PolicyName, Timeouts
 from actors.engines.pool.affinity import PREFIX_CHARACTERS, key_of
 from actors.engines.pool.breaker import FIRST_WHILE, LIMIT, LONGEST_WHILE, Breaker, BreakerState
 from actors.engines.pool.breaker import while_out as out_for
-from actors.engines.pool.first_tokens import ENOUGH, KEPT, FirstTokens
-from actors.engines.pool.retry_budget import RetryBudget
-from actors.engines.pool.slow_start import LEAST, WINDOW, share
-from actors.engines.pool.treatment import PAUSE, treatment_of
+from actors.engines.pool.failures import COOLDOWN, classify
+from actors.engines.pool.instance import MIN_SHARE, SLOW_START_SECONDS, share
+from actors.engines.pool.retry_budget import MIN_SAMPLES, WINDOW_SIZE, LatencyWindow, RetryBudget
 from actors.supervision.errors import Cancelled
 from tests.engines.asking import chat, complete
 from tests.engines.pool.fakes import refused, reset
@@ -52,7 +51,7 @@ def test_a_trial_decides() -> None:
     assert breaker.until == 11.0 + 2 * FIRST_WHILE
     breaker.try_again()
     assert breaker.succeeded()
-    assert (breaker.state, breaker.openings, breaker.harm) == (BreakerState.CLOSED, 0, 0)
+    assert (breaker.state, breaker.openings, breaker.penalty) == (BreakerState.CLOSED, 0, 0)
 
 
 def test_after_a_probe_one_more_harm_opens_it_for_longer() -> None:
@@ -71,32 +70,32 @@ def test_what_does_no_harm_opens_nothing() -> None:
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1, exclude_max=True))
-def test_the_time_out_doubles_is_bounded_and_spread(openings: int, chance: float) -> None:
-    seconds = out_for(openings, chance)
+def test_the_time_out_doubles_is_bounded_and_spread(openings: int, random_fn: float) -> None:
+    seconds = out_for(openings, random_fn)
     whole = min(FIRST_WHILE * 2.0 ** min(openings, 20), LONGEST_WHILE)
     assert 0.8 * whole <= seconds <= whole
 
 
-@given(st.lists(st.sampled_from(["ok", "probe", "harm", "try", "wait"]), max_size=60))
+@given(st.lists(st.sampled_from(["ok", "probe", "penalty", "try", "wait"]), max_size=60))
 def test_a_breaker_is_open_only_after_enough_harm(events: list[str]) -> None:
-    breaker, now, harm = Breaker(), 0.0, 0
+    breaker, now, penalty = Breaker(), 0.0, 0
     for event in events:
         match event:
             case "ok":
                 breaker.succeeded()
-                harm = 0
+                penalty = 0
             case "probe":
-                harm = LIMIT if breaker.probed() else harm
-            case "harm":
-                harm += 1
+                penalty = LIMIT if breaker.probed() else penalty
+            case "penalty":
+                penalty += 1
                 opened = breaker.failed(1, now, 0.5)
-                assert not opened or harm >= LIMIT or breaker.openings > 1
+                assert not opened or penalty >= LIMIT or breaker.openings > 1
             case "try":
                 if breaker.due(now):
                     breaker.try_again()
             case _:
                 now += 1.0
-        assert breaker.harm < LIMIT
+        assert breaker.penalty < LIMIT
 
 
 # Slow start.
@@ -104,8 +103,8 @@ def test_a_breaker_is_open_only_after_enough_harm(events: list[str]) -> None:
 
 @given(st.floats(0, 1000))
 def test_the_share_grows_from_little_to_all(age: float) -> None:
-    assert LEAST <= share(age) <= share(age + 1.0) <= 1.0
-    assert share(WINDOW + age) == 1.0
+    assert MIN_SHARE <= share(age) <= share(age + 1.0) <= 1.0
+    assert share(SLOW_START_SECONDS + age) == 1.0
 
 
 # The budget.
@@ -149,7 +148,7 @@ def test_what_is_not_used_is_saved_up_to_the_burst() -> None:
     assert budget.saved == 2.0
 
 
-# The treatment.
+# The failure class.
 
 
 def wrapped(cause: BaseException) -> EngineUnavailable:
@@ -179,19 +178,19 @@ CASES: list[tuple[BaseException, str, bool, int]] = [
 ]
 
 
-@pytest.mark.parametrize(("error", "kind", "retry", "harm"), CASES)
+@pytest.mark.parametrize(("error", "kind", "retry", "penalty"), CASES)
 def test_every_failure_has_its_treatment(
-    error: BaseException, kind: str, retry: bool, harm: int
+    error: BaseException, kind: str, retry: bool, penalty: int
 ) -> None:
-    found = treatment_of(error)
-    assert (found.kind, found.retry, found.harm) == (kind, retry, harm)
-    assert found.pause == (PAUSE if kind == "busy" else 0)
+    found = classify(error)
+    assert (found.kind, found.retry, found.penalty) == (kind, retry, penalty)
+    assert found.pause == (COOLDOWN if kind == "busy" else 0)
 
 
 def test_a_circle_of_causes_is_looked_at_for_a_while_only() -> None:
     error, cause = EngineUnavailable("broken"), RuntimeError("round")
     error.__cause__, cause.__context__ = cause, cause
-    assert treatment_of(error).kind == "unavailable"
+    assert classify(error).kind == "unavailable"
 
 
 # What is said of instances and models.
@@ -279,21 +278,21 @@ def test_where_keys_make_no_difference_none_is_looked_for(policy: PolicyName) ->
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=600), st.floats(1, 99))
 def test_a_percentile_is_one_of_the_last_times(times: list[float], percent: float) -> None:
-    seen = FirstTokens()
+    seen = LatencyWindow()
     for each in times:
         seen.observe(each)
     found = seen.percentile(percent)
-    if len(times) < ENOUGH:
+    if len(times) < MIN_SAMPLES:
         assert found is None
     else:
-        assert found in times[-KEPT:]
+        assert found in times[-WINDOW_SIZE:]
 
 
 def test_a_percentile_follows_what_changes() -> None:
-    seen = FirstTokens()
-    for _ in range(KEPT):
+    seen = LatencyWindow()
+    for _ in range(WINDOW_SIZE):
         seen.observe(1.0)
     assert seen.percentile(95) == 1.0
-    for _ in range(KEPT):
+    for _ in range(WINDOW_SIZE):
         seen.observe(5.0)
     assert seen.percentile(95) == 5.0

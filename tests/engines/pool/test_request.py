@@ -9,7 +9,7 @@ import pytest
 from actors.engines import Context, EngineRequest, Sink
 from actors.engines.contract import Chunk
 from actors.engines.pool import HedgeAfter, InstanceSpec, ModelSpec, Pool, PoolRequest, State
-from actors.engines.pool.request_state import LIFE, Event, IllegalEvent
+from actors.engines.pool.request_state import TRANSITIONS, Event, IllegalEvent
 from actors.supervision.errors import Cancelled
 from actors.testing import FakeClock
 from tests.engines.asking import chat
@@ -45,10 +45,10 @@ KNOWN = {
 def test_every_state_knows_its_events_and_no_other(state: State, event: Event) -> None:
     after = KNOWN.get((state, event))
     if after is not None:
-        assert LIFE[state][event] is after
+        assert TRANSITIONS[state][event] is after
         return
     with pytest.raises(IllegalEvent, match=f"{state.name} does not know {event.name}") as raised:
-        LIFE[state][event]
+        TRANSITIONS[state][event]
     assert (raised.value.state, raised.value.event) == (state, event)
 
 
@@ -195,7 +195,7 @@ def test_nothing_is_kept_whatever_ends_first(clock: FakeClock) -> None:
         assert inflight(pool) == {"a": 0, "b": 0}
         assert len(client.ends) == 1
         assert client.last_error is None
-    assert pool.movable == set()
+    assert pool.reroutable == set()
     assert clock.pending == 0
 
 
@@ -270,13 +270,13 @@ def test_only_what_can_be_moved_is_noted_and_only_while_it_runs(clock: FakeClock
     pool = pool_on(clock, BY_TURNS)
     pool.put("a", Probed())
     alone = begun(pool)
-    assert pool.movable == set()
+    assert pool.reroutable == set()
     pool.put("b", Manual())
     clients = [begun(pool), begun(pool)]
-    assert len(pool.movable) == 1
+    assert len(pool.reroutable) == 1
     for client in [alone, *clients]:
         client.answer(b"{}")
-    assert pool.movable == set()
+    assert pool.reroutable == set()
     for name in "ab":
         pool.drop(name)
     clock.advance(100.0)
@@ -292,7 +292,7 @@ def test_an_ordinary_request_makes_few_calls() -> None:
     pool.put("b", Quiet())
     begun(pool).answer(b"{}")  # looks at the weights of instances that start slowly, once a second
     client, event = Client(), chunk()
-    begin = ["Pool.begin", "Rotation.take", "LoadBuckets.pick", "LoadBuckets.update", "Quiet.start"]
+    begin = ["Pool.begin", "Selector.take", "LeastLoaded.pick", "LeastLoaded.update", "Quiet.start"]
     assert calls_of(lambda: pool.begin(client)) == begin
     assert short(lambda: client.push(event)) == ["push", "start_with", "deliver"]
     assert short(lambda: client.push(event)) == ["push", "deliver"]

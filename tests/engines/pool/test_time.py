@@ -8,8 +8,7 @@ import pytest
 
 from actors.engines import Context, EngineTimeout
 from actors.engines.pool import HedgeAfter, InstanceSpec, ModelSpec, PolicyName, Pool, Timeouts
-from actors.engines.pool.first_tokens import ENOUGH
-from actors.engines.pool.retry_budget import BURST, FLOOR, RATIO
+from actors.engines.pool.retry_budget import BURST, FLOOR, MIN_SAMPLES, RATIO
 from actors.supervision.cancellation import CancellationToken
 from actors.testing import FakeClock
 from tests.engines.asking import chat
@@ -146,7 +145,7 @@ def test_a_deadline_reaches_a_request_that_waits_in_the_queue(clock: FakeClock) 
 
 def test_an_engine_that_keeps_time_itself_is_left_to_it(clock: FakeClock) -> None:
     class Relay(Manual):
-        keeps_time = True
+        enforces_timeouts = True
 
     pool = pool_on(clock, ModelSpec(timeouts=Timeouts(first_byte=1.0, idle=1.0)))
     engine = Relay()
@@ -192,12 +191,12 @@ def test_the_first_to_answer_wins_and_the_other_is_stopped(clock: FakeClock, win
     pool, *engines = hedging(clock, heard=heard)
     sink = start(pool)
     clock.advance(1.0)
-    won, lost = engines[winner], engines[1 - winner]
-    won.last.sink.push(chunk("winner"))
+    committed, lost = engines[winner], engines[1 - winner]
+    committed.last.sink.push(chunk("winner"))
     assert lost.last.context.token.cancelled
     lost.last.sink.push(chunk("loser"))
     lost.last.sink.finish()
-    won.last.sink.finish()
+    committed.last.sink.finish()
     assert (sink.text(), sink.ends) == ("winner", ["finish"])
     assert set(inflight(pool).values()) == {0}
     assert [each.won for each in heard.of("hedged")] == [None, winner == 1]
@@ -245,7 +244,7 @@ def test_hedges_are_paid_from_the_budget_too(clock: FakeClock) -> None:
 
 def test_a_percentile_hedges_once_enough_first_tokens_were_seen(clock: FakeClock) -> None:
     pool, first, second = hedging(clock, "p90")
-    for number in range(ENOUGH):
+    for number in range(MIN_SAMPLES):
         sink = start(pool)
         clock.advance(0.1)
         asked = [*first.asked, *second.asked]
@@ -256,9 +255,9 @@ def test_a_percentile_hedges_once_enough_first_tokens_were_seen(clock: FakeClock
         assert sink.ends == ["finish"]
     start(pool)
     clock.advance(0.09)
-    assert len(first.asked) + len(second.asked) == ENOUGH + 1
+    assert len(first.asked) + len(second.asked) == MIN_SAMPLES + 1
     clock.advance(0.02)
-    assert len(first.asked) + len(second.asked) == ENOUGH + 2
+    assert len(first.asked) + len(second.asked) == MIN_SAMPLES + 2
 
 
 def test_an_instance_that_fails_is_replaced_before_the_hedge(clock: FakeClock) -> None:

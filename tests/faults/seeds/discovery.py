@@ -78,7 +78,7 @@ DISCOVERY: Final = (
         "mix",
         "a request that an instance failed is asked of no other",
         "actors/engines/pool/request.py",
-        "        if alone and not pool.retry(self, side.member, treatment):",
+        "        if alone and not pool.retry(self, side.instance, failure):",
         "        if alone:",
     ),
     Mutant(

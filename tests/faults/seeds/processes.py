@@ -119,7 +119,7 @@ PROCESSES: Final = (
         "model-worker",
         "a request that a dead worker did not take is asked of no other",
         "actors/engines/pool/request.py",
-        "        if alone and not pool.retry(self, side.member, treatment):",
+        "        if alone and not pool.retry(self, side.instance, failure):",
         "        if alone:",
     ),
     Mutant(

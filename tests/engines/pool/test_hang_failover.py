@@ -6,7 +6,7 @@ import pytest
 
 from actors.engines import Context, EngineTimeout, EngineUnavailable
 from actors.engines.pool import InstanceSpec, ModelSpec, PolicyName, Pool, Timeouts
-from actors.engines.pool.prober import INTERVAL, TIMEOUT
+from actors.engines.pool.health_check import INTERVAL, TIMEOUT
 from actors.engines.pool.retry_budget import BURST, FLOOR
 from actors.supervision.cancellation import CancellationToken
 from actors.testing import FakeClock

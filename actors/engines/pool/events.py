@@ -1,6 +1,6 @@
 """What a pool tells whoever listens: rare things as frozen records, one method for each.
 
-A selection is no event but a counter of its member (``view``): an event for each request would
+A selection is no event but a counter of its instance (``view``): an event for each request would
 cost more than the choice.
 """
 

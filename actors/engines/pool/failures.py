@@ -23,35 +23,35 @@ from actors.engines.errors import (
 from actors.engines.pool.breaker import LIMIT
 from actors.supervision.errors import Cancelled
 
-__all__ = ["CANCELLED", "LONGEST_PAUSE", "PAUSE", "SUCCESS", "Treatment", "treatment_of"]
+__all__ = ["CANCELLED", "COOLDOWN", "LONGEST_COOLDOWN", "SUCCESS", "FailureClass", "classify"]
 
-PAUSE: Final = 0.5
+COOLDOWN: Final = 0.5
 """Seconds that a busy instance is left alone while others have room: requests end at that pace."""
 
-LONGEST_PAUSE: Final = 30.0
+LONGEST_COOLDOWN: Final = 30.0
 """Seconds that it may ask for with its ``Retry-After``: as long as a broken one is out at most."""
 
 
 @dataclass(frozen=True, slots=True)
-class Treatment:
+class FailureClass:
     """What to do about one failure; ``kind`` is its name, one of a handful; ``pause`` in s."""
 
     kind: str
     retry: bool
-    harm: int = 0
+    penalty: int = 0
     pause: float = 0.0
 
 
-SUCCESS: Final = Treatment("", retry=False)
-CANCELLED: Final = Treatment("cancelled", retry=False)
+SUCCESS: Final = FailureClass("", retry=False)
+CANCELLED: Final = FailureClass("cancelled", retry=False)
 
 
-def treatment_of(error: BaseException) -> Treatment:
-    """The treatment of ``error``; whatever is no ``EngineError`` is an engine's own defect."""
-    found = next(treatment for matches, treatment in _TABLE if matches(error))
+def classify(error: BaseException) -> FailureClass:
+    """The failure class of ``error``; whatever is no ``EngineError`` is an engine's own defect."""
+    found = next(failure for matches, failure in _TABLE if matches(error))
     # NOTE: one second is what is told of who did not say for how long.
     if found.pause and isinstance(error, EngineError) and (error.retry_after or 0) > 1:
-        return replace(found, pause=min(float(error.retry_after or 0), LONGEST_PAUSE))
+        return replace(found, pause=min(float(error.retry_after or 0), LONGEST_COOLDOWN))
     return found
 
 
@@ -88,28 +88,28 @@ def _caused_by(*classes: type[BaseException]) -> Callable[[BaseException], bool]
 _DEPTH: Final = 8
 """Causes looked through: libraries wrap an OSError two or three times."""
 
-_TABLE: Final[tuple[tuple[Callable[[BaseException], bool], Treatment], ...]] = (
+_TABLE: Final[tuple[tuple[Callable[[BaseException], bool], FailureClass], ...]] = (
     # The client's doing, or this process': says nothing about the instance, nor would another help.
     (_is(Cancelled, DeadlineExceeded, SlowReader, LocalShortage), CANCELLED),
     # It came back to this process; asking others would multiply it.
-    (_status(508), Treatment("loop", retry=False)),
+    (_status(508), FailureClass("loop", retry=False)),
     # Busy is not broken.
-    (_status(429), Treatment("busy", retry=True, pause=PAUSE)),
+    (_status(429), FailureClass("busy", retry=True, pause=COOLDOWN)),
     # The client's mistake is the same everywhere, and finding it takes a healthy instance.
-    (_below_500, Treatment("rejected", retry=False)),
-    (_status(501), Treatment("unsupported", retry=False)),
+    (_below_500, FailureClass("rejected", retry=False)),
+    (_status(501), FailureClass("unsupported", retry=False)),
     # As long from every instance, and each would compute it anew.
-    (_is(AnswerTooLong), Treatment("too_long", retry=False)),
+    (_is(AnswerTooLong), FailureClass("too_long", retry=False)),
     # Loading, or draining: it says so itself, so it may be sooner back than a broken one.
-    (_status(503), Treatment("not_ready", retry=True, harm=1)),
+    (_status(503), FailureClass("not_ready", retry=True, penalty=1)),
     # A hang takes the client's time each time: two are enough.
-    (_is(EngineTimeout), Treatment("timeout", retry=True, harm=(LIMIT + 1) // 2)),
+    (_is(EngineTimeout), FailureClass("timeout", retry=True, penalty=(LIMIT + 1) // 2)),
     # Nobody listens: one is enough.
-    (_caused_by(ConnectionRefusedError), Treatment("connect", retry=True, harm=LIMIT)),
+    (_caused_by(ConnectionRefusedError), FailureClass("connect", retry=True, penalty=LIMIT)),
     # Cut off: two in a row, because one may be a keep-alive connection that was just closed.
-    (_caused_by(OSError), Treatment("reset", retry=True, harm=(LIMIT + 1) // 2)),
-    (_is(EngineUnavailable), Treatment("unavailable", retry=True, harm=1)),
-    (_is(EngineError), Treatment("failed", retry=True, harm=1)),
+    (_caused_by(OSError), FailureClass("reset", retry=True, penalty=(LIMIT + 1) // 2)),
+    (_is(EngineUnavailable), FailureClass("unavailable", retry=True, penalty=1)),
+    (_is(EngineError), FailureClass("failed", retry=True, penalty=1)),
     # A defect of an in-process engine, perhaps of this one only.
-    (_is(BaseException), Treatment("crashed", retry=True, harm=1)),
+    (_is(BaseException), FailureClass("crashed", retry=True, penalty=1)),
 )
