@@ -29,7 +29,7 @@ from actors.commands.running import run_until_cancelled
 from actors.commands.serve import start_service
 from actors.commands.weights import require_llama, weights_at_hand
 from actors.engines.contract import Kind
-from actors.engines.llama_model import BUNDLED_ALIAS, BUNDLED_NAME
+from actors.engines.llama.weights import BUNDLED_ALIAS, BUNDLED_NAME
 from actors.logs import configure_logging
 from actors.process import ProcessActor
 from actors.registry import ListModels

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from actors.commands.running import CannotStart
-from actors.engines.llama_model import (
+from actors.engines.llama.weights import (
     HOW_TO_INSTALL,
     MODEL_WHEEL,
     WEIGHTS_IN_WHEEL,

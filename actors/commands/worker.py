@@ -26,8 +26,8 @@ from actors.commands.parsing import UsageError, parse_settings
 from actors.commands.running import run_until_cancelled
 from actors.commands.weights import require_llama
 from actors.engines.contract import Kind
-from actors.engines.llama_model import BUNDLED_ALIAS, BUNDLED_NAME, resolve_model
-from actors.engines.llama_server import LlamaServer
+from actors.engines.llama.host import LlamaServer
+from actors.engines.llama.weights import BUNDLED_ALIAS, BUNDLED_NAME, resolve_model
 from actors.logs import configure_logging
 from actors.settings import WorkerSettings, instance_name
 from actors.supervision import CancellationToken, Child, Strategy, Supervised, Supervisor, Tree

@@ -5,21 +5,22 @@ PERF: all but a token's text is the same in each event of a stream, so it is enc
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count, islice
 from typing import Any, Final, NamedTuple, assert_never
 
 from orjson import dumps
 
+from actors.engines.adapters import GeneratorAdapter
 from actors.engines.contract import Chunk, Context, EngineRequest, Kind, Sink
-from actors.engines.echo_text import Plan, plan
-from actors.engines.errors import AnswerTooLong
-from actors.engines.generator import GeneratorAdapter
+from actors.engines.errors import AnswerTooLong, EngineRejected
 from actors.engines.lenient_json import encode
 from actors.supervision.errors import Cancelled
 
-__all__ = ["EchoEngine"]
+__all__ = ["MAX_CHOICES", "MAX_TOKENS", "RUN", "EchoEngine"]
 
 # Delayed answers hold a thread each while they wait for their next token.
 _MAX_DELAYED: Final = 256
@@ -29,7 +30,19 @@ RUN: Final = 64
 """Tokens that are pushed at once: few enough for a client that leaves to end the answer soon."""
 
 MAX_BYTES: Final = 64 * 1024 * 1024
-"""Characters of a whole answer, over all choices: as many as the service holds of a folded one."""
+"""Characters of a whole answer, all choices together: the service's own limit."""
+
+MAX_TOKENS: Final = 65_536
+"""Tokens of one answer, all choices together: a 45 MiB prompt must not become a million chunks."""
+
+MAX_CHOICES: Final = 1_024
+"""Choices of one answer: each costs two chunks beside its tokens."""
+
+_LISTED: Final = 64 * 1024
+"""Characters of a text up to which all its tokens are listed at once."""
+
+_TOKEN: Final = re.compile(r"\s*\S+|\s+")
+"""A token is a word with the white space before it, as language models have it."""
 
 
 class _Format(NamedTuple):
@@ -141,7 +154,9 @@ class EchoEngine:
         return self._delayed.close(timeout)
 
 
-def _runs(kind: Kind, head: dict[str, Any], answer: Plan, most: int) -> Iterator[tuple[bytes, int]]:
+def _runs(
+    kind: Kind, head: dict[str, Any], answer: _Plan, most: int
+) -> Iterator[tuple[bytes, int]]:
     """The events, ``most`` tokens at a time, with their tokens; at last the usage, alone.
 
     Of each choice its role (of a chat), its tokens, its end. One by one nothing is joined.
@@ -170,7 +185,7 @@ def _runs(kind: Kind, head: dict[str, Any], answer: Plan, most: int) -> Iterator
     yield b"data: %b\n\n" % dumps({**head, "choices": [], "usage": _usage(answer)}), 0
 
 
-def _whole(kind: Kind, head: dict[str, Any], answer: Plan) -> bytes:
+def _whole(kind: Kind, head: dict[str, Any], answer: _Plan) -> bytes:
     """The unary answer, as the service would fold it. Raises ``AnswerTooLong``."""
     choices: list[dict[str, Any]] = []
     size = 0
@@ -203,9 +218,130 @@ def _whole(kind: Kind, head: dict[str, Any], answer: Plan) -> bytes:
     )
 
 
-def _usage(answer: Plan) -> dict[str, int]:
+def _usage(answer: _Plan) -> dict[str, int]:
     return {
         "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": answer.completion_tokens,
         "total_tokens": answer.prompt_tokens + answer.completion_tokens,
     }
+
+
+@dataclass(slots=True)
+class _Choice:
+    """One choice of the answer: ``finish`` is OpenAI's ``finish_reason``."""
+
+    tokens: tuple[str, ...]
+    finish: str
+
+
+@dataclass(slots=True)
+class _Plan:
+    """The whole answer: the choices by index, and the tokens of the prompts and of the choices."""
+
+    choices: tuple[_Choice, ...]
+    prompt_tokens: int
+    completion_tokens: int
+
+
+def plan(kind: Kind, body: Mapping[str, Any]) -> _Plan:
+    """The answer to ``body``: chat echoes the last user message, completions each prompt.
+
+    With ``n``, choice ``prompt_index * n + i`` is the i-th of its prompt (OpenAI's order). Raises
+    ``EngineRejected`` for prompts of token ids, for no prompt in a list and for a number of choices
+    that it can't give.
+    """
+    match kind:
+        case Kind.CHAT:
+            spoken, prompts = _texts(body)
+        case Kind.COMPLETIONS:
+            spoken = prompts = _prompts(body)
+        case _:
+            assert_never(kind)
+    n = int(body.get("n") or 1)
+    asked = len(prompts) * n
+    if not 0 < asked <= MAX_CHOICES:
+        raise EngineRejected(
+            f"the echo model gives 1 to {MAX_CHOICES} choices, not {asked}",
+            param="n" if prompts else "prompt",
+        )
+    limit = _limit(body, MAX_TOKENS // asked)
+    stops = _stops(body)
+    choices = [_choice(prompt, stops, limit) for prompt in prompts]
+    completion_tokens = n * sum([len(choice.tokens) for choice in choices])
+    if n > 1:
+        choices = [choice for choice in choices for _ in range(n)]
+    if len(spoken) == 1 and n == 1 and not stops and choices[0].finish == "stop":
+        # PERF: all of the text is said, so it is counted already.
+        return _Plan((choices[0],), completion_tokens, completion_tokens)
+    return _Plan(tuple(choices), sum(map(_count, spoken)), completion_tokens)
+
+
+def _choice(text: str, stops: list[str], limit: int) -> _Choice:
+    """``text`` up to the first stop string, then at most ``limit`` tokens of it."""
+    found = [at for stop in stops if (at := text.find(stop)) >= 0]
+    text = text[: min(found)] if found else text
+    tokens = _tokens(text, limit + 1)
+    if len(tokens) > limit:
+        return _Choice(tuple(tokens[:limit]), "length")
+    return _Choice(tuple(tokens), "stop")
+
+
+def _tokens(text: str, most: int) -> list[str]:
+    # PERF: a list of all tokens is made in C; of a long text it would be too long.
+    if len(text) <= _LISTED:
+        return _TOKEN.findall(text)[:most]
+    return [match.group() for match in islice(_TOKEN.finditer(text), most)]
+
+
+def _count(text: str) -> int:
+    if len(text) <= _LISTED:
+        return len(_TOKEN.findall(text))
+    return sum(1 for _ in _TOKEN.finditer(text))
+
+
+def _limit(body: Mapping[str, Any], most: int) -> int:
+    asked = body.get("max_completion_tokens")
+    if asked is None:
+        asked = body.get("max_tokens")
+    # Below 0 is no limit, as for llama.cpp.
+    return most if asked is None or asked < 0 else min(int(asked), most)
+
+
+def _stops(body: Mapping[str, Any]) -> list[str]:
+    stop: Any = body.get("stop")
+    if not stop:
+        return []
+    return [stop] if isinstance(stop, str) else [text for text in stop if text]
+
+
+def _prompts(body: Mapping[str, Any]) -> list[str]:
+    prompt: Any = body.get("prompt")
+    # PERF: typed here, not cast: a cast is a call.
+    several: list[Any] = prompt
+    prompts = several if isinstance(prompt, list) else [prompt or ""]
+    for text in prompts:
+        if not isinstance(text, str):
+            raise EngineRejected(
+                "the echo model takes a prompt as text: a string or a list of strings",
+                param="prompt",
+            )
+    return prompts
+
+
+def _texts(body: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The text of every message, and of the one that is answered: the last one of a user."""
+    messages: list[dict[str, Any]] = body.get("messages") or []
+    texts: list[str] = []
+    last, mine = "", None
+    for message in messages:
+        content: Any = message.get("content")
+        last = content if type(content) is str else _text_of(content)
+        texts.append(last)
+        if message.get("role") == "user":
+            mine = last
+    return texts, [last if mine is None else mine]
+
+
+def _text_of(parts: list[dict[str, Any]] | None) -> str:
+    """The text parts of a message's content, joined."""
+    return "".join([part.get("text") or "" for part in parts or () if part.get("type") == "text"])

@@ -12,8 +12,7 @@ from typing import Any, Final
 
 from actors.engines.contract import Chunk
 from actors.engines.lenient_json import DICT, LIST
-from actors.engines.sse.events import EventKind, read_event
-from actors.engines.sse.frames import split_events
+from actors.engines.sse import EventKind, read_event, split_events
 
 __all__ = ["OUTPUT_FIELDS", "tokens_in", "tokens_in_choices"]
 

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.engines import Chunk
-from actors.engines.sse.events import read_event
-from actors.engines.sse.frames import split_events
+from actors.engines.sse import read_event, split_events
 
 DEADLINE = 20.0  # seconds; a hang is a failure, and a busy machine is none
 

@@ -311,7 +311,7 @@ def test_a_push_engine_is_passed_through() -> None:
 
 
 def test_what_has_neither_method_is_told_what_it_lacks() -> None:
-    with pytest.raises(TypeError, match=r"object is no engine.*start.*generate"):
+    with pytest.raises(TypeError, match=r"object is not an engine.*start.*generate"):
         as_push_engine(cast("AnyEngine", object()))
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from actors.engines import Context, Engine, EngineError, EngineRejected, EngineRequest, tokens_in
-from actors.engines.sse.events import read_event
-from actors.engines.sse.frames import split_events
+from actors.engines.sse import read_event, split_events
 from actors.supervision.cancellation import CancellationToken
 from actors.supervision.errors import Cancelled
 from tests.engines.recording import RecordingSink

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.engines import Context, EchoEngine, EngineBusy, EngineRejected, Kind
-from actors.engines.echo import RUN
-from actors.engines.echo_text import MAX_CHOICES, MAX_TOKENS, plan
+from actors.engines.echo import MAX_CHOICES, MAX_TOKENS, RUN, plan
 from actors.engines.errors import AnswerTooLong
 from http_service.streaming.fold import Fold
 from tests.engines.asking import ask, chat, complete, request

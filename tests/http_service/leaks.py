@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from actors.engines import async_generator
+from actors.engines import adapters
 from actors.eventloop import shared_loop
 
 __all__ = ["Leaks", "leaks", "open_files"]
@@ -65,7 +65,7 @@ def _start_shared_loops() -> None:
     running = threading.Event()
     shared_loop().call(running.set)
     assert running.wait(DEADLINE), "the event loop does not run"
-    async_generator._LOOP.get()  # pyright: ignore[reportPrivateUsage]  # to have it run
+    adapters._LOOP.get()  # pyright: ignore[reportPrivateUsage]  # to have it run
 
 
 def open_files() -> dict[str, str]:

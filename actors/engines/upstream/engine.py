@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from actors.engines.contract import Context, EngineRequest, Kind, Sink
 from actors.engines.errors import EngineBusy, EngineUnavailable
-from actors.engines.llama_answer import choices_of, prefill_of
+from actors.engines.llama_dialect import choices_of, prefill_of
 from actors.engines.upstream.call import Call, Timeouts
 from actors.engines.upstream.connection_pool import ConnectionPool
 from actors.engines.upstream.dial import Place

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from actors.engines.contract import EngineRequest, Kind
-from actors.engines.llama_answer import missing_defaults
+from actors.engines.llama_dialect import missing_defaults
 from actors.engines.upstream.reach import check_path
 from actors.engines.via import PSEUDONYM
 

@@ -12,7 +12,7 @@ from actors.engines.error_object import is_error
 from actors.engines.errors import AnswerTooLong, EngineUnavailable
 from actors.engines.lenient_json import DICT, Undecodable, decode
 from actors.engines.refusals import error_of_answer, error_of_object
-from actors.engines.sse.frames import MAX_EVENT_BYTES
+from actors.engines.sse import MAX_EVENT_BYTES
 from actors.engines.upstream.stream_relay import StreamRelay
 
 __all__ = ["Refusal", "Response", "SignOfLife", "Whole", "checked", "response_for"]

@@ -15,20 +15,21 @@ from actors.engines.contract import Sink
 from actors.engines.error_object import is_error
 from actors.engines.errors import AnswerTooLong, EngineError, EngineUnavailable
 from actors.engines.lenient_json import DICT, LIST, Undecodable, decode, encode
-from actors.engines.llama_answer import UsageSum, is_llama_usage, with_prefill
+from actors.engines.llama_dialect import UsageSum, is_llama_usage, with_prefill
 from actors.engines.refusals import error_of_object
-from actors.engines.sse.events import EventKind, read_event
-from actors.engines.sse.frames import (
+from actors.engines.sse import (
     MAX_EVENT_BYTES,
     NEAR,
+    EventKind,
     EventTooLong,
     SseFrames,
-    end_of_nothing,
+    end_of_ignored_lines,
     event_end,
     prelude_of,
+    read_event,
 )
-from actors.engines.sse.runs import EventShape, learn
 from actors.engines.tokens import OUTPUT_FIELDS
+from actors.engines.upstream.token_template import TokenTemplate, template_of
 
 __all__ = ["StreamRelay"]
 
@@ -76,7 +77,7 @@ class StreamRelay:
         self._usage: UsageSum | None = None
         self._ends: dict[str, bool] = {}
         """The choices that began, and whether each is finished."""
-        self._shape: EventShape | None = None
+        self._shape: TokenTemplate | None = None
         self._learned = self._comments = self._mute = self._size = 0
 
     def feed(self, data: bytes, *, whole: bool = False) -> bool:
@@ -184,7 +185,7 @@ class StreamRelay:
         # PERF: a shape that no event ever had is worth giving up: learning takes as long as
         # decoding.
         if tokens == 1 and self._learned < _MOST_SHAPES:
-            shape = learn(event, chunk)
+            shape = template_of(event, chunk)
             if shape is not None:
                 self._learned += 1
                 self._shape = shape
@@ -208,7 +209,7 @@ class StreamRelay:
             case EventKind.EMPTY:
                 self._comments += 1
                 if self._comments > _MOST_COMMENTS:
-                    return end_of_nothing(batch, end), False
+                    return end_of_ignored_lines(batch, end), False
                 if self._raw:
                     said = event.lstrip(b"\r\n")
                     self._sink.push(said if said.startswith(b":") else _SILENCE, 0)

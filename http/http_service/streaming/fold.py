@@ -20,8 +20,7 @@ from actors.engines.error_object import is_error
 from actors.engines.errors import AnswerTooLong, EngineUnavailable
 from actors.engines.lenient_json import encode
 from actors.engines.refusals import error_of_object
-from actors.engines.sse.events import EventKind, read_event
-from actors.engines.sse.frames import split_events
+from actors.engines.sse import EventKind, read_event, split_events
 from http_service.streaming.deltas import Json, Pieces, ToolCalls, index_of, joined, merge
 
 __all__ = [

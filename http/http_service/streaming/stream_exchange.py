@@ -15,8 +15,7 @@ import orjson
 from actors.engines.contract import Chunk, EngineRequest
 from actors.engines.errors import EngineUnavailable
 from actors.engines.pool import State
-from actors.engines.sse.events import data_of, read_event
-from actors.engines.sse.frames import split_events
+from actors.engines.sse import data_of, read_event, split_events
 from http_service.errors import ErrorReply, reply_for
 from http_service.streaming.exchange import Exchange
 

@@ -11,7 +11,7 @@ from itertools import chain, repeat
 import pytest
 
 from actors.engines import EngineUnavailable
-from actors.engines.sse.frames import MAX_EVENT_BYTES, SseFrames
+from actors.engines.sse import MAX_EVENT_BYTES, SseFrames
 from actors.engines.upstream import UpstreamEngine
 from actors.engines.upstream.connection import Connection, ResponseReader
 from actors.engines.upstream.connection_pool import ConnectionPool

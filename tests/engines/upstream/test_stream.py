@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.engines import EngineUnavailable
-from actors.engines.sse.frames import MAX_EVENT_BYTES
+from actors.engines.sse import MAX_EVENT_BYTES
 from actors.engines.upstream.stream_relay import StreamRelay
 from tests.engines.raw_server import capture
 from tests.engines.recording import RecordingSink

@@ -26,25 +26,25 @@ ENGINES: Final = (
     Mutant(
         "raise-after-MemoryError",
         "an engine that runs out of memory is never heard of again",
-        "actors/engines/generator.py",
-        "        sink.fail(error)",
+        "actors/engines/adapters.py",
+        "        sink.fail(error)\n    else:\n        sink.finish()",
         "        isinstance(error, Exception) and not isinstance(error, MemoryError)"
-        " and sink.fail(error)",
+        " and sink.fail(error)\n    else:\n        sink.finish()",
     ),
     Mutant(
         "endless",
         "a generator goes on after its client left",
-        "actors/engines/generator.py",
+        "actors/engines/adapters.py",
         "            if token.cancelled:\n                break",
         "            if token.cancelled:\n                continue",
     ),
     Mutant(
         "deaf",
         "a generator that was left is not closed",
-        "actors/engines/generator.py",
-        "        if close is not None:",
+        "actors/engines/adapters.py",
+        "        if close is not None:\n            close()",
         "        if token.cancelled:\n            __import__('threading').Event().wait(30)\n"
-        "        if close is not None:",
+        "        if close is not None:\n            close()",
     ),
     Mutant(
         "engine-garbage",
@@ -70,9 +70,9 @@ ENGINES: Final = (
     Mutant(
         "raise-before-SystemExit",
         "an engine that raises SystemExit is never heard of again",
-        "actors/engines/generator.py",
-        "    except BaseException as error:  # noqa: BLE001  # whatever the engine raised",
-        "    except Exception as error:  # noqa: BLE001  # whatever the engine raised",
+        "actors/engines/adapters.py",
+        "    except BaseException as error:  # noqa: BLE001  # the sink reports",
+        "    except Exception as error:  # noqa: BLE001  # the sink reports",
     ),
     Mutant(
         "raise-before-MemoryError",
@@ -92,7 +92,7 @@ ENGINES: Final = (
     Mutant(
         "burn",
         "an engine computes on the thread of the event loop",
-        "actors/engines/generator.py",
+        "actors/engines/adapters.py",
         "        self._executor.submit(run, sink.fail, context.token)",
         "        run()",
     ),

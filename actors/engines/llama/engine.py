@@ -1,8 +1,8 @@
-"""Run a GGUF model inside this process: llama.cpp's own server, without its HTTP.
+"""Runs a GGUF model inside this process: llama.cpp's own server, without its HTTP.
 
 Invariants: one thread of this engine's executor per running answer, never more than llama.cpp has
-slots (so that a request that waits can still be withdrawn); no exception crosses llama.cpp's
-callback; the model is given back only after every call into it has returned.
+slots (so that a waiting request can still be withdrawn); no exception crosses llama.cpp's
+callback; the model is released only after every call into it has returned.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from actors.engines.contract import Context, EngineRequest, Kind, Sink
 from actors.engines.error_object import is_error
 from actors.engines.errors import EngineError, EngineRejected, EngineUnavailable
 from actors.engines.executor import BoundedExecutor
-from actors.engines.llama_answer import (
+from actors.engines.llama.host import LlamaHost, load_llama
+from actors.engines.llama_dialect import (
     UsageSum,
     choices_of,
     llama_request,
     prefill_of,
     with_prefill,
 )
-from actors.engines.llama_host import LlamaHost, load_llama
 from actors.engines.refusals import error_of_object
 from actors.engines.tokens import tokens_in_choices
 from actors.supervision.cancellation import CancellationToken
@@ -35,21 +35,24 @@ __all__ = ["LlamaEngine"]
 
 _log = logging.getLogger("actors.engines.llama")
 
-# Requests that wait for a slot; at some seconds an answer nobody should wait longer than that.
 _MAX_WAITING: Final = 64
-# Seconds that the interpreter's exit waits for running answers: aborting takes 4-30 ms, but a
-# prompt that is being read can't be aborted. Exiting under it would abort the process (SIGABRT).
+"""Requests that wait for a slot: at some seconds an answer, more would wait too long."""
+
 _EXIT_SECONDS: Final = 10.0
+"""How long the interpreter's exit waits for running answers: aborting takes 4-30 ms, but a prompt
+that is being read can't be aborted, and exiting meanwhile would abort the process (SIGABRT)."""
 
 _WHO: Final = "the model"
+"""The subject of error messages."""
 
 
 class LlamaEngine:
-    """Answers with the model in ``model_path``, loaded here and now (seconds).
+    """Answers with the model in ``model_path``, which is loaded while it is made (seconds).
 
     ``alias`` is its name in answers, ``n_ctx`` the tokens of context shared out among
-    ``n_parallel`` slots, ``n_threads`` the threads that compute. Cancellation is heard at the next
-    token: llama.cpp can't be interrupted while it reads a prompt. Call :meth:`close` at the end.
+    ``n_parallel`` slots, ``n_threads`` the threads that compute. Cancellation takes effect at the
+    next token: llama.cpp can't be interrupted while it reads a prompt. Call :meth:`close` in the
+    end.
     Raises ``LlamaUnusable``, ``FileNotFoundError``, ``ValueError``, each saying what to do.
     """
 
@@ -75,12 +78,12 @@ class LlamaEngine:
         self._model.start(request, sink, context, keep=self)
 
     def close(self, timeout: float = 5.0) -> bool:
-        """Break off what runs, give the model back; True if that ended within ``timeout`` s."""
+        """Abort what runs and release the model; True if that ended within ``timeout`` seconds."""
         return self._model.close(timeout)
 
 
 class _Model:
-    """The engine's inside, apart from it so that the engine's finalizer can close it."""
+    """The engine's inside: a separate object, so that the engine's finalizer can close it."""
 
     def __init__(self, host: LlamaHost, alias: str, n_parallel: int, max_waiting: int) -> None:
         self._host = host
@@ -91,7 +94,7 @@ class _Model:
     def start(
         self, request: EngineRequest, sink: Sink, context: Context, *, keep: LlamaEngine
     ) -> None:
-        """``keep`` lives on until the answer has ended, though everybody else let go of it."""
+        """``keep`` stays alive until the answer has ended, even if nothing else refers to it."""
         run = partial(self._serve, request, sink, context, keep)
         self._executor.submit(run, sink.fail, context.token)
 
@@ -99,7 +102,9 @@ class _Model:
         """See ``LlamaEngine.close``."""
         self._closing.cancel()
         if not self._executor.close(timeout):
-            _log.warning("answers still run; the model stays loaded", extra={"timeout": timeout})
+            _log.warning(
+                "answers are still running; the model stays loaded", extra={"timeout": timeout}
+            )
             return False
         return self._host.drop(timeout)
 
@@ -110,22 +115,22 @@ class _Model:
         context: Context,
         _keep: LlamaEngine,
     ) -> None:
-        answer = _Answer(sink, request, self._unwanted(context))
+        answer = _Answer(sink, request, self._cancelled(context))
         try:
             self._generate(llama_request(request, self._alias), request.kind, answer)
             answer.end()
-        except BaseException as error:  # noqa: BLE001  # whatever failed is the sink's to tell
+        except BaseException as error:  # noqa: BLE001  # the sink reports whatever failed
             self._fail(error, sink, context)
         else:
             sink.finish()
 
-    def _unwanted(self, context: Context) -> Callable[[], bool]:
+    def _cancelled(self, context: Context) -> Callable[[], bool]:
         return lambda: context.token.cancelled or self._closing.cancelled
 
     def _generate(self, body: dict[str, Any], kind: Kind, answer: _Answer) -> None:
         handle = self._handler(kind)
         try:
-            returned: dict[str, Any] | None = handle(body, answer.hear)
+            returned: dict[str, Any] | None = handle(body, answer.on_chunk)
         except ValueError as error:
             # llama.cpp's words on the request's shape: "Expected 'messages' to be an array".
             refusal = {"error": {"code": 400, "message": str(error)}}
@@ -136,7 +141,7 @@ class _Model:
         except TypeError as error:
             raise EngineRejected("the request can't be given to the model") from error
         if returned is not None:
-            answer.hear(returned)
+            answer.on_chunk(returned)
 
     def _handler(self, kind: Kind) -> Callable[..., Any]:
         handler: Callable[..., Any]
@@ -160,32 +165,32 @@ class _Model:
 
 
 class _Answer:
-    """One answer as llama.cpp tells it: chunk by chunk, on one thread."""
+    """One answer as llama.cpp delivers it: chunk by chunk, on one thread."""
 
-    def __init__(self, sink: Sink, request: EngineRequest, unwanted: Callable[[], bool]) -> None:
+    def __init__(self, sink: Sink, request: EngineRequest, cancelled: Callable[[], bool]) -> None:
         self._sink = sink
-        self._unwanted = unwanted
+        self._cancelled = cancelled
         self._prefill = prefill_of(request)
         self._usage = UsageSum(choices_of(request.body))
         self._error: BaseException | None = None
 
-    def hear(self, chunk: dict[str, Any] | None) -> bool:
-        """llama.cpp's callback; ``None`` is a sign of life. True makes it stop.
+    def on_chunk(self, chunk: dict[str, Any] | None) -> bool:
+        """llama.cpp's callback; ``None`` is a keep-alive. True makes it stop.
 
         NOTE: llama.cpp swallows an exception from here and returns as if it were done.
         """
         try:
-            if self._error is None and chunk is not None and not self._unwanted():
+            if self._error is None and chunk is not None and not self._cancelled():
                 self._push(chunk)
         except BaseException as error:  # noqa: BLE001  # recorded, and raised by end()
             self._error = error
-        return self._error is not None or self._unwanted()
+        return self._error is not None or self._cancelled()
 
     def end(self) -> None:
-        """Push the usage; raise what went wrong on the way."""
+        """Push the usage; raise what went wrong meanwhile."""
         if self._error is not None:
             raise self._error
-        if self._unwanted():
+        if self._cancelled():
             raise Cancelled("the request was cancelled")
         usage = self._usage.chunk()
         if usage is None:
@@ -199,5 +204,5 @@ class _Answer:
         if rest is None:
             return
         tokens = tokens_in_choices(rest)
-        told = with_prefill(rest, self._prefill, sure=True) if self._prefill else rest
-        self._sink.push(told, tokens)
+        message = with_prefill(rest, self._prefill, sure=True) if self._prefill else rest
+        self._sink.push(message, tokens)

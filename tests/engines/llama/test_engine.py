@@ -16,9 +16,8 @@ import pytest
 
 from actors.engines import Context, EngineError, EngineRejected, EngineUnavailable
 from actors.engines.llama import LlamaEngine
-from actors.engines.llama_host import LlamaUnusable
-from actors.engines.llama_model import bundled_model
-from actors.engines.llama_server import LlamaServer
+from actors.engines.llama.host import LlamaServer, LlamaUnusable
+from actors.engines.llama.weights import bundled_model
 from actors.engines.upstream import UpstreamEngine
 from actors.supervision.errors import Cancelled
 from tests.engines.asking import PARIS, ask, chat, complete
@@ -181,9 +180,9 @@ def test_a_forgotten_engine_answers_to_the_end_and_is_given_back(temporary: Path
 EXIT_WHILE_GENERATING = """
 from actors.engines import Context
 from actors.engines.llama import LlamaEngine
-from actors.engines.llama_model import bundled_model
+from actors.engines.llama.weights import bundled_model
 from tests.engines.recording import RecordingSink
-from tests.engines.test_llama import ENDLESS
+from tests.engines.llama.test_engine import ENDLESS
 sink = RecordingSink()
 engine = LlamaEngine(bundled_model(), "m", n_ctx=512, n_parallel=1)
 engine.start(ENDLESS, sink, Context("r"))
@@ -195,7 +194,7 @@ sink.wait_for_chunks(2)
 def test_the_interpreter_can_exit_while_an_answer_runs() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", EXIT_WHILE_GENERATING],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         timeout=60,
         capture_output=True,
         check=False,
@@ -235,7 +234,7 @@ def test_a_server_runs_once_and_closes_twice() -> None:
     url = server.start()
     assert url.startswith("http://127.0.0.1:")
     assert url.endswith("/v1")
-    with pytest.raises(RuntimeError, match="runs already"):
+    with pytest.raises(RuntimeError, match="was started already"):
         server.start()
     assert server.close(DEADLINE)
     assert server.close(DEADLINE)

@@ -1,7 +1,11 @@
-"""Cut a stream of bytes at the ends of server-sent events: pure, incremental, nothing decoded.
+"""Server-sent events as OpenAI's servers send them: cut from a stream, and read. Pure.
 
-Source: WHATWG HTML, 9.2.5 "Parsing an event stream" (lines end in LF, CRLF or CR; a blank line ends
-an event). Invariants, each tested by property:
+Sources: WHATWG HTML, 9.2.5 "Parsing an event stream" (lines end in LF, CRLF or CR; a blank line
+ends an event) and 9.2.6 "Interpreting an event stream"; OpenAI's streaming format (``data`` is a
+chunk object, or ``[DONE]``); real servers' habits (comments while they prefill, ``error`` objects
+in the middle of a stream).
+
+Invariants of the cutting, each tested by property:
 
 1. all batches joined, and :attr:`SseFrames.rest`, are the bytes that were fed;
 2. a batch ends where an event ends;
@@ -11,16 +15,25 @@ an event). Invariants, each tested by property:
 from __future__ import annotations
 
 import re
-from typing import Final
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any, Final, cast
+
+from actors.engines.error_object import is_error
+from actors.engines.lenient_json import Undecodable, decode
 
 __all__ = [
     "MAX_EVENT_BYTES",
     "NEAR",
+    "EventKind",
     "EventTooLong",
     "SseFrames",
-    "end_of_nothing",
+    "StreamEvent",
+    "data_of",
+    "end_of_ignored_lines",
     "event_end",
     "prelude_of",
+    "read_event",
     "split_events",
 ]
 
@@ -35,14 +48,90 @@ _LONGEST_BOUNDARY: Final = 4
 NEAR: Final = 4096
 """Bytes within which nearly every event ends."""
 
-
 # A byte order mark and comment lines before an event's fields.
 _PRELUDE: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?::[^\r\n]*(?>\r\n|\n|\r))*")
-# Lines in a row that say nothing (blank ones, comments, fields that nobody reads, empty data),
-# taken in one go. Each of them ends: a batch ends where an event does.
-_NOTHING: Final = re.compile(
+# Lines in a row that a reader ignores (blank ones, comments, other fields, empty data), taken in
+# one go. Each of them ends: a batch ends where an event does.
+_IGNORED: Final = re.compile(
     rb"(?:[\r\n]++|(?!data|event|error)[^\r\n]*+[\r\n]|data:?[ ]?[\r\n])*+"
 )
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+# An event of the name "error", whatever its data says.
+_NAMED_ERROR: Final = re.compile(rb"(?:^|[\r\n])event: ?error[ \t]*(?:[\r\n]|$)")
+# What some servers put before the first event; it is not part of it.
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class EventKind(Enum):
+    """What an event is for."""
+
+    EMPTY = auto()
+    """A comment, or nothing that a client would see: a keep-alive, no output."""
+    CHUNK = auto()
+    """A chunk object."""
+    DONE = auto()
+    """The end of the stream, ``[DONE]``."""
+    ERROR = auto()
+    """An error object: the stream failed."""
+    BROKEN = auto()
+    """Data that is not a JSON object, however leniently read: a client could not read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """One event, read. ``chunk`` is the JSON object of a ``CHUNK`` or an ``ERROR``, else empty."""
+
+    kind: EventKind
+    chunk: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+_EMPTY: Final = StreamEvent(EventKind.EMPTY)
+_DONE: Final = StreamEvent(EventKind.DONE)
+_BROKEN: Final = StreamEvent(EventKind.BROKEN)
+
+
+def read_event(event: bytes) -> StreamEvent:
+    """What ``event`` (with its blank line) says. Never raises."""
+    data = data_of(event)
+    if not data:
+        # llama.cpp until 2025 reported errors in a field of that name.
+        return _error(event[6:].strip()) if event.startswith(b"error:") else _EMPTY
+    if data == b"[DONE]":
+        return _DONE
+    if not event.startswith(b"data:") and _NAMED_ERROR.search(event) is not None:
+        return _error(data)
+    try:
+        value: Any = decode(data)
+    except Undecodable:
+        return _BROKEN
+    if not isinstance(value, dict):
+        # llama.cpp begins, and interrupts, the answer to a list of prompts with it.
+        return _EMPTY if value is None else _BROKEN
+    chunk = cast("dict[str, Any]", value)
+    return StreamEvent(EventKind.ERROR if is_error(chunk) else EventKind.CHUNK, chunk)
+
+
+def _error(data: bytes) -> StreamEvent:
+    """An error, with its object if there is one."""
+    try:
+        value: Any = decode(data)
+    except Undecodable:
+        value = None
+    return StreamEvent(
+        EventKind.ERROR, cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    )
+
+
+def data_of(event: bytes) -> bytes:
+    """The event's data: its ``data`` lines joined by LF, stripped; empty for a comment."""
+    # PERF: nearly every event is one "data:" line; it needs no splitting.
+    if event.startswith(b"data:"):
+        line = event[5:].strip()
+        if b"\n" not in line and b"\r" not in line:
+            return line
+    lines = _LINE_END.split(event.removeprefix(_BOM))
+    data = [line[5:] for line in lines if line.startswith(b"data:")]
+    return b"\n".join(line.removeprefix(b" ") for line in data).strip()
 
 
 class EventTooLong(ValueError):
@@ -108,7 +197,7 @@ class SseFrames:
 
 
 def event_end(batch: bytes, start: int) -> int:
-    """Where the event that begins at ``start`` ends; the end of ``batch`` if it does not say."""
+    """Where the event that begins at ``start`` ends; the end of ``batch`` if it has none."""
     # PERF: looks no further than the event goes, so that a batch of many costs no more for each.
     for stop in (start + NEAR, len(batch)):
         found = batch.find(b"\n\n", start, stop)
@@ -145,9 +234,9 @@ def _last_boundary(buffer: bytes | bytearray, searched: int) -> int:
     return end
 
 
-def end_of_nothing(batch: bytes, start: int) -> int:
-    """Where the lines from ``start`` on end that say nothing."""
-    found = _NOTHING.match(batch, start)
+def end_of_ignored_lines(batch: bytes, start: int) -> int:
+    """Where the ignored lines end that begin at ``start``; ``start`` if there are none."""
+    found = _IGNORED.match(batch, start)
     return found.end() if found is not None else start
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.engines.sse.frames import EventTooLong, SseFrames, split_events
+from actors.engines.sse import EventTooLong, SseFrames, split_events
 from tests.engines.raw_server import capture
 
 CASES: dict[str, tuple[bytes, list[bytes]]] = {

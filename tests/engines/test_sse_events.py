@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.engines.sse.events import EventKind, data_of, read_event
+from actors.engines.sse import EventKind, data_of, read_event
 
 KINDS = {
     b":\n\n": EventKind.EMPTY,

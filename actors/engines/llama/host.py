@@ -1,12 +1,12 @@
-"""Own one llama.cpp server inside this process, through the wheel ``xllamacpp``.
+"""One llama.cpp server inside this process, through the wheel ``xllamacpp``.
 
-The only module that imports it. Every trap of its life is handled here, each reproduced:
+The only module that imports it. Every trap of its life cycle is handled here, each reproduced:
 
-1. Dropping a server right after it was made may hang for ever: one round trip comes first.
+1. Dropping a server right after it was made may hang forever: one round trip comes first.
 2. It always opens a listener; in-process use gives it a Unix socket in a private folder and a
-   random key, so that nobody else can reach it.
+   random key, so that it can't be reached from elsewhere.
 3. ``model`` in its answers is the file's path unless an alias is set.
-4. It keeps up to 8 GiB of prompts, prints to stderr and serves a web page unless told not to.
+4. By default it keeps up to 8 GiB of prompts, prints to stderr and serves a web page.
 5. Dropping it waits for its HTTP requests in flight for 30 s and more: that is done on a thread
    of its own, with a deadline.
 """
@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from actors.scratch import ScratchFolder
 
-__all__ = ["LlamaHost", "LlamaSettings", "LlamaUnusable", "load_llama"]
+__all__ = ["LlamaHost", "LlamaServer", "LlamaSettings", "LlamaUnusable", "load_llama"]
 
 _log = logging.getLogger("actors.engines.llama")
 
@@ -48,9 +48,9 @@ class LlamaSettings:
     n_parallel: int = 2
     """Slots: requests that generate at once."""
     n_threads: int = 1
-    """Threads that compute. Two or more spin at barriers, and collapse on a busy machine."""
+    """Threads that compute. Two or more spin at barriers, which is slow on a busy machine."""
     embedding: bool = False
-    """Serve mean-pooled embeddings, too."""
+    """Serve mean-pooled embeddings too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +102,9 @@ class LlamaHost:
         return cls(settings, _Listener(host, port, key), None)
 
     def drop(self, timeout: float) -> bool:
-        """Give the model back; True if that ended within ``timeout`` seconds. Idempotent.
+        """Release the model; True if that ended within ``timeout`` seconds. Idempotent.
 
-        No call of ``server`` may run any more.
+        Call it only when no call of ``server`` is running.
         """
         # A box, emptied by the thread: the last reference must go there, not here.
         box = [self.server]
@@ -114,12 +114,64 @@ class LlamaHost:
         dropper.join(timeout)
         self._remove_folder()
         if dropper.is_alive():
-            _log.warning("llama.cpp did not end in time", extra={"timeout": timeout})
+            _log.warning("llama.cpp did not stop in time", extra={"timeout": timeout})
         return not dropper.is_alive()
 
     def _remove_folder(self) -> None:
         if self._folder is not None:
             self._folder.close()
+
+
+class LlamaServer:
+    """Serves a model of this process to others: llama.cpp's own HTTP server, once started.
+
+    ``port`` 0 picks a free one. With an ``api_key`` it refuses requests without that key.
+    """
+
+    def __init__(
+        self,
+        model_path: str | Path,
+        alias: str,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        api_key: str | None = None,
+        n_ctx: int = 4096,
+        n_parallel: int = 2,
+        n_threads: int = 1,
+        embedding: bool = False,
+    ) -> None:
+        self._settings = load_llama(
+            model_path,
+            alias,
+            n_ctx=n_ctx,
+            n_parallel=n_parallel,
+            n_threads=n_threads,
+            embedding=embedding,
+        )
+        self._host = host
+        self._port = port
+        self._api_key = api_key
+        self._running: LlamaHost | None = None
+
+    def start(self) -> str:
+        """Load the model (seconds), listen, and return the base URL, which ends in ``/v1``.
+
+        Raises ``LlamaUnusable``: xllamacpp missing, not a GGUF model, port in use.
+        """
+        if self._running is not None:
+            raise RuntimeError("this LlamaServer was started already: make another one")
+        self._running = LlamaHost.listening(self._settings, self._host, self._port, self._api_key)
+        return f"{self._running.address}/v1"
+
+    def close(self, timeout: float = 2.0) -> bool:
+        """Stop listening and release the model; True if that ended within ``timeout`` seconds.
+
+        With requests in flight llama.cpp takes 30 s and more: its own loop waits for them. A
+        process that must end sooner ends itself; its exit code is then meaningless.
+        """
+        running, self._running = self._running, None
+        return running is None or running.drop(timeout)
 
 
 def load_llama(

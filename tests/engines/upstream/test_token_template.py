@@ -8,20 +8,19 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from actors.engines.sse.events import EventKind, read_event
-from actors.engines.sse.frames import split_events
-from actors.engines.sse.runs import EventShape, learn
+from actors.engines.sse import EventKind, read_event, split_events
 from actors.engines.tokens import tokens_in
 from actors.engines.upstream.stream_relay import StreamRelay
+from actors.engines.upstream.token_template import TokenTemplate, template_of
 from tests.engines.recording import RecordingSink
 from tests.engines.subjects import FINISH, USAGE, event, token
 
 
-def shape_of(chunk: dict[str, Any]) -> EventShape | None:
-    return learn(event(chunk), chunk)
+def shape_of(chunk: dict[str, Any]) -> TokenTemplate | None:
+    return template_of(event(chunk), chunk)
 
 
-def known(chunk: dict[str, Any]) -> EventShape:
+def known(chunk: dict[str, Any]) -> TokenTemplate:
     shape = shape_of(chunk)
     assert shape is not None
     return shape
@@ -75,7 +74,7 @@ def test_whatever_is_not_so_simple_has_none(chunk: dict[str, Any]) -> None:
     ],
 )
 def test_an_event_that_can_be_read_in_two_ways_has_none(raw: bytes) -> None:
-    assert learn(raw, read_event(raw).chunk) is None
+    assert template_of(raw, read_event(raw).chunk) is None
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-"""Between llama.cpp's dialect and OpenAI's: pure functions over requests and chunks.
+"""llama.cpp's dialect of OpenAI's API, both ways: pure functions over requests and chunks.
 
-One reading for both ways to a model of llama.cpp's: in this process, and over HTTP. The dialect:
+Used for a model in this process and for one over HTTP. The dialect:
 ``null`` where a list of prompts begins, a usage for each choice (on its finish chunk, or after it),
 an assistant's unfinished message repeated at the beginning of a whole answer but not of a stream.
 """
@@ -29,9 +29,9 @@ _FINGERPRINT: Final = re.compile(r"b\d+-")
 
 
 class UsageSum:
-    """One usage for the whole answer; llama.cpp tells it choice by choice.
+    """One usage for the whole answer; llama.cpp reports one for each choice.
 
-    ``n`` are the choices of each prompt.
+    ``n`` is the number of choices of each prompt.
     """
 
     __slots__ = ("_head", "_n", "_usages")
@@ -127,13 +127,16 @@ def _text(part: object) -> str:
 def with_prefill(chunk: dict[str, Any], prefill: str, *, sure: bool) -> dict[str, Any]:
     """``chunk`` with ``prefill`` for content where a choice of llama.cpp's begins.
 
-    Unless it is ``sure`` that llama.cpp made it, that is told by its fingerprint.
+    Unless it is ``sure`` that llama.cpp made it, its fingerprint must say so.
     """
     choices = chunk.get("choices")
     made = sure or _FINGERPRINT.match(str(chunk.get("system_fingerprint")))
     if not made or not isinstance(choices, list):
         return chunk
-    return {**chunk, "choices": [_begun(each, prefill) for each in cast("list[object]", choices)]}
+    return {
+        **chunk,
+        "choices": [_prefilled(choice, prefill) for choice in cast("list[object]", choices)],
+    }
 
 
 def is_llama_usage(chunk: Mapping[str, Any]) -> bool:
@@ -141,32 +144,32 @@ def is_llama_usage(chunk: Mapping[str, Any]) -> bool:
     return "timings" in chunk and isinstance(chunk.get("usage"), dict)
 
 
-def _begun(choice: object, prefill: str) -> object:
+def _prefilled(choice: object, prefill: str) -> object:
     if not isinstance(choice, dict):
         return choice
     fields = cast("dict[str, Any]", choice)
     delta = fields.get("delta")
     if not isinstance(delta, dict):
         return fields
-    told = cast("dict[str, Any]", delta)
-    if told.get("role") != "assistant" or told.get("content"):
+    message = cast("dict[str, Any]", delta)
+    if message.get("role") != "assistant" or message.get("content"):
         return fields
-    return {**fields, "delta": {**told, "content": prefill}}
+    return {**fields, "delta": {**message, "content": prefill}}
 
 
 def _sum(usages: list[dict[str, Any]], n: int) -> dict[str, Any]:
     """One usage of many. Every choice of one prompt counts that prompt; OpenAI counts it once."""
-    prompt = sum(_count(each, "prompt_tokens") for each in usages) // n
-    completion = sum(_count(each, "completion_tokens") for each in usages)
+    prompt = sum(_count(usage, "prompt_tokens") for usage in usages) // n
+    completion = sum(_count(usage, "completion_tokens") for usage in usages)
     total = {
         **usages[-1],
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
     }
-    details = [each.get("prompt_tokens_details") for each in usages]
-    if all(isinstance(each, dict) for each in details):
-        cached = sum(_count(cast("dict[str, Any]", each), "cached_tokens") for each in details) // n
+    details = [usage.get("prompt_tokens_details") for usage in usages]
+    if all(isinstance(detail, dict) for detail in details):
+        cached = sum(_count(cast("dict[str, Any]", it), "cached_tokens") for it in details) // n
         total["prompt_tokens_details"] = {**cast("Any", details[-1]), "cached_tokens": cached}
     return total
 
