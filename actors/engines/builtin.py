@@ -31,6 +31,8 @@ class EngineFactory:
     kinds: tuple[Kind, ...] = tuple(Kind)
 
 
-ENGINES: Final[Mapping[str, EngineFactory]] = MappingProxyType(
-    {row.name: row for row in (EngineFactory("echo", EchoEngine, "answers with the question"),)}
-)
+_ROWS: Final = (
+    EngineFactory("echo", EchoEngine, "answers with the question"),
+)  # fmt: skip
+
+ENGINES: Final[Mapping[str, EngineFactory]] = MappingProxyType({row.name: row for row in _ROWS})

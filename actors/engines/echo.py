@@ -50,11 +50,13 @@ class _Format(NamedTuple):
 
     ``role``, ``before``, ``after`` and ``end`` are the events of one choice, from the choice on: a
     token's text stands between ``before`` and ``after``; ``role`` is empty where there is none.
+    ``message`` is whether a whole choice has a message, and not a text.
     """
 
     id_prefix: str
     chunk: str
     whole: str
+    message: bool
     role: bytes
     before: bytes
     after: bytes
@@ -68,6 +70,7 @@ def _format(kind: Kind) -> _Format:
                 "chatcmpl-",
                 "chat.completion.chunk",
                 "chat.completion",
+                True,  # noqa: FBT003  # a row of a table
                 b'{"index":%d,"delta":{"role":"assistant","content":""},'
                 b'"logprobs":null,"finish_reason":null}]}\n\n',
                 b'{"index":%d,"delta":{"content":',
@@ -79,6 +82,7 @@ def _format(kind: Kind) -> _Format:
                 "cmpl-",
                 "text_completion",
                 "text_completion",
+                False,  # noqa: FBT003
                 b"",
                 b'{"index":%d,"text":',
                 b',"logprobs":null,"finish_reason":null}]}\n\n',
@@ -187,31 +191,26 @@ def _runs(
 
 def _whole(kind: Kind, head: dict[str, Any], answer: _Plan) -> bytes:
     """The unary answer, as the service would fold it. Raises ``AnswerTooLong``."""
+    written = _FORMATS[kind]
     choices: list[dict[str, Any]] = []
     size = 0
     for index, choice in enumerate(answer.choices):
-        text = "".join(choice.tokens)
+        text: Any = "".join(choice.tokens)
         size += len(text)
         if size > MAX_BYTES:
             raise AnswerTooLong("The engine's answer is too long.")
-        content: dict[str, Any]
-        match kind:
-            case Kind.CHAT:
-                message = {"role": "assistant", "content": text, "refusal": None}
-                content = {"message": message}
-            case Kind.COMPLETIONS:
-                content = {"text": text}
-            case _:
-                assert_never(kind)
+        key, content = "text", text
+        if written.message:
+            key, content = "message", {"role": "assistant", "content": text, "refusal": None}
         choices.append(
-            {"index": index, **content, "logprobs": None, "finish_reason": choice.finish}
+            {"index": index, key: content, "logprobs": None, "finish_reason": choice.finish}
         )
     return encode(
         {
             "id": head["id"],
             "created": head["created"],
             "model": head["model"],
-            "object": _FORMATS[kind].whole,
+            "object": written.whole,
             "choices": choices,
             "usage": _usage(answer),
         }

@@ -17,6 +17,7 @@ from actors.engines.errors import EngineRejected
 __all__ = [
     "UsageSum",
     "choices_of",
+    "is_conversation",
     "is_llama_usage",
     "llama_request",
     "missing_defaults",
@@ -64,26 +65,28 @@ def llama_request(request: EngineRequest, alias: str) -> dict[str, Any]:
     Raises ``EngineRejected`` for content that is not text.
     """
     body = request.body
-    match request.kind:
-        case Kind.CHAT:
-            _only_text(body)
-        case Kind.COMPLETIONS:
-            pass
-        case _:
-            assert_never(request.kind)
+    if is_conversation(request.kind):
+        _only_text(body)
     changed = {"model": alias, "stream": True, "stream_options": {"include_usage": True}}
     return {**body, **changed, **missing_defaults(request)}
 
 
+def is_conversation(kind: Kind) -> bool:
+    """Whether llama.cpp reads ``messages`` in a request of ``kind``, and not a ``prompt``."""
+    match kind:
+        case Kind.CHAT:
+            return True
+        case Kind.COMPLETIONS:
+            return False
+        case _:
+            assert_never(kind)
+
+
 def missing_defaults(request: EngineRequest) -> dict[str, Any]:
     """OpenAI's defaults that llama.cpp wants to have named, where ``request`` leaves them out."""
-    match request.kind:
-        case Kind.CHAT:
-            return {}
-        case Kind.COMPLETIONS:
-            return {"prompt": ""} if request.body.get("prompt") is None else {}
-        case _:
-            assert_never(request.kind)
+    if is_conversation(request.kind) or request.body.get("prompt") is not None:
+        return {}
+    return {"prompt": ""}
 
 
 def choices_of(body: Mapping[str, Any]) -> int:
@@ -100,14 +103,8 @@ def choices_of(body: Mapping[str, Any]) -> int:
 
 def prefill_of(request: EngineRequest) -> str:
     """What llama.cpp repeats at the beginning of a whole answer: an assistant's last message."""
-    match request.kind:
-        case Kind.CHAT:
-            messages = request.body.get("messages")
-        case Kind.COMPLETIONS:
-            return ""
-        case _:
-            assert_never(request.kind)
-    if request.stream or not isinstance(messages, list):
+    messages = request.body.get("messages")
+    if request.stream or not is_conversation(request.kind) or not isinstance(messages, list):
         return ""
     last: object = cast("list[object]", messages)[-1] if messages else None
     if not isinstance(last, dict):

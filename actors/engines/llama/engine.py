@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
 from actors.engines.contract import Context, EngineRequest, Kind, Sink
 from actors.engines.error_object import is_error
@@ -22,6 +22,7 @@ from actors.engines.llama.host import LlamaHost, load_llama
 from actors.engines.llama_dialect import (
     UsageSum,
     choices_of,
+    is_conversation,
     llama_request,
     prefill_of,
     with_prefill,
@@ -128,7 +129,9 @@ class _Model:
         return lambda: context.token.cancelled or self._closing.cancelled
 
     def _generate(self, body: dict[str, Any], kind: Kind, answer: _Answer) -> None:
-        handle = self._handler(kind)
+        server = self._host.server
+        chat = is_conversation(kind)
+        handle = server.handle_chat_completions if chat else server.handle_completions
         try:
             returned: dict[str, Any] | None = handle(body, answer.on_chunk)
         except ValueError as error:
@@ -142,17 +145,6 @@ class _Model:
             raise EngineRejected("the request can't be given to the model") from error
         if returned is not None:
             answer.on_chunk(returned)
-
-    def _handler(self, kind: Kind) -> Callable[..., Any]:
-        handler: Callable[..., Any]
-        match kind:
-            case Kind.CHAT:
-                handler = self._host.server.handle_chat_completions
-            case Kind.COMPLETIONS:
-                handler = self._host.server.handle_completions
-            case _:
-                assert_never(kind)
-        return handler
 
     def _fail(self, error: BaseException, sink: Sink, context: Context) -> None:
         if context.token.cancelled:

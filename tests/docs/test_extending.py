@@ -1,0 +1,102 @@
+"""Each recipe of the guide is carried out: on a copy of the product, to the answer of a request."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.docs.blocks import ROOT
+from tests.docs.patches import Patch, copy_of_the_product, patches
+from tests.support.callboard import Callboard
+from tests.support.chat import chat
+
+PAGE = ROOT / "docs" / "guides" / "extending.md"
+ENGINE, KIND = patches(PAGE)
+LONGEST = 15
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return copy_of_the_product(tmp_path)
+
+
+def run(tree: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": f"{tree}{os.pathsep}{tree / 'http'}"}
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=tree,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def files_with_type_errors(tree: Path) -> set[str]:
+    done = run(tree, "-m", "mypy", "actors", "discovery", "http")
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return {*re.findall(r"^([\w/]+\.py):\d+: error:", done.stdout, re.MULTILINE)}
+
+
+def apply(patch: Patch, tree: Path) -> None:
+    for hunk in patch.hunks:
+        hunk.apply(tree)
+
+
+def serving(tree: Path, *arguments: str) -> Callboard:
+    path = {"PYTHONPATH": f"{tree}{os.pathsep}{tree / 'http'}"}
+    return Callboard("--port", "0", *arguments, environment=path, cwd=tree)
+
+
+def post(url: str, body: dict[str, Any]) -> Any:
+    head = {"content-type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), head)
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)
+
+
+@pytest.mark.parametrize("patch", patches(PAGE), ids=lambda patch: patch.hunks[0].file)
+def test_a_recipe_adds_few_lines(patch: Patch) -> None:
+    assert 0 < patch.added <= LONGEST
+
+
+def test_an_engine_is_a_file_and_a_row(tree: Path) -> None:
+    apply(ENGINE, tree)
+    with serving(tree, "--engine", "shout=loud") as service:
+        status, answer = chat(service.url, "loud", "hello there")
+    assert status == 200
+    assert answer["choices"][0]["message"]["content"] == "HELLO THERE"
+    refused = run(tree, "-m", "actors.main", "serve", "--engine", "shuot")
+    assert refused.returncode == 2
+    assert "no engine 'shuot'" in refused.stderr
+    assert "did you mean 'shout'?" in refused.stderr
+
+
+def test_mypy_lists_what_a_new_kind_needs(tree: Path) -> None:
+    first, *others = KIND.hunks
+    first.apply(tree)
+    routes = "http/http_service/api/routes.py"
+    assert files_with_type_errors(tree) == KIND.files - {first.file, routes}
+    for hunk in others:
+        hunk.apply(tree)
+    assert files_with_type_errors(tree) == set()
+
+
+def test_a_new_kind_is_served_beside_the_others(tree: Path) -> None:
+    apply(KIND, tree)
+    with serving(tree, "--engine", "echo=parrot") as service:
+        answer = post(f"{service.url}/v1/infill", {"model": "parrot", "prompt": "a", "suffix": "b"})
+        with urllib.request.urlopen(f"{service.url}/openapi.json", timeout=30) as response:
+            paths = json.load(response)["paths"]
+    assert answer["id"].startswith("cmpl-")
+    assert answer["choices"][0]["text"] == "a"
+    assert "/v1/infill" in paths
