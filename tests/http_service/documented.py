@@ -55,6 +55,7 @@ def noting_answers(patch: pytest.MonkeyPatch) -> list[AccessRecord]:
         answered.append(record)
         log_request(record)
 
-    for module in (exchange, middleware, task):
+    patch.setattr(exchange, "log_record", note)
+    for module in (middleware, task):
         patch.setattr(module, "log_request", note)
     return answered

@@ -292,7 +292,7 @@ def test_a_unary_answer_may_keep_an_http_1_0_connection(stage: Stage) -> None:
 def test_an_engine_that_is_silent_for_too_long_has_failed(stage: Stage) -> None:
     stage.begin(stage.stream)
     stage.wait(SILENCE - 1)
-    assert not stage.stream.ended
+    assert not stage.stream.finished
     stage.wait(2)
     stage.turn()
 
@@ -306,7 +306,7 @@ def test_each_sign_of_life_puts_the_deadline_off(stage: Stage) -> None:
     stage.stream.push(HELLO)
     stage.turn()
     stage.wait(SILENCE - 1)
-    assert not stage.stream.ended
+    assert not stage.stream.finished
 
     stage.wait(2)
     stage.turn()
@@ -318,7 +318,7 @@ def test_a_comment_puts_the_deadline_off_before_the_answer_begins(stage: Stage) 
     stage.wait(SILENCE - 1)
     stage.stream.push(b": prefilling\n\n", 0)
     stage.wait(SILENCE - 1)
-    assert not stage.stream.ended
+    assert not stage.stream.finished
 
 
 def test_a_client_that_left_cancels_the_engine_and_is_counted(stage: Stage) -> None:
@@ -400,7 +400,7 @@ def test_a_paused_engine_is_not_taken_for_a_silent_one(stage: Stage) -> None:
         stage.wait(STALL_SECONDS - 1)
         delivery.sent(5)
 
-    assert not stage.stream.ended
+    assert not stage.stream.finished
 
 
 def test_the_end_of_a_request_releases_an_engine_that_waits(stage: Stage) -> None:
@@ -423,7 +423,7 @@ def test_an_answer_that_takes_longer_than_its_request_allows_is_cut(
     if begun:
         stage.stream.push(HELLO)
     stage.wait(4)
-    assert not stage.stream.ended
+    assert not stage.stream.finished
     stage.wait(2)
     stage.turn()
 

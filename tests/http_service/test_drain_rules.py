@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from http_service.errors import Draining
 from http_service.server.drain import CUT_GRACE, IDLE_GRACE, Drain, Verdict, verdict
-from http_service.streaming.exchange import InflightRequests
+from http_service.streaming.exchange import Exchange, InflightRequests
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ class Told:
     request_id: str = "id"
     model: str = "m"
 
-    def cut(self, error: BaseException) -> None:
+    def terminate(self, error: BaseException) -> None:
         """Be ended."""
         self.errors.append(error)
 
@@ -84,7 +85,7 @@ class Clock:
 
 def test_a_drain_goes_from_grace_over_deadline_to_abort() -> None:
     clock, inflight, told = Clock(), InflightRequests(), list[BaseException]()
-    inflight.running.add(Told(told))
+    inflight.running.add(cast("Exchange", Told(told)))
     drain = Drain(inflight, 5.0, clock)
     idle, used, busy = FakeConnection(-60.0), FakeConnection(0.0), FakeConnection(None)
 

@@ -60,7 +60,7 @@ def test_an_engine_of_any_shape_is_taken_and_found_in_push_shape(manager: ModelM
     manager.add_chat_completions_model("generator", CounterEngine())
 
     assert isinstance(manager.state().get_chat_completions_engine("generator"), Engine)
-    with pytest.raises(TypeError, match="no engine"):
+    with pytest.raises(TypeError, match="not an engine"):
         manager.add_chat_completions_model("nonsense", object())  # type: ignore[arg-type]  # that is the mistake
 
 

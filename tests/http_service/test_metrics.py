@@ -13,10 +13,10 @@ from prometheus_client import Counter
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from http_service.config import DURATION_BUCKETS, ConfigError
+from http_service.config import ConfigError
 from http_service.errors import ErrorType
 from http_service.telemetry.metrics import UNKNOWN_MODEL, InflightGuard, Metrics
-from http_service.telemetry.model_metrics import MOST_TOKENS, Histogram
+from http_service.telemetry.model_metrics import MAX_TOKENS
 from tests.http_service.exchanges import stream, unary
 
 
@@ -148,11 +148,10 @@ def test_the_duration_is_observed_at_the_end(metrics: Metrics, clock: Clock) -> 
 
 def test_the_first_token_and_the_ones_after_it_are_timed(metrics: Metrics, clock: Clock) -> None:
     guard = opened(metrics)
-    guard.saw_tokens(0)
     clock.now += 0.5
-    guard.saw_tokens(1)
+    guard.record_tokens(1, clock.now)
     clock.now += 0.4
-    guard.saw_tokens(4)
+    guard.record_tokens(4, clock.now)
 
     assert value(metrics, "time_to_first_token_seconds_count", model="m") == 1
     assert value(metrics, "time_to_first_token_seconds_sum", model="m") == pytest.approx(0.5)
@@ -162,9 +161,11 @@ def test_the_first_token_and_the_ones_after_it_are_timed(metrics: Metrics, clock
 
 
 def test_chunks_without_tokens_are_no_tokens(metrics: Metrics) -> None:
-    guard = opened(metrics)
-    guard.saw_tokens(0)
-    guard.close()
+    sink = stream(metrics)
+    sink.push({"choices": [{"index": 0, "delta": {"role": "assistant"}}]}, 0)
+    sink.finish()
+    sink.take()
+    sink.close_books()
 
     assert value(metrics, "time_to_first_token_seconds_count", model="m") == 0
     assert value(metrics, "output_tokens_total", model="m") == 0
@@ -172,19 +173,21 @@ def test_chunks_without_tokens_are_no_tokens(metrics: Metrics) -> None:
 
 def test_the_engines_count_corrects_upwards_only(metrics: Metrics) -> None:
     guard = opened(metrics)
-    guard.saw_tokens(3)
-    guard.saw_usage(5)
-    guard.saw_usage(4)
-    guard.saw_usage(5)
+    guard.record_tokens(3, 1.0)
+    guard.record_usage(5)
+    guard.record_usage(4)
+    guard.record_usage(MAX_TOKENS + 1)
+    guard.close()
 
     assert value(metrics, "output_tokens_total", model="m") == 5
 
 
-@pytest.mark.parametrize("claimed", [-1, -(2**63), 2**63 - 1, 10**15, MOST_TOKENS + 1])
+@pytest.mark.parametrize("claimed", [-1, -(2**63), 2**63 - 1, 10**15, MAX_TOKENS + 1])
 def test_a_count_that_no_answer_can_have_is_not_believed(metrics: Metrics, claimed: int) -> None:
     guard = opened(metrics)
-    guard.saw_tokens(3)
-    guard.saw_usage(claimed)
+    guard.record_tokens(3, 1.0)
+    guard.record_usage(claimed)
+    guard.close()
 
     assert value(metrics, "output_tokens_total", model="m") == 3
 
@@ -199,9 +202,9 @@ def test_what_is_no_count_of_tokens_never_enters_a_counter(metrics: Metrics, cla
     sinks[1].finish()
     streamed.push(b"data: " + body + b"\n\n", 0)
     streamed.finish()
-    for sink in sinks:
+    for sink in [*sinks, streamed]:
         sink.take()
-    streamed.take()
+        sink.close_books()
 
     assert value(metrics, "output_tokens_total", model="m") == 0
 
@@ -209,8 +212,8 @@ def test_what_is_no_count_of_tokens_never_enters_a_counter(metrics: Metrics, cla
 def test_nothing_is_counted_after_the_end(metrics: Metrics) -> None:
     guard = opened(metrics)
     guard.close()
-    guard.saw_tokens(3)
-    guard.saw_usage(9)
+    guard.record_tokens(3, 1.0)
+    guard.record_usage(9)
 
     assert value(metrics, "output_tokens_total", model="m") == 0
 
@@ -228,8 +231,8 @@ def test_whatever_happens_each_request_counts_once_and_the_gauge_returns(
         act: dict[str, Callable[[], object]] = {
             "ok": partial(setattr, guard, "error_type", ErrorType.NONE),
             "cancelled": partial(setattr, guard, "error_type", ErrorType.CANCELLED),
-            "tokens": partial(guard.saw_tokens, 2),
-            "usage": partial(guard.saw_usage, 5),
+            "tokens": partial(guard.record_tokens, 2, 1.0),
+            "usage": partial(guard.record_usage, 5),
             "close": guard.close,
         }
         for operation in life:
@@ -319,9 +322,9 @@ def test_a_request_in_flight_when_its_model_goes_ends_well_and_brings_nothing_ba
 ) -> None:
     guard = opened(metrics)
     metrics.forget("m")
-    guard.saw_tokens(2)
-    guard.saw_tokens(2)
-    guard.saw_usage(9)
+    guard.record_tokens(2, 1.0)
+    guard.record_tokens(2, 1.0)
+    guard.record_usage(9)
 
     assert guard.close()
     assert models(metrics) == set()
@@ -358,7 +361,7 @@ def test_the_buckets_of_durations_can_be_chosen(clock: Clock) -> None:
     metrics = Metrics("p", clock, duration_buckets=(0.25, 1, 7.5))
     guard = opened(metrics)
     clock.now += 1.0
-    guard.saw_tokens(1)
+    guard.record_tokens(1, clock.now)
     guard.close()
 
     for name in ("request_duration_seconds", "time_to_first_token_seconds"):
@@ -376,19 +379,19 @@ def test_what_can_not_be_bounds_is_refused_by_name() -> None:
 
 def test_a_stream_collected_while_its_model_counts_does_not_deadlock(metrics: Metrics) -> None:
     """The collector may run inside of any call, and end a request there."""
-    outer, inner = opened(metrics), opened(metrics)
+    inner = opened(metrics)
+    ticks = iter([0.0])
 
-    class Collected(Histogram):
+    def clock() -> float:
         """Ends another request in the middle of one's end."""
+        inner_ended = next(ticks, None) is None and inner.close()
+        return 1.0 if inner_ended else 0.0
 
-        def observe(self, value: float, count: int = 1) -> None:
-            inner.close()
-            super().observe(value, count)
-
-    metrics.of("m").duration = Collected(DURATION_BUCKETS)
+    outer = InflightGuard(metrics.of("m"), "completions", "unary", clock)
     thread = threading.Thread(target=outer.close, daemon=True)
     thread.start()
     thread.join(10)
 
     assert not thread.is_alive()
+    assert outer.elapsed == 1.0, "the other one ended inside"
     assert total(metrics) == 2

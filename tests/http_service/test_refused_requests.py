@@ -132,7 +132,7 @@ def test_what_is_counted_as_a_request_is_not_counted_as_refused(
 
 def test_what_is_refused_because_the_service_ends_is_counted(service: HttpService) -> None:
     inflight = InflightRequests()
-    inflight.cut_all(Draining())
+    inflight.terminate_all(Draining())
     state, routes = service.model_manager().state(), tuple(enabled_routes(LOCAL))
     app = build_app(Services(config=LOCAL, state=state, routes=routes, inflight=inflight))
 

@@ -12,7 +12,7 @@ from actors.engines.contract import Kind
 from actors.engines.errors import EngineBusy, EngineTimeout, EngineUnavailable
 from http_service.streaming.stream_exchange import StreamExchange
 from http_service.streaming.unary_exchange import UnaryExchange
-from http_service.streaming.wsgi_body import AnswerWait
+from http_service.streaming.wsgi_body import BlockingReader
 from tests.http_service.engines import DEADLINE, token_chunk
 from tests.http_service.exchanges import stream, unary
 from tests.http_service.serving import events
@@ -26,8 +26,8 @@ USAGE: dict[str, Any] = {"choices": [], "usage": {"completion_tokens": 9}}
 
 def outcome(sink: AnySink, silence: float = DEADLINE) -> bytes | BaseException:
     """What the client's side gets in the end."""
-    wait = AnswerWait(sink, silence)
-    failure = wait.until_begun()
+    wait = BlockingReader(sink, silence)
+    failure = wait.until_started()
     if failure is not None:
         return failure
     parts = b""
@@ -101,6 +101,7 @@ def test_tokens_and_usage_are_counted(
     sink.push(USAGE, 0)
     sink.finish()
     outcome(sink)
+    sink.close_books()
 
     assert sink.guard.tokens == 9
 
@@ -137,8 +138,8 @@ def test_a_stream_ends_with_done() -> None:
     sink.push(HELLO)
     sink.finish()
 
-    assert sink.begun
-    assert sink.ended
+    assert sink.started
+    assert sink.finished
     assert events(sink.take()) == [HELLO, "[DONE]"]
     assert sink.take() == b""
     assert sink.error is None
@@ -170,7 +171,7 @@ def test_what_comes_before_the_first_token_does_not_begin_the_answer(
         sink.push(chunk, tokens)
     sink.fail(error)
 
-    assert not sink.begun
+    assert not sink.started
     assert outcome(sink) is error
 
 
@@ -180,7 +181,7 @@ def test_what_was_held_back_is_sent_with_the_first_token() -> None:
     sink.push(ROLE, 0)
     sink.push(HELLO)
 
-    assert sink.begun
+    assert sink.started
     data = sink.take()
     assert data.startswith(b": ping\n\n")
     assert events(data) == [ROLE, HELLO]
@@ -191,21 +192,21 @@ def test_a_second_event_begins_the_answer_even_without_tokens() -> None:
     sink.push(ROLE, 0)
     sink.push(ROLE, 0)
 
-    assert sink.begun
+    assert sink.started
 
 
 def test_an_empty_answer_is_an_answer() -> None:
     sink = stream()
     sink.finish()
 
-    assert sink.begun
+    assert sink.started
     assert events(sink.take()) == ["[DONE]"]
 
 
 def test_a_failure_after_the_first_token_is_one_event_and_done() -> None:
     sink, error = stream(), RuntimeError("/srv/secret")
     sink.push(HELLO)
-    assert sink.begun
+    assert sink.started
     sink.fail(error)
 
     data = sink.take()
@@ -220,7 +221,7 @@ def test_a_failure_after_the_first_token_is_one_event_and_done() -> None:
 def test_a_silence_in_the_middle_ends_the_stream_with_an_error() -> None:
     sink = stream()
     sink.push(HELLO)
-    wait = AnswerWait(sink, 0.01)
+    wait = BlockingReader(sink, 0.01)
     assert events(wait.take()) == [HELLO]
 
     told = events(wait.take())
@@ -275,6 +276,7 @@ def test_a_ready_answer_passes_byte_for_byte_and_its_usage_counts() -> None:
     sink.answer(body)
 
     assert outcome(sink) == body
+    sink.close_books()
     assert sink.guard.tokens == 6
 
 
@@ -297,7 +299,7 @@ def test_each_chunk_of_a_unary_answer_restarts_the_patience() -> None:
     failure: list[BaseException | None] = []
 
     def wait() -> None:
-        failure.append(AnswerWait(sink, 0.5).until_begun())
+        failure.append(BlockingReader(sink, 0.5).until_started())
         told.set()
 
     threading.Thread(target=wait, daemon=True).start()

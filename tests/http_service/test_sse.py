@@ -9,8 +9,9 @@ import pytest
 
 from actors.engines.contract import Chunk, Kind
 from http_service.errors import Draining, reply_for
-from http_service.streaming.stream_exchange import DONE, encode, error_event, usage_of_answer
+from http_service.streaming.sse import DONE, encode, error_event
 from tests.http_service.engines import token_chunk
+from tests.http_service.exchanges import unary
 
 USAGE = {"prompt_tokens": 4, "completion_tokens": 8, "total_tokens": 12}
 USAGE_CHUNK: dict[str, Any] = {"id": "x", "choices": [], "usage": USAGE}
@@ -125,4 +126,8 @@ def test_an_error_event_is_openais_error_object() -> None:
 def test_the_usage_of_a_whole_answer_is_read_if_it_is_there(
     body: bytes, tokens: int | None
 ) -> None:
-    assert usage_of_answer(body) == tokens
+    exchange = unary()
+    exchange.answer(body)
+    exchange.take()
+
+    assert exchange.guard.usage == (tokens or 0)

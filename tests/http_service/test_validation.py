@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.engines.contract import Kind
+from http_service.api.schemas import StreamOptions
 from http_service.api.validation import (
     MAX_DEPTH,
-    ValidRequest,
     check_content_type,
     parse_json,
     validate,
@@ -136,14 +136,17 @@ def test_other_content_types_do_not(content_type: str | None) -> None:
 
 
 def test_the_smallest_valid_bodies_pass() -> None:
-    assert validate(Kind.CHAT, CHAT) == ValidRequest("m", stream=False, include_usage=False)
-    assert validate(Kind.COMPLETIONS, TEXT) == ValidRequest("m", stream=False, include_usage=False)
+    for kind, body in ((Kind.CHAT, CHAT), (Kind.COMPLETIONS, TEXT)):
+        valid = validate(kind, body)
+        assert (valid.model, valid.stream, valid.stream_options) == ("m", None, None)
 
 
 def test_stream_and_usage_are_read() -> None:
     body = {**CHAT, "stream": True, "stream_options": {"include_usage": True}}
 
-    assert validate(Kind.CHAT, body) == ValidRequest("m", stream=True, include_usage=True)
+    valid = validate(Kind.CHAT, body)
+    assert (valid.model, valid.stream) == ("m", True)
+    assert valid.stream_options == StreamOptions(include_usage=True)
 
 
 FINE_FOR_CHAT: list[dict[str, Any]] = [

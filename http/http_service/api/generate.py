@@ -21,7 +21,8 @@ from actors.registry.errors import ModelNotFound
 from http_service.api.body_head import check_body_head
 from http_service.api.content_coding import decoded
 from http_service.api.context import Services
-from http_service.api.validation import ValidRequest, parse_json, validate
+from http_service.api.schemas import GenerateRequest
+from http_service.api.validation import parse_json, validate
 from http_service.connection import KEY, Connection
 from http_service.errors import (
     BodyTooLarge,
@@ -31,12 +32,13 @@ from http_service.errors import (
     is_counted,
     reply_for,
 )
+from http_service.falcon_types import Response
 from http_service.headers import PASSED_HEADERS, passed_headers
 from http_service.inline import WouldBlock, may_block
 from http_service.streaming.exchange import Exchange
 from http_service.streaming.stream_exchange import StreamExchange
 from http_service.streaming.unary_exchange import UnaryExchange
-from http_service.streaming.wsgi_body import AnswerWait, StreamBody
+from http_service.streaming.wsgi_body import BlockingReader, StreamBody
 from http_service.telemetry.metrics import UNKNOWN_MODEL, InflightGuard
 
 __all__ = [
@@ -52,6 +54,11 @@ STREAM_HEADERS: Final = {
     # Reverse proxies would otherwise collect a stream before they pass it on.
     "x-accel-buffering": "no",
 }
+
+_RARE_HEADERS: Final = frozenset(
+    ("HTTP_CONTENT_ENCODING", "HTTP_X_REQUEST_TIMEOUT", "HTTP_X_SESSION_ID", *PASSED_HEADERS)
+)
+"""What most requests have none of. PERF: looked for in one go."""
 
 INLINE_BODY: Final = 256 * 1024
 """Bytes of a request body up to which it is parsed on the event loop: half a millisecond. Longer
@@ -82,45 +89,52 @@ class GenerateResource:
     """``POST`` on a generating endpoint, unary and streamed."""
 
     def __init__(self, endpoint: Endpoint, services: Services) -> None:
-        self._endpoint = endpoint
-        self._config = services.config
+        self._kind, self._label = endpoint.kind, endpoint.label
+        self._id_prefix = endpoint.id_prefix
+        self._body_limit = services.config.body_limit
+        self._idle_timeout = services.config.engine_timeout
         self._inflight = services.inflight
         self._metrics = services.metrics
         self._state = services.state
 
-    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+    def on_post(self, req: falcon.Request, resp: Response) -> None:
         """Answer with a completion, or with a stream of its chunks."""
         if self._inflight.closed:
             raise Draining
         env = req.env
-        content_type, coding = env.get("CONTENT_TYPE"), env.get("HTTP_CONTENT_ENCODING")
-        given = env.get("HTTP_X_REQUEST_TIMEOUT")
         codings: tuple[str, ...] = ()
-        timeout: float | None = None
-        # PERF: as nearly all of them say it; and none of what is passed on is there.
-        if content_type != falcon.MEDIA_JSON or coding is not None or given is not None:
-            codings, timeout = check_body_head(content_type, coding, given)
+        timeout = session = via = None
+        passed: tuple[tuple[str, str], ...] = ()
+        # PERF: as nearly all of them say it; and none of the headers that only some have.
+        if req.content_type != falcon.MEDIA_JSON or not env.keys().isdisjoint(_RARE_HEADERS):
+            codings, timeout = check_body_head(
+                req.content_type,
+                env.get("HTTP_CONTENT_ENCODING"),
+                env.get("HTTP_X_REQUEST_TIMEOUT"),
+            )
+            session, via = env.get("HTTP_X_SESSION_ID"), env.get("HTTP_VIA")
+            passed = passed_headers(env)
         connection: Connection | None = env.get(KEY)
-        raw = self._read(req, connection, codings)
-        valid, route, body = self._resolve(req, raw)
-        request = EngineRequest(self._endpoint.kind, valid.model, valid.stream, body, raw)
-        if route.model != valid.model:
-            request = route.with_primary_name(request)
-        context = Context(
-            req.context.request_id,
-            None,
-            None if timeout is None else time.monotonic() + timeout,
-            env.get("HTTP_X_SESSION_ID"),
-            passed_headers(env) if not PASSED_HEADERS.isdisjoint(env) else (),
-        )
-        exchange = self._exchange(request, context, valid, req.path)
-        req.context.call = exchange
-        self._answer(exchange, route.engine, resp, connection)
+        if connection is not None and not codings:
+            raw = connection.whole_body()
+        else:
+            raw = self._read(req, connection, codings)
+        body, valid, resolved = self._resolve(req, raw, via)
+        request = EngineRequest(
+            self._kind, valid.model, valid.stream is True,
+            body if len(raw) <= KEPT_BODY else None, raw,
+        )  # fmt: skip
+        if resolved.model != valid.model:
+            request = resolved.with_primary_name(request)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        context = Context(req.context.request_id, None, deadline, session, passed)
+        self._begin(req, resp, request, context, valid, resolved.engine, connection)
 
     def _read(
         self, req: falcon.Request, connection: Connection | None, codings: tuple[str, ...]
     ) -> bytes:
-        limit = self._config.body_limit
+        """The body, decoded. Raises ``BodyTooLarge`` and ``NoRoomForBody``."""
+        limit = self._body_limit
         if codings and not may_block():
             raise WouldBlock  # a few bytes may stand for a whole body
         if connection is not None:
@@ -136,13 +150,13 @@ class GenerateResource:
         return raw
 
     def _resolve(
-        self, req: falcon.Request, raw: bytes
-    ) -> tuple[ValidRequest, ResolvedModel, dict[str, Any] | None]:
-        """Check the whole request, and find who answers it; the body, unless it is a long one.
+        self, req: falcon.Request, raw: bytes, via: str | None
+    ) -> tuple[dict[str, Any], GenerateRequest, ResolvedModel]:
+        """Check the whole request, and find what answers it.
 
         Raises what is wrong with it, counted where that is so.
         """
-        kind = self._endpoint.kind
+        kind = self._kind
         body: dict[str, Any] = {}
         try:
             if len(raw) <= INLINE_BODY:
@@ -151,81 +165,87 @@ class GenerateResource:
                 with _decoding:
                     body = parse_json(raw)
             valid = validate(kind, body)
-            via = req.env.get("HTTP_VIA")
             if via is not None:
                 check_for_loop(via)
-            route = self._state.resolve(kind, valid.model)
+            return body, valid, self._state.resolve(kind, valid.model)
         except Exception as error:
             if is_counted(error):
                 self._count_refusal(req, error, body)
             raise
-        return valid, route, body if len(raw) <= KEPT_BODY else None
 
-    def _exchange(
-        self, request: EngineRequest, context: Context, valid: ValidRequest, path: str
-    ) -> Exchange:
-        """The one object of this request from here on; it is counted as in flight."""
-        metrics = self._metrics
-        counts = metrics.models.get(request.model) or metrics.of(request.model)
-        label = self._endpoint.label
-        silence = self._config.engine_timeout
-        if valid.stream:
-            guard = InflightGuard(counts, label, "stream", metrics.clock)
-            stream = StreamExchange(request, context, guard, self._inflight, path, silence)
-            stream.prepare(include_usage=valid.include_usage)
-            return stream
-        guard = InflightGuard(counts, label, "unary", metrics.clock)
-        unary = UnaryExchange(request, context, guard, self._inflight, path, silence)
-        unary.prepare(self._endpoint.id_prefix)
-        return unary
-
-    def _answer(
+    def _begin(
         self,
-        exchange: Exchange,
+        req: falcon.Request,
+        resp: Response,
+        request: EngineRequest,
+        context: Context,
+        valid: GenerateRequest,
         pool: Pool,
-        resp: falcon.Response,
         connection: Connection | None,
     ) -> None:
-        """Have ``pool`` answer, and the connection written to; or wait for the answer here."""
-        answering = False
+        """Have ``pool`` answer; the connection writes the response, or it is waited for here.
+
+        The request is counted as in flight, and is one object from here on.
+        """
+        metrics, idle_timeout = self._metrics, self._idle_timeout
+        counts = metrics.models.get(request.model) or metrics.of(request.model)
+        exchange: Exchange
+        if request.stream:
+            guard = InflightGuard(counts, self._label, "stream", metrics.clock)
+            exchange = stream = StreamExchange(
+                request, context, guard, self._inflight, req.path, idle_timeout
+            )
+            options = valid.stream_options
+            stream.prepare(include_usage=options is not None and options.include_usage is True)
+        else:
+            guard = InflightGuard(counts, self._label, "unary", metrics.clock)
+            exchange = unary = UnaryExchange(
+                request, context, guard, self._inflight, req.path, idle_timeout
+            )
+            unary.prepare(self._id_prefix)
+        req.context.call = exchange
         try:
-            if not exchange.whole:
-                resp.set_headers(STREAM_HEADERS)
+            if request.stream:
+                _add_stream_headers(resp)
             pool.begin(exchange)
             if connection is not None:
                 exchange.connection = connection
                 resp.stream = connection.take_over(exchange)
             else:
-                _wait_for(exchange, resp, self._config.engine_timeout)
-            answering = True
+                _wait_for(exchange, resp, idle_timeout)
         except BaseException as error:
-            exchange.guard.error_type = reply_for(error).error_type
+            guard.error_type = reply_for(error).error_type
+            exchange.close_books()
             raise
-        finally:
-            if not answering:
-                exchange.close_books()
 
     def _count_refusal(self, req: falcon.Request, error: Exception, body: dict[str, Any]) -> None:
         """Count a request that no engine is asked for: under its model, where that is served."""
         try:
-            label = self._state.resolve(self._endpoint.kind, str(body.get("model"))).model
+            label = self._state.resolve(self._kind, str(body.get("model"))).model
         except ModelNotFound:
             label = UNKNOWN_MODEL
         shape = "stream" if body.get("stream") is True else "unary"
-        guard = self._metrics.guard(label, self._endpoint.label, shape)
+        guard = self._metrics.guard(label, self._label, shape)
         guard.error_type = reply_for(error).error_type
         guard.close()
         req.context.call = guard
 
 
-def _wait_for(exchange: Exchange, resp: falcon.Response, silence: float) -> None:
-    """Answer on this thread, under a server that can't take the answer over."""
-    wait = AnswerWait(exchange, silence)
-    error = wait.until_begun()
+def _add_stream_headers(resp: Response) -> None:
+    if resp.fields is None:
+        resp.set_headers(STREAM_HEADERS)
+    else:
+        resp.fields.update(STREAM_HEADERS)
+
+
+def _wait_for(exchange: Exchange, resp: falcon.Response, idle_timeout: float) -> None:
+    """Answer on this thread, under a server that can't take the response over."""
+    reader = BlockingReader(exchange, idle_timeout)
+    error = reader.until_started()
     if error is not None:
         raise error
-    if not exchange.whole:
-        resp.stream = StreamBody(exchange, wait)
+    if not exchange.complete_only:
+        resp.stream = StreamBody(exchange, reader)
         return
     resp.data = exchange.take()
     exchange.guard.error_type = ErrorType.NONE

@@ -19,6 +19,7 @@ __all__ = [
     "ChatRequest",
     "Completion",
     "CompletionRequest",
+    "GenerateRequest",
     "Health",
     "InstanceList",
     "Model",
@@ -55,7 +56,7 @@ class ChatMessage(Struct):
     tool_call_id: str | None = None
 
 
-class _Sampling(Struct, kw_only=True):
+class GenerateRequest(Struct, kw_only=True):
     """The fields that both generating endpoints share."""
 
     model: Name
@@ -73,7 +74,7 @@ class _Sampling(Struct, kw_only=True):
     user: str | None = None
 
 
-class ChatRequest(_Sampling, kw_only=True):
+class ChatRequest(GenerateRequest, kw_only=True):
     """The body of ``POST /v1/chat/completions``."""
 
     messages: Annotated[list[ChatMessage], Meta(min_length=1)]
@@ -86,7 +87,7 @@ class ChatRequest(_Sampling, kw_only=True):
     response_format: dict[str, Any] | None = None
 
 
-class CompletionRequest(_Sampling, kw_only=True):
+class CompletionRequest(GenerateRequest, kw_only=True):
     """The body of ``POST /v1/completions``.
 
     ``prompt`` is text, token ids, or a list of either; without one the engine begins a text.

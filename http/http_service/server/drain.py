@@ -106,7 +106,7 @@ class Drain:
         self.finished = over or not (connections or self._inflight)
 
     def _cut_running(self) -> None:
-        cut = self._inflight.cut_all(Draining())
+        cut = self._inflight.terminate_all(Draining())
         if cut:
             _log.warning(
                 "the drain deadline cut %d requests",

@@ -99,7 +99,7 @@ class PlainServing:
         _log.info("draining", extra={"inflight": len(self._inflight)})
         while self._inflight and time.monotonic() < deadline:
             pause.wait(LOOK)
-        if cut := self._inflight.cut_all(Draining()):
+        if cut := self._inflight.terminate_all(Draining()):
             names = [f"{each.request_id} ({each.model})" for each in cut]
             _log.warning("the drain deadline cut requests", extra={"requests": names})
             pause.wait(CUT_GRACE)

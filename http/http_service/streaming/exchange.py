@@ -1,27 +1,27 @@
-"""One generating request, from the moment it is valid to the last byte of its answer: one object.
+"""A request whose response is made: one object from the moment it is valid until its last byte.
 
-It is what an instance's engine pushes into (a ``Sink``, by way of ``PoolRequest``), and it writes
-to the client's connection (``Answering``). Its shapes are ``streamed`` and ``unary``. Invariants:
+It is what the engine of the first instance pushes into (a ``Sink``, by way of ``PoolRequest``), and
+it writes to the client's connection (``Answering``). Its shapes are ``StreamExchange`` and
+``UnaryExchange``. Invariants:
 
 1. The head is written with the first bytes: until then a failure is an ordinary HTTP error.
 2. All that is ready goes out in one chunk and one system call: a busy loop joins by itself.
 3. At most ``UNSENT_LIMIT`` bytes wait for a client that does not keep up; its engine is asked to
-   wait before that, and a client that takes nothing for ``STALL_SECONDS`` is given up.
+   wait before that, and a client that takes nothing for ``STALL_SECONDS`` is dropped.
 4. The books are closed exactly once (:meth:`Exchange.close_books`): the guard of the metrics, the
    set of requests in flight, an engine that may still work; and the request is logged once.
 
 The engine's side may be called from any thread and never blocks. Everything else is on the loop's
-thread or, under another WSGI server, on the one thread that waits for the answer (``blocking``).
+thread or, under another WSGI server, on the one thread that waits for the response (``wsgi_body``).
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import time
 from _thread import get_ident
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final
 
 from actors.engines.contract import Context, EngineRequest
 from actors.engines.errors import EngineTimeout
@@ -30,47 +30,51 @@ from actors.eventloop import EventLoop
 from http_service.connection import Connection
 from http_service.errors import ClientGone, ErrorReply, ErrorType, reply_for
 from http_service.headers import ID_HEADER, NO_STORE, response_head, status_line
-from http_service.telemetry.access_log import MAX_LOGGED, AccessRecord, log_failure, log_request
-from http_service.telemetry.metrics import InflightGuard
+from http_service.telemetry.access_log import MAX_LOGGED, access_record, log_failure, log_record
+from http_service.telemetry.model_metrics import InflightGuard
 
 __all__ = [
-    "LATE",
-    "SILENT",
+    "DEADLINE_PASSED",
+    "ENGINE_SILENT",
     "STALL_SECONDS",
     "UNSENT_LIMIT",
     "Exchange",
     "InflightRequests",
-    "Running",
 ]
 
 _log: Final = logging.getLogger("http_service.exchange")
 
 UNSENT_LIMIT: Final = 1024 * 1024
-"""Bytes of an answer that may wait for a slow reader; one that lets more wait is dropped."""
+"""Bytes of a response that may wait for a slow reader; one that lets more wait is dropped."""
 
 STALL_SECONDS: Final = 30.0
-"""How long a client may take nothing of an answer that waits for it: a phone in a tunnel is back
+"""How long a client may take nothing of a response that waits for it: a phone in a tunnel is back
 by then, and a reader that never comes back holds an engine no longer."""
 
-SILENT: Final = "The engine was silent for longer than this service waits."
-LATE: Final = "The answer took longer than the request allows."
+ENGINE_SILENT: Final = "The engine was silent for longer than this service waits."
+DEADLINE_PASSED: Final = "The answer took longer than the request allows."
+
+_SUCCESS: Final = ErrorType.NONE
 
 
 class Exchange(PoolRequest):
-    """What both shapes of an answer have in common.
+    """What both shapes of a response have in common.
 
-    ``guard`` counts it, ``inflight`` holds it from now on, ``path`` is for the log; ``silence`` is
-    how long the engine may say nothing, in seconds on ``clock``.
+    ``guard`` counts it, ``inflight`` holds it from now on, ``path`` is for the log;
+    ``idle_timeout`` is how long the engine may be silent, in seconds on ``clock``.
     """
 
     __slots__ = (
-        "_chunked", "_close", "_congested", "_head_sent", "_headers", "_inflight",
-        "_loop", "_over", "_scheduled", "_silence", "_version", "_wake",
-        "begun", "clock", "connection", "due", "ended", "error", "guard", "heard", "path", "size",
+        "_close", "_congested", "_head_sent", "_headers", "_idle_timeout", "_inflight", "_loop",
+        "_over", "_scheduled", "_version", "_wake", "clock", "connection", "due", "error",
+        "finished", "guard", "last_activity", "path", "started",
     )  # fmt: skip
 
-    whole: ClassVar[bool]
-    """Whether it has begun only when it is complete, so that its length is known."""
+    complete_only: ClassVar[bool]
+    """Whether it has started only when it is complete, so that its length is known."""
+
+    due: float
+    """When :meth:`timed_out` is called, once the connection has it written."""
 
     def __init__(
         self,
@@ -79,30 +83,25 @@ class Exchange(PoolRequest):
         guard: InflightGuard,
         inflight: InflightRequests,
         path: str,
-        silence: float,
+        idle_timeout: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(request, context)
         self.guard = guard
         self.path = path
         self.clock = clock
-        self.begun = False
-        """Whether there are bytes of an answer."""
-        self.ended = False
-        """Whether no more will come."""
+        self.started = self.finished = False
+        """Whether there are bytes of a response; whether no more will come."""
         self.error: BaseException | None = None
-        """What ended it badly; without ``begun`` it is to be told as an HTTP error."""
-        self.heard = guard.started
+        """What ended it badly; unless it ``started``, the client gets an HTTP error for it."""
+        self.last_activity = guard.started
         """When the engine gave its last sign of life."""
-        self.size = 0
-        """How many bytes wait to be taken."""
-        self.due = math.inf
         self.connection: Connection | None = None
         self._inflight = inflight
-        self._silence = silence
+        self._idle_timeout = idle_timeout
         self._loop: EventLoop | None = None
         self._wake: Callable[[], object] | None = None
-        self._scheduled = self._over = self._head_sent = self._congested = self._chunked = False
+        self._scheduled = self._over = self._head_sent = self._congested = False
         inflight.running.add(self)
 
     @property
@@ -115,22 +114,22 @@ class Exchange(PoolRequest):
         """The name of the model that answers."""
         return self.request.model[:MAX_LOGGED]
 
-    def cut(self, error: BaseException) -> None:
+    def terminate(self, error: BaseException) -> None:
         """End the request with ``error`` and stop its engine. Any thread; returns at once."""
         self.abort(error, tell=True)
 
     # The client's side: who takes what is ready, and when.
 
     def take(self) -> bytes:
-        """All that is ready: the engine has room again. Once ``ended`` was seen, it is the last."""
+        """All that is ready: the engine has room again. Once ``finished`` was seen, the rest."""
         raise NotImplementedError
 
-    def attach(self, wake: Callable[[], object]) -> None:
+    def on_ready(self, wake: Callable[[], object]) -> None:
         """Have ``wake()`` called, from any thread, whenever there may be something to take."""
         self._wake = wake
 
-    def _stir(self) -> None:
-        """There may be something to write. Any thread; many calls before the loop looks are one."""
+    def _schedule_flush(self) -> None:
+        """There may be something to write. Any thread; calls before the loop flushes are one."""
         loop = self._loop
         if loop is None:
             if self._wake is not None:
@@ -149,11 +148,13 @@ class Exchange(PoolRequest):
         self._version = version
         self._headers = headers
         self._close = close
-        if self.connection is not None:
-            self._loop = self.connection.loop
-            self._time(self.heard + self._silence)
+        connection = self.connection
+        if connection is not None:
+            self._loop = connection.loop
         # NOTE: first the loop, then a look: what an engine's thread pushes in between is not lost.
-        if self.begun or self.ended:
+        if not self.finished:
+            self._start_timeout(self.last_activity + self._idle_timeout)
+        if self.started or self.finished:
             self._flush()
 
     def client_left(self) -> None:
@@ -162,177 +163,85 @@ class Exchange(PoolRequest):
             return
         self.abort(ClientGone(), tell=False)
         self.guard.error_type = ErrorType.CANCELLED
-        self._conclude(200 if self._head_sent else 499, close=True)
+        self._end(200 if self._head_sent else 499, close=True)
 
     def sent(self, unsent: int) -> None:
         """The socket took some of what was kept; ``unsent`` bytes are left."""
-        if not self._congested:
-            return
-        if unsent:
-            self._time(self.clock() + STALL_SECONDS)
-            return
-        self._congested = False
-        self.heard = self.clock()
-        self._time(self.heard + self._silence)
-        self._stir()
 
     # Writing.
 
     def _flush(self) -> None:
         """Write what is ready."""
-        self._scheduled = False
-        if not self.begun or self._congested or self._over:
-            self._write_nothing()
-            return
-        # NOTE: first whether it has ended, then what there is: what comes in between is not lost.
-        ended = self.ended
-        try:
-            data = self.take()
-        except Exception as error:  # noqa: BLE001  # what an engine pushed can't be told or counted
-            self._break_off(error)
-            return
-        if not data and not ended:
-            return
-        if self._chunked and not ended:
-            payload = b"%x\r\n%b\r\n" % (len(data), data)
-        else:
-            payload = self._framed(data, ended=ended)
+        raise NotImplementedError
+
+    def _add_connection_header(self) -> None:
+        """Say where the connection ends with this response, or goes on though it might not."""
         connection = self.connection
-        try:
-            unsent = 0 if connection is None else connection.send_now(payload)
-        except ClientGone:
-            self.client_left()
-            return
-        if ended:
-            self._finish()
-        elif unsent:
-            self._congested = True
-            self._time(self.clock() + STALL_SECONDS)
-
-    def _write_nothing(self) -> None:
-        """There is no answer yet, or there will be none; or the client takes nothing just now."""
-        if self._over:
-            return
-        if not self.begun:
-            if self.error is not None:
-                self._refuse(self.error)
-        elif self.size > UNSENT_LIMIT:
-            self._drop("it does not keep up, and its engine does not wait")
-
-    def _framed(self, data: bytes, *, ended: bool) -> bytes:
-        """``data`` as it goes over the wire: with the head, if it is the first; in one chunk."""
-        head = b""
-        if not self._head_sent:
-            self._head_sent = True
-            head = self._head(len(data))
-        if not self._chunked:
-            return head + data
-        if data:
-            head = b"%b%x\r\n%b\r\n" % (head, len(data), data)
-        return head + b"0\r\n\r\n" if ended else head
-
-    def _head(self, length: int) -> bytes:
-        """The head of a good answer; without a length it is chunked, or ended by the close."""
-        headers = self._headers
-        if self.whole:
-            headers += (("content-length", str(length)), NO_STORE)
-        elif self._version == "1.1":
-            self._chunked = True
-            headers.append(("transfer-encoding", "chunked"))
-        else:
+        if self._close or (connection is not None and connection.draining):
             self._close = True
-        if self._close or self._version != "1.1" or self._draining():
-            self._add_ending(headers)
-        return response_head(self._version, "200 OK", headers)
-
-    def _draining(self) -> bool:
-        return self.connection is not None and self.connection.draining
-
-    def _add_ending(self, headers: list[tuple[str, str]]) -> None:
-        """Say where the connection ends with this answer, or goes on though it might not."""
-        if self._close or self._draining():
-            self._close = True
-            headers.append(("connection", "close"))
+            self._headers.append(("connection", "close"))
         elif self._version == "1.0":
-            headers.append(("connection", "keep-alive"))
-
-    def _finish(self) -> None:
-        if self.error is None:
-            self.guard.error_type = ErrorType.NONE
-        else:
-            self.report(self.error)
-        self._conclude(200, close=self._close)
+            self._headers.append(("connection", "keep-alive"))
 
     # What goes wrong.
 
-    def _refuse(self, error: BaseException) -> None:
-        """An HTTP error instead of an answer of which no byte was written."""
+    def _send_error(self, error: BaseException) -> None:
+        """An HTTP error instead of a response of which no byte was written."""
         reply = reply_for(error)
         if reply.status == 500:
             log_failure(error, self.context.request_id, self.path)
         self.guard.error_type = reply.error_type
         try:
             if self.connection is not None:
-                self.connection.send_now(self._refusal(reply))
+                self.connection.send_now(self._error_response(reply))
         except ClientGone:
             self._close = True
-        self._conclude(reply.status, close=self._close)
+        self._end(reply.status, close=self._close)
 
-    def _refusal(self, reply: ErrorReply) -> bytes:
+    def _error_response(self, reply: ErrorReply) -> bytes:
         body = reply.body()
         headers = [(ID_HEADER, self.context.request_id), *reply.headers]
         if reply.retry_after is not None:
             headers.append(("retry-after", str(reply.retry_after)))
         length = ("content-length", str(len(body)))
-        headers += [("content-type", "application/json"), length, NO_STORE]
-        self._add_ending(headers)
-        return response_head(self._version, status_line(reply.status), headers) + body
+        self._headers = [*headers, ("content-type", "application/json"), length, NO_STORE]
+        self._add_connection_header()
+        return response_head(self._version, status_line(reply.status), self._headers) + body
 
-    def _break_off(self, error: Exception) -> None:
+    def _abort_response(self, error: Exception) -> None:
         """The rest will never come: say so, with a 500 or by closing."""
         if not self._head_sent:
-            self._refuse(error)
+            self._send_error(error)
             return
-        self.report(error)
-        self._conclude(200, close=None)
-
-    def _drop(self, why: str) -> None:
-        """Give up a client that does not read."""
-        extra = {"request_id": self.context.request_id, "reason": why}
-        _log.warning("a slow client was dropped", extra=extra)
-        if self.connection is not None:
-            self.connection.drop()
+        self.record_error(error)
+        self._end(200, close=None)
 
     # Time: see ``Timed``.
 
-    def _time(self, due: float) -> None:
-        """Be told at ``due``, or at the client's own deadline."""
+    def _start_timeout(self, due: float) -> None:
+        """Have :meth:`timed_out` called at ``due``, or at the client's own deadline."""
         deadline = self.context.deadline
-        self.due = due if deadline is None or self.ended else min(due, deadline)
+        self.due = due if deadline is None or self.finished else min(due, deadline)
         if self._loop is not None:
             self._loop.start_timeout(self)
 
     def timed_out(self) -> None:
-        """The client's deadline, a stalled client, or a silent engine; or only a look at it.
+        """The client's deadline or a silent engine; or only a look at it.
 
         PERF: a sign of life is one store; that it puts the deadline off is found out here.
         """
         now = self.clock()
         deadline = self.context.deadline
-        if deadline is not None and now >= deadline and not self.ended:
-            self.cut(EngineTimeout(LATE))
-            if self._congested:
-                self._time(now + STALL_SECONDS)
-        elif self._congested:
-            self._drop(f"it took nothing for {STALL_SECONDS:g} seconds")
-        elif now >= self.heard + self._silence:
-            self.cut(EngineTimeout(SILENT))
+        if deadline is not None and now >= deadline and not self.finished:
+            self.terminate(EngineTimeout(DEADLINE_PASSED))
+        elif now >= self.last_activity + self._idle_timeout:
+            self.terminate(EngineTimeout(ENGINE_SILENT))
         else:
-            self._time(self.heard + self._silence)
+            self._start_timeout(self.last_activity + self._idle_timeout)
 
     # The books.
 
-    def _conclude(self, status: int, *, close: bool | None) -> None:
+    def _end(self, status: int, *, close: bool | None) -> None:
         """It is over: close the books, then the connection or go on; ``None`` drops it."""
         connection, self.connection = self.connection, None
         self.close_books(status)
@@ -345,37 +254,30 @@ class Exchange(PoolRequest):
 
     def close_books(self, status: int | None = None) -> None:
         """Count the request as ended; log it, if ``status`` is given. Idempotent."""
-        self._over = True
-        if self._loop is not None:
-            self._loop.timeouts.discard(self)
-        self._let_go()
-        if not self.guard.close():
+        self._over = self.finished = True
+        # PERF: what is woken holds the exchange, and an error's traceback may: cycles otherwise.
+        self._wake = self.error = None
+        loop, guard = self._loop, self.guard
+        if loop is not None:
+            loop.timeouts.discard(self)
+        if not guard.close():
             return
         self._inflight.running.discard(self)
         # NOTE: not after a success: the engine may just be putting its connection back into a pool,
         # and would take the cancellation for a reason to close it.
-        if self.guard.error_type is not ErrorType.NONE:
+        error_type = guard.error_type
+        if error_type is not _SUCCESS:
             self.abort(ClientGone(), tell=False)
         if status is not None:
-            log_request(
-                AccessRecord(
-                    request_id=self.context.request_id,
-                    method="POST",
-                    path=self.path,
-                    status=status,
-                    elapsed_ms=round(self.guard.elapsed * 1000, 3),
-                    **self.guard.summary(),
-                )
-            )
+            # PERF: in the order of the fields; each name would cost.
+            log_record(access_record((
+                self.context.request_id, "POST", self.path, status,
+                round(guard.elapsed * 1000, 3), guard.metrics.model, guard.endpoint,
+                guard.request_type, error_type or None, guard.tokens,
+            )))  # fmt: skip
 
-    def _let_go(self) -> None:
-        """Nobody takes anything any more: drop what waits and whatever comes."""
-        self.ended = True
-        # PERF: who is woken holds the exchange, and an error's traceback may: cycles otherwise.
-        self._wake = self.error = None
-
-    def report(self, error: BaseException) -> None:
-        """Count how it failed, and log what the client of a running stream was not told."""
+    def record_error(self, error: BaseException) -> None:
+        """Count how it failed, and log what the client of a running stream did not see."""
         reply = reply_for(error)
         self.guard.error_type = reply.error_type
         if reply.status == 500:
@@ -386,40 +288,25 @@ class Exchange(PoolRequest):
         return self.guard.summary()
 
 
-class Running(Protocol):
-    """One request that has not been answered in full; hashable by identity."""
-
-    @property
-    def request_id(self) -> str:
-        """The client's name for it, or ours."""
-        ...
-
-    @property
-    def model(self) -> str:
-        """The name of the model that is asked."""
-        ...
-
-    def cut(self, error: BaseException) -> None:
-        """End it with ``error``. Any thread; returns at once; nothing to an ended request."""
-        ...
-
-
 class InflightRequests:
-    """The set of running requests; thread-safe, as each step is one operation of a set."""
+    """The requests that are being answered: what a drain waits for, names, and ends at last.
+
+    Thread-safe, as each step is one operation of a set.
+    """
 
     def __init__(self) -> None:
-        self.running: Final[set[Running]] = set()
+        self.running: Final[set[Exchange]] = set()
         """PERF: a request adds and discards itself."""
         self.closed = False
-        """Whether :meth:`cut_all` ended it all: nothing may begin any more."""
+        """Whether :meth:`terminate_all` ended it all: no request may begin any more."""
 
     def __len__(self) -> int:
         return len(self.running)
 
-    def cut_all(self, error: BaseException) -> list[Running]:
-        """End every running request with ``error``, let none begin; return those cut."""
+    def terminate_all(self, error: BaseException) -> list[Exchange]:
+        """End every running request with ``error``, let none begin; return those ended."""
         self.closed = True
-        cut = [*self.running.copy()]
-        for request in cut:
-            request.cut(error)
-        return cut
+        requests = [*self.running.copy()]
+        for request in requests:
+            request.terminate(error)
+        return requests

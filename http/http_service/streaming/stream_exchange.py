@@ -1,38 +1,27 @@
-"""A streamed response: chunks in, server-sent events out, in order.
-
-Format: WHATWG HTML, section 9.2; ``[DONE]`` and the error event as OpenAI's clients read them.
-"""
+"""A streamed response: chunks in, server-sent events out, in order."""
 
 from __future__ import annotations
 
-import re
+import logging
 from _thread import get_ident
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, NamedTuple, cast
+from collections.abc import Callable
+from typing import ClassVar, Final
 
 import orjson
 
 from actors.engines.contract import Chunk, EngineRequest
-from actors.engines.errors import EngineUnavailable
+from actors.engines.errors import EngineTimeout, EngineUnavailable
 from actors.engines.pool import State
-from actors.engines.sse import data_of, read_event, split_events
-from http_service.errors import ErrorReply, reply_for
-from http_service.streaming.exchange import Exchange
+from http_service.errors import ClientGone, ErrorType, reply_for
+from http_service.headers import response_head
+from http_service.streaming.exchange import DEADLINE_PASSED, STALL_SECONDS, UNSENT_LIMIT, Exchange
+from http_service.streaming.sse import COMMENT, DONE, EVENT_ENDS, USAGE, encode, error_event
 
-__all__ = [
-    "COMMENT",
-    "DONE",
-    "EVENT_ENDS",
-    "ROOM_BYTES",
-    "USAGE",
-    "Frame",
-    "StreamExchange",
-    "encode",
-    "error_event",
-    "event_of",
-    "usage_of_answer",
-]
+__all__ = ["ROOM_BYTES", "StreamExchange"]
 
+_log: Final = logging.getLogger("http_service.exchange")
+
+# PERF: looked up for each chunk.
 _STARTED: Final = State.STARTED
 
 ROOM_BYTES: Final = 64 * 1024
@@ -41,84 +30,77 @@ several hundred tokens, so that no engine is paused for a hiccup."""
 
 
 class StreamExchange(Exchange):
-    """An exchange whose answer is written as it comes.
+    """An exchange whose response is written as it comes.
 
-    An answer has *begun* with what the pool delivers first: a failure before that leaves no byte
+    A response has *started* with what the pool delivers first: a failure before that leaves no byte
     behind, and is an ordinary HTTP error; after it, one error event and ``[DONE]``.
+
+    Chunks need no lock: an engine pushes one at a time, and what ends the stream is added when the
+    last of them is taken. A count is written by one side only, or set right when more is taken.
     """
 
-    __slots__ = ("_frames", "_tokens", "_usage", "_waiting", "include_usage")
+    __slots__ = (
+        "_chunked", "_counted", "_end_taken", "_events", "_on_room", "_tokens", "include_usage",
+        "size",
+    )  # fmt: skip
 
-    whole: ClassVar[bool] = False
+    complete_only: ClassVar[bool] = False
 
     # The engine's side: any thread, never blocks.
 
     def prepare(self, *, include_usage: bool) -> None:
         """Take chunks from now on; ``include_usage``: the client wants its usage chunk."""
         self.include_usage = include_usage
-        self._frames: list[bytes] = []
-        self._tokens = 0
-        self._usage: int | None = None
-        self._waiting: Callable[[], object] | None = None
+        self.size = self._tokens = self._counted = 0
+        """Bytes that wait to be taken; tokens that came; tokens that were counted."""
+        self._events: list[bytes] = []
+        self._on_room: Callable[[], object] | None = None
+        self._chunked = self._end_taken = False
 
-    def push(self, chunk: Chunk, tokens: int = 1) -> None:
-        """One chunk of the first instance's."""
-        # PERF: what ``deliver`` does, for what a relay pushes nearly always, on the loop's thread.
-        loop = self._loop
+    def push(self, chunk: Chunk, tokens: int = 1, *, admitted: bool = False) -> None:
+        """Take one chunk; ignored once the stream has ended.
+
+        ``admitted``: the pool has decided that it belongs to the response.
+        """
+        # PERF: one call for what a relay pushes nearly always.
+        if not admitted and (self.state is not _STARTED or not self.first_live):
+            super().push(chunk, tokens)
+            return
+        # PERF: most chunks of a relay are tokens, ready and without usage: they are told from the
+        # others right here and never decoded. The `"usage":null` of some servers is not usage.
+        # Usage is searched from the end, where it is: a tenth of the time.
         if (
-            self.state is not _STARTED
-            or not self.first_live
-            or loop is None
-            or loop.thread != get_ident()
-            or not isinstance(chunk, bytes)
+            not isinstance(chunk, bytes)
             or not chunk.endswith(EVENT_ENDS)
             or chunk[0] == COMMENT
             or chunk.rfind(USAGE) >= 0
         ):
-            super().push(chunk, tokens)
-            return
-        with self.lock:
-            if self.ended:
+            chunk = self._event_of(chunk)
+            if not chunk:
                 return
-            self._frames.append(chunk)
-            self.size += min(len(chunk), ROOM_BYTES)
-            if tokens > 0:
-                self._tokens += tokens
-        if not self._scheduled:
+        if self.finished:
+            return
+        if tokens > 0:
+            self._tokens += tokens
+        # NOTE: an engine is told to wait after an event, which may be of any length: it counts as
+        # no more than what makes it wait.
+        size = len(chunk)
+        self.size += min(ROOM_BYTES, size)
+        self._events.append(chunk)
+        self.started = True
+        # As :meth:`_schedule_flush`.
+        if self._scheduled:
+            return
+        loop = self._loop
+        if loop is not None and loop.thread == get_ident():
             self._scheduled = True
             loop.pending.append(self._flush)
+        else:
+            self._schedule_flush()
 
     def deliver(self, chunk: Chunk, tokens: int) -> None:
-        """Take one chunk; ignored once the stream has ended."""
-        # PERF: most chunks of a relay are tokens, ready and without usage; they are told from the
-        # others right here. They are never decoded, and the `"usage":null` of some servers is no
-        # reason to. Usage is searched from the end, where it is: a tenth of the time.
-        if isinstance(chunk, bytes):
-            if not chunk.endswith(EVENT_ENDS) or chunk[0] == COMMENT or chunk.rfind(USAGE) >= 0:
-                chunk = self._look_into(chunk)
-        elif chunk.get("usage") is None:
-            chunk = b"data: %b\n\n" % orjson.dumps(chunk)
-        else:
-            chunk = self._look_into(chunk)
-        with self.lock:
-            if self.ended or not chunk:
-                return
-            self._frames.append(chunk)
-            # NOTE: an engine is told to wait after an event, which may be of any length: it counts
-            # as no more than what makes it wait.
-            self.size += min(len(chunk), ROOM_BYTES)
-            if tokens > 0:
-                self._tokens += tokens
-            self.begun = True
-        loop = self._loop
-        if loop is None:
-            self._stir()
-        elif not self._scheduled:
-            self._scheduled = True
-            if loop.thread == get_ident():
-                loop.pending.append(self._flush)
-            else:
-                loop.call(self._flush)
+        """Take one chunk of the response."""
+        self.push(chunk, tokens, admitted=True)
 
     def has_room(self, when_room: Callable[[], object]) -> bool:
         """Whether the client keeps up."""
@@ -127,62 +109,54 @@ class StreamExchange(Exchange):
 
     def room(self, when_room: Callable[[], object]) -> bool:
         """Whether the client keeps up; see ``Sink``."""
-        with self.lock:
-            if self.size < ROOM_BYTES or self.ended:
-                return True
-            self._waiting = when_room
+        self._on_room = when_room
+        if self.size >= ROOM_BYTES and not self.finished:
             return False
+        # There is room since a moment: whichever of two threads takes the callback back acts on it.
+        return self._taken_on_room() is not None
 
     def deliver_answer(self, body: bytes) -> None:
-        """A whole answer where a stream was asked for is the engine's mistake: it fails."""
+        """A whole response where a stream was asked for is the engine's mistake: it fails."""
         del body
         self.deliver_error(EngineUnavailable("The engine did not answer with a stream."))
 
     def deliver_end(self) -> None:
         """End the stream well: ``[DONE]``."""
         with self.lock:
-            if self.ended:
+            if self.finished:
                 return
-            self._frames.append(DONE)
-            self.begun = self.ended = True
-        self._stir()
+            self.started = self.finished = True
+        self._schedule_flush()
 
     def deliver_error(self, error: BaseException) -> None:
-        """End the stream badly: with an HTTP error if it has not begun, else with an event."""
+        """End the stream badly: with an HTTP error if it has not started, else with an event."""
         with self.lock:
-            if self.ended:
+            if self.finished:
                 return
             self.error = error
-            if self.begun:
-                self._frames += (error_event(reply_for(error)), DONE)
-            self.ended = True
+            self.finished = True
         self._resume_engine()
-        self._stir()
+        self._schedule_flush()
 
-    def _look_into(self, chunk: Chunk) -> bytes:
+    def _event_of(self, chunk: Chunk) -> bytes:
         """The event of ``chunk``, empty if the client gets nothing of it.
 
         Bytes that do not end an event end the stream instead: half an event would swallow the next
         one, and with it the end of the stream.
         """
-        if isinstance(chunk, bytes) and not chunk.endswith(EVENT_ENDS):
-            self.cut(EngineUnavailable("The engine sent what is not an event."))
-            return b""
-        self.heard = self.clock()
+        if isinstance(chunk, bytes):
+            if not chunk.endswith(EVENT_ENDS):
+                self.terminate(EngineUnavailable("The engine sent what is not an event."))
+                return b""
+        elif chunk.get("usage") is None:
+            return b"data: %b\n\n" % orjson.dumps(chunk)
+        self.last_activity = self.clock()
         event, _, usage = encode(chunk, include_usage=self.include_usage)
         if usage is not None:
-            self._usage = usage
+            self.guard.record_usage(usage)
         return event
 
     # The client's side.
-
-    def _head(self, length: int) -> bytes:
-        # PERF: once it has started no other instance is asked, and a stream may be held long: the
-        # body, which may be of any length, is not kept beside it.
-        if self.state is _STARTED:
-            asked = self.request
-            self.request = EngineRequest(asked.kind, asked.model, stream=True, parsed=None, raw=b"")
-        return super()._head(length)
 
     def take(self) -> bytes:
         """Every event that is ready, joined; an engine that waits for room may go on.
@@ -190,138 +164,158 @@ class StreamExchange(Exchange):
         PERF: tokens are counted, and signs of life noted, once for all that came since the last
         time.
         """
-        with self.lock:
-            frames, self._frames = self._frames, []
-            tokens, self._tokens = self._tokens, 0
-            self.size = 0
-            waiting, self._waiting = self._waiting, None
-        if frames:
-            guard = self.guard
-            self.heard = self.clock()
+        finished = self.finished
+        self.size = 0
+        events = self._events
+        if len(events) == 1:
+            data = events.pop(0)
+        else:
+            taken = events[:]
+            del events[: len(taken)]
+            data = b"".join(taken)
+        if data:
+            self.last_activity = now = self.clock()
+            total = self._tokens
+            tokens = total - self._counted
             if tokens > 0:
-                guard.saw_tokens(tokens, self.heard)
-        if self._usage is not None:
-            usage, self._usage = self._usage, None
-            self.guard.saw_usage(usage)
-        if waiting is not None:
-            waiting()
-        return frames[0] if len(frames) == 1 else b"".join(frames)
+                self._counted = total
+                self.guard.record_tokens(tokens, now)
+        if finished and not self._end_taken:
+            self._end_taken = True
+            data += DONE if self.error is None else error_event(reply_for(self.error)) + DONE
+        if self._on_room is not None:
+            self._resume_engine()
+        return data
 
-    def _let_go(self) -> None:
-        if self._tokens or self._frames:
-            self.take()  # what came is still counted
-        with self.lock:
-            self.ended = True
-            self._frames.clear()
-            self.size = 0
-        super()._let_go()
-        self._resume_engine()
+    def sent(self, unsent: int) -> None:
+        """The socket took some of what was kept; ``unsent`` bytes are left."""
+        if not self._congested:
+            return
+        if unsent:
+            self._start_timeout(self.clock() + STALL_SECONDS)
+            return
+        self._congested = False
+        self.last_activity = self.clock()
+        self._start_timeout(self.last_activity + self._idle_timeout)
+        self._schedule_flush()
+
+    def close_books(self, status: int | None = None) -> None:
+        """See ``Exchange``; what came is still counted, and the engine waits no longer."""
+        self.finished = True
+        if self._events:
+            self.take()
+        elif self._on_room is not None:
+            self._resume_engine()
+        super().close_books(status)
 
     def _resume_engine(self) -> None:
+        on_room = self._taken_on_room()
+        if on_room is not None:
+            on_room()
+
+    def _taken_on_room(self) -> Callable[[], object] | None:
+        """What an engine that waits for room is called by; for one of those who ask at once."""
         with self.lock:
-            waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting()
+            on_room, self._on_room = self._on_room, None
+        return on_room
 
+    # Writing.
 
-DONE: Final = b"data: [DONE]\n\n"
+    def _flush(self) -> None:
+        """Write what is ready, in one chunk."""
+        self._scheduled = False
+        if not self.started or self._congested or self._over:
+            self._handle_unwritable()
+            return
+        # NOTE: first whether it has ended, then what there is: what comes in between is not lost.
+        finished = self.finished
+        try:
+            data = self.take()
+        except Exception as error:  # noqa: BLE001  # what an engine pushed can't be told or counted
+            self._abort_response(error)
+            return
+        if finished or not self._chunked:
+            if not data and not finished:
+                return
+            data = self._framed(data, finished=finished)
+        elif data:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        else:
+            return
+        connection = self.connection
+        try:
+            unsent = 0 if connection is None else connection.send_now(data)
+        except ClientGone:
+            self.client_left()
+            return
+        if finished:
+            self._finish()
+        elif unsent:
+            self._congested = True
+            self._start_timeout(self.clock() + STALL_SECONDS)
 
-EVENT_ENDS: Final = (b"\n\n", b"\n\r\n", b"\r\r", b"\r\r\n", b"\n\r")
-"""How bytes that are whole events end: with the end of a line, then a blank line."""
+    def _framed(self, data: bytes, *, finished: bool) -> bytes:
+        """``data`` with the head, if it is the first, and with the end, if it is the last."""
+        head = b""
+        if not self._head_sent:
+            self._head_sent = True
+            head = self._head()
+        if not self._chunked:
+            return head + data
+        if data:
+            head = b"%b%x\r\n%b\r\n" % (head, len(data), data)
+        return head + b"0\r\n\r\n" if finished else head
 
-COMMENT: Final = ord(":")
-"""What a comment begins with."""
+    def _head(self) -> bytes:
+        """The head of a good response: it is chunked, or ended by the close."""
+        # PERF: once it has started no other instance is asked, and a stream may be held long: the
+        # body, which may be of any length, is not kept beside it.
+        if self.state is _STARTED:
+            asked = self.request
+            self.request = EngineRequest(asked.kind, asked.model, stream=True, parsed=None, raw=b"")
+        headers, version = self._headers, self._version
+        if version == "1.1":
+            self._chunked = True
+            headers.append(("transfer-encoding", "chunked"))
+        else:
+            self._close = True
+        if self._close or (self.connection is not None and self.connection.draining):
+            self._add_connection_header()
+        return response_head(version, "200 OK", headers)
 
-USAGE: Final = b'completion_tokens"'
-"""What an event with usage holds; inside a text its quote would be escaped."""
+    def _finish(self) -> None:
+        if self.error is None:
+            self.guard.error_type = ErrorType.NONE
+        else:
+            self.record_error(self.error)
+        self._end(200, close=self._close)
 
-_COMPLETION_TOKENS: Final = re.compile(rb'"completion_tokens"\s*:\s*([0-9]{1,15})\s*[,}]')
+    def _handle_unwritable(self) -> None:
+        """There is no response yet, or there will be none; or the client takes nothing now."""
+        if self._over:
+            return
+        if not self.started:
+            if self.error is not None:
+                self._send_error(self.error)
+        elif self.size > UNSENT_LIMIT:
+            self._drop("it does not keep up, and its engine does not wait")
 
+    def timed_out(self) -> None:
+        """See ``Exchange``; or a client that takes nothing of what is written."""
+        if not self._congested:
+            super().timed_out()
+            return
+        now = self.clock()
+        deadline = self.context.deadline
+        if deadline is not None and now >= deadline and not self.finished:
+            self.terminate(EngineTimeout(DEADLINE_PASSED))
+            self._start_timeout(now + STALL_SECONDS)
+        else:
+            self._drop(f"it took nothing for {STALL_SECONDS:g} seconds")
 
-class Frame(NamedTuple):
-    """One chunk, ready for the socket.
-
-    ``data`` is empty where the client gets nothing of it. ``comment`` tells a keep-alive from an
-    answer. ``completion_tokens`` is the engine's own count, where the chunk carries one.
-    """
-
-    data: bytes
-    comment: bool = False
-    completion_tokens: int | None = None
-
-
-def encode(chunk: Chunk, *, include_usage: bool) -> Frame:
-    """``chunk`` as an event. The usage chunk (no choices) passes only if the client asked for it.
-
-    ``bytes`` pass as they are.
-    """
-    if isinstance(chunk, bytes):
-        # PERF: usage comes as one event of one line, which needs no cutting.
-        if (
-            chunk.startswith(b"data:")
-            and chunk.find(b"\n") == len(chunk) - 2
-            and b"\r" not in chunk
-        ):
-            return _encode_event(chunk, include_usage=include_usage)
-        frames = [_encode_event(each, include_usage=include_usage) for each in split_events(chunk)]
-        return frames[0] if len(frames) == 1 else _joined(frames)
-    completion_tokens = _completion_tokens(chunk.get("usage"))
-    if completion_tokens is not None and not include_usage and not chunk.get("choices"):
-        return Frame(b"", completion_tokens=completion_tokens)
-    return Frame(event_of(chunk), completion_tokens=completion_tokens)
-
-
-def event_of(chunk: Mapping[str, Any]) -> bytes:
-    """``chunk`` as an event, whatever it holds."""
-    return b"data: %b\n\n" % orjson.dumps(chunk)
-
-
-def error_event(reply: ErrorReply) -> bytes:
-    """The one event that tells of a failure after the first byte; ``[DONE]`` comes after it."""
-    return b"data: " + reply.body() + b"\n\n"
-
-
-def usage_of_answer(body: bytes) -> int | None:
-    """The completion tokens that a whole unary answer claims, ``None`` where it claims none."""
-    # PERF: not decoded. Inside a JSON text the quotes would be escaped, so this is a key.
-    found = _COMPLETION_TOKENS.search(body)
-    return int(found[1]) if found is not None else None
-
-
-def _encode_event(event: bytes, *, include_usage: bool) -> Frame:
-    if event.startswith(b":") and not data_of(event):
-        return Frame(event, comment=True)
-    chunk: Any = _loaded(event)
-    if chunk.__class__ is not dict:
-        chunk = read_event(event).chunk
-    completion_tokens = _completion_tokens(chunk.get("usage"))
-    if completion_tokens is not None and not include_usage and not chunk.get("choices"):
-        return Frame(b"", completion_tokens=completion_tokens)
-    return Frame(event, completion_tokens=completion_tokens)
-
-
-def _loaded(event: bytes) -> Any:
-    """What an event of one ``data`` line says in strict JSON; ``None`` for any other."""
-    if not event.startswith(b"data:"):
-        return None
-    try:
-        return orjson.loads(event[5:])
-    except orjson.JSONDecodeError:
-        return None
-
-
-def _joined(frames: list[Frame]) -> Frame:
-    """What an engine pushed in one go."""
-    counts = [each.completion_tokens for each in frames if each.completion_tokens is not None]
-    return Frame(
-        b"".join(each.data for each in frames),
-        comment=all(each.comment for each in frames),
-        completion_tokens=counts[-1] if counts else None,
-    )
-
-
-def _completion_tokens(usage: object) -> int | None:
-    if not isinstance(usage, dict):
-        return None
-    count = cast("dict[str, object]", usage).get("completion_tokens")
-    return count if type(count) is int else None
+    def _drop(self, why: str) -> None:
+        """Give up a client that does not read."""
+        extra = {"request_id": self.context.request_id, "reason": why}
+        _log.warning("a slow client was dropped", extra=extra)
+        if self.connection is not None:
+            self.connection.drop()

@@ -1,4 +1,4 @@
-"""An answer under any other WSGI server: the thread that called the application waits for it."""
+"""A response under any other WSGI server: the thread that called the application waits for it."""
 
 from __future__ import annotations
 
@@ -9,53 +9,54 @@ from typing import Final, Self
 
 from actors.engines.errors import EngineTimeout
 from http_service.errors import ErrorType
-from http_service.streaming.exchange import LATE, SILENT, Exchange
+from http_service.streaming.exchange import DEADLINE_PASSED, ENGINE_SILENT, Exchange
 
 __all__ = [
-    "AnswerWait",
+    "BlockingReader",
     "StreamBody",
 ]
 
 
-class AnswerWait:
+class BlockingReader:
     """Takes the answer of ``exchange`` on the thread that calls it, which it blocks.
 
-    ``silence`` is how long the engine may say nothing, in seconds; each push starts it anew. An
+    ``idle_timeout`` is how long the engine may be silent, in seconds; each push restarts it. An
     engine past it, or past the client's own deadline, has failed with ``EngineTimeout``.
     """
 
-    def __init__(self, exchange: Exchange, silence: float) -> None:
+    def __init__(self, exchange: Exchange, idle_timeout: float) -> None:
         deadline = exchange.context.deadline
         self._exchange = exchange
-        self._silence = silence
+        self._idle_timeout = idle_timeout
         self._deadline: Final = math.inf if deadline is None else deadline
         self._woken = threading.Event()
-        exchange.attach(self._woken.set)
+        exchange.on_ready(self._woken.set)
 
-    def until_begun(self) -> BaseException | None:
+    def until_started(self) -> BaseException | None:
         """Wait until there is something to write; the error that came instead, if one did."""
         exchange = self._exchange
-        while not (exchange.begun or exchange.ended):
+        while not (exchange.started or exchange.finished):
             self._wait()
-        return None if exchange.begun else exchange.error
+        return None if exchange.started else exchange.error
 
     def take(self) -> bytes:
         """Wait for bytes and take all that are ready; empty at the end."""
         exchange = self._exchange
         while True:
             self._woken.clear()
-            ended = exchange.ended
+            finished = exchange.finished
             data = exchange.take()
-            if data or ended:
+            if data or finished:
                 return data
             self._wait()
 
     def _wait(self) -> None:
         exchange = self._exchange
         now = exchange.clock()
-        left = min(exchange.heard + self._silence, self._deadline) - now
+        left = min(exchange.last_activity + self._idle_timeout, self._deadline) - now
         if left <= 0:
-            exchange.cut(EngineTimeout(LATE if self._deadline <= now else SILENT))
+            why = DEADLINE_PASSED if self._deadline <= now else ENGINE_SILENT
+            exchange.terminate(EngineTimeout(why))
         elif self._woken.wait(left):
             self._woken.clear()
 
@@ -68,7 +69,7 @@ class StreamBody(Iterator[bytes]):
     (PEP 3333 promises it); that ends the exchange and logs the request.
     """
 
-    def __init__(self, exchange: Exchange, wait: AnswerWait) -> None:
+    def __init__(self, exchange: Exchange, wait: BlockingReader) -> None:
         self._exchange = exchange
         self._wait = wait
         exchange.guard.error_type = ErrorType.CANCELLED
@@ -84,7 +85,7 @@ class StreamBody(Iterator[bytes]):
         if exchange.error is None:
             exchange.guard.error_type = ErrorType.NONE
         else:
-            exchange.report(exchange.error)
+            exchange.record_error(exchange.error)
         raise StopIteration
 
     def close(self) -> None:

@@ -16,14 +16,14 @@ from http_service.errors import ErrorType
 from http_service.telemetry.exposition import Histograms, Numbers, Table
 
 __all__ = [
-    "MOST_TOKENS",
+    "MAX_TOKENS",
     "Histogram",
     "InflightGuard",
     "ModelMetrics",
     "tables_of",
 ]
 
-MOST_TOKENS: Final = 10_000_000
+MAX_TOKENS: Final = 10_000_000
 """Completion tokens that one answer may claim: more than any model's context."""
 
 OUTCOMES: Final = {ErrorType.NONE: "success"}
@@ -57,24 +57,30 @@ class ModelMetrics:
     __slots__ = (
         "duration",
         "first_token",
-        "inflight",
         "inter_token",
         "lock",
         "model",
         "outcomes",
         "output_tokens",
+        "running",
     )
 
     def __init__(self, model: str, duration_bounds: tuple[float, ...]) -> None:
         self.model: Final = model
         # Re-entrant: a collected stream may end its request on any thread, inside of any call.
         self.lock = threading.RLock()
-        self.inflight = 0
+        self.running: set[InflightGuard] = set()
+        """The guards that are open. PERF: adding to a set needs no lock."""
         self.output_tokens = 0
         self.outcomes: dict[Outcome, int] = {}
         self.duration = Histogram(duration_bounds)
         self.first_token = Histogram(duration_bounds)
         self.inter_token = Histogram(INTER_TOKEN_BUCKETS)
+
+    @property
+    def inflight(self) -> int:
+        """How many requests are being answered now."""
+        return len(self.running)
 
     def ended_so_far(self) -> list[tuple[Outcome, int]]:
         """How many requests ended how."""
@@ -98,7 +104,6 @@ class InflightGuard:
 
     __slots__ = (
         "_clock",
-        "_closed",
         "_last",
         "elapsed",
         "endpoint",
@@ -107,7 +112,11 @@ class InflightGuard:
         "request_type",
         "started",
         "tokens",
+        "usage",
     )
+
+    elapsed: float
+    """Seconds from start to end, once it is closed."""
 
     def __init__(
         self,
@@ -120,58 +129,55 @@ class InflightGuard:
         self.endpoint = endpoint
         self.request_type = request_type
         self.error_type = ErrorType.INTERNAL
-        self.tokens = 0
-        self.elapsed = 0.0
+        self.tokens = self.usage = 0
+        """Output tokens so far; the engine's own count of them, which :meth:`close` believes."""
         self._clock = clock
-        self._closed = False
         self._last: float | None = None
         self.started = clock()
-        with metrics.lock:
-            metrics.inflight += 1
+        metrics.running.add(self)
 
-    def saw_tokens(self, count: int, now: float | None = None) -> None:
-        """``count`` output tokens came just now, in one chunk; 0 is ignored."""
-        if count <= 0:
-            return
-        if now is None:
-            now = self._clock()
+    def record_tokens(self, count: int, now: float) -> None:
+        """``count`` output tokens came at ``now``, in one chunk; one or more."""
         metrics = self.metrics
         with metrics.lock:
-            if self._closed:
+            if self not in metrics.running:
                 return
             before, self._last = self._last, now
             self.tokens += count
             metrics.output_tokens += count
+            # PERF: ``Histogram.observe``, without the call: for each event.
             if before is None:
-                metrics.first_token.observe(now - self.started)
+                histogram, count = metrics.first_token, 1
+                value = total = now - self.started
             else:
-                # PERF: ``observe``, without the call: for each event.
-                between = metrics.inter_token
-                between.counts[bisect_left(between.bounds, (now - before) / count)] += count
-                between.total += now - before
+                histogram, total = metrics.inter_token, now - before
+                value = total / count
+            histogram.counts[bisect_left(histogram.bounds, value)] += count
+            histogram.total += total
 
-    def saw_usage(self, completion_tokens: int) -> None:
+    def record_usage(self, completion_tokens: int) -> None:
         """The engine's own count: what the chunks did not show is added, never taken back.
 
-        A count that no answer can have is not believed.
+        A count that no response can have is not believed.
         """
-        metrics = self.metrics
-        with metrics.lock:
-            missing = completion_tokens - self.tokens
-            if missing > 0 and completion_tokens <= MOST_TOKENS and not self._closed:
-                self.tokens += missing
-                metrics.output_tokens += missing
+        if self.usage < completion_tokens <= MAX_TOKENS:
+            self.usage = completion_tokens
 
     def close(self) -> bool:
         """Count the request; only the first call does, and returns True."""
         metrics = self.metrics
         with metrics.lock:
-            if self._closed:
+            if self not in metrics.running:
                 return False
-            self._closed = True
-            self.elapsed = self._clock() - self.started
-            metrics.inflight -= 1
-            metrics.duration.observe(self.elapsed)
+            metrics.running.discard(self)
+            if self.tokens < self.usage <= MAX_TOKENS:
+                metrics.output_tokens += self.usage - self.tokens
+                self.tokens = self.usage
+            self.elapsed = elapsed = self._clock() - self.started
+            # PERF: ``Histogram.observe``, without the call.
+            duration = metrics.duration
+            duration.counts[bisect_left(duration.bounds, elapsed)] += 1
+            duration.total += elapsed
             outcome = (self.endpoint, self.request_type, self.error_type)
             metrics.outcomes[outcome] = metrics.outcomes.get(outcome, 0) + 1
         return True

@@ -92,8 +92,8 @@ CLIENTS: Final = (
         "leave-mid-answer",
         "a stream that was left is still counted",
         "http/http_service/streaming/exchange.py",
-        "        self._conclude(200 if self._head_sent else 499, close=True)",
-        "        if not self._head_sent:\n            self._conclude(499, close=True)",
+        "        self._end(200 if self._head_sent else 499, close=True)",
+        "        if not self._head_sent:\n            self._end(499, close=True)",
     ),
     Mutant(
         "slow-headers",

@@ -1,0 +1,111 @@
+"""Server-sent events: how a chunk looks on the wire, and which chunks a client gets at all.
+
+Pure functions on one chunk. Format: WHATWG HTML, section 9.2; ``[DONE]`` and the error event as
+OpenAI's clients read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, cast
+
+import orjson
+
+from actors.engines.contract import Chunk
+from actors.engines.sse import data_of, read_event, split_events
+from http_service.errors import ErrorReply
+
+__all__ = ["COMMENT", "DONE", "EVENT_ENDS", "USAGE", "Frame", "encode", "error_event", "event_of"]
+
+DONE: Final = b"data: [DONE]\n\n"
+
+EVENT_ENDS: Final = (b"\n\n", b"\n\r\n", b"\r\r", b"\r\r\n", b"\n\r")
+"""How bytes that are whole events end: with the end of a line, then a blank line."""
+
+COMMENT: Final = ord(":")
+"""What a comment begins with."""
+
+USAGE: Final = b'completion_tokens"'
+"""What an event with usage holds; inside a text its quote would be escaped."""
+
+
+class Frame(NamedTuple):
+    """One chunk, ready for the socket.
+
+    ``data`` is empty where the client gets nothing of it. ``comment`` tells a keep-alive from an
+    answer. ``completion_tokens`` is the engine's own count, where the chunk carries one.
+    """
+
+    data: bytes
+    comment: bool = False
+    completion_tokens: int | None = None
+
+
+def encode(chunk: Chunk, *, include_usage: bool) -> Frame:
+    """``chunk`` as an event. The usage chunk (no choices) passes only if the client asked for it.
+
+    ``bytes`` pass as they are.
+    """
+    if isinstance(chunk, bytes):
+        # PERF: usage comes as one event of one line, which needs no cutting.
+        if (
+            chunk.startswith(b"data:")
+            and chunk.find(b"\n") == len(chunk) - 2
+            and b"\r" not in chunk
+        ):
+            return _encode_event(chunk, include_usage=include_usage)
+        frames = [_encode_event(each, include_usage=include_usage) for each in split_events(chunk)]
+        return frames[0] if len(frames) == 1 else _joined(frames)
+    completion_tokens = _completion_tokens(chunk.get("usage"))
+    if completion_tokens is not None and not include_usage and not chunk.get("choices"):
+        return Frame(b"", completion_tokens=completion_tokens)
+    return Frame(event_of(chunk), completion_tokens=completion_tokens)
+
+
+def event_of(chunk: Mapping[str, Any]) -> bytes:
+    """``chunk`` as an event, whatever it holds."""
+    return b"data: %b\n\n" % orjson.dumps(chunk)
+
+
+def error_event(reply: ErrorReply) -> bytes:
+    """The one event that tells of a failure after the first byte; ``[DONE]`` comes after it."""
+    return b"data: " + reply.body() + b"\n\n"
+
+
+def _encode_event(event: bytes, *, include_usage: bool) -> Frame:
+    if event.startswith(b":") and not data_of(event):
+        return Frame(event, comment=True)
+    chunk: Any = _loaded(event)
+    if chunk.__class__ is not dict:
+        chunk = read_event(event).chunk
+    completion_tokens = _completion_tokens(chunk.get("usage"))
+    if completion_tokens is not None and not include_usage and not chunk.get("choices"):
+        return Frame(b"", completion_tokens=completion_tokens)
+    return Frame(event, completion_tokens=completion_tokens)
+
+
+def _loaded(event: bytes) -> Any:
+    """What an event of one ``data`` line says in strict JSON; ``None`` for any other."""
+    if not event.startswith(b"data:"):
+        return None
+    try:
+        return orjson.loads(event[5:])
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _joined(frames: list[Frame]) -> Frame:
+    """What an engine pushed in one go."""
+    counts = [each.completion_tokens for each in frames if each.completion_tokens is not None]
+    return Frame(
+        b"".join(each.data for each in frames),
+        comment=all(each.comment for each in frames),
+        completion_tokens=counts[-1] if counts else None,
+    )
+
+
+def _completion_tokens(usage: object) -> int | None:
+    if not isinstance(usage, dict):
+        return None
+    count = cast("dict[str, object]", usage).get("completion_tokens")
+    return count if type(count) is int else None
