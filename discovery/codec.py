@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from actors.engines.contract import Kind
+from actors.engines.pool import PolicyName
 from discovery.entry import NO_TIMEOUTS, Entry, Quarantined, Timeouts
 from discovery.rules import MAX_NAME, check_size, shown
 from discovery.wire import WireEndpoint, WireTimeouts, WireValue, unknown_fields
@@ -145,7 +146,7 @@ def _entry(
         if times is None
         else Timeouts(times.connect, times.first_byte, times.idle, times.total),
         state=value.state or "serving",
-        policy=value.policy,
+        policy=None if value.policy is None else PolicyName(value.policy),
         hedge_after=value.hedge_after,
         api_key_env=value.api_key_env,
         metadata=MappingProxyType(value.metadata or {}),

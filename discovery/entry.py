@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 from actors.engines.contract import Kind
+from actors.engines.pool import PolicyName
 from discovery.rules import (
     MAX_CONCURRENCY,
     MAX_PERCENTILE,
@@ -25,14 +26,12 @@ from discovery.rules import (
     check_url,
 )
 
-__all__ = ["NO_TIMEOUTS", "Entry", "Policy", "Quarantined", "State", "Timeouts", "Unary"]
+__all__ = ["NO_TIMEOUTS", "Entry", "Quarantined", "State", "Timeouts", "Unary"]
 
 State: TypeAlias = Literal["serving", "draining"]
 """``draining``: requests in flight finish, no new one is sent."""
 Unary: TypeAlias = Literal["pass", "fold"]
 """An answer in one piece is passed through, or put together from a stream."""
-Policy: TypeAlias = Literal["round_robin", "least_loaded", "power_of_two", "session", "prefix"]
-"""How the model's instances share its requests."""
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -78,7 +77,7 @@ class Entry:
     unary: Unary = "pass"
     timeouts: Timeouts = NO_TIMEOUTS
     state: State = "serving"
-    policy: Policy | None = None
+    policy: PolicyName | None = None
     hedge_after: float | None = None
     api_key_env: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)

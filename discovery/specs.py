@@ -8,7 +8,6 @@ from actors.engines.pool import (
     HedgeAfter,
     InstanceSpec,
     ModelSpec,
-    PolicyName,
     Timeouts,
 )
 from discovery.entry import NO_TIMEOUTS as UNSAID
@@ -33,7 +32,7 @@ def model_spec(entry: Entry) -> ModelSpec:
     said = ModelSpec(
         aliases=entry.aliases,
         fallback=entry.fallback,
-        policy=DEFAULT_MODEL_SPEC.policy if entry.policy is None else PolicyName(entry.policy),
+        policy=entry.policy or DEFAULT_MODEL_SPEC.policy,
         timeouts=NO_TIMEOUTS
         if timeouts == UNSAID
         else Timeouts(timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total),

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from discovery.entry import Policy, State, Unary
+from actors.engines.pool import PolicyName
+from discovery.entry import State, Unary
 from discovery.rules import (
     KEY_VARIABLE,
     MAX_ALIASES,
@@ -99,7 +100,9 @@ class WireValue(msgspec.Struct, omit_defaults=True):
     state: Annotated[
         State | None, _says("draining: no new request is sent, those in flight finish.")
     ] = None
-    policy: Annotated[Policy | None, _says("How the model's instances share its requests.")] = None
+    policy: Annotated[
+        str | None, _says("How the model's instances share its requests.", enum=[*PolicyName, None])
+    ] = None
     hedge_after: Annotated[
         float | None,
         _says(

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.engines.contract import Kind
+from actors.engines.pool import PolicyName
 from discovery.codec import decode, encode
 from discovery.entry import NO_TIMEOUTS, Entry, Quarantined, Timeouts
 from discovery.status import DiscoveryStatus
@@ -87,7 +88,9 @@ def test_null_is_as_if_left_out(field: str) -> None:
         ("fallback", ["s"], "at `$.fallback`"),
         ("state", "gone", "Invalid enum value 'gone' - at `$.state`"),
         ("state", True, "at `$.state`"),
-        ("policy", "random", "Invalid enum value 'random' - at `$.policy`"),
+        ("policy", "round_robbin", "did you mean 'round_robin'?"),
+        ("policy", 3, "at `$.policy`"),
+        ("policy", "random", "unknown policy 'random': give one of least_loaded, "),
         ("hedge_after", 0, "hedge_after must be above 0 and at most 99.9"),
         ("hedge_after", 100, "hedge_after must be above 0 and at most 99.9"),
         ("hedge_after", "p95", "at `$.hedge_after`"),
@@ -131,7 +134,7 @@ def test_every_option_survives_encoding() -> None:
         fallback="f",
         timeouts=Timeouts(1.0, 2.0, 3.0, 4.0),
         state="draining",
-        policy="session",
+        policy=PolicyName.SESSION,
         hedge_after=95.0,
         api_key_env="CALLBOARD_KEY_A",
     )

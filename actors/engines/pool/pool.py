@@ -13,14 +13,13 @@ from typing import Final
 
 from actors.engines.contract import Context, Engine, EngineRequest, Kind, Sink
 from actors.engines.errors import EngineError
-from actors.engines.pool.affinity import key_of
 from actors.engines.pool.breaker import BreakerState
 from actors.engines.pool.clock import Clock, loop_clock
 from actors.engines.pool.events import Ejected, Hedged, PoolListener, Readmitted, Retried
 from actors.engines.pool.failures import CANCELLED, SUCCESS, FailureClass
 from actors.engines.pool.health_check import UNREACHABLE, HangFailover, HealthChecker
 from actors.engines.pool.instance import Instance, PoolView, view_of
-from actors.engines.pool.policies import RandomFn
+from actors.engines.pool.policies import RandomFn, key_of
 from actors.engines.pool.probe_queue import ProbeQueues
 from actors.engines.pool.queue import Queue, Waiter
 from actors.engines.pool.request import PoolRequest

@@ -18,8 +18,8 @@ from actors.engines.contract import Engine
 from actors.engines.pool.breaker import BreakerState
 from actors.engines.pool.failures import CANCELLED, SUCCESS, FailureClass
 from actors.engines.pool.instance import SLOW_START_SECONDS, STEP_SECONDS, Instance, Place, share
-from actors.engines.pool.load_buckets import LeastLoaded
-from actors.engines.pool.policies import RandomFn, policy_of
+from actors.engines.pool.policies import RandomFn, new_policy
+from actors.engines.pool.policies.least_loaded import LeastLoaded
 from actors.engines.pool.spec import InstanceSpec, PolicyName
 
 __all__ = ["BreakerTransition", "Selector"]
@@ -63,7 +63,7 @@ class Selector:
         self.serving = 0
         """How many are neither draining nor gone."""
         self._random_fn = random_fn
-        self._policy = policy_of(policy, random_fn)
+        self._policy = new_policy(policy, random_fn)
         # PERF: made for the first suspect; most pools never have one, and there may be thousands.
         self._unhealthy: LeastLoaded | None = None
         self._trials: list[Instance] = []
@@ -109,7 +109,7 @@ class Selector:
     def use(self, policy: PolicyName) -> None:
         """Choose by ``policy`` from now on. Looks at every instance."""
         inside = [each for each in self.instances.values() if each.place is Place.ACTIVE]
-        self._policy = policy_of(policy, self._random_fn)
+        self._policy = new_policy(policy, self._random_fn)
         for instance in inside:
             instance.turn = -1.0
             self._policy.add(instance)

@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NoReturn
 
 __all__ = [
     "DEFAULT_INSTANCE_SPEC",
@@ -35,6 +35,16 @@ class PolicyName(StrEnum):
     """The same one for the same session (or ``user``), while that one is not overloaded."""
     PREFIX = "prefix"
     """The same one for prompts that begin alike (its cache is warm), while not overloaded."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        """``PolicyName(word)`` for an unknown word: a ``ValueError`` that suggests a known one."""
+        from difflib import get_close_matches  # PERF: only an unknown word needs it
+
+        known = ", ".join(cls)
+        near = get_close_matches(str(value), list(map(str, cls)), n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise ValueError(f"unknown policy {value!r:.100}: give one of {known}{hint}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from actors.engines.pool.hash_ring import SLACK, ConsistentHash
 from actors.engines.pool.instance import Instance, Place
-from actors.engines.pool.load_buckets import LeastLoaded
-from actors.engines.pool.policies import Policy, policy_of
+from actors.engines.pool.policies import Policy, new_policy, registered
+from actors.engines.pool.policies.consistent_hash import SLACK, ConsistentHash
+from actors.engines.pool.policies.least_loaded import LeastLoaded
+from actors.engines.pool.policies.registry import policy as register
 from actors.engines.pool.spec import InstanceSpec, PolicyName
 from tests.engines.pool.fakes import Manual
 from tests.engines.pool.simulation import latencies, percentile
@@ -43,7 +44,27 @@ def remove(policy: Policy, each: Instance) -> None:
 
 
 def made(name: PolicyName, seed: int = 3) -> Policy:
-    return policy_of(name, random.Random(seed).random)
+    return new_policy(name, random.Random(seed).random)
+
+
+def test_every_name_has_a_policy() -> None:
+    assert registered() == frozenset(PolicyName)
+
+
+def test_a_name_is_given_once() -> None:
+    with pytest.raises(ValueError, match="the policy 'round_robin' is registered twice"):
+        register(PolicyName.ROUND_ROBIN)(LeastLoaded)
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [("least_load", "; did you mean 'least_loaded'?"), ("zzz", ""), ("", "")],
+)
+def test_an_unknown_name_is_refused_with_a_suggestion(word: str, hint: str) -> None:
+    known = "least_loaded, round_robin, power_of_two, session, prefix"
+    with pytest.raises(ValueError, match="unknown policy") as refused:
+        PolicyName(word)
+    assert str(refused.value) == f"unknown policy {word!r}: give one of {known}{hint}"
 
 
 def chosen(policy: Policy, times: int, *, key: str = "", hold: bool = False) -> Counter[str]:
@@ -360,7 +381,7 @@ def test_a_member_that_is_away_for_a_moment_is_not_hashed_again(
         hashed += 1
         return ()
 
-    monkeypatch.setattr("actors.engines.pool.hash_ring._points_of", count)
+    monkeypatch.setattr("actors.engines.pool.policies.consistent_hash._points_of", count)
     for _ in range(10):
         remove(ring, full)
         add(ring, full)

@@ -18,11 +18,12 @@ from actors.engines import (
     EngineUnavailable,
 )
 from actors.engines.pool import HedgeAfter, InstanceSpec, PolicyName, Timeouts
-from actors.engines.pool.affinity import PREFIX_CHARACTERS, key_of
 from actors.engines.pool.breaker import FIRST_WHILE, LIMIT, LONGEST_WHILE, Breaker, BreakerState
 from actors.engines.pool.breaker import while_out as out_for
 from actors.engines.pool.failures import COOLDOWN, classify
 from actors.engines.pool.instance import MIN_SHARE, SLOW_START_SECONDS, share
+from actors.engines.pool.policies import key_of
+from actors.engines.pool.policies.consistent_hash import PREFIX_CHARACTERS
 from actors.engines.pool.retry_budget import MIN_SAMPLES, WINDOW_SIZE, LatencyWindow, RetryBudget
 from actors.supervision.errors import Cancelled
 from tests.engines.asking import chat, complete

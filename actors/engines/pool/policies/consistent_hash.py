@@ -9,14 +9,16 @@ points. An instance loaded above ``SLACK`` times its fair share hands on to the 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final, cast
 
+from actors.engines.contract import Context, EngineRequest
 from actors.engines.pool.instance import Instance, Place
-from actors.engines.pool.load_buckets import LeastLoaded
+from actors.engines.pool.policies.least_loaded import LeastLoaded
+from actors.engines.pool.policies.registry import RandomFn, policy
+from actors.engines.pool.spec import PolicyName
 
-__all__ = ["ConsistentHash"]
+__all__ = ["PREFIX_CHARACTERS", "ConsistentHash", "prefix_key", "session_key"]
 
 POINTS: Final = 40
 """Points for a weight of 1: the shares of equal instances then differ by about a sixth (1/√40), and
@@ -28,7 +30,55 @@ MAX_POINTS: Final = 400
 SLACK: Final = 1.25
 """How far above its fair share an instance may be loaded: the value that the authors found good."""
 
+PREFIX_CHARACTERS: Final = 256
+"""Characters of a prompt that decide: about a system prompt's first lines, where apps differ."""
 
+
+def session_key(request: EngineRequest, context: Context) -> str:
+    """The session that the client named in a header, else its ``user``; empty without either."""
+    session = context.session or request.body.get("user")
+    return session if isinstance(session, str) else ""
+
+
+def prefix_key(request: EngineRequest, _context: Context) -> str:
+    """The first characters of the prompt, or of the conversation's messages with their roles."""
+    body = request.body
+    messages = body.get("messages")
+    if isinstance(messages, list):
+        return _conversation(cast("list[object]", messages))
+    return _start_of(body.get("prompt"))
+
+
+def _conversation(messages: list[object]) -> str:
+    text = ""
+    for message in messages:
+        if len(text) >= PREFIX_CHARACTERS:
+            break
+        # PERF: a body is decoded JSON; asking for a Mapping would take ten times as long.
+        if isinstance(message, dict):
+            fields = cast("dict[str, Any]", message)
+            text += f"{fields.get('role')}\n{_start_of(fields.get('content'))}\n"
+    return text[:PREFIX_CHARACTERS]
+
+
+def _start_of(content: Any) -> str:
+    """The start of a text, of a list of texts or parts, or of a list of token ids."""
+    if isinstance(content, str):
+        return content[:PREFIX_CHARACTERS]
+    if not isinstance(content, list):
+        return ""
+    text = ""
+    for part in cast("list[object]", content):
+        if len(text) >= PREFIX_CHARACTERS:
+            break
+        if isinstance(part, dict):
+            part = cast("dict[str, Any]", part).get("text")
+        text += part[:PREFIX_CHARACTERS] if isinstance(part, str) else f"{part} "[:64]
+    return text[:PREFIX_CHARACTERS]
+
+
+@policy(PolicyName.SESSION, key=session_key)
+@policy(PolicyName.PREFIX, key=prefix_key)
 class ConsistentHash:
     """A policy that keeps to keys; without a key it takes the least loaded. Not synchronised.
 
@@ -36,7 +86,7 @@ class ConsistentHash:
     instances are added in linear time; sorting what is nearly sorted is one pass.
     """
 
-    def __init__(self, random_fn: Callable[[], float]) -> None:
+    def __init__(self, random_fn: RandomFn) -> None:
         self._buckets = LeastLoaded(random_fn)
         self._owners: dict[int, Instance] = {}
         self._points: list[int] = []

@@ -8,13 +8,15 @@ between two lists instead of through a heap; the heap only orders the distinct l
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
 
 from actors.engines.pool.instance import Instance
+from actors.engines.pool.policies.registry import RandomFn, policy
+from actors.engines.pool.spec import PolicyName
 
 __all__ = ["LeastLoaded"]
 
 
+@policy(PolicyName.LEAST_LOADED)
 class LeastLoaded:
     """Invariant: a load is in the heap exactly while it has a bucket, which may be empty.
 
@@ -23,7 +25,7 @@ class LeastLoaded:
 
     __slots__ = ("_buckets", "_loads", "_random_fn", "_size")
 
-    def __init__(self, random_fn: Callable[[], float]) -> None:
+    def __init__(self, random_fn: RandomFn) -> None:
         self._random_fn = random_fn
         self._buckets: dict[float, list[Instance]] = {}
         self._loads: list[float] = []

@@ -5,10 +5,13 @@ from __future__ import annotations
 import heapq
 
 from actors.engines.pool.instance import Instance
+from actors.engines.pool.policies.registry import RandomFn, policy
+from actors.engines.pool.spec import PolicyName
 
 __all__ = ["RoundRobin"]
 
 
+@policy(PolicyName.ROUND_ROBIN)
 class RoundRobin:
     """Each instance has its next turn on a common scale, ``1 / weight`` after its last one.
 
@@ -17,7 +20,8 @@ class RoundRobin:
     left, or whose turn changed, is skipped when it comes up: its serial is not the instance's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, random_fn: RandomFn) -> None:
+        del random_fn  # nothing is left to chance
         self._turns: list[tuple[float, int, Instance]] = []
         self._now = 0.0
         self._serial = 0

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from actors.engines.pool.instance import Instance
+from actors.engines.pool.policies.registry import RandomFn, policy
+from actors.engines.pool.spec import PolicyName
 
 __all__ = ["PowerOfTwo"]
 
 
+@policy(PolicyName.POWER_OF_TWO)
 class PowerOfTwo:
     """Draws two different instances and takes the one with the lower load. Not synchronised.
 
     ``random_fn`` draws from [0, 1).
     """
 
-    def __init__(self, random_fn: Callable[[], float]) -> None:
+    def __init__(self, random_fn: RandomFn) -> None:
         self._random_fn = random_fn
         self._members: list[Instance] = []
 
