@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
@@ -30,7 +31,7 @@ from discovery.etcd_access import EtcdAccess
 from discovery.prometheus import DiscoveryMetrics
 from http_service import Component, ComponentStatus
 
-__all__ = ["discover", "engine_of", "etcd_access"]
+__all__ = ["discover", "engine_of", "etcd_access", "upstream_tls"]
 
 
 def discover(
@@ -119,6 +120,18 @@ def _component(board: StatusBoard, *, first: bool) -> Component:
         return ComponentStatus(now.synced_once, reason, details, for_operators=private)
 
     return Component("discovery" if first else f"discovery-{board.status.source}", status)
+
+
+def upstream_tls(settings: ServeSettings) -> Tls:
+    """How https upstreams are spoken to. Raises ``ValueError`` that names the file at fault."""
+    names = (settings.upstream_ca, settings.upstream_cert, settings.upstream_key)
+    ca, cert, key = (Path(name) if name else None for name in names)
+    tls = Tls(ca_file=ca, cert_file=cert, key_file=key)
+    if tls.cert_file is None and tls.key_file is not None:
+        raise ValueError("--upstream-key is given without its --upstream-cert: give both")
+    if tls != Tls():
+        tls.context()  # an unusable file fails now, not at the first request
+    return tls
 
 
 def engine_of(tls: Tls, reach: Reach, silence: float, entry: Entry) -> Engine:

@@ -21,16 +21,13 @@ import logging
 import platform
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import prometheus_client
 
 from actors.engines.builtin import ENGINES
 from actors.engines.pool import PoolListeners
-from actors.engines.upstream import Tls
-from actors.engines.upstream.reach import Reach
 from actors.registry import PoolFactory, RegistryActor
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken, Child, Exit, Strategy, Supervisor, Tree
@@ -47,7 +44,10 @@ from http_service.api.hosts import is_loopback, name_of
 from http_service.config import DURATION_BUCKETS, RESTART_INTENSITY, RESTART_PERIOD
 from http_service.telemetry.pool_metrics import PoolMetrics
 
-__all__ = ["Service", "stop_time", "upstream_tls"]
+if TYPE_CHECKING:
+    from actors.engines.upstream.reach import Reach
+
+__all__ = ["Service", "check_upstream_files", "stop_time"]
 
 _log = logging.getLogger("actors.service")
 
@@ -100,8 +100,7 @@ class Service:
     ) -> Service:
         manager = ModelManager(tree.address("registry"), metrics=metrics)
         _add_engines(manager, settings)
-        reach = Reach(settings.upstream_allow, (settings.host, settings.port))
-        components = _discover(tree, settings, manager, reach)
+        components, reach = _discover(tree, settings, manager)
         http = HttpService(_http_config(settings), manager, components)
         if not (settings.api_key_file or is_loopback(name_of(settings.host))):
             _log.warning(
@@ -122,7 +121,8 @@ class Service:
                 period=RESTART_PERIOD,
             )
         )
-        reach.listening = settings.host, urlsplit(service.url).port or 0
+        if reach is not None:
+            reach.listening = settings.host, urlsplit(service.url).port or 0
         return service
 
     @property
@@ -179,29 +179,27 @@ def _add_engines(manager: ModelManager, settings: ServeSettings) -> None:
 
 
 def _discover(
-    tree: Tree, settings: ServeSettings, manager: ModelManager, reach: Reach
-) -> Sequence[Component]:
-    """Start discovery where it is asked for; answer what readiness asks of it."""
-    tls = upstream_tls(settings)  # a bad certificate is told of even where nothing is discovered
+    tree: Tree, settings: ServeSettings, manager: ModelManager
+) -> tuple[Sequence[Component], Reach | None]:
+    """Start discovery where it is asked for; returns what readiness asks of it, and its reach."""
+    check_upstream_files(settings)  # also where nothing is discovered
     if not (settings.etcd or settings.discovery_dir):
-        return ()
-    # PERF: imported late, a service that discovers nothing does not hold twenty modules for it.
-    from actors.discovering import discover, engine_of
+        return (), None
+    # PERF: imported late, a service that discovers nothing does not hold forty modules for it.
+    from actors.discovering import discover, engine_of, upstream_tls
+    from actors.engines.upstream.reach import Reach
 
-    make_engine = partial(engine_of, tls, reach, settings.engine_timeout)
-    return discover(tree, settings, make_engine, manager.metrics().registry)
+    reach = Reach(settings.upstream_allow, (settings.host, settings.port))
+    make_engine = partial(engine_of, upstream_tls(settings), reach, settings.engine_timeout)
+    return discover(tree, settings, make_engine, manager.metrics().registry), reach
 
 
-def upstream_tls(settings: ServeSettings) -> Tls:
-    """How https upstreams are spoken to. Raises ``ValueError`` that names the file at fault."""
-    names = (settings.upstream_ca, settings.upstream_cert, settings.upstream_key)
-    ca, cert, key = (Path(name) if name else None for name in names)
-    tls = Tls(ca_file=ca, cert_file=cert, key_file=key)
-    if tls.cert_file is None and tls.key_file is not None:
-        raise ValueError("--upstream-key is given without its --upstream-cert: give both")
-    if tls != Tls():
-        tls.context()  # what could never be used is told now, not at the first request
-    return tls
+def check_upstream_files(settings: ServeSettings) -> None:
+    """Raise ``ValueError`` that names the file at fault, if ``--upstream-…`` name one."""
+    if settings.upstream_ca or settings.upstream_cert or settings.upstream_key:
+        from actors.discovering import upstream_tls  # PERF: late, as in _discover
+
+        upstream_tls(settings)
 
 
 def _allowed_hosts(settings: ServeSettings) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ print(*sorted(loaded & {*sys.argv[1:]}))
 
 _UNUSED = (
     "actors.discovering",
+    "actors.engines.upstream",
     "actors.process",
     "anyio",
     "difflib",
@@ -29,6 +30,8 @@ _UNUSED = (
     "etcd3",
     "google.protobuf",
     "grpc",
+    "httptools",
+    "importlib.metadata",
     "rich",
     "watchfiles",
     "xllamacpp",

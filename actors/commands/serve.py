@@ -10,7 +10,7 @@ from actors.commands.access import writer_of
 from actors.commands.parsing import UsageError, parse_settings
 from actors.commands.running import CannotStart, run_until_cancelled
 from actors.logs import configure_logging
-from actors.service import Service, stop_time, upstream_tls
+from actors.service import Service, check_upstream_files, stop_time
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken, Child
 from http_service import BindFailed, ConfigError
@@ -46,7 +46,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
             from actors.discovering import etcd_access
 
             check_files(etcd_access(settings))
-        upstream_tls(settings)
+        check_upstream_files(settings)
     except ValueError as error:
         raise UsageError(str(error)) from None
     configure_logging(settings.log_format)

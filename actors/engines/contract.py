@@ -20,6 +20,7 @@ for.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ __all__ = [
     "GeneratorEngine",
     "Kind",
     "Sink",
+    "with_model",
 ]
 
 Chunk: TypeAlias = dict[str, Any] | bytes
@@ -49,6 +51,12 @@ Chunk: TypeAlias = dict[str, Any] | bytes
 COMMENTS_AFTER: Final = 15.0
 """Seconds after which an engine's comments reach the client before its answer begins: balancers cut
 a connection that is silent for 60 s. Until then a failure can still be an HTTP error."""
+
+
+_MODEL: Final = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")')
+"""One "model" whose value is a string without escapes."""
+_ESCAPED_LETTER: Final = b"\\u006"
+"""How each letter of "model" begins if it is written as an escape."""
 
 
 class Kind(StrEnum):
@@ -76,6 +84,20 @@ class EngineRequest:
     def body(self) -> Mapping[str, Any]:
         """The object in ``raw``. A long one is decoded each time: ask once, and let go of it."""
         return self.parsed if self.parsed is not None else orjson.loads(self.raw)
+
+
+def with_model(raw: bytes, model: str) -> bytes | None:
+    """``raw``, a JSON object with a ``model``, with that value replaced and no other byte changed.
+
+    ``None`` where that can't be done by looking for the one ``"model"`` in it: inside a string its
+    quotes would be escaped, so one that stands alone is a name or a whole string.
+    """
+    if raw.count(b'"model"') != 1 or _ESCAPED_LETTER in raw:
+        return None
+    match = _MODEL.search(raw)
+    if match is None:
+        return None
+    return raw[: match.start(1)] + orjson.dumps(model) + raw[match.end(1) :]
 
 
 class Context:

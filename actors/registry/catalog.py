@@ -13,9 +13,8 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from actors.engines.contract import Engine, EngineRequest
+from actors.engines.contract import Engine, EngineRequest, with_model
 from actors.engines.pool import DEFAULT_MODEL_SPEC, ModelSpec, Pool
-from actors.engines.upstream.request import with_model
 from actors.registry.errors import ModelAlreadyExists, ModelNotFound
 from actors.registry.persistent import PersistentMap
 

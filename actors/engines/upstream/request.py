@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 
-from actors.engines.contract import EngineRequest, Kind
+from actors.engines.contract import EngineRequest, Kind, with_model
 from actors.engines.llama_dialect import missing_defaults
 from actors.engines.upstream.reach import check_path
 from actors.engines.via import PSEUDONYM
@@ -24,7 +24,6 @@ __all__ = [
     "probe_request",
     "request_head",
     "whole_request",
-    "with_model",
 ]
 
 _LENGTH: Final = b"content-length: "
@@ -33,10 +32,6 @@ _VIA: Final = f"via: 1.1 {PSEUDONYM}".encode()
 _PORTS: Final = {"http": 80, "https": 443}
 _ACCEPTS: Final = {False: "application/json", True: "text/event-stream"}
 
-# One "model" whose value is a string without escapes.
-_MODEL: Final = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")')
-# How every letter of "model" begins if it is written as an escape.
-_ESCAPED_LETTER: Final = b"\\u006"
 # What a URL may hold besides letters and digits; quoted already or not, it stays as it is.
 _URL_SAFE: Final = "%/:=&?~+!$,;'@()*[]-._"
 # What no host holds (RFC 3986, 3.2.2). Names that can't exist are found out by looking them up.
@@ -175,17 +170,3 @@ def body_of(request: EngineRequest, *, model: str | None, fold: bool) -> bytes:
     if other is None:
         return request.raw
     return with_model(request.raw, other) or orjson.dumps({**request.body, "model": other})
-
-
-def with_model(raw: bytes, model: str) -> bytes | None:
-    """``raw``, a JSON object with a ``model``, with that value replaced and no other byte changed.
-
-    ``None`` where that can't be done by looking for the one ``"model"`` in it: inside a string its
-    quotes would be escaped, so one that stands alone is a name or a whole string.
-    """
-    if raw.count(b'"model"') != 1 or _ESCAPED_LETTER in raw:
-        return None
-    match = _MODEL.search(raw)
-    if match is None:
-        return None
-    return raw[: match.start(1)] + orjson.dumps(model) + raw[match.end(1) :]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
 from typing import Any, Final, cast
 
@@ -12,6 +11,7 @@ import falcon
 import msgspec
 import orjson
 
+from actors.version import callboard_version
 from http_service.api.api_keys import OPEN_PATHS
 from http_service.api.context import Services
 from http_service.api.route import EVENTS, JSON, Route
@@ -22,7 +22,6 @@ __all__ = [
     "document",
 ]
 
-DISTRIBUTION: Final = "callboard"
 REF: Final = "#/components/schemas/{name}"
 ERROR_SCHEMA: Final = "Error"
 KEY_SCHEME: Final = "key"
@@ -84,7 +83,11 @@ def document(routes: Sequence[Route], *, keyed: bool, open_probes: bool) -> dict
         operations[route.method.lower()] = _operation(route, open_paths)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Callboard", "version": _version(), "license": {"name": "Apache-2.0"}},
+        "info": {
+            "title": "Callboard",
+            "version": callboard_version(),
+            "license": {"name": "Apache-2.0"},
+        },
         # An empty requirement is one that nothing fails.
         "security": [{KEY_SCHEME: []}] if keyed else [{}, {KEY_SCHEME: []}],
         "paths": paths,
@@ -193,13 +196,6 @@ def _error_schema() -> dict[str, Any]:
     fields = {"message": _TEXT, "type": _TEXT, "param": text_or_null, "code": text_or_null}
     error = {"type": "object", "properties": fields, "required": [*fields]}
     return {"type": "object", "properties": {"error": error}, "required": ["error"]}
-
-
-def _version() -> str:
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:  # a source tree that was never installed
-        return "0"
 
 
 class OpenApiResource:

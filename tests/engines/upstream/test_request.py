@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.engines import EngineRequest, Kind
+from actors.engines.contract import with_model
 from actors.engines.upstream.request import (
     body_of,
     parse_url,
     request_head,
     whole_request,
-    with_model,
 )
 from actors.engines.via import PSEUDONYM
 from tests.engines.asking import chat
