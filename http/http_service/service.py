@@ -13,7 +13,7 @@ from actors.supervision import CancellationToken, Child, Exit, Strategy, Supervi
 from http_service.api.api_keys import ApiKeys
 from http_service.api.app import WsgiApp, build_app
 from http_service.api.body_head import reads_body
-from http_service.api.context import Component, Lifecycle, Services, key_file_component
+from http_service.api.context import AppContext, Component, Lifecycle, key_file_component
 from http_service.api.hosts import hosts_of
 from http_service.api.routes import enabled_routes
 from http_service.builder import HttpServiceConfigBuilder
@@ -85,7 +85,7 @@ class HttpService:
         reads = partial(reads_body, with_body, keys, hosts=hosts)
         self.intake: Final = Intake(reads, body_budget(self.config))
         self.app: Final[WsgiApp] = build_app(
-            Services(
+            AppContext(
                 config=self.config,
                 state=self._manager.state(),
                 components=(*components, *map(key_file_component, key_files)),

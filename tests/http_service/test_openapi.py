@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from http_service import HttpService
 from http_service.api.api_keys import OPEN_PATHS
+from http_service.api.endpoints.chat import ChatCompletion, ChatCompletionChunk
+from http_service.api.endpoints.completions import Completion
 from http_service.api.routes import ROUTES
-from http_service.api.schemas import ChatCompletion, ChatCompletionChunk, Completion
 from http_service.telemetry.access_log import AccessRecord
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.documented import undocumented

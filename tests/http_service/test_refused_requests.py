@@ -11,7 +11,7 @@ from falcon import testing
 
 from http_service import HttpService
 from http_service.api.app import build_app
-from http_service.api.context import Services
+from http_service.api.context import AppContext
 from http_service.api.routes import enabled_routes
 from http_service.errors import Draining
 from http_service.streaming.exchange import InflightRequests
@@ -134,7 +134,7 @@ def test_what_is_refused_because_the_service_ends_is_counted(service: HttpServic
     inflight = InflightRequests()
     inflight.terminate_all(Draining())
     state, routes = service.model_manager().state(), tuple(enabled_routes(LOCAL))
-    app = build_app(Services(config=LOCAL, state=state, routes=routes, inflight=inflight))
+    app = build_app(AppContext(config=LOCAL, state=state, routes=routes, inflight=inflight))
 
     answer = testing.TestClient(app).simulate_post(
         CHAT, body=b"{}", headers={"content-type": "application/json"}

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.engines.contract import Kind
-from http_service.api.schemas import StreamOptions
+from http_service.api.endpoints import ENDPOINTS
+from http_service.api.endpoints.endpoint import StreamOptions
 from http_service.api.validation import (
     MAX_DEPTH,
     check_content_type,
@@ -21,6 +22,7 @@ from http_service.api.validation import (
 )
 from http_service.errors import InvalidValue, MalformedRequest, RequestError, UnsupportedMediaType
 
+SCHEMAS = {endpoint.kind: endpoint.body for endpoint in ENDPOINTS}
 HELLO = [{"role": "user", "content": "hello"}]
 CHAT: dict[str, Any] = {"model": "m", "messages": HELLO}
 TEXT: dict[str, Any] = {"model": "m", "prompt": "hello"}
@@ -137,14 +139,14 @@ def test_other_content_types_do_not(content_type: str | None) -> None:
 
 def test_the_smallest_valid_bodies_pass() -> None:
     for kind, body in ((Kind.CHAT, CHAT), (Kind.COMPLETIONS, TEXT)):
-        valid = validate(kind, body)
+        valid = validate(SCHEMAS[kind], body)
         assert (valid.model, valid.stream, valid.stream_options) == ("m", None, None)
 
 
 def test_stream_and_usage_are_read() -> None:
     body = {**CHAT, "stream": True, "stream_options": {"include_usage": True}}
 
-    valid = validate(Kind.CHAT, body)
+    valid = validate(SCHEMAS[Kind.CHAT], body)
     assert (valid.model, valid.stream) == ("m", True)
     assert valid.stream_options == StreamOptions(include_usage=True)
 
@@ -194,7 +196,7 @@ FINE_FOR_CHAT: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("extra", FINE_FOR_CHAT, ids=str)
 def test_what_the_api_allows_passes_and_ranges_are_the_engines(extra: dict[str, Any]) -> None:
-    assert validate(Kind.CHAT, {**CHAT, **extra}).model == "m"
+    assert validate(SCHEMAS[Kind.CHAT], {**CHAT, **extra}).model == "m"
 
 
 PROMPTS: list[object] = [
@@ -216,7 +218,7 @@ PROMPTS: list[object] = [
 
 @pytest.mark.parametrize("prompt", PROMPTS, ids=str)
 def test_a_prompt_is_text_token_ids_a_list_of_either_or_nothing(prompt: object) -> None:
-    assert validate(Kind.COMPLETIONS, {"model": "m", "prompt": prompt}).model == "m"
+    assert validate(SCHEMAS[Kind.COMPLETIONS], {"model": "m", "prompt": prompt}).model == "m"
 
 
 @pytest.mark.parametrize(
@@ -225,7 +227,7 @@ def test_a_prompt_is_text_token_ids_a_list_of_either_or_nothing(prompt: object) 
     ids=str,
 )
 def test_a_completion_needs_a_model_and_nothing_else(extra: dict[str, Any]) -> None:
-    assert validate(Kind.COMPLETIONS, {"model": "m", **extra}).model == "m"
+    assert validate(SCHEMAS[Kind.COMPLETIONS], {"model": "m", **extra}).model == "m"
 
 
 WITHOUT: list[tuple[Kind, dict[str, Any], str]] = [
@@ -405,11 +407,11 @@ FIELDS = st.sampled_from(
 def test_no_body_brings_validation_down(kind: Kind, extra: dict[str, Any]) -> None:
     base = CHAT if kind is Kind.CHAT else TEXT
     with suppress(RequestError):
-        assert validate(kind, {**base, **extra}).model
+        assert validate(SCHEMAS[kind], {**base, **extra}).model
 
 
 def refusal(kind: Kind, body: dict[str, Any]) -> RequestError:
     """The error that ``body`` is refused with."""
     with pytest.raises(RequestError) as caught:
-        validate(kind, body)
+        validate(SCHEMAS[kind], body)
     return caught.value

@@ -14,10 +14,9 @@ from typing import Any, Final
 import falcon
 
 from http_service.api.api_keys import KeyCheck
-from http_service.api.context import Services
+from http_service.api.context import AppContext
+from http_service.api.endpoints import LABELS
 from http_service.api.hosts import Hosts, hosts_of
-from http_service.api.routes import CHAT_ENDPOINT as CHAT
-from http_service.api.routes import COMPLETIONS_ENDPOINT as COMPLETIONS
 from http_service.connection import KEY, LEFT
 from http_service.errors import ErrorReply, Misdirected, reply_for
 from http_service.falcon_types import Request, Response, types
@@ -33,12 +32,6 @@ __all__ = [
     "build_app",
 ]
 
-ENDPOINTS: Final = {
-    "/v1/chat/completions": CHAT.label,
-    "/v1/completions": COMPLETIONS.label,
-}
-"""What the metrics call the paths where something is generated."""
-
 OTHER: Final = "other"
 """What they call every other path: strangers make up paths."""
 
@@ -46,11 +39,11 @@ OTHER: Final = "other"
 class WsgiApp(falcon.App[Request, Response]):
     """The application, and the count of what it refused."""
 
-    def __init__(self, services: Services) -> None:
-        hosts = hosts_of(services.config.allowed_hosts)
+    def __init__(self, context: AppContext) -> None:
+        hosts = hosts_of(context.config.allowed_hosts)
         middleware: list[RequestScope | KeyCheck] = [RequestScope(hosts)]
-        if services.keys is not None:
-            middleware.append(KeyCheck(services.keys, open_probes=services.config.open_probes))
+        if context.keys is not None:
+            middleware.append(KeyCheck(context.keys, open_probes=context.config.open_probes))
         request_type, response_type = types()
         super().__init__(
             media_type=falcon.MEDIA_JSON,
@@ -59,19 +52,19 @@ class WsgiApp(falcon.App[Request, Response]):
             response_type=response_type,
         )
         self.req_options.strip_url_path_trailing_slash = True
-        self._metrics: Final[Metrics] = services.metrics
+        self._metrics: Final[Metrics] = context.metrics
         self.add_error_handler(Exception, self._answer_error)
         # Falcon handles its own HTTPError unless told otherwise: the most special class decides.
         self.add_error_handler(falcon.HTTPError, self._answer_error)
         self.add_error_handler(WouldBlock, self._run_on_worker)
         self.add_error_handler(Later, self._park)
-        for route in services.routes:
+        for route in context.routes:
             if not route.part_of:
-                self.add_route(route.path, _with_options(route.resource(services)))
+                self.add_route(route.path, _with_options(route.resource(context)))
 
     def count_refusal(self, path: str, status: int) -> None:
         """Count a request that did not become one of the counted ones; servers refuse some, too."""
-        self._metrics.refused(ENDPOINTS.get(path, OTHER), status)
+        self._metrics.refused(LABELS.get(path, OTHER), status)
 
     def _run_on_worker(
         self,
@@ -110,13 +103,13 @@ class WsgiApp(falcon.App[Request, Response]):
             self.count_refusal(req.path, resp.status_code)
 
 
-def build_app(services: Services) -> WsgiApp:
-    """The application with ``services.routes``, and OpenAI's error shape for all that goes wrong.
+def build_app(context: AppContext) -> WsgiApp:
+    """The application with ``context.routes``, and OpenAI's error shape for all that goes wrong.
 
-    With ``services.keys``, every request needs one of them (see ``api_keys``). Raises
+    With ``context.keys``, every request needs one of them (see ``api_keys``). Raises
     ``ValueError`` for two routes on one path (a mistake in the table).
     """
-    return WsgiApp(services)
+    return WsgiApp(context)
 
 
 def _with_options(resource: object) -> object:

@@ -5,21 +5,27 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
 
 from actors.supervision.cancellation import CancellationToken
 from http_service.api.api_keys import ApiKeys, Operators
-from http_service.api.route import Route
 from http_service.config import HttpServiceConfig
 from http_service.models import DeploymentState
 from http_service.streaming.exchange import InflightRequests
 from http_service.telemetry.metrics import Metrics
 
 __all__ = [
+    "EVENTS",
+    "JSON",
+    "TEXT",
+    "AppContext",
     "Component",
     "ComponentStatus",
     "Lifecycle",
-    "Services",
+    "Route",
     "check",
     "key_file_component",
 ]
@@ -89,18 +95,48 @@ class Lifecycle:
         self._token = token
 
     @property
-    def ending(self) -> bool:
-        """Whether the service ends for good: its token was cancelled."""
+    def draining(self) -> bool:
+        """Whether new work is refused: the service ends for good."""
         return self._token.cancelled
 
-    @property
-    def draining(self) -> bool:
-        """Whether new work is refused."""
-        return self._token.cancelled
+
+JSON: Final = "application/json"
+EVENTS: Final = "text/event-stream"
+TEXT: Final = "text/plain"
+_OK: Final = MappingProxyType({200: "OK"})
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
+class Route:
+    """One path, who answers on it, and what the OpenAPI document says of it.
+
+    ``path`` is in Falcon's syntax (``{model:path}`` spans slashes). ``resource`` makes the Falcon
+    resource from ``AppContext``. ``answers`` maps each status that is this route's own to its
+    meaning; ``content`` are the media types of its success. ``body``, ``result`` and ``event`` are
+    the schemas of the request's body, of its success and of one event of its stream.
+    ``own_errors`` are the statuses from 400 whose document is a ``result``, too. ``enabled`` names
+    the setting that switches the route, "" where it is always there. ``part_of`` is the path of the
+    route whose resource answers this one too: Falcon can't route what comes after a field that
+    spans slashes.
+    """
+
+    path: str
+    method: str
+    name: str
+    summary: str
+    resource: Callable[[Any], object]
+    answers: Mapping[int, str] = field(default_factory=lambda: _OK)
+    content: tuple[str, ...] = (JSON,)
+    body: type[msgspec.Struct] | None = None
+    result: type[msgspec.Struct] | None = None
+    event: type[msgspec.Struct] | None = None
+    own_errors: frozenset[int] = frozenset()
+    enabled: str = ""
+    part_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AppContext:
     """The parts of one HTTP service that its resources share; all of them are thread-safe."""
 
     config: HttpServiceConfig

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from typing import Any, Final
 
 import falcon
 
-from actors.engines.contract import Context, EngineRequest, Kind
+from actors.engines.contract import Context, EngineRequest
 from actors.engines.pool import Pool
 from actors.engines.via import check_for_loop
 from actors.registry.catalog import ResolvedModel
 from actors.registry.errors import ModelNotFound
 from http_service.api.body_head import check_body_head
 from http_service.api.content_coding import decoded
-from http_service.api.context import Services
-from http_service.api.schemas import GenerateRequest
+from http_service.api.context import AppContext
+from http_service.api.endpoints import Endpoint, GenerateRequest
 from http_service.api.validation import parse_json, validate
 from http_service.connection import KEY, Connection
 from http_service.errors import (
@@ -42,7 +41,6 @@ from http_service.streaming.wsgi_body import BlockingReader, StreamBody
 from http_service.telemetry.metrics import UNKNOWN_MODEL, InflightGuard
 
 __all__ = [
-    "Endpoint",
     "GenerateResource",
 ]
 
@@ -73,29 +71,17 @@ _decoding: Final = threading.Lock()
 That takes the interpreter's lock in any case, so others would not be done sooner."""
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """What tells one generating endpoint from another.
-
-    ``label`` is its name in the metrics, ``id_prefix`` begins the ids of its folded answers.
-    """
-
-    kind: Kind
-    label: str
-    id_prefix: str
-
-
 class GenerateResource:
     """``POST`` on a generating endpoint, unary and streamed."""
 
-    def __init__(self, endpoint: Endpoint, services: Services) -> None:
+    def __init__(self, endpoint: Endpoint, app: AppContext) -> None:
         self._kind, self._label = endpoint.kind, endpoint.label
-        self._id_prefix = endpoint.id_prefix
-        self._body_limit = services.config.body_limit
-        self._idle_timeout = services.config.engine_timeout
-        self._inflight = services.inflight
-        self._metrics = services.metrics
-        self._state = services.state
+        self._id_prefix, self._schema = endpoint.id_prefix, endpoint.body
+        self._body_limit = app.config.body_limit
+        self._idle_timeout = app.config.engine_timeout
+        self._inflight = app.inflight
+        self._metrics = app.metrics
+        self._state = app.state
 
     def on_post(self, req: falcon.Request, resp: Response) -> None:
         """Answer with a completion, or with a stream of its chunks."""
@@ -156,7 +142,6 @@ class GenerateResource:
 
         Raises what is wrong with it, counted where that is so.
         """
-        kind = self._kind
         body: dict[str, Any] = {}
         try:
             if len(raw) <= INLINE_BODY:
@@ -164,10 +149,10 @@ class GenerateResource:
             else:
                 with _decoding:
                     body = parse_json(raw)
-            valid = validate(kind, body)
+            valid = validate(self._schema, body)
             if via is not None:
                 check_for_loop(via)
-            return body, valid, self._state.resolve(kind, valid.model)
+            return body, valid, self._state.resolve(self._kind, valid.model)
         except Exception as error:
             if is_counted(error):
                 self._count_refusal(req, error, body)

@@ -9,10 +9,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import falcon
 import orjson
+from msgspec import Struct
 
 from actors.engines.pool import InstanceView, Pool
 from actors.registry.errors import ModelNotFound
-from http_service.api.context import Services
+from http_service.api.context import AppContext
 
 __all__ = [
     "InstancesResource",
@@ -25,11 +26,44 @@ __all__ = [
 OWNER: Final = "callboard"
 
 
+class Model(Struct):
+    """A model that is served."""
+
+    id: str
+    object: str
+    created: int
+    owned_by: str
+
+
+class ModelList(Struct):
+    """All models that are served."""
+
+    object: str
+    data: list[Model]
+
+
+class Instance(Struct):
+    """One instance of a model; ``state`` is whether it gets requests."""
+
+    id: str
+    object: str
+    kind: str
+    state: str
+
+
+class InstanceList(Struct):
+    """Who serves a model."""
+
+    object: str
+    model: str
+    data: list[Instance]
+
+
 class ModelsResource:
     """The list of models, in the order they were added: chat models first, each named once."""
 
-    def __init__(self, services: Services) -> None:
-        self._state = services.state
+    def __init__(self, app: AppContext) -> None:
+        self._state = app.state
         self._since = int(time.time())
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
@@ -43,8 +77,8 @@ class ModelsResource:
 class ModelResource:
     """One model; its id may contain slashes."""
 
-    def __init__(self, services: Services) -> None:
-        self._state = services.state
+    def __init__(self, app: AppContext) -> None:
+        self._state = app.state
         self._since = int(time.time())
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response, model: str) -> None:
@@ -75,9 +109,9 @@ class InstancesResource:
     Where an instance runs is told to operators only.
     """
 
-    def __init__(self, services: Services) -> None:
-        self._state = services.state
-        self._operators = services.operators
+    def __init__(self, app: AppContext) -> None:
+        self._state = app.state
+        self._operators = app.operators
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, model: str) -> None:
         """The list, in the order in which they came. Raises ``ModelNotFound``."""
@@ -105,10 +139,10 @@ class ModelOrInstances:
     A model whose own id ends with "/instances" wins over the instances of another one.
     """
 
-    def __init__(self, services: Services) -> None:
-        self._state = services.state
-        self._model = ModelResource(services)
-        self._instances = InstancesResource(services)
+    def __init__(self, app: AppContext) -> None:
+        self._state = app.state
+        self._model = ModelResource(app)
+        self._instances = InstancesResource(app)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, model: str) -> None:
         """As the resource that is meant. Raises ``ModelNotFound``."""

@@ -13,8 +13,7 @@ import orjson
 
 from actors.version import callboard_version
 from http_service.api.api_keys import OPEN_PATHS
-from http_service.api.context import Services
-from http_service.api.route import EVENTS, JSON, Route
+from http_service.api.context import EVENTS, JSON, AppContext, Route
 from http_service.headers import ID_HEADER, TIMEOUT_HEADER
 
 __all__ = [
@@ -201,11 +200,11 @@ def _error_schema() -> dict[str, Any]:
 class OpenApiResource:
     """The document of exactly the routes that this service has; made once."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, app: AppContext) -> None:
         told = document(
-            services.routes,
-            keyed=services.keys is not None,
-            open_probes=services.config.open_probes,
+            app.routes,
+            keyed=app.keys is not None,
+            open_probes=app.config.open_probes,
         )
         self._document = orjson.dumps(told, option=orjson.OPT_INDENT_2)
 

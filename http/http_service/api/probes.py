@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import falcon
 import orjson
+from msgspec import Struct
 
-from http_service.api.context import ComponentStatus, Services, check
+from http_service.api.context import AppContext, ComponentStatus, check
 from http_service.errors import RETRY_AFTER
 from http_service.telemetry.scraping import Scraping
 
@@ -22,11 +23,28 @@ __all__ = [
 DRAINING: Final = "the service is shutting down"
 
 
+class Probe(Struct):
+    """Whether the service is as it should be, and why not."""
+
+    status: str
+    reason: str | None = None
+
+
+class Health(Struct):
+    """How every part of the service is."""
+
+    status: str
+    models: list[str]
+    inflight_requests: int
+    components: dict[str, Any]
+    reason: str | None = None
+
+
 class LiveResource:
     """Whether the process should be left alone: yes, as long as it can answer at all."""
 
-    def __init__(self, services: Services) -> None:
-        del services
+    def __init__(self, app: AppContext) -> None:
+        del app
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Always 200, while draining too: a restart would only cut the last answers."""
@@ -38,12 +56,12 @@ class LiveResource:
 class ReadyResource:
     """Whether new requests should be sent here."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, app: AppContext) -> None:
+        self._app = app
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """200, or 503 with the reason while draining or while a component is not ready."""
-        reason = _why_not_ready(self._services, check(self._services.components))
+        reason = _why_not_ready(self._app, check(self._app.components))
         if reason is None:
             _write(resp, 200, {"status": "ready"})
             return
@@ -56,20 +74,20 @@ class ReadyResource:
 class HealthResource:
     """How every part is, for a person who wants to know."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, app: AppContext) -> None:
+        self._app = app
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The verdict of ``/ready``, with the models, the load and each component's details."""
-        services = self._services
-        everything = services.operators.include(req.env)
-        components = check(services.components)
-        reason = _why_not_ready(services, components)
+        app = self._app
+        everything = app.operators.include(req.env)
+        components = check(app.components)
+        reason = _why_not_ready(app, components)
         document: dict[str, Any] = {
             "status": "healthy" if reason is None else "not_ready",
             "reason": reason,
-            "models": services.state.list_models(),
-            "inflight_requests": len(services.inflight),
+            "models": app.state.list_models(),
+            "inflight_requests": len(app.inflight),
             "components": {
                 name: _told(status, everything=everything) for name, status in components.items()
             },
@@ -81,8 +99,8 @@ class HealthResource:
     on_head = on_get
 
 
-def _why_not_ready(services: Services, components: Mapping[str, ComponentStatus]) -> str | None:
-    if services.lifecycle.draining:
+def _why_not_ready(app: AppContext, components: Mapping[str, ComponentStatus]) -> str | None:
+    if app.lifecycle.draining:
         return DRAINING
     reasons = [
         f"{name}: {status.reason or 'not ready'}"
@@ -108,8 +126,8 @@ def _write(resp: falcon.Response, status: int, document: Mapping[str, Any]) -> N
 class MetricsResource:
     """Every metric of this service, and of what was registered with it."""
 
-    def __init__(self, services: Services) -> None:
-        self._scraping = Scraping(services.metrics)
+    def __init__(self, app: AppContext) -> None:
+        self._scraping = Scraping(app.metrics)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Prometheus text, or OpenMetrics where the scraper prefers it."""

@@ -3,53 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Final
 
-from actors.engines.contract import Kind
-from http_service.api.context import Services
-from http_service.api.generate import Endpoint, GenerateResource
-from http_service.api.model_list import InstancesResource, ModelOrInstances, ModelsResource
-from http_service.api.openapi import OpenApiResource
-from http_service.api.probes import HealthResource, LiveResource, MetricsResource, ReadyResource
-from http_service.api.route import EVENTS, JSON, TEXT, Route
-from http_service.api.schemas import (
-    ChatCompletion,
-    ChatCompletionChunk,
-    ChatRequest,
-    Completion,
-    CompletionRequest,
-    Health,
+from http_service.api.context import EVENTS, JSON, TEXT, Route
+from http_service.api.endpoints import ENDPOINTS, Endpoint
+from http_service.api.generate import GenerateResource
+from http_service.api.model_list import (
     InstanceList,
+    InstancesResource,
     Model,
     ModelList,
+    ModelOrInstances,
+    ModelsResource,
+)
+from http_service.api.openapi import OpenApiResource
+from http_service.api.probes import (
+    Health,
+    HealthResource,
+    LiveResource,
+    MetricsResource,
     Probe,
+    ReadyResource,
 )
 from http_service.config import HttpServiceConfig
 
-__all__ = [
-    "CHAT_ENDPOINT",
-    "COMPLETIONS_ENDPOINT",
-    "ROUTES",
-    "chat_completions",
-    "completions",
-    "enabled_routes",
-]
-
-CHAT_ENDPOINT: Final = Endpoint(Kind.CHAT, label="chat_completions", id_prefix="chatcmpl-")
-
-
-def chat_completions(services: Services) -> GenerateResource:
-    """The resource that answers conversations."""
-    return GenerateResource(CHAT_ENDPOINT, services)
-
-
-COMPLETIONS_ENDPOINT: Final = Endpoint(Kind.COMPLETIONS, label="completions", id_prefix="cmpl-")
-
-
-def completions(services: Services) -> GenerateResource:
-    """The resource that continues texts."""
-    return GenerateResource(COMPLETIONS_ENDPOINT, services)
-
+__all__ = ["ROUTES", "enabled_routes"]
 
 _GENERATE: Final[Mapping[int, str]] = {
     200: "The completion, or with stream: true its chunks as server-sent events",
@@ -67,33 +46,25 @@ _GENERATE: Final[Mapping[int, str]] = {
 _PROBE: Final[Mapping[int, str]] = {200: "Ready", 503: "Not ready; the document says why"}
 _NOT_READY: Final = frozenset((503,))
 
+
+def _generating(endpoint: Endpoint) -> Route:
+    return Route(
+        endpoint.path,
+        "POST",
+        endpoint.operation,
+        endpoint.summary,
+        partial(GenerateResource, endpoint),
+        _GENERATE,
+        (JSON, EVENTS),
+        endpoint.body,
+        endpoint.response,
+        endpoint.event,
+        enabled=endpoint.enabled,
+    )
+
+
 ROUTES: Final[tuple[Route, ...]] = (
-    Route(
-        "/v1/chat/completions",
-        "POST",
-        "createChatCompletion",
-        "Answer a conversation",
-        chat_completions,
-        _GENERATE,
-        (JSON, EVENTS),
-        ChatRequest,
-        ChatCompletion,
-        ChatCompletionChunk,
-        enabled="enable_chat_endpoints",
-    ),
-    Route(
-        "/v1/completions",
-        "POST",
-        "createCompletion",
-        "Continue a text",
-        completions,
-        _GENERATE,
-        (JSON, EVENTS),
-        CompletionRequest,
-        Completion,
-        Completion,
-        enabled="enable_cmpl_endpoints",
-    ),
+    *map(_generating, ENDPOINTS),
     Route(
         "/v1/models",
         "GET",

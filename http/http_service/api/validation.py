@@ -12,13 +12,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, assert_never, cast
+from typing import Any, Final, cast
 
 import msgspec
 import orjson
 
-from actors.engines.contract import Kind
-from http_service.api.schemas import ChatRequest, CompletionRequest, GenerateRequest
+from http_service.api.endpoints import ENDPOINTS, GenerateRequest
 from http_service.errors import InvalidValue, MalformedRequest, RequestError, UnsupportedMediaType
 
 __all__ = [
@@ -42,20 +41,6 @@ no other thread runs meanwhile."""
 
 _TOO_DEEP: Final = f"The body is nested more than {MAX_DEPTH} levels deep"
 
-
-def _schema(kind: Kind) -> type[ChatRequest | CompletionRequest]:
-    match kind:
-        case Kind.CHAT:
-            return ChatRequest
-        case Kind.COMPLETIONS:
-            return CompletionRequest
-        case _:
-            assert_never(kind)
-
-
-SCHEMAS: Final = {kind: _schema(kind) for kind in Kind}
-"""The body that each generating endpoint reads."""
-
 _JSON_TYPE: Final = re.compile(r"\s*application/(?:json|[^;\s]+\+json)\s*(?:;|$)", re.IGNORECASE)
 _NO_MEMORY: Final = "Not enough memory"
 """How orjson begins to say that it is not the client's fault."""
@@ -65,8 +50,8 @@ _NOT_WHOLE: Final = "Expected `float` that's a multiple of 1.0"
 
 _QUOTED: Final[Mapping[str, bytes]] = {
     field: b'"%b"' % field.encode()
-    for schema in SCHEMAS.values()
-    for field in schema.__struct_fields__
+    for endpoint in ENDPOINTS
+    for field in endpoint.body.__struct_fields__
 }
 """The fields that are checked, as a body usually spells them."""
 _ESCAPED_ASCII: Final = re.compile(rb"\\u00[4-7]")
@@ -121,14 +106,14 @@ def _undecodable(error: Exception) -> Exception:
     return MalformedRequest(f"The body is not valid JSON: {error}")
 
 
-def validate(kind: Kind, body: dict[str, Any]) -> GenerateRequest:
-    """Check every typed field of ``body`` for the endpoint of ``kind``.
+def validate(schema: type[GenerateRequest], body: dict[str, Any]) -> GenerateRequest:
+    """Check every typed field of ``body`` by an endpoint's ``schema``.
 
     Raises :class:`MalformedRequest` or :class:`InvalidValue` for the first field at fault, with its
     path in ``param`` (``messages[0].role``). Fields that the schema does not name pass.
     """
     try:
-        request = msgspec.convert(body, SCHEMAS[kind])
+        request = msgspec.convert(body, schema)
     except msgspec.ValidationError as error:
         raise _explained(str(error)) from None
     if request.stream_options is not None and request.stream is not True:

@@ -93,7 +93,7 @@ class HttpServer(Supervised):
 
         Before that, ``drain_grace`` seconds in which only readiness says that the service goes.
         """
-        if not self._lifecycle.ending:
+        if not self._lifecycle.draining:
             self._serving.pause()
             return
         config = self._serving.config

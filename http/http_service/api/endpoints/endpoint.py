@@ -1,0 +1,79 @@
+"""What tells one generating endpoint from another, and what their schemas share.
+
+Rules of the schemas: only JSON types, as OpenAI documents them, and what routing a request needs.
+Validation *and* the OpenAPI document are generated from them. Which numbers, how many stops and
+which prompts make sense depends on the engine, so that is the engine's to say, and fields that are
+not named pass untouched. In responses engines may add members, and a relayed one passes as its
+upstream wrote it: described are the members that OpenAI's clients read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
+
+from msgspec import Meta, Struct
+
+from actors.engines.contract import Kind
+
+__all__ = ["Endpoint", "GenerateRequest", "Name", "StreamOptions", "Usage", "Whole"]
+
+Name: TypeAlias = Annotated[str, Meta(min_length=1)]
+Whole: TypeAlias = Annotated[float, Meta(multiple_of=1)]
+"""A whole number, however it is written: JSON does not tell 256 from 256.0."""
+
+
+class StreamOptions(Struct):
+    """How a stream is to be told; allowed only with ``stream: true``."""
+
+    include_usage: bool | None = None
+
+
+class GenerateRequest(Struct, kw_only=True):
+    """The fields that both generating endpoints share."""
+
+    model: Name
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: Whole | None = None
+    n: Whole | None = None
+    stop: str | list[str] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logit_bias: dict[str, Any] | None = None
+    seed: Whole | None = None
+    user: str | None = None
+
+
+class Usage(Struct):
+    """Tokens that were read and written; in a stream, where it was asked for."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One ``POST`` route where something is generated.
+
+    Its route and operation, the check of its requests, its metrics and its switch follow from this
+    record. ``kind`` is the kind of model that answers; ``label`` its name in the metrics; ``path``
+    is, below ``/v1``, that of an upstream, too. ``operation`` and ``summary`` are OpenAPI's.
+    ``id_prefix`` begins the ids of folded responses. ``body``, ``response`` and ``event`` are the
+    schemas of its request, its whole response and one event of its stream. ``enabled`` names the
+    setting that switches it, "" where it is always there.
+    """
+
+    kind: Kind
+    label: str
+    path: str
+    operation: str
+    summary: str
+    id_prefix: str
+    body: type[GenerateRequest]
+    response: type[Struct]
+    event: type[Struct]
+    enabled: str = ""

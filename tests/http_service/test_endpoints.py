@@ -1,0 +1,46 @@
+"""The table of generating endpoints: what follows from it, and that nothing is left out."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.engines.contract import Kind
+from actors.engines.upstream.request import parse_url, request_head
+from http_service import HttpServiceConfig
+from http_service.api.endpoints import ENDPOINTS, LABELS, Endpoint
+from http_service.api.routes import ROUTES
+
+each = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.label)
+
+
+def test_every_kind_of_model_has_an_endpoint() -> None:
+    assert {endpoint.kind for endpoint in ENDPOINTS} == {*Kind}
+
+
+@pytest.mark.parametrize("name", ["label", "path", "operation", "id_prefix"])
+def test_no_two_endpoints_share_a_name(name: str) -> None:
+    names = [getattr(endpoint, name) for endpoint in ENDPOINTS]
+    assert len({*names}) == len(names)
+
+
+@each
+def test_an_endpoint_is_a_route_with_its_schemas(endpoint: Endpoint) -> None:
+    (route,) = [route for route in ROUTES if route.path == endpoint.path]
+
+    assert (route.method, route.name) == ("POST", endpoint.operation)
+    assert (route.body, route.result, route.event) == (
+        endpoint.body, endpoint.response, endpoint.event,
+    )  # fmt: skip
+    assert LABELS[route.path] == endpoint.label
+
+
+@each
+def test_the_switch_of_an_endpoint_is_a_setting(endpoint: Endpoint) -> None:
+    assert endpoint.enabled == "" or getattr(HttpServiceConfig(), endpoint.enabled) is True
+
+
+@each
+def test_an_upstream_is_asked_on_the_path_of_the_endpoint(endpoint: Endpoint) -> None:
+    head = request_head(parse_url("http://host/v1"), endpoint.kind, None, stream=False)
+
+    assert head.startswith(f"POST {endpoint.path} HTTP/1.1".encode())
