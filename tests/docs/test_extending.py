@@ -16,10 +16,12 @@ import pytest
 from tests.docs.blocks import ROOT
 from tests.docs.patches import Patch, copy_of_the_product, patches
 from tests.support.callboard import Callboard
-from tests.support.chat import chat
+from tests.support.chat import chat, get_json, wait_for_model
+from tests.support.slow_upstream import SlowUpstream
+from tests.support.waiting import eventually
 
 PAGE = ROOT / "docs" / "guides" / "extending.md"
-ENGINE, KIND = patches(PAGE)
+ENGINE, KIND, POLICY = patches(PAGE)
 LONGEST = 15
 
 
@@ -100,3 +102,36 @@ def test_a_new_kind_is_served_beside_the_others(tree: Path) -> None:
     assert answer["id"].startswith("cmpl-")
     assert answer["choices"][0]["text"] == "a"
     assert "/v1/infill" in paths
+
+
+def test_a_policy_is_a_file_and_a_word(
+    tree: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    apply(POLICY, tree)
+    assert files_with_type_errors(tree) == set()
+    folder = tmp_path_factory.mktemp("entries")
+    with SlowUpstream(tokens=1) as old, SlowUpstream(tokens=2) as new:
+        (folder / "old.json").write_text(entry(old, "old"))
+        with serving(tree, "--discovery-dir", str(folder)) as front:
+            wait_for_model(front.url, "m")
+            (folder / "new.json").write_text(entry(new, "new"))
+            eventually(lambda: instances(front.url) == 2, 30, "both instances are known")
+            assert {tokens(front.url) for _ in range(10)} == {1}
+            (folder / "old.json").unlink()
+            eventually(lambda: instances(front.url) == 1, 30, "the old instance is gone")
+            assert {tokens(front.url) for _ in range(3)} == {2}
+
+
+def entry(upstream: SlowUpstream, instance: str) -> str:
+    named = {"name": "m", "model_type": "chat", "instance": instance, "policy": "standby"}
+    return json.dumps({**named, "endpoint": {"url": upstream.url}})
+
+
+def instances(url: str) -> int:
+    return len(get_json(f"{url}/v1/models/m/instances")[1]["data"])
+
+
+def tokens(url: str) -> int:
+    status, answer = chat(url, "m")
+    assert status == 200
+    return len(answer["choices"][0]["message"]["content"].split())
