@@ -10,6 +10,7 @@ from actors.supervision import (
     AskCycle,
     AutoShutdown,
     Backoff,
+    CallingThreadActor,
     CancellationToken,
     Cancelled,
     Cause,
@@ -21,6 +22,7 @@ from actors.supervision import (
     ChildStateError,
     ChildView,
     Clock,
+    DeathWatch,
     DropGuard,
     DynamicChildren,
     DynamicSupervisor,
@@ -45,9 +47,7 @@ from actors.supervision import (
     Tree,
     TreeEvent,
     TreeView,
-    TurnActor,
     UnknownChild,
-    Watch,
 )
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "AskCycle",
     "AutoShutdown",
     "Backoff",
+    "CallingThreadActor",
     "CancellationToken",
     "Cancelled",
     "Cause",
@@ -68,6 +69,7 @@ __all__ = [
     "ChildStateError",
     "ChildView",
     "Clock",
+    "DeathWatch",
     "DropGuard",
     "DynamicChildren",
     "DynamicSupervisor",
@@ -92,7 +94,5 @@ __all__ = [
     "Tree",
     "TreeEvent",
     "TreeView",
-    "TurnActor",
     "UnknownChild",
-    "Watch",
 ]

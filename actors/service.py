@@ -31,7 +31,7 @@ from actors.engines.pool import PoolListeners
 from actors.registry import PoolFactory, RegistryActor
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken, Child, Exit, Strategy, Supervisor, Tree
-from actors.supervision.prometheus import SupervisionMetrics
+from actors.supervision.metrics import SupervisionMetrics
 from actors.version import callboard_version
 from http_service import (
     Component,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.process import ProcessActor
 from actors.supervision import Child, StartFailed, Supervisor, Tree
+from actors.supervision.process_actor import ProcessActor
 from actors.testing import FakeClock, Gate
 from tests.supervision.subjects import Journal
 from tests.support.waiting import eventually

@@ -31,12 +31,12 @@ from actors.commands.weights import require_llama, weights_at_hand
 from actors.engines.contract import Kind
 from actors.engines.llama.weights import BUNDLED_ALIAS, BUNDLED_NAME
 from actors.logs import configure_logging
-from actors.process import ProcessActor
 from actors.registry import ListModels
 from actors.scratch import ScratchFolder
 from actors.service import stop_time
 from actors.settings import DemoSettings, ServeSettings
 from actors.supervision import Backoff, CancellationToken, Child
+from actors.supervision.process_actor import ProcessActor
 from http_service.telemetry.access_log import AccessLines, write_access_log
 
 __all__ = ["DESCRIPTION", "run"]

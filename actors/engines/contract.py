@@ -29,8 +29,8 @@ from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import orjson
 
+from actors.supervision.callbacks import call_all
 from actors.supervision.cancellation import CancellationToken, Registration
-from actors.supervision.foreign import call_each
 
 __all__ = [
     "COMMENTS_AFTER",
@@ -163,7 +163,7 @@ class Context:
         """Nobody wants the answer any more. Idempotent; a listener that raises is logged."""
         self._cancelled = True
         if self._listener is not None:
-            call_each((self._tell,), log=_log, complaint="a listener for cancellation failed")
+            call_all((self._tell,), log=_log, error_message="a listener for cancellation failed")
         if self._token is not None:
             self._token.cancel()
 

@@ -39,7 +39,7 @@ from actors.registry.messages import (
     RemoveModel,
     ResolveModel,
 )
-from actors.supervision.turn import TurnActor
+from actors.supervision.calling_thread_actor import CallingThreadActor
 
 __all__ = ["STATIC_INSTANCE", "PoolFactory", "RegistryActor", "UnknownMessage"]
 
@@ -80,7 +80,7 @@ class PoolFactory:
         )
 
 
-class RegistryActor(TurnActor):
+class RegistryActor(CallingThreadActor):
     """Owns the models of each kind and serialises every message about them.
 
     After each change it publishes the new state, which the supervisor hands to the next

@@ -9,11 +9,11 @@ and ``dynamic``), the handle (``describe glance tree starting``).
 import actors.supervision.forked  # noqa: F401  # pyright: ignore[reportUnusedImport]  # watches for forks
 from actors.supervision.actor import Supervised
 from actors.supervision.address import Address, Question
+from actors.supervision.calling_thread_actor import CallingThreadActor
 from actors.supervision.cancellation import CancellationToken, DropGuard, Registration
-from actors.supervision.child import Backoff, Child, Restart
 from actors.supervision.clock import Clock, Timer, TimerThread
 from actors.supervision.describe import ChildView, TreeView
-from actors.supervision.dynamic import DynamicChildren
+from actors.supervision.dynamic_supervisor import DynamicChildren
 from actors.supervision.errors import (
     ActorCrashed,
     ActorsError,
@@ -36,13 +36,13 @@ from actors.supervision.events import (
     SupervisorShutDown,
     TreeEvent,
 )
-from actors.supervision.exits import Cause, Exit, Failure
-from actors.supervision.life import Watch
+from actors.supervision.exit import Cause, Exit, Failure
+from actors.supervision.life import DeathWatch
 from actors.supervision.mailbox import Overflow
 from actors.supervision.roster import AutoShutdown, Strategy
+from actors.supervision.spec import Backoff, Child, Restart
 from actors.supervision.starting import DynamicSupervisor, Supervisor
 from actors.supervision.tree import Tree
-from actors.supervision.turn import TurnActor
 
 __all__ = [
     "ActorCrashed",
@@ -51,6 +51,7 @@ __all__ = [
     "AskCycle",
     "AutoShutdown",
     "Backoff",
+    "CallingThreadActor",
     "CancellationToken",
     "Cancelled",
     "Cause",
@@ -62,6 +63,7 @@ __all__ = [
     "ChildStateError",
     "ChildView",
     "Clock",
+    "DeathWatch",
     "DropGuard",
     "DynamicChildren",
     "DynamicSupervisor",
@@ -86,7 +88,5 @@ __all__ = [
     "Tree",
     "TreeEvent",
     "TreeView",
-    "TurnActor",
     "UnknownChild",
-    "Watch",
 ]

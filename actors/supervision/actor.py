@@ -1,7 +1,7 @@
 """The supervised actor: Pykka's hooks and refs, OTP's way to die.
 
 A subclass shares its namespace with every base, so this one adds few names to Pykka's, all public
-but one: whatever runs the actor is in its :class:`~actors.supervision.runtime.Runtime`.
+but one: whatever runs the actor is in its :class:`~actors.supervision.actor_loop.ActorLoop`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,21 @@ from typing import Any, ClassVar, Final, Self, TypeVar, cast
 
 import pykka
 
+from actors.supervision.actor_loop import ActorLoop
 from actors.supervision.address import Address
 from actors.supervision.arguments import check_sync
-from actors.supervision.birth import Birth, born_under, claim_birth, current_birth, delivery
+from actors.supervision.birth import (
+    StartContext,
+    claim_start_context,
+    current_start_context,
+    delivery,
+    start_context,
+)
 from actors.supervision.cancellation import CancellationToken
-from actors.supervision.life import Life
+from actors.supervision.life import ActorLifecycle
 from actors.supervision.mailbox import Mailbox, Overflow
 from actors.supervision.pykka_registry import refs, register
 from actors.supervision.reply import Reply
-from actors.supervision.runtime import Runtime
 from actors.supervision.stop_flag import StopFlag
 
 __all__ = ["Supervised", "launch", "plain_start", "runtimes", "set_free", "start_under"]
@@ -49,7 +55,7 @@ class Supervised(pykka.Actor):
     """Whom a full mailbox refuses: the newcomer, or who has waited longest."""
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
-        birth = claim_birth()
+        birth = claim_start_context()
         super().__init__()
         mailbox = cast("Mailbox", self.actor_inbox)
         self.actor_stopped = self._actor_ref.actor_stopped = StopFlag()
@@ -62,7 +68,7 @@ class Supervised(pykka.Actor):
         mailbox.name = self.name
         mailbox.clock = self.address.clock
         mailbox.on_dead_letter = self.address.dead_letter
-        self._actor_runtime: Final = Runtime(
+        self._actor_runtime: Final = ActorLoop(
             self,
             self.name,
             mailbox,
@@ -73,7 +79,7 @@ class Supervised(pykka.Actor):
         )
         self._actor_birth = birth
         if birth is not None:
-            birth.cradle.append(self._actor_runtime)
+            birth.created.append(self._actor_runtime)
 
     @classmethod
     def start(cls, *args: Any, **kwargs: Any) -> pykka.ActorRef[Self]:  # pyright: ignore[reportIncompatibleMethodOverride]  # Pykka's own signature
@@ -82,7 +88,7 @@ class Supervised(pykka.Actor):
         Pykka's, with two differences: of the actors that are started on a supervisor's thread only
         the child itself becomes the child, and a forgotten ``super().__init__()`` has a name.
         """
-        return bear(cls, current_birth(), args, kwargs)
+        return bear(cls, current_start_context(), args, kwargs)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -93,7 +99,7 @@ class Supervised(pykka.Actor):
             raise TypeError(f"{cls.__qualname__}.fatal is {fatal!r}, but must be exception classes")
 
     @property
-    def life(self) -> Life:
+    def life(self) -> ActorLifecycle:
         """The life of this incarnation: ``life.watch(fn)`` calls ``fn(exit)`` once, at its end."""
         return self._actor_runtime.life
 
@@ -120,7 +126,7 @@ class Supervised(pykka.Actor):
 
 
 def bear(
-    cls: type[A], birth: Birth | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+    cls: type[A], birth: StartContext | None, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> pykka.ActorRef[A]:
     """Make an actor of ``cls`` with these papers and arguments, and start it."""
     with delivery(birth):
@@ -142,10 +148,12 @@ def plain_start(start: Callable[..., object]) -> bool:
     return getattr(start, "__func__", None) is cast("Any", Supervised.start).__func__
 
 
-def start_under(birth: Birth, start: Callable[[], pykka.ActorRef[Any]]) -> pykka.ActorRef[Any]:
+def start_under(
+    birth: StartContext, start: Callable[[], pykka.ActorRef[Any]]
+) -> pykka.ActorRef[Any]:
     """Call ``start`` so that the actor which it makes gets ``birth``."""
     if not plain_start(start):
-        with born_under(birth):
+        with start_context(birth):
             return start()
     if not isinstance(start, partial):
         return bear(cast("Any", start).__self__, birth, (), {})
@@ -166,7 +174,7 @@ def launch(actor: Supervised, run: Callable[[], object]) -> None:
         runtime.admit()
 
 
-def runtimes() -> list[tuple[Runtime, Address]]:
+def runtimes() -> list[tuple[ActorLoop, Address]]:
     """Of every supervised actor that lives now, with its address."""
     actors = [ref._actor_weakref() for ref in refs()]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # Pykka has no other way
     ours = [each for each in actors if isinstance(each, Supervised)]

@@ -15,15 +15,15 @@ from typing import Any, Final, Generic, TypeVar, cast, overload
 
 from actors.supervision.arguments import check_callable, check_seconds
 from actors.supervision.clock import Clock
+from actors.supervision.deadlock import Expected, WaitNode, blocked_on, here
 from actors.supervision.errors import AskCycle, MailboxFull, NotDelivered
-from actors.supervision.exits import Exit
+from actors.supervision.exit import Exit
 from actors.supervision.handle import Handle
 from actors.supervision.latch import Latch
-from actors.supervision.life import Life, Watch
+from actors.supervision.life import ActorLifecycle, DeathWatch
 from actors.supervision.log import log
-from actors.supervision.mailbox import UNANSWERED, Letter, Mailbox
+from actors.supervision.mailbox import UNANSWERED, Envelope, Mailbox
 from actors.supervision.reply import Reply
-from actors.supervision.waits import Expected, Party, blocked_on, here
 
 __all__ = ["Address", "Question", "watch_from_here"]
 
@@ -48,7 +48,7 @@ class _Seat:
 
     __slots__ = ("inbox", "keeper", "life", "owner", "retired", "rising")
 
-    def __init__(self, owner: object, keeper: Party | None, life: Life | None) -> None:
+    def __init__(self, owner: object, keeper: WaitNode | None, life: ActorLifecycle | None) -> None:
         self.owner = owner
         self.keeper = keeper
         """The supervisor, which has to act before an incarnation is up."""
@@ -105,7 +105,7 @@ class Address(Handle):
         if inbox is None:
             self.dead_letter(message)
         else:
-            inbox.put(Letter(message))
+            inbox.put(Envelope(message))
 
     @overload
     def ask(self, message: Question[R], *, timeout: float) -> R: ...
@@ -132,7 +132,7 @@ class Address(Handle):
         answer = inbox.answer(message)
         return self._ask_and_wait(inbox, message, timeout) if answer is UNANSWERED else answer
 
-    def watch(self, watcher: Callable[[Exit], object]) -> Watch:
+    def watch(self, watcher: Callable[[Exit], object]) -> DeathWatch:
         """Call ``watcher(exit)`` once, when the current incarnation ends; now if none is up.
 
         ``watch.unwatch()`` of what is returned takes it back. So does the end of the actor that
@@ -163,17 +163,17 @@ class Address(Handle):
         self.epoch += 1
         return self.epoch
 
-    def take_over(self, owner: object, keeper: Party | None = None) -> None:
+    def take_over(self, owner: object, keeper: WaitNode | None = None) -> None:
         """From now on ``owner`` brings the incarnations up, and ``keeper`` is its supervisor."""
         self._seat = _Seat(owner, keeper, self._seat.life)
 
-    def rise(self, inbox: Any, life: Life, owner: object = None) -> None:
+    def rise(self, inbox: Any, life: ActorLifecycle, owner: object = None) -> None:
         """An incarnation starts: it is told and watched already, but not asked."""
         seat = self._seat
         if seat.owner is owner:
             seat.rising, seat.life = inbox, life
 
-    def point_to(self, inbox: Any, life: Life, owner: object = None) -> None:
+    def point_to(self, inbox: Any, life: ActorLifecycle, owner: object = None) -> None:
         """Send everything to a new incarnation from now on, if ``owner`` still brings them up."""
         seat = self._seat
         if seat.owner is owner:
@@ -204,7 +204,7 @@ class Address(Handle):
     def _ask_and_wait(self, inbox: Any, message: Any, timeout: float) -> Any:
         """Wait for the answer of the incarnation with ``inbox``, or of its successors."""
         reply, left = Reply(), timeout
-        inbox.put(Letter(message, reply))
+        inbox.put(Envelope(message, reply))
         try:
             return reply.get(timeout=timeout)
         except BaseException as error:
@@ -226,7 +226,7 @@ class Address(Handle):
             if inbox is None:
                 raise NotDelivered(self._why_down(timeout))
             reply = Reply()
-            inbox.put(Letter(message, reply))
+            inbox.put(Envelope(message, reply))
             try:
                 return reply.get(timeout=deadline - now())
             except NotDelivered as error:
@@ -263,7 +263,7 @@ class Address(Handle):
         found = self._wait_for(look, timeout)
         return None if found is _NOBODY else found
 
-    def _successor_comes_from(self) -> Party | None:
+    def _successor_comes_from(self) -> WaitNode | None:
         """Who has to act next: the incarnation that is ending, until its supervisor was told."""
         seat = self._seat
         ending = None if seat.life is None or seat.rising is not None else seat.life.party
@@ -309,7 +309,7 @@ _NOBODY: Final = object()
 """Stands for the next incarnation where none is to be expected."""
 
 
-def watch_from_here(life: Life, watcher: Callable[[Exit], object]) -> Watch:
+def watch_from_here(life: ActorLifecycle, watcher: Callable[[Exit], object]) -> DeathWatch:
     """Have ``watcher`` watch ``life`` for as long as the actor lives that watches."""
     function: Any = watcher
     while isinstance(function, partial):

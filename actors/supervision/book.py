@@ -8,13 +8,13 @@ from actors.supervision.address import Address
 from actors.supervision.clock import Clock
 from actors.supervision.errors import UnknownChild
 
-__all__ = ["AddressBook"]
+__all__ = ["AddressTable"]
 
 LISTED: Final = 20
 """Paths that the message about an unknown one lists."""
 
 
-class AddressBook:
+class AddressTable:
     """Every address of one tree, by path; outlives nested supervisors. Any thread.
 
     No lock, which a finalizer could find taken by its own thread: each step is one operation of a

@@ -24,8 +24,8 @@ from types import TracebackType
 from typing import Self
 
 from actors.supervision.arguments import check_callable, check_seconds
+from actors.supervision.callbacks import call_all
 from actors.supervision.errors import Cancelled
-from actors.supervision.foreign import call_each
 from actors.supervision.handle import Handle
 from actors.supervision.latch import Latch
 
@@ -254,4 +254,4 @@ class DropGuard(Handle):
 
 
 def _call(callbacks: Iterable[Callback]) -> None:
-    call_each(callbacks, log=_log, complaint="a cancellation callback failed; the others go on")
+    call_all(callbacks, log=_log, error_message="a cancellation callback failed; the others go on")

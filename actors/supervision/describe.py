@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from actors.supervision.exits import Exit
+from actors.supervision.exit import Exit
 
 __all__ = ["ChildView", "TreeView"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from actors.supervision.exits import Exit
-from actors.supervision.foreign import call_each
+from actors.supervision.callbacks import call_all
+from actors.supervision.exit import Exit
 
 __all__ = [
     "ChildAbandoned",
@@ -100,5 +100,5 @@ class EventBus:
 
     def tell(self, event: TreeEvent) -> None:
         """Hand ``event`` to every listener."""
-        complaint = "a listener of tree events failed"
-        call_each([*self._listeners], event, log=_log, complaint=complaint)
+        error_message = "a listener of tree events failed"
+        call_all([*self._listeners], event, log=_log, error_message=error_message)

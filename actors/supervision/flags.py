@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass
 
-from actors.supervision.child import Child
 from actors.supervision.errors import InvalidSpec
 from actors.supervision.roster import AutoShutdown, Strategy
+from actors.supervision.spec import Child
 
 __all__ = ["SupervisorFlags"]
 

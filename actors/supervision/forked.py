@@ -11,7 +11,7 @@ import os
 
 from actors.supervision.actor import runtimes
 from actors.supervision.address import Address
-from actors.supervision.book import AddressBook
+from actors.supervision.book import AddressTable
 
 __all__ = ["lose_every_actor"]
 
@@ -26,7 +26,7 @@ def lose_every_actor() -> None:
     for runtime, address in runtimes():
         runtime.lose(f"{runtime.name} {why}")
         addresses[address] = None
-        if isinstance(address.book, AddressBook):
+        if isinstance(address.book, AddressTable):
             addresses.update(dict.fromkeys(address.book.all()))
     for address in addresses:
         address.retire(why)

@@ -6,23 +6,23 @@ of them never were at the same moment.
 
 from __future__ import annotations
 
+from actors.supervision.actor_loop import ActorLoop
+from actors.supervision.base_supervisor import BaseSupervisor
+from actors.supervision.child_runner import ChildRunner
 from actors.supervision.describe import ChildView
-from actors.supervision.exits import Exit
-from actors.supervision.incarnation import Incarnations
-from actors.supervision.keeper import Keeper
+from actors.supervision.exit import Exit
 from actors.supervision.roster import Status
-from actors.supervision.runtime import Runtime
 
-__all__ = ["children_of", "views_below"]
+__all__ = ["children_of", "snapshot_below"]
 
 
-def children_of(runtime: Runtime | None) -> list[tuple[Incarnations, Status]]:
+def children_of(runtime: ActorLoop | None) -> list[tuple[ChildRunner, Status]]:
     """The children of the supervisor that ``runtime`` runs; none if it is none, or is down."""
     keeper = None if runtime is None else runtime.actor
-    return keeper.glance() if isinstance(keeper, Keeper) else []
+    return keeper.glance() if isinstance(keeper, BaseSupervisor) else []
 
 
-def views_below(runtime: Runtime | None) -> tuple[ChildView, ...]:
+def snapshot_below(runtime: ActorLoop | None) -> tuple[ChildView, ...]:
     """The children of the supervisor that ``runtime`` runs, each with everything below it."""
     top: list[ChildView] = []
     found = [(*each, each[0].runtime, list[ChildView](), top) for each in children_of(runtime)]
@@ -36,7 +36,7 @@ def views_below(runtime: Runtime | None) -> tuple[ChildView, ...]:
 
 
 def _view(
-    child: Incarnations, status: Status, runtime: Runtime | None, below: tuple[ChildView, ...]
+    child: ChildRunner, status: Status, runtime: ActorLoop | None, below: tuple[ChildView, ...]
 ) -> ChildView:
     return ChildView(
         id=child.spec.id,
@@ -46,12 +46,12 @@ def _view(
         mailbox_depth=0 if runtime is None else runtime.mailbox.depth,
         busy_for=None if runtime is None else runtime.busy_for,
         last_exit=child.last_exit,
-        supervisor=runtime is not None and isinstance(runtime.actor, Keeper),
+        supervisor=runtime is not None and isinstance(runtime.actor, BaseSupervisor),
         children=below,
     )
 
 
-def _state(runtime: Runtime | None, status: Status, last_exit: Exit | None) -> str:
+def _state(runtime: ActorLoop | None, status: Status, last_exit: Exit | None) -> str:
     """What the child does: its incarnation knows better than the plan, if there is one."""
     if runtime is not None:
         return "down" if runtime.life.over else "up"

@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from actors.supervision.child_runner import ChildRunner
 from actors.supervision.clock import Clock, Timer
-from actors.supervision.incarnation import Incarnations
 
-__all__ = ["HungWatch"]
+__all__ = ["HangDetector"]
 
-LOOKS: Final = 4
+CHECKS_PER_HANG_AFTER: Final = 4
 """How often within the shortest ``hang_after`` hung children are looked for."""
 
 
-class HungWatch:
+class HangDetector:
     """Looks for hung children as long as there is one that may hang. The supervisor's thread only.
 
     ``remind()`` is called on the clock's thread and must lead to :meth:`look` on the supervisor's.
     """
 
     def __init__(
-        self, clock: Clock, children: Mapping[str, Incarnations], remind: Callable[[], object]
+        self, clock: Clock, children: Mapping[str, ChildRunner], remind: Callable[[], object]
     ) -> None:
         self._clock = clock
         self._children = children
@@ -37,13 +37,13 @@ class HungWatch:
         """A child is up that hangs if a message takes it longer than ``hang_after`` seconds."""
         if hang_after is None:
             return
-        due = self._clock.monotonic() + hang_after / LOOKS
+        due = self._clock.monotonic() + hang_after / CHECKS_PER_HANG_AFTER
         if self._timer is not None:
             if self._due <= due:
                 return
             self._timer.cancel()
         self._due = due
-        self._timer = self._clock.call_later(hang_after / LOOKS, self._remind)
+        self._timer = self._clock.call_later(hang_after / CHECKS_PER_HANG_AFTER, self._remind)
 
     def look(self) -> None:
         """Abandon who hangs, and look again in a while."""

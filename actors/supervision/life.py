@@ -10,32 +10,32 @@ import logging
 from _thread import allocate_lock
 from collections.abc import Callable, Iterable
 
-from actors.supervision.exits import Exit
-from actors.supervision.foreign import call_each
+from actors.supervision.callbacks import call_all
+from actors.supervision.deadlock import WaitNode
+from actors.supervision.exit import Exit
 from actors.supervision.handle import Handle
 from actors.supervision.latch import Latch
-from actors.supervision.waits import Party
 
-__all__ = ["Life", "Watch", "Watcher"]
+__all__ = ["ActorLifecycle", "DeathWatch", "Watcher"]
 
 _log = logging.getLogger("actors.supervision")
 
 Watcher = Callable[[Exit], object]
 
 
-class Life:
+class ActorLifecycle:
     """Begin, end and watchers of one incarnation. Any thread."""
 
     __slots__ = ("_once", "_watchers", "exit", "party", "settled")
 
     def __init__(self) -> None:
         self._once = allocate_lock()
-        self._watchers: dict[Watch, Watcher] = {}
+        self._watchers: dict[DeathWatch, Watcher] = {}
         self.exit: Exit | None = None
         """How it ended; ``None`` while it lives."""
         self.settled = Latch()
         """Set when the incarnation is up, or will never be."""
-        self.party: Party | None = None
+        self.party: WaitNode | None = None
         """Whose life it is, until its supervisor was told of the end, or else every watcher."""
 
     @property
@@ -67,12 +67,12 @@ class Life:
         self.exit = exit_
         self.settled.set()
 
-    def watch(self, watcher: Watcher, until: Life | None = None) -> Watch:
+    def watch(self, watcher: Watcher, until: ActorLifecycle | None = None) -> DeathWatch:
         """Call ``watcher(exit)`` exactly once: at the end, or now if that was before.
 
         It is taken back when the life ``until``, of who watches, ends first.
         """
-        watch = Watch(self)
+        watch = DeathWatch(self)
         self._watchers[watch] = watcher
         if until is not None and until is not self:
             watch.leash = until.watch(lambda _exit: watch.unwatch())
@@ -80,11 +80,11 @@ class Life:
             _tell((watcher,), self.exit)
         return watch
 
-    def unwatch(self, watch: Watch) -> bool:
-        """Take a watcher back; see :meth:`Watch.unwatch`."""
+    def unwatch(self, watch: DeathWatch) -> bool:
+        """Take a watcher back; see :meth:`DeathWatch.unwatch`."""
         return self._take(watch) is not None
 
-    def _take(self, watch: Watch) -> Watcher | None:
+    def _take(self, watch: DeathWatch) -> Watcher | None:
         """The watcher, for whoever comes first; nobody else tells it, or takes it back."""
         watcher = self._watchers.pop(watch, None)
         leash, watch.leash = watch.leash, None
@@ -93,14 +93,14 @@ class Life:
         return watcher
 
 
-class Watch(Handle):
+class DeathWatch(Handle):
     """One watcher's place at the end of an incarnation."""
 
     __slots__ = ("_life", "leash")
 
-    def __init__(self, life: Life) -> None:
+    def __init__(self, life: ActorLifecycle) -> None:
         self._life = life
-        self.leash: Watch | None = None
+        self.leash: DeathWatch | None = None
         """Takes this one back at the end of the actor that watches."""
 
     def unwatch(self) -> bool:
@@ -109,4 +109,4 @@ class Watch(Handle):
 
 
 def _tell(watchers: Iterable[Watcher], exit_: Exit) -> None:
-    call_each(watchers, exit_, log=_log, complaint="a death watcher failed")
+    call_all(watchers, exit_, log=_log, error_message="a death watcher failed")

@@ -28,15 +28,15 @@ from pykka.messages import _ActorStop  # pyright: ignore[reportPrivateUsage]  # 
 
 from actors.supervision.cancellation import CancellationToken
 from actors.supervision.clock import Clock
+from actors.supervision.deadlock import Pending
 from actors.supervision.errors import InvalidSpec, MailboxFull, NotDelivered
-from actors.supervision.life import Life
+from actors.supervision.life import ActorLifecycle
 from actors.supervision.reply import Reply
-from actors.supervision.waits import Pending
 
-__all__ = ["UNANSWERED", "Control", "Letter", "Mailbox", "Overflow", "is_stop"]
+__all__ = ["UNANSWERED", "Envelope", "Mailbox", "Overflow", "SystemMessage", "is_stop"]
 
 
-class Letter:
+class Envelope:
     """A message and where its answer goes: what Pykka's loop reads from an inbox, duck-typed."""
 
     __slots__ = ("message", "reply_to")
@@ -46,13 +46,13 @@ class Letter:
         self.reply_to = reply_to
 
 
-class Control:
+class SystemMessage:
     """The base of messages that overtake every other; none of them is ever refused for room."""
 
     __slots__ = ()
 
 
-CONTROL: Final = (_ActorStop, Control)
+SYSTEM_MESSAGES: Final = (_ActorStop, SystemMessage)
 """The types of the control lane."""
 
 UNANSWERED: Final = object()
@@ -70,7 +70,7 @@ class Overflow(enum.Enum):
 
 DeadLetter = Callable[[Any], object]
 
-_WAKE: Final = Letter(None)
+_WAKE: Final = Envelope(None)
 """Wakes a waiting actor for the control lane; never handled."""
 
 
@@ -96,9 +96,9 @@ class Mailbox:
     ) -> None:
         _check(capacity, overflow)
         # PERF: SimpleQueue is C; a Condition around a deque costs ten times as much a message.
-        self._user: SimpleQueue[Letter] = SimpleQueue()
-        self._control: deque[Letter] = deque()
-        self._held: Letter | None = None
+        self._user: SimpleQueue[Envelope] = SimpleQueue()
+        self._control: deque[Envelope] = deque()
+        self._held: Envelope | None = None
         self._closed = False
         self._why = "the actor has ended"
         self.capacity: Final = capacity
@@ -112,7 +112,7 @@ class Mailbox:
         """Cancelled as soon as a stop is put, so that a handler which takes long can see it."""
         self.waiting_for: Pending | None = None
         """The reply that the actor's handler waits for."""
-        self.life: Life | None = None
+        self.life: ActorLifecycle | None = None
         """That of its actor."""
 
     def begin(self, runtime: Any) -> None:
@@ -126,7 +126,7 @@ class Mailbox:
     def put(self, letter: Any, /) -> None:
         """Take ``letter`` in, or refuse it."""
         self._address_reply(letter)
-        if isinstance(letter.message, CONTROL):
+        if isinstance(letter.message, SYSTEM_MESSAGES):
             self._put_control(letter)
             self._user.put(_WAKE)
         elif self.capacity is not None and self._user.qsize() >= self.capacity:
@@ -136,13 +136,13 @@ class Mailbox:
         if self._closed:
             self._refuse_all()
 
-    def answer(self, message: Any) -> Any:  # noqa: ARG002  # see TurnMailbox
+    def answer(self, message: Any) -> Any:  # noqa: ARG002  # see CallingThreadMailbox
         """What ``message`` is answered, if the sender's thread may handle it now; raises what the
         handler raised. Else ``UNANSWERED``, and nobody saw it."""
         return UNANSWERED
 
     def get(self) -> Any:
-        """The next :class:`Letter`, control before user; ``None`` once closed. Blocks."""
+        """The next :class:`Envelope`, control before user; ``None`` once closed. Blocks."""
         while not self._closed:
             letter = self._held or self._user.get()
             self._held = None
@@ -170,20 +170,20 @@ class Mailbox:
         self.on_dead_letter = _ignore
         self.close(why)
 
-    def _address_reply(self, letter: Letter) -> None:
+    def _address_reply(self, letter: Envelope) -> None:
         """Note on the reply who was asked."""
         reply = letter.reply_to
         if isinstance(reply, Reply):
             reply.target = self
 
-    def _put_control(self, letter: Letter) -> None:
+    def _put_control(self, letter: Envelope) -> None:
         self._control.append(letter)
         if is_stop(letter.message):
             self.token.cancel()
 
-    def _overflow(self, letter: Letter) -> None:
+    def _overflow(self, letter: Envelope) -> None:
         """There is no room: refuse ``letter``, or put it in the place of the oldest."""
-        refused: Letter | None = letter
+        refused: Envelope | None = letter
         if self.overflow is Overflow.DROP_OLDEST:
             refused = self._take_oldest()
             self._append(letter)
@@ -191,7 +191,7 @@ class Mailbox:
             full = f"the mailbox of {self.name} holds {self.capacity} messages already"
             self._refuse(refused, MailboxFull(full))
 
-    def _take_oldest(self) -> Letter | None:
+    def _take_oldest(self) -> Envelope | None:
         """The user message that waited longest; ``None`` if it was taken just now."""
         for _ in range(self._user.qsize()):
             try:
@@ -203,7 +203,7 @@ class Mailbox:
             self._user.put(_WAKE)  # belongs to a control message, which nobody may drop
         return None
 
-    def _append(self, letter: Letter) -> None:
+    def _append(self, letter: Envelope) -> None:
         self._user.put(letter)
 
     def _refuse_all(self) -> None:
@@ -221,7 +221,7 @@ class Mailbox:
             if letter is not _WAKE:
                 self._refuse(letter, NotDelivered(self._why))
 
-    def _refuse(self, letter: Letter, error: NotDelivered) -> None:
+    def _refuse(self, letter: Envelope, error: NotDelivered) -> None:
         reply = letter.reply_to
         if is_stop(letter.message):
             if reply is not None:
@@ -232,7 +232,9 @@ class Mailbox:
             reply.refuse(error)
         elif reply is not None:
             reply.set_exception((type(error), error, None))
-        elif not isinstance(letter.message, Control):  # else nobody sent it, and nobody misses it
+        elif not isinstance(
+            letter.message, SystemMessage
+        ):  # else nobody sent it, and nobody misses it
             self.on_dead_letter(letter.message)
 
 

@@ -6,36 +6,36 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from actors.supervision.exits import Exit
-from actors.supervision.mailbox import Control
+from actors.supervision.actor_loop import ActorLoop
+from actors.supervision.exit import Exit
+from actors.supervision.mailbox import SystemMessage
 from actors.supervision.plan import RetryDue
-from actors.supervision.runtime import Runtime
 
-__all__ = ["Call", "Down", "Due", "LookForHung"]
+__all__ = ["BackoffOver", "CheckHung", "Down", "RunInSupervisor"]
 
 
 @dataclass(frozen=True, slots=True)
-class Down(Control):
+class Down(SystemMessage):
     """The incarnation ``runtime`` of ``child`` ended by itself."""
 
     child: str
-    runtime: Runtime
+    runtime: ActorLoop
     exit: Exit
 
 
 @dataclass(frozen=True, slots=True)
-class Due(Control):
+class BackoffOver(SystemMessage):
     """A child's backoff is over."""
 
     event: RetryDue
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Control):
+class RunInSupervisor(SystemMessage):
     """Run ``work(supervisor)`` on the supervisor's thread and answer its result."""
 
     work: Callable[[Any], Any]
 
 
-class LookForHung(Control):
+class CheckHung(SystemMessage):
     """Time to look whether a child hangs."""

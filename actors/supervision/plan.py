@@ -12,21 +12,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from actors.supervision.child import Restart
 from actors.supervision.roster import AutoShutdown, Member, State, Status, Strategy
+from actors.supervision.spec import Restart
 
 __all__ = [
     "Action",
     "Ended",
     "Event",
-    "Forget",
     "GiveUp",
-    "Later",
     "Plan",
+    "Remove",
+    "RestartFailed",
     "RetryDue",
+    "ScheduleRestart",
     "ShutDown",
     "Start",
-    "StartFailedAgain",
     "Stop",
     "plan",
 ]
@@ -42,7 +42,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class StartFailedAgain:
+class RestartFailed:
     """A child that was to be restarted did not start."""
 
     child: str
@@ -57,7 +57,7 @@ class RetryDue:
     attempt: int
 
 
-Event: TypeAlias = Ended | StartFailedAgain | RetryDue
+Event: TypeAlias = Ended | RestartFailed | RetryDue
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +75,14 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
-class Forget:
+class Remove:
     """Drop this child's specification."""
 
     child: str
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class ScheduleRestart:
     """Come back with :class:`RetryDue` after the child's backoff, through the mailbox."""
 
     child: str
@@ -103,7 +103,7 @@ class ShutDown:
     child: str
 
 
-Action: TypeAlias = Start | Stop | Forget | Later | GiveUp | ShutDown
+Action: TypeAlias = Start | Stop | Remove | ScheduleRestart | GiveUp | ShutDown
 Plan: TypeAlias = tuple[State, tuple[Action, ...]]
 
 
@@ -119,7 +119,7 @@ def _ended(state: State, event: Ended) -> Plan:
         return state, ()
     if member.restart is Restart.TEMPORARY:
         state = state.without(member.id)
-        return state, (Forget(member.id), *_shut_down(state, member))
+        return state, (Remove(member.id), *_shut_down(state, member))
     if member.restart is Restart.TRANSIENT and not event.abnormal:
         state = state.mark(member.id, Status.DOWN)
         return state, _shut_down(state, member)
@@ -140,7 +140,7 @@ def _shut_down(state: State, ended: Member) -> tuple[Action, ...]:
     return (ShutDown(ended.id),)
 
 
-def _start_failed(state: State, event: StartFailedAgain) -> Plan:
+def _start_failed(state: State, event: RestartFailed) -> Plan:
     """Try again. Who of the group did start stays up until then, as in OTP."""
     member = state.find(event.child)
     if member is None:
@@ -161,7 +161,7 @@ def _wait(state: State, member: Member, stops: tuple[Action, ...] = ()) -> Plan:
     """Let ``member``, and whoever of its group is down with it, wait for the new attempt."""
     group = _others(state, member)
     waiting = {member.id, *(each.id for each in group if each.status is Status.RESTARTING)}
-    return state.wait(waiting, state.attempts), (*stops, Later(member.id, state.attempts))
+    return state.wait(waiting, state.attempts), (*stops, ScheduleRestart(member.id, state.attempts))
 
 
 def _retry(state: State, event: RetryDue) -> Plan:
@@ -187,7 +187,7 @@ def _stop(state: State, group: tuple[Member, ...]) -> Plan:
     state = state.wait(up, state.attempts)
     for each in gone:
         state = state.without(each)
-    return state, (*(Stop(each) for each in reversed(up)), *(Forget(each) for each in gone))
+    return state, (*(Stop(each) for each in reversed(up)), *(Remove(each) for each in gone))
 
 
 def _others(state: State, member: Member) -> tuple[Member, ...]:
@@ -212,6 +212,6 @@ def _position(state: State, member: Member) -> int:
 
 _RULES: Final[Mapping[type, Callable[[State, Any], Plan]]] = {
     Ended: _ended,
-    StartFailedAgain: _start_failed,
+    RestartFailed: _start_failed,
     RetryDue: _retry,
 }

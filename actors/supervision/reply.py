@@ -16,8 +16,8 @@ from typing import Any
 
 import pykka
 
+from actors.supervision.deadlock import WaitNode, blocked_on
 from actors.supervision.errors import AskCycle, NotDelivered
-from actors.supervision.waits import Party, blocked_on
 
 __all__ = ["Reply"]
 
@@ -43,7 +43,7 @@ class Reply(pykka.Future[Any]):
         """Whether the mailbox refused the message: then no handler ever saw it."""
         self.withdrawn = False
         """Whether the message is not to be handled any more: nobody can wait for its answer."""
-        self.target: Party | None = None
+        self.target: WaitNode | None = None
         """The actor that was asked, known from the moment its mailbox took the message."""
 
     def settle(self, value: Any) -> bool:

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from actors.supervision.child import Restart
+from actors.supervision.spec import Restart
 
 __all__ = ["AutoShutdown", "Member", "State", "Status", "Strategy"]
 

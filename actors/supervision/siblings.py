@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from actors.supervision.plan import Action, Event, Forget, Plan, plan
+from actors.supervision.plan import Action, Event, Plan, Remove, plan
 from actors.supervision.roster import Member, State, Status, Strategy
 
-__all__ = ["Roster", "Siblings", "Strangers"]
+__all__ = ["ChildTable", "OrderedChildren", "UnorderedChildren"]
 
 
-class Roster(Protocol):
+class ChildTable(Protocol):
     """The members of one supervisor."""
 
     @property
@@ -59,30 +59,30 @@ class _Members:
 
     @property
     def members(self) -> Sequence[Member]:
-        """See :class:`Roster`."""
+        """See :class:`ChildTable`."""
         return [*self._members.values()]
 
     @property
     def restarts(self) -> int:
-        """See :class:`Roster`."""
+        """See :class:`ChildTable`."""
         return len(self._state.restarts)
 
     def find(self, child: str) -> Member | None:
-        """See :class:`Roster`."""
+        """See :class:`ChildTable`."""
         return self._members.get(child)
 
     def add(self, member: Member) -> None:
-        """See :class:`Roster`."""
+        """See :class:`ChildTable`."""
         self._members[member.id] = member
 
     def mark(self, child: str, status: Status) -> None:
-        """See :class:`Roster`."""
+        """See :class:`ChildTable`."""
         member = self._members.get(child)
         if member is not None:
             self._members[child] = replace(member, status=status, attempt=0)
 
     def drop(self, child: str) -> None:
-        """See :class:`Roster`."""
+        """See :class:`ChildTable`."""
         self._members.pop(child, None)
 
     def _plan(self, members: tuple[Member, ...], event: Event) -> Plan:
@@ -92,17 +92,17 @@ class _Members:
         return after, actions
 
 
-class Siblings(_Members):
+class OrderedChildren(_Members):
     """Members in start order that may be restarted together."""
 
     def plan(self, event: Event) -> tuple[Action, ...]:
-        """See :class:`Roster`."""
+        """See :class:`ChildTable`."""
         after, actions = self._plan(tuple(self._members.values()), event)
         self._members = {each.id: each for each in after.members}
         return actions
 
 
-class Strangers(_Members):
+class UnorderedChildren(_Members):
     """Members that are nothing to one another but for the intensity that they share.
 
     Each event is put to the plan as if its child were the only one, so that ten thousand children
@@ -113,7 +113,7 @@ class Strangers(_Members):
         super().__init__(State(Strategy.ONE_FOR_ONE, intensity, period))
 
     def plan(self, event: Event) -> tuple[Action, ...]:
-        """See :class:`Roster`."""
+        """See :class:`ChildTable`."""
         member = self._members.get(event.child)
         if member is None:
             return ()
@@ -122,5 +122,5 @@ class Strangers(_Members):
             self._members[changed.id] = changed
             if changed.status is Status.DOWN:
                 # OTP: there is no way to start it again, so nothing of it is kept.
-                return (*actions, Forget(changed.id))
+                return (*actions, Remove(changed.id))
         return actions

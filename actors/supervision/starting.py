@@ -10,16 +10,16 @@ import pykka
 
 from actors.supervision.actor import start_under
 from actors.supervision.address import Address
-from actors.supervision.birth import Birth, Kin
-from actors.supervision.book import AddressBook
-from actors.supervision.child import Backoff, Child, Restart
+from actors.supervision.birth import StartContext, TreeContext
+from actors.supervision.book import AddressTable
 from actors.supervision.clock import Clock, TimerThread
-from actors.supervision.dynamic import DynamicActor
+from actors.supervision.dynamic_supervisor import DynamicActor
 from actors.supervision.errors import InvalidSpec
 from actors.supervision.events import EventBus
-from actors.supervision.exits import Exit
+from actors.supervision.exit import Exit
 from actors.supervision.flags import SupervisorFlags
 from actors.supervision.roster import AutoShutdown, Strategy
+from actors.supervision.spec import Backoff, Child, Restart
 from actors.supervision.supervisor import SupervisorActor
 from actors.supervision.tree import Tree
 
@@ -140,8 +140,8 @@ def _grow(start: Callable[[], pykka.ActorRef[Any]], name: str, clock: Clock | No
     clock = clock or TimerThread(f"{name}-clock")
     # PERF: an ask waits by real seconds without going through the real clock, a µs cheaper.
     waits_by = None if type(clock) is TimerThread else clock
-    kin = Kin(clock, AddressBook(waits_by), EventBus())
-    birth = Birth("", Address(name), kin, admits=True)
+    kin = TreeContext(clock, AddressTable(waits_by), EventBus())
+    birth = StartContext("", Address(name), kin, admits=True)
     ref = start_under(birth, start)
     root, _ = birth.take(ref)
     try:
@@ -160,7 +160,7 @@ def _grow(start: Callable[[], pykka.ActorRef[Any]], name: str, clock: Clock | No
     return Tree(root, birth.address, kin)
 
 
-def _turn_off(kin: Kin, root: Address, _exit: Exit) -> None:
+def _turn_off(kin: TreeContext, root: Address, _exit: Exit) -> None:
     """The root ended: nobody waits for a successor any more, and no timer runs."""
     root.retire()
     kin.book.retire("")

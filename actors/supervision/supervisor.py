@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.supervision.child import Child, Restart
+from actors.supervision.base_supervisor import BaseSupervisor
+from actors.supervision.child_runner import ChildRunner
 from actors.supervision.errors import ChildStateError
 from actors.supervision.flags import SupervisorFlags
-from actors.supervision.incarnation import Incarnations
-from actors.supervision.keeper import Keeper
 from actors.supervision.roster import State, Status
-from actors.supervision.siblings import Siblings
+from actors.supervision.siblings import OrderedChildren
+from actors.supervision.spec import Child, Restart
 
 __all__ = ["SupervisorActor"]
 
 
-class SupervisorActor(Keeper):
+class SupervisorActor(BaseSupervisor):
     """Starts ``children`` in order, restarts them by ``flags``, stops them in reverse order."""
 
     def __init__(self, children: tuple[Child, ...], flags: SupervisorFlags) -> None:
         state = State(
             flags.strategy, flags.intensity, flags.period, auto_shutdown=flags.auto_shutdown
         )
-        super().__init__(flags, Siblings(state))
+        super().__init__(flags, OrderedChildren(state))
         self._specs: Final = children
 
     def on_start(self) -> None:
@@ -34,7 +34,7 @@ class SupervisorActor(Keeper):
             self._stop_all()
             raise
 
-    # What a tree may ask for, as ``Call``.
+    # What a tree may ask for, as ``RunInSupervisor``.
 
     def add(self, spec: Child) -> None:
         """Start a new child, last in the order. Raises ``InvalidSpec`` or ``StartFailed``."""
@@ -69,7 +69,7 @@ class SupervisorActor(Keeper):
             child.stop(longest)
             self._roster.mark(child.spec.id, Status.DOWN)
 
-    def _find_down(self, child_id: str) -> Incarnations:
+    def _find_down(self, child_id: str) -> ChildRunner:
         child = self._find(child_id)
         member = self._roster.find(child_id)
         status = member.status if member is not None else Status.DOWN

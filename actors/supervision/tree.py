@@ -9,22 +9,22 @@ from typing import Any, Final, TypeVar
 
 import pykka
 
+from actors.supervision.actor_loop import ActorLoop
 from actors.supervision.address import Address, watch_from_here
 from actors.supervision.arguments import check_callable, check_path, check_seconds
-from actors.supervision.birth import Kin
-from actors.supervision.child import Child
+from actors.supervision.base_supervisor import BaseSupervisor
+from actors.supervision.birth import TreeContext
 from actors.supervision.describe import ChildView, TreeView
-from actors.supervision.dynamic import DynamicActor, DynamicChildren
+from actors.supervision.dynamic_supervisor import DynamicActor, DynamicChildren
 from actors.supervision.errors import ChildStateError, NotDelivered, UnknownChild
 from actors.supervision.events import Listener
-from actors.supervision.exits import Cause, Exit
-from actors.supervision.glance import children_of, views_below
+from actors.supervision.exit import Cause, Exit
+from actors.supervision.glance import children_of, snapshot_below
 from actors.supervision.handle import Handle
-from actors.supervision.keeper import Keeper
 from actors.supervision.latch import Latch
-from actors.supervision.life import Watch
-from actors.supervision.notices import Call
-from actors.supervision.runtime import Runtime
+from actors.supervision.life import DeathWatch
+from actors.supervision.notices import RunInSupervisor
+from actors.supervision.spec import Child
 from actors.supervision.supervisor import SupervisorActor
 
 __all__ = ["Tree"]
@@ -32,7 +32,7 @@ __all__ = ["Tree"]
 LOOK_TIMEOUT: Final = 1.0
 """Seconds that a supervisor has to finish what it does before its children are looked at."""
 
-K = TypeVar("K", bound=Keeper)
+K = TypeVar("K", bound=BaseSupervisor)
 
 
 class Tree(Handle):
@@ -42,7 +42,7 @@ class Tree(Handle):
     stopping it gets ``AskCycle``.
     """
 
-    def __init__(self, root: Runtime, address: Address, kin: Kin) -> None:
+    def __init__(self, root: ActorLoop, address: Address, kin: TreeContext) -> None:
         self.name: Final = address.path
         self._root: Final = root
         self._address: Final = address
@@ -69,7 +69,7 @@ class Tree(Handle):
         A temporary child, or one of a dynamic supervisor, is forgotten.
         """
         under, child = _split(path)
-        self._call(under, Keeper, lambda supervisor: supervisor.stop_child(child))  # type: ignore[type-abstract]  # for isinstance only
+        self._call(under, BaseSupervisor, lambda supervisor: supervisor.stop_child(child))  # type: ignore[type-abstract]  # for isinstance only
 
     def restart_child(self, path: str) -> None:
         """Start a child that is down. Raises ``ChildStateError`` if it is not."""
@@ -95,7 +95,7 @@ class Tree(Handle):
         check_callable("on_event", listener)
         self._kin.events.listen(listener)
 
-    def on_exit(self, watcher: Callable[[Exit], object]) -> Watch:
+    def on_exit(self, watcher: Callable[[Exit], object]) -> DeathWatch:
         """Call ``watcher(exit)`` once, when the root supervisor ends: stopped, or gave up."""
         check_callable("on_exit", watcher)
         return watch_from_here(self._root.life, watcher)
@@ -106,7 +106,7 @@ class Tree(Handle):
         Waits for nobody: a supervisor that is stopping a slow child shows as busy, and a tree that
         has ended shows how.
         """
-        return TreeView(self.name, views_below(self._root), self._root.life.exit)
+        return TreeView(self.name, snapshot_below(self._root), self._root.life.exit)
 
     def children(self, under: str = "") -> tuple[ChildView, ...]:
         """The children of one supervisor, in start order, after what it has in hand just now.
@@ -115,9 +115,9 @@ class Tree(Handle):
         """
         runtime = self._keeper(under)
         with contextlib.suppress(pykka.Timeout, NotDelivered):
-            self._address_of(under).ask(Call(_nothing), timeout=LOOK_TIMEOUT)
+            self._address_of(under).ask(RunInSupervisor(_nothing), timeout=LOOK_TIMEOUT)
             runtime = self._keeper(under)
-        return views_below(runtime)
+        return snapshot_below(runtime)
 
     def counts(self, under: str = "") -> dict[str, int]:
         """How many children one supervisor has: ``specs``, ``active``, ``supervisors``."""
@@ -148,22 +148,22 @@ class Tree(Handle):
     def _call(self, under: str, kind: type[K], work: Callable[[K], Any]) -> Any:
         """Run ``work`` on the supervisor at ``under``, which must be of that ``kind``."""
 
-        def checked(supervisor: Keeper) -> Any:
+        def checked(supervisor: BaseSupervisor) -> Any:
             if isinstance(supervisor, kind):
                 return work(supervisor)
             what, use = _KINDS[type(supervisor)]
             raise ChildStateError(f"{supervisor.name!r} is a {what}: use {use}", what)
 
         self._keeper(under)
-        return self._address_of(under).ask(Call(checked), timeout=threading.TIMEOUT_MAX)
+        return self._address_of(under).ask(RunInSupervisor(checked), timeout=threading.TIMEOUT_MAX)
 
     def _address_of(self, under: str) -> Address:
         return self.address(under) if under else self._address
 
-    def _keeper(self, under: str) -> Runtime | None:
+    def _keeper(self, under: str) -> ActorLoop | None:
         """The supervisor at ``under``; ``None`` while it is down."""
         check_path(under)
-        runtime: Runtime | None = self._root
+        runtime: ActorLoop | None = self._root
         for step in under.split("/") if under else ():
             found = (child for child, _ in children_of(runtime) if child.spec.id == step)
             child = next(found, None)
@@ -171,19 +171,19 @@ class Tree(Handle):
                 self.address(under)  # raises, unless a supervisor on the way is just down
                 return None
             runtime = child.runtime
-        if runtime is not None and not isinstance(runtime.actor, Keeper):
+        if runtime is not None and not isinstance(runtime.actor, BaseSupervisor):
             raise ChildStateError(f"{under!r} is no supervisor, so it has no children", "actor")
         return runtime
 
 
-_KINDS: Final[dict[type[Keeper], tuple[str, str]]] = {
+_KINDS: Final[dict[type[BaseSupervisor], tuple[str, str]]] = {
     DynamicActor: ("dynamic supervisor", "tree.dynamic(path) and its methods"),
     SupervisorActor: ("supervisor of named children", "tree.start_child and tree.stop_child"),
 }
 """What to tell who calls the one like the other."""
 
 
-def _nothing(_supervisor: Keeper) -> None:
+def _nothing(_supervisor: BaseSupervisor) -> None:
     """When this is answered, the supervisor has done what it had in hand."""
 
 

@@ -15,7 +15,7 @@ ORDER = (
     "http/http_service/server/parser.py",
     "http/http_service/api/generate.py",
     "http/http_service/api/validation.py",
-    "actors/supervision/turn.py",
+    "actors/supervision/calling_thread_actor.py",
     "actors/registry/registry.py",
     "actors/engines/pool/pool.py",
     "http/http_service/streaming/exchange.py",

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 import actors
 import actors.testing
 from actors import AutoShutdown, Backoff, Cause, Child, Restart, Strategy, Supervisor
-from actors.supervision import prometheus
+from actors.supervision import metrics
 from tests.docs.blocks import ROOT, Block, blocks, commands
 
 GUIDE = ROOT / "docs" / "guides" / "supervision.md"
@@ -114,11 +114,11 @@ def test_the_example_of_the_supervision_guide_heals_and_keeps_its_state() -> Non
 def test_the_supervision_reference_names_every_public_name_and_no_other() -> None:
     assert set(names_in(section("Public names"))) == {
         "actors",
-        "actors.supervision.prometheus",
+        "actors.supervision.metrics",
         "actors.testing",
         *actors.__all__,
         *actors.testing.__all__,
-        *prometheus.__all__,
+        *metrics.__all__,
     }
 
 
@@ -173,7 +173,7 @@ def test_the_supervision_reference_has_a_row_for_every_error() -> None:
 
 def test_the_supervision_reference_has_the_metrics_of_the_listener() -> None:
     registry = CollectorRegistry()
-    prometheus.SupervisionMetrics(registry, prefix="x")
+    metrics.SupervisionMetrics(registry, prefix="x")
     families = {f"{{prefix}}{family.name[1:]}_total" for family in registry.collect()}
     assert families == set(re.findall(r"^\| `(\{prefix\}\w+)`", section("Events"), re.MULTILINE))
 

@@ -108,8 +108,8 @@ _SUPERVISOR: Final = (
     Mutant(
         "every child inherits, whether it asked to or not",
         "incarnation.py",
-        "Estate(self._estate.state if spec.hand_over else None)",
-        "Estate(self._estate.state)",
+        "HandoverState(self._estate.state if spec.hand_over else None)",
+        "HandoverState(self._estate.state)",
         "test_actor_contract.py::"
         "test_what_was_published_is_inherited_by_the_next_incarnation_only_if_asked_for",
     ),

@@ -271,7 +271,7 @@ def test_a_model_that_serves_is_resolved_in_three_calls_and_a_look_at_its_pool(
         assert registry.ask(question, timeout=ASK) is first
     finally:
         sys.setprofile(None)
-    expected = ["Address.ask", "TurnMailbox.answer", "RegistryActor.on_receive"]
+    expected = ["Address.ask", "CallingThreadMailbox.answer", "RegistryActor.on_receive"]
     assert [each for each in calls if each != "Pool.serving"] == expected
 
 

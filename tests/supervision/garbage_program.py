@@ -23,6 +23,7 @@ import pykka
 import actors
 from actors import (
     Backoff,
+    CallingThreadActor,
     CancellationToken,
     Child,
     DynamicSupervisor,
@@ -30,7 +31,6 @@ from actors import (
     Supervisor,
     TimerThread,
     Tree,
-    TurnActor,
 )
 
 PATIENCE: Final = 10.0
@@ -58,7 +58,7 @@ class Threaded(Supervised):
         return message
 
 
-class Turn(TurnActor):
+class Turn(CallingThreadActor):
     """Likewise, on the thread of whoever asks."""
 
     def on_receive(self, message: Any) -> Any:
@@ -202,7 +202,7 @@ class World:
         tree = self.tree
         return {
             "Address Question NotDelivered": partial(self.ask, "t"),
-            "TurnActor Overflow": partial(self.ask, "q"),
+            "CallingThreadActor Overflow": partial(self.ask, "q"),
             "Address.tell": lambda: tree.address("q").tell("echo"),
             "a dead letter": lambda: tree.address("down").tell("echo"),
             "Watch": self.watch,

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from actors import Supervised, Tree, TurnActor
+from actors import CallingThreadActor, Supervised, Tree
 
 WAIT = 5.0  # real seconds; far above any answer, so that a hang is a failure and not a wait
 
@@ -81,7 +81,7 @@ class Threaded(Supervised):
         return obey(self, message)
 
 
-class Turn(TurnActor):
+class Turn(CallingThreadActor):
     """Obeys, on the thread of whoever sends."""
 
     fatal = (Fatal,)

@@ -9,8 +9,8 @@ from typing import cast
 from actors import NotDelivered
 from actors.supervision.address import Address
 from actors.supervision.clock import Timer
-from actors.supervision.life import Life
-from actors.supervision.mailbox import UNANSWERED, Letter
+from actors.supervision.life import ActorLifecycle
+from actors.supervision.mailbox import UNANSWERED, Envelope
 from actors.supervision.reply import Reply
 from tests.supervision.subjects import WAIT
 
@@ -24,7 +24,7 @@ class Inbox:
     def answer(self, _message: object) -> object:
         return UNANSWERED
 
-    def put(self, letter: Letter) -> None:
+    def put(self, letter: Envelope) -> None:
         reply = cast("Reply", letter.reply_to)
         if self.closed:
             reply.refuse(NotDelivered("the actor has ended"))
@@ -59,7 +59,7 @@ class Interrupting:
 
 def test_an_asker_whose_next_incarnation_dies_at_once_waits_for_the_one_after_it() -> None:
     clock = Interrupting()
-    address, life = Address("a", clock), cast("Life", None)
+    address, life = Address("a", clock), cast("ActorLifecycle", None)
     first, short, good = Inbox(closed=True), Inbox(closed=True), Inbox(closed=False)
     clock.before = [
         lambda: address.point_to(short, life),

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from actors import Child, ChildView, Supervisor, Tree, TreeView, TurnActor
+from actors import CallingThreadActor, Child, ChildView, Supervisor, Tree, TreeView
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Journal
 
 LENGTH = 300
 
 
-class Link(TurnActor):
+class Link(CallingThreadActor):
     """Passes a message on to the next one, and adds its number to the answer."""
 
     def __init__(self, number: int, tree: list[Tree], seen: Journal) -> None:

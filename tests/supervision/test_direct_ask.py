@@ -31,10 +31,14 @@ from actors import (
     NotDelivered,
     Overflow,
 )
-from actors.supervision.mailbox import UNANSWERED, Letter
-from actors.supervision.runtime import Runtime
-from actors.supervision.turn import NESTING_CAP, TURN_CAP, TurnMailbox
-from actors.supervision.waits import here
+from actors.supervision.actor_loop import ActorLoop
+from actors.supervision.calling_thread_actor import (
+    MAX_MESSAGES_PER_TURN,
+    NESTING_CAP,
+    CallingThreadMailbox,
+)
+from actors.supervision.deadlock import here
+from actors.supervision.mailbox import UNANSWERED, Envelope
 from actors.testing import FakeClock, Gate
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Boom, Fatal, Journal, Turn, call
@@ -42,17 +46,17 @@ from tests.supervision.subjects import WAIT, Boom, Fatal, Journal, Turn, call
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 
-def start(grow: Grow, **flags: Any) -> tuple[Address, TurnMailbox, Runtime, Journal]:
+def start(grow: Grow, **flags: Any) -> tuple[Address, CallingThreadMailbox, ActorLoop, Journal]:
     """A turn actor of a tree: its address, mailbox, runtime, and journal."""
     journal = Journal()
     address = grow(Child("a", partial(Turn.start, journal), **flags)).address("a")
-    runtime: Runtime = address.ask(call(lambda me: me._actor_runtime), timeout=WAIT)
-    return address, cast("TurnMailbox", runtime.mailbox), runtime, journal
+    runtime: ActorLoop = address.ask(call(lambda me: me._actor_runtime), timeout=WAIT)
+    return address, cast("CallingThreadMailbox", runtime.mailbox), runtime, journal
 
 
-def runtime_of(ref: pykka.ActorRef[Any]) -> Runtime:
+def runtime_of(ref: pykka.ActorRef[Any]) -> ActorLoop:
     """What runs the actor behind ``ref``."""
-    return cast("Runtime", ref.ask(call(lambda me: me._actor_runtime), timeout=WAIT))
+    return cast("ActorLoop", ref.ask(call(lambda me: me._actor_runtime), timeout=WAIT))
 
 
 def note(entry: object) -> tuple[str, Any]:
@@ -99,7 +103,7 @@ def test_it_is_three_calls_with_the_handler(grow: Grow) -> None:
         address.ask(("echo", 1), timeout=WAIT)
     finally:
         sys.setprofile(None)
-    assert calls[:4] == ["Address.ask", "TurnMailbox.answer", "Turn.on_receive", "obey"]
+    assert calls[:4] == ["Address.ask", "CallingThreadMailbox.answer", "Turn.on_receive", "obey"]
     assert len(calls) == 4
 
 
@@ -123,7 +127,7 @@ def test_pykkas_own_messages_are_answered_as_before(grow: Grow) -> None:
 def test_what_waits_is_handled_before_it(grow: Grow) -> None:
     """Its sender has put it, and not yet come to the turn."""
     address, mailbox, _, journal = start(grow)
-    mailbox._letters.append(Letter(note("waits")))  # pyright: ignore[reportPrivateUsage]  # the race itself
+    mailbox._letters.append(Envelope(note("waits")))  # pyright: ignore[reportPrivateUsage]  # the race itself
     address.ask(note("asked"), timeout=WAIT)
     assert journal.entries[1:] == ["waits", "asked"]
 
@@ -132,7 +136,7 @@ def test_what_comes_before_it_has_the_turn_is_handled_before_it(grow: Grow) -> N
     address, mailbox, _, journal = start(grow)
 
     def come() -> None:
-        mailbox._letters.append(Letter(note("came first")))  # pyright: ignore[reportPrivateUsage]  # the race itself
+        mailbox._letters.append(Envelope(note("came first")))  # pyright: ignore[reportPrivateUsage]  # the race itself
 
     mailbox._turn = cast("Any", Turnstile(mailbox._turn, taken=come))  # pyright: ignore[reportPrivateUsage]  # stands for a lock
     address.ask(note("asked"), timeout=WAIT)
@@ -184,12 +188,12 @@ def test_it_counts_as_one_of_its_senders_share_of_a_flood(grow: Grow) -> None:
     handled = Journal()
 
     def flood(me: Any) -> None:
-        for _ in range(2 * TURN_CAP):
+        for _ in range(2 * MAX_MESSAGES_PER_TURN):
             me.address.tell(call(lambda _me: handled.add(threading.get_ident())))
 
     address.ask(call(flood), timeout=WAIT)
-    entries = handled.wait_for(2 * TURN_CAP)
-    assert entries.count(threading.get_ident()) == TURN_CAP - 1
+    entries = handled.wait_for(2 * MAX_MESSAGES_PER_TURN)
+    assert entries.count(threading.get_ident()) == MAX_MESSAGES_PER_TURN - 1
 
 
 # Ends
@@ -252,8 +256,11 @@ def test_an_actor_that_stops_itself_answers_first(grow: Grow) -> None:
 def test_a_mailbox_that_closes_as_the_turn_is_taken_refuses_and_nobody_handles_it() -> None:
     journal = Journal()
     runtime = runtime_of(Turn.start(journal))
-    mailbox, address = cast("TurnMailbox", runtime.mailbox), cast("Any", runtime.actor).address
-    mailbox._turn = cast("Any", Turnstile(mailbox._turn, taken=runtime.bury))  # pyright: ignore[reportPrivateUsage]  # stands for a lock
+    mailbox, address = (
+        cast("CallingThreadMailbox", runtime.mailbox),
+        cast("Any", runtime.actor).address,
+    )
+    mailbox._turn = cast("Any", Turnstile(mailbox._turn, taken=runtime.terminate))  # pyright: ignore[reportPrivateUsage]  # stands for a lock
     with pytest.raises(NotDelivered):
         address.ask(note("handled"), timeout=WAIT)
     assert journal.entries == [("start", "")]
@@ -300,7 +307,7 @@ def test_whoever_asked_an_actor_that_was_cut_off_meanwhile_gets_no_answer_of_it(
     why = "Turn was abandoned while" if how == "abandoned" else "this is another process"
     with pytest.raises(ActorCrashed, match=why):
         address.ask(call(be_cut_off), timeout=WAIT)
-    runtime.bury()
+    runtime.terminate()
 
 
 def test_a_hung_turn_actor_is_replaced_while_its_asker_is_in_it(grow: Grow) -> None:
@@ -346,7 +353,7 @@ def test_the_actor_is_busy_while_it_is_handled_and_idle_after_it_however_it_ends
     clock = FakeClock()
     journal = Journal()
     address = grow(Child("a", partial(Turn.start, journal)), clock=clock).address("a")
-    runtime: Runtime = address.ask(call(lambda me: me._actor_runtime), timeout=WAIT)
+    runtime: ActorLoop = address.ask(call(lambda me: me._actor_runtime), timeout=WAIT)
     clock.advance(7.0)
     assert address.ask(call(lambda _me: runtime.busy_since), timeout=WAIT) == clock.monotonic()
     assert runtime.busy_since is None

@@ -13,12 +13,12 @@ import pytest
 from pykka.messages import _ActorStop  # pyright: ignore[reportPrivateUsage]  # how Pykka says stop
 
 from actors import Backoff, Cause, Child, NotDelivered, Overflow, StartFailed, Tree
-from actors.supervision.birth import Kin
-from actors.supervision.book import AddressBook
+from actors.supervision.birth import TreeContext
+from actors.supervision.book import AddressTable
+from actors.supervision.child_runner import AbandonedThreads, ChildRunner
 from actors.supervision.clock import TimerThread
 from actors.supervision.events import EventBus
-from actors.supervision.incarnation import Incarnations, LeftBehind
-from actors.supervision.mailbox import Control, Letter, Mailbox
+from actors.supervision.mailbox import Envelope, Mailbox, SystemMessage
 from actors.testing import FakeClock
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Boom, Journal, Threaded, Turn, call
@@ -39,18 +39,18 @@ class DoneAtSecondLook:
 
 
 def test_a_message_that_is_done_while_it_is_looked_at_is_no_hang() -> None:
-    kin = Kin(FakeClock(), AddressBook(), EventBus())
-    child = Incarnations(Child("a", Turn.start, hang_after=1.0), "a", kin, LeftBehind())
+    kin = TreeContext(FakeClock(), AddressTable(), EventBus())
+    child = ChildRunner(Child("a", Turn.start, hang_after=1.0), "a", kin, AbandonedThreads())
     child.runtime = DoneAtSecondLook()  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]  # all that is looked at
     assert not child.abandon_if_hung(1.5)
 
 
-class Snatched(deque[Letter]):
+class Snatched(deque[Envelope]):
     """Letters of which somebody else takes one, just after it was seen to be there."""
 
     snatch = True
 
-    def popleft(self) -> Letter:
+    def popleft(self) -> Envelope:
         if self.snatch:
             self.snatch = False
             super().popleft()
@@ -68,9 +68,9 @@ def test_a_letter_that_another_took_away_fails_no_sender() -> None:
 
 def test_a_flood_behind_a_stop_does_not_outgrow_the_mailbox() -> None:
     mailbox, kept = Mailbox(4, Overflow.DROP_OLDEST), Journal()
-    mailbox.put(Letter(_ActorStop()))
+    mailbox.put(Envelope(_ActorStop()))
     for number in range(200):
-        mailbox.put(Letter(number))
+        mailbox.put(Envelope(number))
     assert mailbox.depth == 4  # three messages, and what wakes the actor for the stop
     assert isinstance(mailbox.get().message, _ActorStop)
     mailbox.on_dead_letter = kept.add
@@ -82,8 +82,8 @@ def test_what_a_supervisor_tells_itself_is_no_dead_letter() -> None:
     mailbox, lost = Mailbox(), Journal()
     mailbox.on_dead_letter = lost.add
     mailbox.close()
-    mailbox.put(Letter(Control()))
-    mailbox.put(Letter("of a user"))
+    mailbox.put(Envelope(SystemMessage()))
+    mailbox.put(Envelope("of a user"))
     assert lost.entries == ["of a user"]
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from actors import CancellationToken, Child, ChildStarted, Supervised
+from actors.supervision.callbacks import call_all
 from actors.supervision.events import EventBus
-from actors.supervision.exits import Cause, Exit
-from actors.supervision.foreign import call_each
-from actors.supervision.life import Life
+from actors.supervision.exit import Cause, Exit
+from actors.supervision.life import ActorLifecycle
 from actors.testing import FakeClock
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Boom, Threaded, Turn
@@ -87,7 +87,7 @@ def test_every_callback_runs_whatever_the_one_before_raised() -> None:
 
 
 def test_ctrl_c_on_the_main_thread_is_passed_on_when_all_were_called() -> None:
-    token, life, bus = CancellationToken(), Life(), EventBus()
+    token, life, bus = CancellationToken(), ActorLifecycle(), EventBus()
     heard = list[object]()
     token.on_cancel(interrupt)
     token.on_cancel(lambda: heard.append("cancelled"))
@@ -103,7 +103,7 @@ def test_ctrl_c_on_the_main_thread_is_passed_on_when_all_were_called() -> None:
 
 
 def test_what_foreign_code_raised_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    call_each((leave,), "argument", log=LOG, complaint="it left")
+    call_all((leave,), "argument", log=LOG, error_message="it left")
     assert [record.message for record in caplog.records] == ["it left"]
 
 

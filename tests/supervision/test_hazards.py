@@ -33,7 +33,7 @@ from tests.supervision.subjects import WAIT, Boom, Journal, Threaded, Turn
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys, threading
-from actors import Child, DynamicSupervisor, Supervised, Supervisor, TurnActor
+from actors import Child, DynamicSupervisor, Supervised, Supervisor, CallingThreadActor
 
 class Hung(Supervised):
     def on_start(self):
@@ -41,7 +41,7 @@ class Hung(Supervised):
     def on_receive(self, message):
         threading.Event().wait()
 
-class Quick(TurnActor):
+class Quick(CallingThreadActor):
     def on_receive(self, message):
         return message
 

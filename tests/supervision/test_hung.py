@@ -14,7 +14,7 @@ from actors import (
     Supervised,
     Supervisor,
 )
-from actors.supervision.hung import HungWatch
+from actors.supervision.hung import HangDetector
 from actors.testing import FakeClock, Gate
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Journal, Threaded, Turn, call, crash
@@ -113,7 +113,7 @@ def test_a_child_that_does_not_stop_in_time_is_left_behind_and_reported() -> Non
 
 def test_a_child_that_hangs_sooner_is_looked_for_sooner() -> None:
     clock, looks = FakeClock(), Journal()
-    watch = HungWatch(clock, {}, lambda: looks.add("look"))
+    watch = HangDetector(clock, {}, lambda: looks.add("look"))
     watch.expect(60.0)
     watch.expect(1.0)
     clock.advance(0.25)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from actors import Child, TurnActor
+from actors import CallingThreadActor, Child
 from actors.testing import FakeClock, Gate
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Boom, Threaded, Turn, call
@@ -115,13 +115,13 @@ FORKING = """
 import multiprocessing, os, sys, time, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of what is tested here
 import pykka
-from actors import Child, DynamicSupervisor, NotDelivered, Supervised, Supervisor, TurnActor
+from actors import Child, DynamicSupervisor, NotDelivered, Supervised, Supervisor, CallingThreadActor
 
 class Threaded(Supervised):
     def on_receive(self, message):
         return message
 
-class Turn(TurnActor):
+class Turn(CallingThreadActor):
     def on_receive(self, message):
         return message
 
@@ -234,7 +234,7 @@ def fail_somewhere(_me: Any) -> None:
 
 @pytest.mark.parametrize("kind", [Threaded, Turn])
 def test_a_plain_log_has_the_traceback_of_a_crash(
-    grow: Grow, kind: type[TurnActor], plain: io.StringIO
+    grow: Grow, kind: type[CallingThreadActor], plain: io.StringIO
 ) -> None:
     address = grow(Child("a", kind.start)).address("a")
     address.tell(call(fail_somewhere))

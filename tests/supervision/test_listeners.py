@@ -31,8 +31,8 @@ from actors import (
 )
 from actors.supervision import siblings
 from actors.supervision.events import EventBus
-from actors.supervision.exits import FRAMES_KEPT
-from actors.supervision.prometheus import SupervisionMetrics
+from actors.supervision.exit import FRAMES_KEPT
+from actors.supervision.metrics import SupervisionMetrics
 from actors.supervision.roster import Member, State, Status, Strategy
 from actors.testing import FakeClock
 from tests.supervision.conftest import Grow
@@ -245,7 +245,7 @@ def test_ten_thousand_named_children_start_and_stop(kind: Any) -> None:
 
 def test_an_end_or_a_new_child_looks_at_no_other_child(monkeypatch: pytest.MonkeyPatch) -> None:
     """The cost of a step, counted and not timed: how many members it is asked about."""
-    roster = siblings.Siblings(State(Strategy.ONE_FOR_ONE, 1, 5.0))
+    roster = siblings.OrderedChildren(State(Strategy.ONE_FOR_ONE, 1, 5.0))
     made = Journal()
     original = dataclasses.replace
 

@@ -20,8 +20,8 @@ from actors import (
     UnknownChild,
 )
 from actors.supervision.address import LOGGED_DEAD_LETTERS, Address
-from actors.supervision.book import LISTED, AddressBook
-from actors.supervision.life import Life
+from actors.supervision.book import LISTED, AddressTable
+from actors.supervision.life import ActorLifecycle
 from actors.supervision.mailbox import Mailbox
 from actors.testing import FakeClock
 from tests.supervision.conftest import Grow
@@ -162,9 +162,9 @@ def test_only_its_owner_points_an_address_to_an_incarnation() -> None:
     address, old, new = Address("a"), object(), object()
     mailbox = Mailbox()
     address.take_over(new)
-    address.point_to(Mailbox(), Life(), old)
+    address.point_to(Mailbox(), ActorLifecycle(), old)
     assert not address.alive
-    address.point_to(mailbox, Life(), new)
+    address.point_to(mailbox, ActorLifecycle(), new)
     assert address.alive
     address.clear(Mailbox())  # of another incarnation: says nothing about this one
     assert address.alive
@@ -188,7 +188,7 @@ def test_many_dead_letters_are_counted_and_few_of_them_logged(
 
 
 def test_striking_a_path_forgets_it_and_all_below_and_nothing_beside() -> None:
-    book = AddressBook()
+    book = AddressTable()
     paths = ("s", "s/a", "s/b/x", "s/b", "sa", "t")
     found = {path: book.enter(path) for path in paths}
     book.strike("s")
@@ -202,7 +202,7 @@ def test_striking_a_path_forgets_it_and_all_below_and_nothing_beside() -> None:
 
 
 def test_retiring_a_path_keeps_it_and_all_below() -> None:
-    book = AddressBook()
+    book = AddressTable()
     for path in ("s", "s/a", "t"):
         book.enter(path)
     book.retire("s")
@@ -213,7 +213,7 @@ def test_retiring_a_path_keeps_it_and_all_below() -> None:
 
 
 def test_an_unknown_path_names_some_that_exist_and_not_thousands() -> None:
-    book = AddressBook()
+    book = AddressTable()
     with pytest.raises(UnknownChild, match="'x'; there are: none"):
         book.find("x")
     for number in range(LISTED + 1):
@@ -224,7 +224,7 @@ def test_an_unknown_path_names_some_that_exist_and_not_thousands() -> None:
 
 
 def test_the_same_path_is_the_same_address_for_every_thread() -> None:
-    book, found, begin = AddressBook(), Journal(), threading.Barrier(8)
+    book, found, begin = AddressTable(), Journal(), threading.Barrier(8)
 
     def enter() -> None:
         begin.wait(WAIT)

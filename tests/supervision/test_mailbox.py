@@ -10,15 +10,15 @@ import pytest
 from pykka.messages import _ActorStop  # pyright: ignore[reportPrivateUsage]  # how Pykka says stop
 
 from actors import InvalidSpec, MailboxFull, NotDelivered
-from actors.supervision.mailbox import Control, Letter, Mailbox, Overflow
+from actors.supervision.calling_thread_actor import CallingThreadMailbox
+from actors.supervision.mailbox import Envelope, Mailbox, Overflow, SystemMessage
 from actors.supervision.reply import Reply
-from actors.supervision.turn import TurnMailbox
 from tests.supervision.subjects import WAIT, Journal
 
 
-def stop_letter(reply: pykka.Future[Any] | None = None) -> Letter:
+def stop_letter(reply: pykka.Future[Any] | None = None) -> Envelope:
     """The letter by which Pykka asks an actor to stop."""
-    return Letter(_ActorStop(), reply)
+    return Envelope(_ActorStop(), reply)
 
 
 def messages(mailbox: Mailbox, count: int) -> list[Any]:
@@ -28,7 +28,7 @@ def messages(mailbox: Mailbox, count: int) -> list[Any]:
 def test_first_in_is_first_out() -> None:
     mailbox = Mailbox()
     for number in range(5):
-        mailbox.put(Letter(number))
+        mailbox.put(Envelope(number))
     assert mailbox.depth == 5
     assert messages(mailbox, 5) == [0, 1, 2, 3, 4]
     assert mailbox.empty()
@@ -37,27 +37,27 @@ def test_first_in_is_first_out() -> None:
 def test_a_stop_overtakes_every_message_that_waits_and_loses_none() -> None:
     mailbox, stop = Mailbox(), stop_letter()
     for number in range(3):
-        mailbox.put(Letter(number))
+        mailbox.put(Envelope(number))
     mailbox.put(stop)
     assert mailbox.get() is stop
     assert messages(mailbox, 3) == [0, 1, 2]
 
 
 def test_control_messages_overtake_users_in_their_own_order_and_wake_the_taker() -> None:
-    mailbox, control = Mailbox(capacity=1), [Control(), Control()]
-    mailbox.put(Letter("user"))
+    mailbox, control = Mailbox(capacity=1), [SystemMessage(), SystemMessage()]
+    mailbox.put(Envelope("user"))
     for each in control:
-        mailbox.put(Letter(each))
+        mailbox.put(Envelope(each))
     assert messages(mailbox, 3) == [*control, "user"]
     taken = Journal()
     thread = threading.Thread(target=lambda: taken.add(mailbox.get().message))
     thread.start()
-    mailbox.put(Letter(control[0]))
+    mailbox.put(Envelope(control[0]))
     assert taken.wait_for(1) == [control[0]]
     thread.join(WAIT)
 
 
-@pytest.mark.parametrize("kind", [Mailbox, TurnMailbox])
+@pytest.mark.parametrize("kind", [Mailbox, CallingThreadMailbox])
 @pytest.mark.parametrize(
     ("options", "named"),
     [
@@ -75,7 +75,7 @@ def test_a_wrong_capacity_is_refused_with_its_value(
 
 def test_a_stop_cancels_the_token_before_anybody_takes_it() -> None:
     mailbox = Mailbox()
-    mailbox.put(Letter("user"))
+    mailbox.put(Envelope("user"))
     assert not mailbox.token.cancelled
     mailbox.put(stop_letter())
     assert mailbox.token.cancelled
@@ -85,11 +85,11 @@ def test_a_closed_mailbox_refuses_what_waits_and_what_comes() -> None:
     mailbox, lost = Mailbox(), Journal()
     mailbox.on_dead_letter = lost.add
     replies = [Reply(), Reply()]
-    mailbox.put(Letter("told"))
-    mailbox.put(Letter("asked", replies[0]))
+    mailbox.put(Envelope("told"))
+    mailbox.put(Envelope("asked", replies[0]))
     mailbox.close()
-    mailbox.put(Letter("asked late", replies[1]))
-    mailbox.put(Letter("told late"))
+    mailbox.put(Envelope("asked late", replies[1]))
+    mailbox.put(Envelope("told late"))
     assert lost.entries == ["told", "told late"]
     for reply in replies:
         assert reply.refused
@@ -116,9 +116,9 @@ def test_closing_wakes_the_taker_who_then_gets_nothing() -> None:
 def test_a_full_mailbox_rejects_the_newcomer_without_blocking() -> None:
     mailbox, reply, lost = Mailbox(capacity=1), Reply(), Journal()
     mailbox.on_dead_letter = lost.add
-    mailbox.put(Letter("first"))
-    mailbox.put(Letter("second", reply))
-    mailbox.put(Letter("third"))
+    mailbox.put(Envelope("first"))
+    mailbox.put(Envelope("second", reply))
+    mailbox.put(Envelope("third"))
     with pytest.raises(MailboxFull, match="1 messages"):
         reply.get(timeout=0)
     assert lost.entries == ["third"]
@@ -129,14 +129,14 @@ def test_a_full_mailbox_may_drop_the_oldest_instead() -> None:
     mailbox, lost = Mailbox(capacity=2, overflow=Overflow.DROP_OLDEST), Journal()
     mailbox.on_dead_letter = lost.add
     for number in range(4):
-        mailbox.put(Letter(number))
+        mailbox.put(Envelope(number))
     assert lost.entries == [0, 1]
     assert messages(mailbox, 2) == [2, 3]
 
 
 def test_a_stop_gets_into_a_full_mailbox() -> None:
     mailbox, stop = Mailbox(capacity=1), stop_letter()
-    mailbox.put(Letter("user"))
+    mailbox.put(Envelope("user"))
     mailbox.put(stop)
     assert mailbox.get() is stop
 
@@ -150,7 +150,7 @@ def test_of_messages_that_race_with_the_close_each_is_taken_or_refused() -> None
         def put_many(mailbox: Mailbox = mailbox, begin: threading.Barrier = begin) -> None:
             begin.wait(WAIT)
             for number in range(20):
-                mailbox.put(Letter(number))
+                mailbox.put(Envelope(number))
 
         threads = [threading.Thread(target=put_many) for _ in range(2)]
         for thread in threads:

@@ -11,10 +11,10 @@ import pykka
 import pytest
 
 from actors import AskCycle, Child, NotDelivered, StartFailed, Supervised, Supervisor
+from actors.supervision.deadlock import LifecycleWait, held_up_by
 from actors.supervision.latch import Latch
 from actors.supervision.mailbox import Mailbox
 from actors.supervision.reply import Reply
-from actors.supervision.waits import Milestone, held_up_by
 from actors.testing import FakeClock, Gate
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Journal, Threaded, call
@@ -85,7 +85,7 @@ def test_who_asked_just_before_the_supervisor_came_to_wait_is_told_too() -> None
     reply = waits(child, supervisor)
     with (
         running(supervisor),
-        held_up_by(Milestone(child, never)),
+        held_up_by(LifecycleWait(child, never)),
         pytest.raises(AskCycle) as caught,
     ):
         reply.get(timeout=0)
@@ -99,7 +99,7 @@ def test_who_asks_the_supervisor_on_behalf_of_a_starting_child_is_told() -> None
     behind, reply = waits(child, other), waits(other, supervisor)
     with (
         running(supervisor),
-        held_up_by(Milestone(child, never)),
+        held_up_by(LifecycleWait(child, never)),
         pytest.raises(AskCycle) as caught,
     ):
         reply.get(timeout=0)
@@ -110,8 +110,8 @@ def test_who_asks_the_supervisor_on_behalf_of_a_starting_child_is_told() -> None
 def test_a_starting_child_that_asks_the_supervisor_of_its_supervisor_is_told() -> None:
     child, inner, outer = party("child"), party("inner"), party("outer")
     reply = waits(child, outer)
-    outer.waiting_for = Milestone(inner, never)
-    with running(inner), held_up_by(Milestone(child, never)), pytest.raises(AskCycle) as caught:
+    outer.waiting_for = LifecycleWait(inner, never)
+    with running(inner), held_up_by(LifecycleWait(child, never)), pytest.raises(AskCycle) as caught:
         reply.get(timeout=0)
     assert caught.value.cycle == ("child", "outer", "inner", "child")
 
@@ -119,19 +119,19 @@ def test_a_starting_child_that_asks_the_supervisor_of_its_supervisor_is_told() -
 def test_who_waits_for_somebody_else_or_was_answered_is_left_alone() -> None:
     child, other, supervisor = party("child"), party("other"), party("supervisor")
     elsewhere = waits(child, other)
-    with running(supervisor), held_up_by(Milestone(child, never)):
+    with running(supervisor), held_up_by(LifecycleWait(child, never)):
         assert not elsewhere.done
     answered = waits(child, supervisor)
     answered.settle("well")
-    with running(supervisor), held_up_by(Milestone(child, never)):
+    with running(supervisor), held_up_by(LifecycleWait(child, never)):
         assert answered.get(timeout=0) == "well"
-    with held_up_by(Milestone(child, never)):  # on a thread that runs no actor
+    with held_up_by(LifecycleWait(child, never)):  # on a thread that runs no actor
         assert child.waiting_for is answered
 
 
 def test_a_milestone_that_was_reached_holds_nobody_up() -> None:
     child, supervisor = party("child"), party("supervisor")
-    supervisor.waiting_for = Milestone(child, lambda: True)
+    supervisor.waiting_for = LifecycleWait(child, lambda: True)
     with running(child), pytest.raises(pykka.Timeout):
         asked(supervisor).get(timeout=0)
 

@@ -8,7 +8,7 @@ import pykka
 import pytest
 from pykka.messages import ProxyCall
 
-from actors import Child, Supervised, TurnActor
+from actors import CallingThreadActor, Child, Supervised
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT
 
@@ -27,14 +27,14 @@ OURS = {"_actor_birth", "_actor_runtime"}
 PYTHONS = {"_abc_impl"}
 
 
-@pytest.mark.parametrize("kind", [Supervised, TurnActor])
+@pytest.mark.parametrize("kind", [Supervised, CallingThreadActor])
 def test_the_names_that_a_supervised_actor_adds_to_pykkas_are_these(kind: type[Supervised]) -> None:
     pykkas = {*dir(pykka.Actor), "_actor_ref", "actor_inbox", "actor_stopped", "actor_urn"}
     added = {*dir(kind), *vars(kind())} - pykkas - PYTHONS
     assert {name for name in added if not name.startswith("__")} == PUBLIC | OURS
 
 
-@pytest.mark.parametrize("kind", [Supervised, TurnActor])
+@pytest.mark.parametrize("kind", [Supervised, CallingThreadActor])
 def test_a_subclass_may_use_any_obvious_name_for_its_own(kind: Any, grow: Grow) -> None:
     class Greedy(kind):  # type: ignore[misc]  # the kind is a parameter
         def __init__(self) -> None:

@@ -22,7 +22,7 @@ from actors import (
     Supervisor,
     Tree,
 )
-from actors.supervision.notices import Call
+from actors.supervision.notices import RunInSupervisor
 from actors.testing import FakeClock, Gate
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Boom, Journal, Threaded, Turn
@@ -112,7 +112,7 @@ def refused(start: Callable[..., object], *args: object) -> None:
 
 def stop(tree: Tree, path: str) -> None:
     """Have the supervisor at ``path`` end by itself, so that its parent starts it again."""
-    supervisor = tree.address(path).ask(Call(lambda me: me), timeout=WAIT)
+    supervisor = tree.address(path).ask(RunInSupervisor(lambda me: me), timeout=WAIT)
     supervisor.actor_ref.stop(block=False)
 
 
@@ -222,6 +222,6 @@ def test_a_supervisor_that_crashes_in_its_own_code_is_no_orphanage(grow: Grow) -
     def defect(_supervisor: object) -> None:
         raise Boom
 
-    tree.address("inner").tell(Call(defect))
+    tree.address("inner").tell(RunInSupervisor(defect))
     events.wait(lambda entries: ChildStarted("inner", 2) in entries)
     assert journal.entries == [("start", "a"), ("stop", "a"), ("start", "a")]

@@ -10,12 +10,12 @@ import pytest
 
 from actors import (
     Backoff,
+    CallingThreadActor,
     Cause,
     Child,
     ChildRestarting,
     Exit,
     Supervised,
-    TurnActor,
 )
 from actors.testing import FakeClock
 from tests.supervision.conftest import Grow
@@ -154,7 +154,7 @@ class Helper(Supervised):
         return message(self)
 
 
-class TurnHelper(TurnActor):
+class TurnHelper(CallingThreadActor):
     """Likewise, without a thread."""
 
     def on_receive(self, message: Any) -> Any:

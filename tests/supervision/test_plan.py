@@ -13,13 +13,13 @@ from actors.supervision.plan import (
     Action,
     Ended,
     Event,
-    Forget,
     GiveUp,
-    Later,
+    Remove,
+    RestartFailed,
     RetryDue,
+    ScheduleRestart,
     ShutDown,
     Start,
-    StartFailedAgain,
     Stop,
     plan,
 )
@@ -52,12 +52,12 @@ def started(after: State, actions: tuple[Action, ...], but: str = "") -> State:
 @pytest.mark.parametrize(
     ("restart", "abnormal", "expected"),
     [
-        (Restart.PERMANENT, False, (Later("b", 1),)),
-        (Restart.PERMANENT, True, (Later("b", 1),)),
+        (Restart.PERMANENT, False, (ScheduleRestart("b", 1),)),
+        (Restart.PERMANENT, True, (ScheduleRestart("b", 1),)),
         (Restart.TRANSIENT, False, ()),
-        (Restart.TRANSIENT, True, (Later("b", 1),)),
-        (Restart.TEMPORARY, False, (Forget("b"),)),
-        (Restart.TEMPORARY, True, (Forget("b"),)),
+        (Restart.TRANSIENT, True, (ScheduleRestart("b", 1),)),
+        (Restart.TEMPORARY, False, (Remove("b"),)),
+        (Restart.TEMPORARY, True, (Remove("b"),)),
     ],
 )
 def test_restart_type_and_exit_decide(
@@ -70,9 +70,9 @@ def test_restart_type_and_exit_decide(
 @pytest.mark.parametrize(
     ("strategy", "at_the_crash", "when_due"),
     [
-        (Strategy.ONE_FOR_ONE, (Later("b", 1),), ("b",)),
-        (Strategy.REST_FOR_ONE, (Stop("d"), Stop("c"), Later("b", 1)), ("b", "c", "d")),
-        (Strategy.ONE_FOR_ALL, (Stop("d"), Stop("c"), Stop("a"), Later("b", 1)), IDS),
+        (Strategy.ONE_FOR_ONE, (ScheduleRestart("b", 1),), ("b",)),
+        (Strategy.REST_FOR_ONE, (Stop("d"), Stop("c"), ScheduleRestart("b", 1)), ("b", "c", "d")),
+        (Strategy.ONE_FOR_ALL, (Stop("d"), Stop("c"), Stop("a"), ScheduleRestart("b", 1)), IDS),
     ],
 )
 def test_the_group_stops_in_reverse_at_the_crash_and_starts_in_order_when_due(
@@ -88,7 +88,7 @@ def test_the_group_stops_in_reverse_at_the_crash_and_starts_in_order_when_due(
 
 def test_a_temporary_bystander_is_stopped_and_forgotten_and_not_started() -> None:
     between, actions = crash(state(Strategy.REST_FOR_ONE, c=Restart.TEMPORARY), "b")
-    assert actions == (Stop("d"), Stop("c"), Forget("c"), Later("b", 1))
+    assert actions == (Stop("d"), Stop("c"), Remove("c"), ScheduleRestart("b", 1))
     assert between.find("c") is None
     assert plan(between, RetryDue("b", 1))[1] == (Start("b"), Start("d"))
 
@@ -96,7 +96,7 @@ def test_a_temporary_bystander_is_stopped_and_forgotten_and_not_started() -> Non
 def test_a_bystander_that_was_down_is_not_stopped_but_started_with_the_others() -> None:
     before = state(Strategy.ONE_FOR_ALL).mark("a", Status.DOWN)
     between, actions = crash(before, "d")
-    assert actions == (Stop("c"), Stop("b"), Later("d", 1))
+    assert actions == (Stop("c"), Stop("b"), ScheduleRestart("d", 1))
     assert plan(between, RetryDue("d", 1))[1] == tuple(Start(each) for each in IDS)
 
 
@@ -112,8 +112,8 @@ def test_who_started_before_a_sibling_failed_to_is_stopped_at_the_next_attempt(
 ) -> None:
     between, _ = crash(state(strategy), "a")
     after, actions = plan(between, RetryDue("a", 1))
-    failed, actions = plan(started(after, actions, but="c"), StartFailedAgain("c", now=0.0))
-    assert actions == (Later("c", 2),)
+    failed, actions = plan(started(after, actions, but="c"), RestartFailed("c", now=0.0))
+    assert actions == (ScheduleRestart("c", 2),)
     assert [each.status for each in failed.members[:2]] == [Status.UP] * 2
     _, actions = plan(failed, RetryDue("c", 2))
     assert actions == (*stopped, *(Start(each) for each in restarted))
@@ -130,7 +130,7 @@ def test_the_timer_of_an_earlier_attempt_starts_nothing_early() -> None:
     between, _ = crash(state(), "b")
     between = between.mark("b", Status.DOWN).mark("b", Status.UP)
     between, actions = crash(between, "b")
-    assert actions == (Later("b", 2),)
+    assert actions == (ScheduleRestart("b", 2),)
     assert plan(between, RetryDue("b", 1)) == (between, ())
     assert plan(between, RetryDue("b", 2))[1] == (Start("b"),)
 
@@ -148,7 +148,7 @@ def test_siblings_come_back_without_a_child_that_was_stopped_by_hand_meanwhile(
 def test_a_crash_further_up_takes_over_who_waits_for_an_attempt_already() -> None:
     between, _ = crash(state(Strategy.REST_FOR_ONE), "c")
     between, actions = crash(between, "b")
-    assert actions == (Later("b", 2),)
+    assert actions == (ScheduleRestart("b", 2),)
     assert plan(between, RetryDue("c", 1)) == (between, ())
     assert plan(between, RetryDue("b", 2))[1] == (Start("b"), Start("c"), Start("d"))
 
@@ -162,9 +162,9 @@ def test_an_event_of_an_unknown_child_changes_nothing() -> None:
 def test_exactly_one_restart_more_than_the_intensity_gives_up(intensity: int) -> None:
     current = replace(state(), intensity=intensity)
     for number in range(intensity):
-        current, actions = plan(current, StartFailedAgain("b", now=float(number)))
-        assert actions == (Later("b", number + 1),)
-    _, actions = plan(replace(current, period=100.0), StartFailedAgain("b", now=50.0))
+        current, actions = plan(current, RestartFailed("b", now=float(number)))
+        assert actions == (ScheduleRestart("b", number + 1),)
+    _, actions = plan(replace(current, period=100.0), RestartFailed("b", now=50.0))
     assert actions == (GiveUp(intensity + 1),)
 
 
@@ -203,12 +203,12 @@ def test_a_significant_child_that_is_restarted_ends_nothing() -> None:
     members = (Member("a", Restart.TRANSIENT, significant=True),)
     before = replace(state(), members=members, auto_shutdown=AutoShutdown.ANY_SIGNIFICANT)
     _, actions = plan(before, Ended("a", abnormal=True, now=0.0))
-    assert actions == (Later("a", 1),)
+    assert actions == (ScheduleRestart("a", 1),)
 
 
 events = st.one_of(
     st.builds(Ended, st.sampled_from(IDS), st.booleans(), st.just(0.0)),
-    st.builds(StartFailedAgain, st.sampled_from(IDS), st.just(0.0)),
+    st.builds(RestartFailed, st.sampled_from(IDS), st.just(0.0)),
     st.builds(RetryDue, st.sampled_from(IDS), st.integers(0, 2)),
 )
 
@@ -245,7 +245,7 @@ def test_whatever_happens_the_plan_keeps_its_rules(
         assert_order(before, actions)
         assert_window(actions, counted, intensity)
         assert [each.id for each in current.members] == [
-            each.id for each in before.members if Forget(each.id) not in actions
+            each.id for each in before.members if Remove(each.id) not in actions
         ]
         if any(isinstance(action, GiveUp) for action in actions):
             return
@@ -256,7 +256,7 @@ def counted_restarts(
 ) -> list[float]:
     """The model of the window: OTP's, by its definition."""
     del before
-    if not any(isinstance(action, Later | GiveUp) for action in actions):
+    if not any(isinstance(action, ScheduleRestart | GiveUp) for action in actions):
         return counted
     return [each for each in [*counted, now] if each >= now - 5.0]
 
@@ -265,7 +265,7 @@ def assert_window(actions: tuple[Action, ...], counted: list[float], intensity: 
     for action in actions:
         if isinstance(action, GiveUp):
             assert len(counted) == action.restarts > intensity
-        if isinstance(action, Later):
+        if isinstance(action, ScheduleRestart):
             assert len(counted) <= intensity
 
 
@@ -276,7 +276,7 @@ def assert_order(before: State, actions: tuple[Action, ...]) -> None:
     starts = [action.child for action in actions if isinstance(action, Start)]
     assert stops == sorted(stops, key=ids.index, reverse=True)
     assert starts == sorted(starts, key=ids.index)
-    order: list[type] = [Stop, Forget, Start, Later, GiveUp, ShutDown]
+    order: list[type] = [Stop, Remove, Start, ScheduleRestart, GiveUp, ShutDown]
     kinds: list[type] = [type(action) for action in actions]
     assert kinds == sorted(kinds, key=order.index)
     for each in before.members:

@@ -24,7 +24,7 @@ from actors import (
     Tree,
     TreeEvent,
 )
-from actors.supervision.plan import Action, Ended, Forget, Later, Stop, plan
+from actors.supervision.plan import Action, Ended, Remove, ScheduleRestart, Stop, plan
 from actors.supervision.roster import Member, State
 from actors.testing import FakeClock, Gate
 from tests.supervision.conftest import Grow
@@ -179,24 +179,24 @@ def test_a_supervisor_that_ends_with_shutdown_is_not_abnormal(
 IDS = ("a", "b", "c")
 
 ORDER: list[tuple[Strategy, Restart, bool, tuple[Action, ...]]] = [
-    (Strategy.ONE_FOR_ONE, PERMANENT, False, (Later("b", 1),)),
-    (Strategy.ONE_FOR_ONE, PERMANENT, True, (Later("b", 1),)),
+    (Strategy.ONE_FOR_ONE, PERMANENT, False, (ScheduleRestart("b", 1),)),
+    (Strategy.ONE_FOR_ONE, PERMANENT, True, (ScheduleRestart("b", 1),)),
     (Strategy.ONE_FOR_ONE, TRANSIENT, False, ()),
-    (Strategy.ONE_FOR_ONE, TRANSIENT, True, (Later("b", 1),)),
-    (Strategy.ONE_FOR_ONE, TEMPORARY, False, (Forget("b"),)),
-    (Strategy.ONE_FOR_ONE, TEMPORARY, True, (Forget("b"),)),
-    (Strategy.REST_FOR_ONE, PERMANENT, False, (Stop("c"), Later("b", 1))),
-    (Strategy.REST_FOR_ONE, PERMANENT, True, (Stop("c"), Later("b", 1))),
+    (Strategy.ONE_FOR_ONE, TRANSIENT, True, (ScheduleRestart("b", 1),)),
+    (Strategy.ONE_FOR_ONE, TEMPORARY, False, (Remove("b"),)),
+    (Strategy.ONE_FOR_ONE, TEMPORARY, True, (Remove("b"),)),
+    (Strategy.REST_FOR_ONE, PERMANENT, False, (Stop("c"), ScheduleRestart("b", 1))),
+    (Strategy.REST_FOR_ONE, PERMANENT, True, (Stop("c"), ScheduleRestart("b", 1))),
     (Strategy.REST_FOR_ONE, TRANSIENT, False, ()),
-    (Strategy.REST_FOR_ONE, TRANSIENT, True, (Stop("c"), Later("b", 1))),
-    (Strategy.REST_FOR_ONE, TEMPORARY, False, (Forget("b"),)),
-    (Strategy.REST_FOR_ONE, TEMPORARY, True, (Forget("b"),)),
-    (Strategy.ONE_FOR_ALL, PERMANENT, False, (Stop("c"), Stop("a"), Later("b", 1))),
-    (Strategy.ONE_FOR_ALL, PERMANENT, True, (Stop("c"), Stop("a"), Later("b", 1))),
+    (Strategy.REST_FOR_ONE, TRANSIENT, True, (Stop("c"), ScheduleRestart("b", 1))),
+    (Strategy.REST_FOR_ONE, TEMPORARY, False, (Remove("b"),)),
+    (Strategy.REST_FOR_ONE, TEMPORARY, True, (Remove("b"),)),
+    (Strategy.ONE_FOR_ALL, PERMANENT, False, (Stop("c"), Stop("a"), ScheduleRestart("b", 1))),
+    (Strategy.ONE_FOR_ALL, PERMANENT, True, (Stop("c"), Stop("a"), ScheduleRestart("b", 1))),
     (Strategy.ONE_FOR_ALL, TRANSIENT, False, ()),
-    (Strategy.ONE_FOR_ALL, TRANSIENT, True, (Stop("c"), Stop("a"), Later("b", 1))),
-    (Strategy.ONE_FOR_ALL, TEMPORARY, False, (Forget("b"),)),
-    (Strategy.ONE_FOR_ALL, TEMPORARY, True, (Forget("b"),)),
+    (Strategy.ONE_FOR_ALL, TRANSIENT, True, (Stop("c"), Stop("a"), ScheduleRestart("b", 1))),
+    (Strategy.ONE_FOR_ALL, TEMPORARY, False, (Remove("b"),)),
+    (Strategy.ONE_FOR_ALL, TEMPORARY, True, (Remove("b"),)),
 ]
 
 

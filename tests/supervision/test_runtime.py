@@ -22,10 +22,10 @@ from actors import (
     Supervisor,
     Tree,
 )
-from actors.supervision.mailbox import Letter
-from actors.supervision.notices import Call, Down
+from actors.supervision.actor_loop import ActorLoop
+from actors.supervision.mailbox import Envelope
+from actors.supervision.notices import Down, RunInSupervisor
 from actors.supervision.reply import Reply
-from actors.supervision.runtime import Runtime
 from actors.testing import Gate
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Boom, Fatal, Journal, Threaded, Turn, call
@@ -39,12 +39,12 @@ def kind(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def runtime_of(ref: pykka.ActorRef[Any]) -> Runtime:
+def runtime_of(ref: pykka.ActorRef[Any]) -> ActorLoop:
     """What runs the actor behind ``ref``."""
-    return cast("Runtime", ref.ask(call(lambda me: me._actor_runtime), timeout=WAIT))
+    return cast("ActorLoop", ref.ask(call(lambda me: me._actor_runtime), timeout=WAIT))
 
 
-def watched(runtime: Runtime) -> Journal:
+def watched(runtime: ActorLoop) -> Journal:
     """The exits that a watcher is told of."""
     exits = Journal()
     runtime.life.watch(exits.add)
@@ -68,7 +68,7 @@ def test_a_letter_that_was_taken_just_before_the_abandonment_is_refused_and_not_
     runtime.mailbox.get = take_too_late  # type: ignore[method-assign]  # a race, made certain
     for _ in range(2):  # the first one only brings the thread around to the new ``get``
         ref.tell(call(lambda me: me.journal.add("handled")))
-    runtime.mailbox.put(Letter(("echo", 1), reply))
+    runtime.mailbox.put(Envelope(("echo", 1), reply))
     with pytest.raises(NotDelivered):
         reply.get(timeout=WAIT)
     assert reply.refused
@@ -120,8 +120,8 @@ def test_an_abandoned_actor_takes_nothing_more_and_leaves_the_registry(kind: Any
 def test_an_end_is_told_once_however_often_the_actor_is_buried(kind: Any) -> None:
     runtime = runtime_of(kind.start())
     exits = watched(runtime)
-    runtime.bury(HUNG)
-    runtime.bury(Exit(Cause.NORMAL))
+    runtime.terminate(HUNG)
+    runtime.terminate(Exit(Cause.NORMAL))
     assert exits.entries == [HUNG]
     assert not runtime.life.end(Exit(Cause.NORMAL))
 
@@ -152,7 +152,7 @@ def test_whoever_is_told_of_the_end_finds_the_mailbox_closed_and_the_actor_unlis
 
     def look(_exit: Exit) -> None:
         reply = Reply()
-        runtime.mailbox.put(Letter(("echo", 1), reply))
+        runtime.mailbox.put(Envelope(("echo", 1), reply))
         seen.add((reply.refused, ref in pykka.ActorRegistry.get_all(), ref.is_alive()))
 
     runtime.life.watch(look)
@@ -260,7 +260,7 @@ def raise_somewhere(_me: Supervised) -> None:
 
 def held_supervisor(tree: Tree, gate: Gate) -> threading.Thread:
     """Have the root stand at ``gate`` in a call, so that deaths pile up in its mailbox."""
-    work = Call(lambda _me: gate.hold())
+    work = RunInSupervisor(lambda _me: gate.hold())
     holder = threading.Thread(target=lambda: tree._address.ask(work, timeout=WAIT))  # pyright: ignore[reportPrivateUsage]  # the supervisor itself
     holder.start()
     gate.reached()
@@ -301,7 +301,7 @@ def test_the_death_of_an_earlier_incarnation_is_ignored(grow: Grow, known: bool)
         tree.stop_child("a")
         tree.delete_child("a")
     tree.on_event(events.add)
-    tree._root.mailbox.put(Letter(Down("a", old, Exit(Cause.CRASH))))  # pyright: ignore[reportPrivateUsage]  # the supervisor itself
+    tree._root.mailbox.put(Envelope(Down("a", old, Exit(Cause.CRASH))))  # pyright: ignore[reportPrivateUsage]  # the supervisor itself
     tree.children()
     assert events.entries == []
     assert address.alive is known

@@ -76,12 +76,12 @@ def test_an_exception_that_cannot_print_itself_is_reported_all_the_same(grow: Gr
 def test_a_supervisor_that_crashes_takes_its_children_along_and_is_restarted(grow: Grow) -> None:
     journal = Journal()
     tree = grow(Supervisor.child("inner", Child("a", partial(Threaded.start, journal))))
-    from actors.supervision.notices import Call  # the supervisor's own message
+    from actors.supervision.notices import RunInSupervisor  # the supervisor's own message
 
     def defect(_supervisor: object) -> None:
         raise Boom("a defect of the supervisor")
 
-    tree.address("inner").tell(Call(defect))
+    tree.address("inner").tell(RunInSupervisor(defect))
     assert journal.wait_for(3) == [("start", ""), ("stop", ""), ("start", "")]
     assert tree.address("inner/a").ask(("echo", 1), timeout=WAIT) == 1
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from actors import Child
-from actors.supervision.turn import TURN_CAP
+from actors.supervision.calling_thread_actor import MAX_MESSAGES_PER_TURN
 from actors.testing import Gate
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Journal, Turn, call
@@ -51,14 +51,14 @@ def test_a_sender_handles_no_more_than_its_share_of_a_flood(grow: Grow) -> None:
     )
     unlucky.start()
     gate.reached()
-    for _ in range(3 * TURN_CAP):
+    for _ in range(3 * MAX_MESSAGES_PER_TURN):
         address.tell(call(note))
     assert handled.entries == []
     gate.open()
-    entries = handled.wait_for(3 * TURN_CAP)
+    entries = handled.wait_for(3 * MAX_MESSAGES_PER_TURN)
     unlucky.join(WAIT)
-    assert len(entries) == 3 * TURN_CAP
-    assert entries.count(entries[0]) == TURN_CAP - 1
+    assert len(entries) == 3 * MAX_MESSAGES_PER_TURN
+    assert entries.count(entries[0]) == MAX_MESSAGES_PER_TURN - 1
 
 
 def test_a_message_that_waits_while_the_turn_is_taken_is_handled_without_another_put(

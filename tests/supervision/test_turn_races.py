@@ -12,18 +12,18 @@ import pytest
 from pykka.messages import _ActorStop  # pyright: ignore[reportPrivateUsage]  # how Pykka says stop
 
 from actors import Cause, Child, MailboxFull, NotDelivered, Overflow, Supervised
-from actors.supervision.mailbox import Control, Letter
+from actors.supervision.actor_loop import ActorLoop
+from actors.supervision.calling_thread_actor import MAX_MESSAGES_PER_TURN, CallingThreadMailbox
+from actors.supervision.mailbox import Envelope, SystemMessage
 from actors.supervision.reply import Reply
-from actors.supervision.runtime import Runtime
-from actors.supervision.turn import TURN_CAP, TurnMailbox
 from actors.testing import Gate
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Journal, Turn, call
 
 
-def runtime_of(ref: pykka.ActorRef[Any]) -> Runtime:
+def runtime_of(ref: pykka.ActorRef[Any]) -> ActorLoop:
     """What runs the actor behind ``ref``."""
-    return cast("Runtime", ref.ask(call(lambda me: me._actor_runtime), timeout=WAIT))
+    return cast("ActorLoop", ref.ask(call(lambda me: me._actor_runtime), timeout=WAIT))
 
 
 def note(entry: object, me: Any) -> None:
@@ -59,7 +59,7 @@ def test_a_stop_overtakes_whatever_waits_for_the_turn() -> None:
 def test_control_messages_overtake_users_and_keep_their_own_order() -> None:
     class Noting(Turn):
         def on_receive(self, message: Any) -> Any:
-            if isinstance(message, Control | str):
+            if isinstance(message, SystemMessage | str):
                 self.journal.add(message)
                 return None
             return super().on_receive(message)
@@ -68,10 +68,10 @@ def test_control_messages_overtake_users_and_keep_their_own_order() -> None:
     ref = Noting.start(journal)
     mailbox = runtime_of(ref).mailbox
     holder = hold_the_turn(ref, gate)
-    control = [Control(), Control()]
+    control = [SystemMessage(), SystemMessage()]
     ref.tell("user")
     for each in control:
-        mailbox.put(Letter(each))
+        mailbox.put(Envelope(each))
     gate.open()
     holder.join(WAIT)
     assert journal.entries[1:] == [*control, "user"]
@@ -98,7 +98,7 @@ def test_a_message_that_comes_while_the_turn_is_given_back_is_handled_by_who_had
     journal = Journal()
     ref = Turn.start(journal)
     mailbox = runtime_of(ref).mailbox
-    assert isinstance(mailbox, TurnMailbox)
+    assert isinstance(mailbox, CallingThreadMailbox)
     late = threading.Thread(target=lambda: ref.tell(call(partial(note, "late"))))
 
     def come_late() -> None:
@@ -116,7 +116,7 @@ def test_a_control_message_that_comes_while_the_turn_is_given_back_is_handled_to
     journal = Journal()
     ref = Turn.start(journal)
     mailbox = runtime_of(ref).mailbox
-    assert isinstance(mailbox, TurnMailbox)
+    assert isinstance(mailbox, CallingThreadMailbox)
     mailbox._turn = GivenBackSlowly(mailbox._turn, lambda: ref.stop(block=False))  # type: ignore[assignment]  # stands for a lock
     ref.tell(call(partial(note, "early")))
     assert journal.entries == [("start", ""), "early", ("stop", "")]
@@ -142,7 +142,7 @@ def test_without_a_thread_for_the_backlog_the_sender_does_it_all(
     journal, gate = Journal(), Gate()
     ref = Turn.start(journal)
     holder = hold_the_turn(ref, gate)
-    for number in range(3 * TURN_CAP):
+    for number in range(3 * MAX_MESSAGES_PER_TURN):
         ref.tell(call(partial(note, number)))
 
     def refuse(thread: threading.Thread) -> None:
@@ -151,7 +151,7 @@ def test_without_a_thread_for_the_backlog_the_sender_does_it_all(
     monkeypatch.setattr(threading.Thread, "start", refuse)
     gate.open()
     holder.join(WAIT)
-    assert journal.entries[1:] == [*range(3 * TURN_CAP)]
+    assert journal.entries[1:] == [*range(3 * MAX_MESSAGES_PER_TURN)]
     ref.stop(timeout=WAIT)
 
 
@@ -161,7 +161,7 @@ def test_exactly_as_much_as_the_cap_needs_no_thread_for_the_rest(
     journal, gate = Journal(), Gate()
     ref = Turn.start(journal)
     holder = hold_the_turn(ref, gate)
-    for number in range(TURN_CAP - 1):  # and the one that holds the turn
+    for number in range(MAX_MESSAGES_PER_TURN - 1):  # and the one that holds the turn
         ref.tell(call(partial(note, number)))
 
     def refuse(_thread: threading.Thread) -> None:
@@ -170,7 +170,7 @@ def test_exactly_as_much_as_the_cap_needs_no_thread_for_the_rest(
     monkeypatch.setattr(threading.Thread, "start", refuse)
     gate.open()
     holder.join(WAIT)
-    assert journal.entries[1:] == [*range(TURN_CAP - 1)]
+    assert journal.entries[1:] == [*range(MAX_MESSAGES_PER_TURN - 1)]
     ref.stop(timeout=WAIT)
 
 
@@ -197,36 +197,36 @@ def test_an_actor_that_ends_in_its_turn_refuses_what_waits_behind(grow: Grow) ->
 
 
 def test_a_full_turn_mailbox_that_drops_the_oldest_finds_none_when_it_was_just_taken() -> None:
-    mailbox, lost = TurnMailbox(capacity=1, overflow=Overflow.DROP_OLDEST), Journal()
+    mailbox, lost = CallingThreadMailbox(capacity=1, overflow=Overflow.DROP_OLDEST), Journal()
     mailbox.on_dead_letter = lost.add
     for each in ("one", "two"):
-        mailbox.put(Letter(each))
+        mailbox.put(Envelope(each))
     assert (lost.entries, mailbox.depth) == (["one"], 1)
     mailbox._letters.clear()  # taken by the turn between the look and the drop  # pyright: ignore[reportPrivateUsage]  # the race itself
-    mailbox._overflow(Letter("three"))  # pyright: ignore[reportPrivateUsage]  # the race itself
+    mailbox._overflow(Envelope("three"))  # pyright: ignore[reportPrivateUsage]  # the race itself
     assert (lost.entries, mailbox.depth) == (["one"], 1)
 
 
 def test_a_full_turn_mailbox_refuses_with_its_name_and_size() -> None:
-    mailbox, reply = TurnMailbox(capacity=1), Reply()
+    mailbox, reply = CallingThreadMailbox(capacity=1), Reply()
     mailbox.name = "ticker"
-    mailbox.put(Letter("one"))
-    mailbox.put(Letter("two", reply))
+    mailbox.put(Envelope("one"))
+    mailbox.put(Envelope("two", reply))
     with pytest.raises(MailboxFull, match="the mailbox of ticker holds 1 messages already"):
         reply.get(timeout=0)
     assert mailbox.refused == 1
-    mailbox.put(Letter(_ActorStop()))  # a stop needs no room
+    mailbox.put(Envelope(_ActorStop()))  # a stop needs no room
     assert mailbox.token.cancelled
 
 
 def test_a_closed_turn_mailbox_refuses_what_waits_and_what_comes() -> None:
-    mailbox, replies, lost = TurnMailbox(), [Reply(), Reply()], Journal()
+    mailbox, replies, lost = CallingThreadMailbox(), [Reply(), Reply()], Journal()
     mailbox.on_dead_letter = lost.add
-    mailbox.put(Letter("waits", replies[0]))
-    mailbox.put(Letter("told"))
-    mailbox.put(Letter(Control()))
+    mailbox.put(Envelope("waits", replies[0]))
+    mailbox.put(Envelope("told"))
+    mailbox.put(Envelope(SystemMessage()))
     mailbox.close("it is gone")
-    mailbox.put(Letter("late", replies[1]))
+    mailbox.put(Envelope("late", replies[1]))
     for reply in replies:
         with pytest.raises(NotDelivered, match="it is gone"):
             reply.get(timeout=0)

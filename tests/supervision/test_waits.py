@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from actors import AskCycle, Child, Supervised, TurnActor
-from actors.supervision.mailbox import Letter, Mailbox
+from actors import AskCycle, CallingThreadActor, Child, Supervised
+from actors.supervision.deadlock import blocked_on, here
+from actors.supervision.mailbox import Envelope, Mailbox
 from actors.supervision.reply import Reply
-from actors.supervision.waits import blocked_on, here
 from actors.testing import Gate
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Journal, Threaded, Turn, call
@@ -27,7 +27,7 @@ def party(name: str) -> Mailbox:
 def asked(target: Mailbox) -> Reply:
     """The reply to a message that ``target`` has taken in."""
     reply = Reply()
-    target.put(Letter("question", reply))
+    target.put(Envelope("question", reply))
     return reply
 
 
@@ -165,7 +165,7 @@ def test_two_that_ask_one_another_at_the_same_time_are_not_both_stuck(grow: Grow
 
 
 def test_a_turn_that_asks_a_busy_thread_may_wait_and_is_no_cycle(grow: Grow) -> None:
-    class Relay(TurnActor):
+    class Relay(CallingThreadActor):
         def on_receive(self, message: Any) -> Any:
             return tree.address("slow").ask(message, timeout=WAIT)
 

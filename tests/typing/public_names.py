@@ -19,6 +19,7 @@ from actors import (
     AskCycle,
     AutoShutdown,
     Backoff,
+    CallingThreadActor,
     CancellationToken,
     Cancelled,
     Cause,
@@ -30,6 +31,7 @@ from actors import (
     ChildStateError,
     ChildView,
     Clock,
+    DeathWatch,
     DropGuard,
     DynamicChildren,
     DynamicSupervisor,
@@ -54,9 +56,7 @@ from actors import (
     Tree,
     TreeEvent,
     TreeView,
-    TurnActor,
     UnknownChild,
-    Watch,
 )
 
 __all__ = ["PROGRAMS"]
@@ -93,7 +93,7 @@ class Ticker(Supervised):
                 return self.address.ask(message, timeout=PATIENCE)
 
 
-class Counter(TurnActor):
+class Counter(CallingThreadActor):
     """Has no thread; counts on after a restart."""
 
     count: int = 0
@@ -175,7 +175,7 @@ def use_a_tree() -> None:
     assert_type(address, Address)
     assert_type(address.ask(Price("ACME"), timeout=PATIENCE), float)
     gone = threading.Event()
-    assert_type(address.watch(lambda _exit: gone.set()), Watch)
+    assert_type(address.watch(lambda _exit: gone.set()), DeathWatch)
     assert address.watch(lambda _exit: None).unwatch()
     address.tell(ValueError("n/a"))
     assert gone.wait(PATIENCE)

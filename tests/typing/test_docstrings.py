@@ -13,9 +13,9 @@ import pytest
 
 import actors.supervision
 import actors.testing
-from actors.supervision import prometheus
+from actors.supervision import metrics
 
-PACKAGES = (actors.supervision, actors.testing, prometheus)
+PACKAGES = (actors.supervision, actors.testing, metrics)
 
 
 def public_names() -> Iterator[tuple[str, Any]]:

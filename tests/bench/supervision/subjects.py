@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pykka
 
-from actors import Address, Child, Supervised, Supervisor, TurnActor
+from actors import Address, CallingThreadActor, Child, Supervised, Supervisor
 
 __all__ = ["CRASH", "PATIENCE", "Crash", "Stock", "Threaded", "Turn", "stock", "supervised"]
 
@@ -46,7 +46,7 @@ class Threaded(Supervised):
         return obey(message)
 
 
-class Turn(TurnActor):
+class Turn(CallingThreadActor):
     """Ours, on the thread of whoever asks."""
 
     def on_receive(self, message: Any) -> Any:

@@ -216,7 +216,7 @@ def start_hangs(world: TreeWorld, _rng: Any) -> Fault:
 
 
 def reverse(seen: Evidence) -> str | None:
-    """Siblings are stopped from the last to the first."""
+    """OrderedChildren are stopped from the last to the first."""
     order = [m.what.split(":")[0] for m in seen.marks if m.what.startswith("ended ")]
     wanted = ["ended bystander", "ended first"]
     found = [each for each in order if each in wanted]

@@ -39,7 +39,7 @@ ACTORS: Final = (
         "start-once",
         "a restart that fails is not tried again",
         "keeper",
-        "self._decide(StartFailedAgain(child.spec.id, self._kin.clock.monotonic()))",
+        "self._decide(RestartFailed(child.spec.id, self._kin.clock.monotonic()))",
         "pass",
     ),
     _library(

@@ -19,7 +19,7 @@ PROCESSES: Final = (
     Mutant(
         "listener",
         "an actor of the service that crashes is not logged",
-        "actors/supervision/incarnation.py",
+        "actors/supervision/child_runner.py",
         'log.error("%s ended: %s"',
         'log.debug("%s ended: %s"',
     ),

@@ -16,34 +16,34 @@ from types import TracebackType
 from typing import Any, Final
 
 from actors.supervision.actor import Supervised
-from actors.supervision.birth import Kin
-from actors.supervision.child import Child
+from actors.supervision.actor_loop import ActorLoop
+from actors.supervision.birth import TreeContext
+from actors.supervision.child_runner import AbandonedThreads, ChildRunner
 from actors.supervision.errors import GaveUp, StartFailed, UnknownChild
 from actors.supervision.events import SupervisorGaveUp, SupervisorShutDown
-from actors.supervision.exits import Cause, Exit
+from actors.supervision.exit import Cause, Exit
 from actors.supervision.flags import SupervisorFlags
-from actors.supervision.hung import HungWatch
-from actors.supervision.incarnation import Incarnations, LeftBehind
-from actors.supervision.mailbox import Control, Letter
-from actors.supervision.notices import Call, Down, Due, LookForHung
+from actors.supervision.hung import HangDetector
+from actors.supervision.mailbox import Envelope, SystemMessage
+from actors.supervision.notices import BackoffOver, CheckHung, Down, RunInSupervisor
 from actors.supervision.plan import (
     Action,
     Ended,
     Event,
-    Forget,
     GiveUp,
-    Later,
+    Remove,
+    RestartFailed,
     RetryDue,
+    ScheduleRestart,
     ShutDown,
     Start,
-    StartFailedAgain,
     Stop,
 )
 from actors.supervision.roster import Member, Status
-from actors.supervision.runtime import Runtime
-from actors.supervision.siblings import Roster
+from actors.supervision.siblings import ChildTable
+from actors.supervision.spec import Child
 
-__all__ = ["Keeper"]
+__all__ = ["BaseSupervisor"]
 
 _log = logging.getLogger("actors.supervision")
 
@@ -51,10 +51,10 @@ ORPHANS_SHUTDOWN: Final = 5.0
 """Seconds that the child of an abandoned supervisor has to stop, if it may take for ever."""
 
 
-class Keeper(Supervised):
+class BaseSupervisor(Supervised):
     """The shell around the plan: every effect, no decision."""
 
-    def __init__(self, flags: SupervisorFlags, roster: Roster) -> None:
+    def __init__(self, flags: SupervisorFlags, roster: ChildTable) -> None:
         super().__init__()
         birth = self._actor_birth
         if birth is None:
@@ -62,13 +62,13 @@ class Keeper(Supervised):
         # Who asks a supervisor is a method of the tree, and bounds a real thread's patience.
         self.address.clock = self._actor_runtime.mailbox.clock = None
         self._path: Final = birth.path
-        self._kin: Final[Kin] = birth.kin
+        self._kin: Final[TreeContext] = birth.kin
         self._flags: Final = flags
         self._roster: Final = roster
-        self._children: Final[dict[str, Incarnations]] = {}
-        self._left_behind: Final = LeftBehind()
-        self._hung: Final = HungWatch(
-            birth.kin.clock, self._children, partial(self._post, LookForHung())
+        self._children: Final[dict[str, ChildRunner]] = {}
+        self._left_behind: Final = AbandonedThreads()
+        self._hung: Final = HangDetector(
+            birth.kin.clock, self._children, partial(self._post, CheckHung())
         )
         self._actor_runtime.on_abandoned = self._end_orphans
         self.life.watch(self._forget_added)
@@ -86,13 +86,13 @@ class Keeper(Supervised):
 
     def _obey(self, message: Any) -> Any:
         match message:
-            case Call():
+            case RunInSupervisor():
                 return message.work(self)
             case Down():
                 self._on_down(message)
-            case Due():
+            case BackoffOver():
                 self._decide(message.event)
-            case LookForHung():
+            case CheckHung():
                 self._hung.look()
             case _:
                 super().on_receive(message)
@@ -113,7 +113,7 @@ class Keeper(Supervised):
 
     # For trees.
 
-    def glance(self) -> list[tuple[Incarnations, Status]]:
+    def glance(self) -> list[tuple[ChildRunner, Status]]:
         """The children in start order, with where they stand. Any thread; also after the end."""
         known = ((self._children.get(each.id), each.status) for each in self._roster.members)
         return [(child, status) for child, status in known if child is not None]
@@ -133,7 +133,7 @@ class Keeper(Supervised):
         """The ids of the children that come back when the supervisor itself is restarted."""
         return frozenset()
 
-    def _end_orphans(self) -> LeftBehind:
+    def _end_orphans(self) -> AbandonedThreads:
         """It was abandoned: stop its children, on the thread of who did it."""
         self._stop_all(ORPHANS_SHUTDOWN)
         return self._left_behind
@@ -154,10 +154,10 @@ class Keeper(Supervised):
         for child in [*self._children.values()]:
             child.leave_registry()
 
-    def _add(self, spec: Child) -> Incarnations:
+    def _add(self, spec: Child) -> ChildRunner:
         """Start a new child, as the last one; nothing is kept of one that fails to start."""
         mailbox = self._actor_runtime.mailbox
-        child = Incarnations(spec, self._path_of(spec.id), self._kin, self._left_behind, mailbox)
+        child = ChildRunner(spec, self._path_of(spec.id), self._kin, self._left_behind, mailbox)
         self._children[spec.id] = child
         self._roster.add(Member(spec.id, spec.restart, significant=spec.significant))
         try:
@@ -169,7 +169,7 @@ class Keeper(Supervised):
             raise
         return child
 
-    def _bring_up(self, child: Incarnations) -> None:
+    def _bring_up(self, child: ChildRunner) -> None:
         self._check_not_abandoned(child)
         child.start(partial(self._post_down, child.spec.id))
         self._check_not_abandoned(child)
@@ -180,7 +180,7 @@ class Keeper(Supervised):
             raise StartFailed(child.spec.id, error) from error
         self._roster.mark(child.spec.id, Status.UP)
 
-    def _check_not_abandoned(self, child: Incarnations) -> None:
+    def _check_not_abandoned(self, child: ChildRunner) -> None:
         """Whoever abandoned this supervisor ended its children: none may come after them."""
         if self.life.over:
             child.stop(ORPHANS_SHUTDOWN)
@@ -212,9 +212,9 @@ class Keeper(Supervised):
                 return not self._gave_up_on_abandoned()
             case Start(child):
                 return self._start_again(self._children[child])
-            case Forget(child):
+            case Remove(child):
                 self._forget(child)
-            case Later(child, attempt):
+            case ScheduleRestart(child, attempt):
                 self._retry_later(RetryDue(child, attempt))
             case GiveUp(restarts):
                 period = self._flags.period
@@ -224,13 +224,13 @@ class Keeper(Supervised):
                 self._end(Exit(Cause.SHUTDOWN))
         return True
 
-    def _start_again(self, child: Incarnations) -> bool:
+    def _start_again(self, child: ChildRunner) -> bool:
         try:
             self._bring_up(child)
         except StartFailed as error:
             child.last_exit = Exit.of(Cause.START, error)
             if not self.life.over and not self._gave_up_on_abandoned():
-                self._decide(StartFailedAgain(child.spec.id, self._kin.clock.monotonic()))
+                self._decide(RestartFailed(child.spec.id, self._kin.clock.monotonic()))
             return False
         return True
 
@@ -239,12 +239,12 @@ class Keeper(Supervised):
         delay = self._children[due.child].delay(self._rng)
         if delay > 0:
             try:
-                self._kin.clock.call_later(delay, partial(self._post, Due(due)))
+                self._kin.clock.call_later(delay, partial(self._post, BackoffOver(due)))
             except RuntimeError:  # no thread for the clock: too early is better than never
                 _log.exception("no timer for the restart of %s: it is tried at once", due.child)
-                self._post(Due(due))
+                self._post(BackoffOver(due))
         else:
-            self._post(Due(due))
+            self._post(BackoffOver(due))
 
     def _gave_up_on_abandoned(self) -> bool:
         """Whether too many threads were left behind: replacing more would only add to them."""
@@ -264,16 +264,16 @@ class Keeper(Supervised):
         self._actor_runtime.decide_end(exit_)
         self._stop_all()
 
-    def _post(self, message: Control) -> None:
+    def _post(self, message: SystemMessage) -> None:
         """Tell the supervisor itself; runs on whatever thread something happened."""
-        self._actor_runtime.mailbox.put(Letter(message))
+        self._actor_runtime.mailbox.put(Envelope(message))
 
-    def _post_down(self, child_id: str, runtime: Runtime, exit_: Exit) -> None:
+    def _post_down(self, child_id: str, runtime: ActorLoop, exit_: Exit) -> None:
         if not runtime.stopped_by_supervisor:
             self._post(Down(child_id, runtime, exit_))
         runtime.life.party = None  # who waits for a successor waits for this supervisor from now on
 
-    def _find(self, child_id: str) -> Incarnations:
+    def _find(self, child_id: str) -> ChildRunner:
         child = self._children.get(child_id)
         if child is None:
             known = ", ".join(self._children) or "none"
@@ -285,11 +285,11 @@ class Keeper(Supervised):
         if child is not None:
             self._strike(child)
 
-    def _drop(self, child_id: str) -> Incarnations | None:
+    def _drop(self, child_id: str) -> ChildRunner | None:
         self._roster.drop(child_id)
         return self._children.pop(child_id, None)
 
-    def _strike(self, child: Incarnations) -> None:
+    def _strike(self, child: ChildRunner) -> None:
         """Nobody will start it again: whoever asks it is told so at once."""
         if child.owns_address:
             self._kin.book.strike(child.path)

@@ -14,21 +14,21 @@ from functools import partial
 from typing import Any, Final
 
 from actors.supervision.address import Address
-from actors.supervision.child import Child, Restart
+from actors.supervision.base_supervisor import BaseSupervisor
 from actors.supervision.describe import ChildView
 from actors.supervision.flags import SupervisorFlags
-from actors.supervision.keeper import Keeper
 from actors.supervision.roster import Status
-from actors.supervision.siblings import Strangers
+from actors.supervision.siblings import UnorderedChildren
+from actors.supervision.spec import Child, Restart
 
 __all__ = ["DynamicActor", "DynamicChildren"]
 
 
-class DynamicActor(Keeper):
+class DynamicActor(BaseSupervisor):
     """Starts any number of children from ``template``, each by its own arguments."""
 
     def __init__(self, template: Child, flags: SupervisorFlags) -> None:
-        super().__init__(flags, Strangers(flags.intensity, flags.period))
+        super().__init__(flags, UnorderedChildren(flags.intensity, flags.period))
         self._template: Final = template
         self._numbers: Final = itertools.count(1)
 

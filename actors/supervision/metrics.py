@@ -38,7 +38,7 @@ class SupervisionMetrics:
         )
         self._abandoned = Counter(
             f"{prefix}_supervision_abandoned_total",
-            "Incarnations that did not end in time and were cut off.",
+            "ChildRunner that did not end in time and were cut off.",
             ("child",),
             registry=registry,
         )

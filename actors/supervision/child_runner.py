@@ -15,24 +15,24 @@ from functools import partial
 from typing import Final, NoReturn, cast
 
 from actors.supervision.actor import Supervised, plain_start, set_free, start_under
-from actors.supervision.birth import Birth, Estate, Kin
-from actors.supervision.child import Child
+from actors.supervision.actor_loop import ActorLoop
+from actors.supervision.birth import HandoverState, StartContext, TreeContext
+from actors.supervision.deadlock import LifecycleWait, WaitNode, held_up_by
 from actors.supervision.errors import StartFailed
 from actors.supervision.events import ChildAbandoned, ChildEnded, ChildRestarting, ChildStarted
-from actors.supervision.exits import Cause, Exit
+from actors.supervision.exit import Cause, Exit
 from actors.supervision.latch import Latch
 from actors.supervision.log import log
 from actors.supervision.pykka_registry import unregister
-from actors.supervision.runtime import Runtime
-from actors.supervision.waits import Milestone, Party, held_up_by
+from actors.supervision.spec import Child
 
-__all__ = ["Incarnations", "LeftBehind"]
-
-
-OnEnd = Callable[[Runtime, Exit], object]
+__all__ = ["AbandonedThreads", "ChildRunner"]
 
 
-class LeftBehind:
+OnEnd = Callable[[ActorLoop, Exit], object]
+
+
+class AbandonedThreads:
     """The threads of abandoned incarnations."""
 
     def __init__(self) -> None:
@@ -52,11 +52,16 @@ class LeftBehind:
         self._threads.append(thread)
 
 
-class Incarnations:
+class ChildRunner:
     """The incarnations of one child, at most one of them up."""
 
     def __init__(
-        self, spec: Child, path: str, kin: Kin, left_behind: LeftBehind, keeper: Party | None = None
+        self,
+        spec: Child,
+        path: str,
+        kin: TreeContext,
+        left_behind: AbandonedThreads,
+        keeper: WaitNode | None = None,
     ) -> None:
         self.spec = spec
         self.path: Final = path
@@ -64,14 +69,14 @@ class Incarnations:
         """The child's address, the same for all its incarnations."""
         # An abandoned supervisor may still be at it while its successor brings up its own.
         self.address.take_over(self, keeper)
-        self.runtime: Runtime | None = None
+        self.runtime: ActorLoop | None = None
         self.failures = 0
         self.last_exit: Exit | None = None
         self._kin = kin
         self._keeper = keeper
-        self._estate = Estate()
+        self._estate = HandoverState()
         self._up_since = 0.0
-        self._not_ended: dict[Runtime, None] = {}
+        self._not_ended: dict[ActorLoop, None] = {}
         self._left_behind = left_behind
 
     def start(self, on_end: OnEnd) -> None:
@@ -81,9 +86,11 @@ class Incarnations:
         """
         spec = self.spec
         # Each incarnation gets an estate of its own: an abandoned one may go on publishing.
-        self._estate = Estate(self._estate.state if spec.hand_over else None)
+        self._estate = HandoverState(self._estate.state if spec.hand_over else None)
         admits = plain_start(spec.start)
-        runtime = self._make(Birth(self.path, self.address, self._kin, self._estate, self, admits))
+        runtime = self._make(
+            StartContext(self.path, self.address, self._kin, self._estate, self, admits)
+        )
         try:
             self._wait_until_up(runtime)
             if admits:
@@ -95,11 +102,11 @@ class Incarnations:
         finally:
             runtime.admit()
 
-    def _wait_until_up(self, runtime: Runtime) -> None:
+    def _wait_until_up(self, runtime: ActorLoop) -> None:
         spec, settled = self.spec, runtime.life.settled
         self._not_ended[runtime] = None
         self.address.rise(runtime.mailbox, runtime.life, self)
-        with held_up_by(Milestone(runtime.mailbox, partial(settled.wait, 0))):
+        with held_up_by(LifecycleWait(runtime.mailbox, partial(settled.wait, 0))):
             up = self._kin.clock.wait(settled.wait, spec.start_within)
         error = runtime.start_error
         if not up:
@@ -151,7 +158,7 @@ class Incarnations:
             return
         ended = Latch()  # bears any number of seconds, as a shutdown may be
         runtime.life.watch(lambda _exit: ended.set())
-        with held_up_by(Milestone(runtime.mailbox, partial(ended.wait, 0))):
+        with held_up_by(LifecycleWait(runtime.mailbox, partial(ended.wait, 0))):
             in_time = self._kin.clock.wait(ended.wait, within)
         if not in_time:
             self._abandon(runtime)
@@ -178,19 +185,19 @@ class Incarnations:
         self._kin.events.tell(ChildRestarting(self.path, delay))
         return delay
 
-    def _make(self, birth: Birth) -> Runtime:
+    def _make(self, birth: StartContext) -> ActorLoop:
         try:
             runtime, others = birth.take(start_under(birth, self.spec.start))
             for each in others:
                 set_free(cast("Supervised", each.actor))
             return runtime
         except BaseException as error:  # e.g. sys.exit() in a constructor: not the supervisor's end
-            birth.disown()
+            birth.stop_created()
             if isinstance(error, StartFailed):
                 raise
             raise StartFailed(self.spec.id, error) from error
 
-    def _gone(self, runtime: Runtime, exit_: Exit) -> None:
+    def _gone(self, runtime: ActorLoop, exit_: Exit) -> None:
         # An abandoned supervisor, and whoever ends its children for it, may see the same end.
         if self._not_ended.pop(runtime, runtime) is runtime:
             return
@@ -199,7 +206,7 @@ class Incarnations:
         self.address.clear(runtime.mailbox)
         self._kin.events.tell(ChildEnded(self.path, exit_))
 
-    def _abandon(self, runtime: Runtime) -> None:
+    def _abandon(self, runtime: ActorLoop) -> None:
         stack = _stack_of(runtime.thread)
         log.error("abandoned %s: it did not end in time", self.path, extra={"stack": stack})
         self._kin.events.tell(ChildAbandoned(self.path, stack))

@@ -17,9 +17,9 @@ from actors.supervision.errors import AskCycle
 
 __all__ = [
     "Expected",
-    "Milestone",
-    "Party",
+    "LifecycleWait",
     "Pending",
+    "WaitNode",
     "blocked_on",
     "held_up_by",
     "here",
@@ -36,7 +36,7 @@ class Pending(Protocol):
         ...
 
     @property
-    def target(self) -> Party | None:
+    def target(self) -> WaitNode | None:
         """The actor that was asked."""
         ...
 
@@ -45,12 +45,12 @@ class Pending(Protocol):
         ...
 
 
-class Milestone:
+class LifecycleWait:
     """The start or the end of ``target``, which its supervisor waits for as others for a reply."""
 
     __slots__ = ("_reached", "target")
 
-    def __init__(self, target: Party | None, reached: Callable[[], bool]) -> None:
+    def __init__(self, target: WaitNode | None, reached: Callable[[], bool]) -> None:
         self.target = target
         self._reached = reached
 
@@ -71,7 +71,7 @@ class Expected:
 
     def __init__(
         self,
-        comes_from: Callable[[], Party | None],
+        comes_from: Callable[[], WaitNode | None],
         reached: Callable[[], bool],
         wake: Callable[[], object],
     ) -> None:
@@ -87,7 +87,7 @@ class Expected:
         return self._reached()
 
     @property
-    def target(self) -> Party | None:
+    def target(self) -> WaitNode | None:
         """Who has to act now: another one later."""
         return self._comes_from()
 
@@ -98,7 +98,7 @@ class Expected:
         return True
 
 
-class Party(Protocol):
+class WaitNode(Protocol):
     """One actor in the wait-for graph."""
 
     name: str
@@ -107,11 +107,11 @@ class Party(Protocol):
     waiting_for: Pending | None
 
 
-class Here(threading.local):
+class ThreadContext(threading.local):
     """The actors whose handlers this thread runs now, outermost first; and of those which are only
     starting, the addresses, at which nobody is before that is done."""
 
-    stack: list[Party]
+    stack: list[WaitNode]
     rising: list[object]
 
     def __getattr__(self, name: str) -> Any:
@@ -120,7 +120,7 @@ class Here(threading.local):
         return self.__dict__.setdefault(name, [])
 
 
-here = Here()
+here = ThreadContext()
 
 
 class running:  # noqa: N801  # a context manager reads as a verb
@@ -128,7 +128,7 @@ class running:  # noqa: N801  # a context manager reads as a verb
 
     __slots__ = ("_party",)
 
-    def __init__(self, party: Party) -> None:
+    def __init__(self, party: WaitNode) -> None:
         self._party = party
 
     def __enter__(self) -> None:
@@ -180,7 +180,7 @@ class blocked_on:  # noqa: N801  # a context manager reads as a verb
 
 
 class held_up_by(blocked_on):  # noqa: N801  # a context manager reads as a verb
-    """Mark this thread's actors as waiting for a :class:`Milestone`.
+    """Mark this thread's actors as waiting for a :class:`LifecycleWait`.
 
     Nothing is raised here: whoever would have to wait for them before it comes to pass gets the
     :class:`AskCycle`, also who asked a moment ago.
@@ -196,7 +196,7 @@ class held_up_by(blocked_on):  # noqa: N801  # a context manager reads as a verb
 
     def _call_off_asker(self) -> None:
         """Follow the replies from the milestone's actor; one that leads back here is called off."""
-        chain: list[tuple[Party, Pending]] = []
+        chain: list[tuple[WaitNode, Pending]] = []
         party = self._reply.target
         while party is not None and party not in self._parties:
             pending = party.waiting_for

@@ -16,13 +16,13 @@ from typing import Any
 
 from actors.supervision.arguments import refuse_coroutine
 
-__all__ = ["call_each", "is_for_the_program"]
+__all__ = ["call_all", "is_for_the_program"]
 
 
-def call_each(
-    functions: Iterable[Callable[..., object]], *args: Any, log: logging.Logger, complaint: str
+def call_all(
+    functions: Iterable[Callable[..., object]], *args: Any, log: logging.Logger, error_message: str
 ) -> None:
-    """Call every one of ``functions`` with ``args``; what one raises is logged as ``complaint``.
+    """Call every one of ``functions`` with ``args``; what one raises is logged as ``error_message``.
 
     Only what :func:`is_for_the_program` is passed on, when all were called.
     """
@@ -36,7 +36,7 @@ def call_each(
             if is_for_the_program(error):
                 interrupt = error
             else:
-                log.exception(complaint)
+                log.exception(error_message)
     if interrupt is not None:
         raise interrupt
 

@@ -22,26 +22,26 @@ from typing import Any, Final, cast
 import pykka
 
 from actors.supervision.arguments import refuse_coroutine
+from actors.supervision.callbacks import is_for_the_program
+from actors.supervision.deadlock import LifecycleWait, WaitNode, here
 from actors.supervision.errors import ActorCrashed, NotDelivered
-from actors.supervision.exits import FRAMES_KEPT, Cause, Exit, Failure
-from actors.supervision.foreign import is_for_the_program
+from actors.supervision.exit import FRAMES_KEPT, Cause, Exit, Failure
 from actors.supervision.latch import Latch
-from actors.supervision.life import Life
+from actors.supervision.life import ActorLifecycle
 from actors.supervision.log import log
-from actors.supervision.mailbox import Letter, Mailbox, is_stop
+from actors.supervision.mailbox import Envelope, Mailbox, is_stop
 from actors.supervision.pykka_registry import unregister
 from actors.supervision.reply import Reply
 from actors.supervision.stop_flag import StopFlag
-from actors.supervision.waits import Milestone, Party, here
 
-__all__ = ["Runtime"]
+__all__ = ["ActorLoop"]
 
 
 _ALWAYS_FATAL: Final = (MemoryError, RecursionError)
 """After these the actor's own state is in doubt, whoever asked."""
 
 
-class Runtime:
+class ActorLoop:
     """Runs ``actor`` from ``on_start`` to its burial; ``receive`` is what handles a message."""
 
     __slots__ = (
@@ -80,7 +80,7 @@ class Runtime:
         self.actor: Final = actor
         self.name = name
         self.mailbox: Final = mailbox
-        self.life: Final = Life()
+        self.life: Final = ActorLifecycle()
         mailbox.life = self.life
         self.life.party = mailbox
         self.thread: threading.Thread | None = None
@@ -108,7 +108,7 @@ class Runtime:
         self._admitted: Final = Latch()
         self._receive = receive
         self._fatal = (*fatal, *_ALWAYS_FATAL)
-        self._handling: Letter | None = None
+        self._handling: Envelope | None = None
 
     @property
     def stopping(self) -> bool:
@@ -128,22 +128,22 @@ class Runtime:
         try:
             self.thread.start()
         except RuntimeError as error:  # no more threads
-            self.bury(Exit.of(Cause.START, error))
+            self.terminate(Exit.of(Cause.START, error))
             raise
 
     def _live(self) -> None:
         """The whole life of the thread; its end is announced whatever happened."""
         here.stack.append(self.mailbox)
         try:
-            if self.come_up():
+            if self.start_up():
                 self._admitted.wait()
-                self._take_letters()
+                self._receive_loop()
         except BaseException as error:  # noqa: BLE001  # e.g. an exception raised into the thread
             self.exit = self.exit or Exit.of(Cause.CRASH, error)
         finally:
-            self.bury()
+            self.terminate()
 
-    def _take_letters(self) -> None:
+    def _receive_loop(self) -> None:
         """Handle letter by letter, until stopped or cut off."""
         while not self.stopping:
             letter = self.mailbox.get()
@@ -161,11 +161,11 @@ class Runtime:
             self.mailbox.begin(self)
         self._admitted.set()
 
-    def wait_for_admission(self, by: Party | None) -> None:
+    def wait_for_admission(self, by: WaitNode | None) -> None:
         """Have who asks the actor before :meth:`admit` wait for the supervisor ``by``."""
-        self.mailbox.waiting_for = Milestone(by, lambda: self._admitted.opened)
+        self.mailbox.waiting_for = LifecycleWait(by, lambda: self._admitted.opened)
 
-    def come_up(self) -> bool:
+    def start_up(self) -> bool:
         """Run ``on_start``; return whether the actor is up."""
         here.rising.append(getattr(self.actor, "address", None))
         try:
@@ -183,7 +183,7 @@ class Runtime:
         self.life.settled.set()
         return True
 
-    def handle(self, letter: Letter) -> None:
+    def handle(self, letter: Envelope) -> None:
         """Handle one message with all its consequences; never raises."""
         message, reply = letter.message, letter.reply_to
         if isinstance(reply, Reply) and reply.withdrawn:
@@ -216,7 +216,7 @@ class Runtime:
         Whoever asked what is being handled is told now, instead of at the end of its timeout.
         """
         self.cut_off = f"{self.name} was abandoned while it handled this"
-        self.bury(exit_)
+        self.terminate(exit_)
         letter = self._handling
         if letter is not None and isinstance(letter.reply_to, Reply):
             letter.reply_to.fail(ActorCrashed(self.cut_off))
@@ -233,7 +233,7 @@ class Runtime:
             letter.reply_to.fail(lost)
         unregister(self.actor.actor_ref)
 
-    def bury(self, exit_: Exit | None = None) -> None:
+    def terminate(self, exit_: Exit | None = None) -> None:
         """Announce the end, in this order: closed first, then told. It is told once only."""
         self.actor.actor_stopped.set()
         unregister(self.actor.actor_ref)

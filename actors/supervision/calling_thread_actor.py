@@ -22,15 +22,15 @@ from typing import Any, Final
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
 
 from actors.supervision.actor import Supervised, launch
+from actors.supervision.actor_loop import ActorLoop
 from actors.supervision.arguments import refuse_coroutine
+from actors.supervision.deadlock import here, running
 from actors.supervision.errors import ActorCrashed, NotDelivered
-from actors.supervision.mailbox import CONTROL, UNANSWERED, Letter, Mailbox, Overflow
-from actors.supervision.runtime import Runtime
-from actors.supervision.waits import here, running
+from actors.supervision.mailbox import SYSTEM_MESSAGES, UNANSWERED, Envelope, Mailbox, Overflow
 
-__all__ = ["TurnActor"]
+__all__ = ["CallingThreadActor"]
 
-TURN_CAP: Final = 64
+MAX_MESSAGES_PER_TURN: Final = 64
 """Letters that one sender handles before it may go (Akka's throughput is of that order): under a
 flood the unlucky one would otherwise work for everybody else."""
 
@@ -40,21 +40,21 @@ NESTING_CAP: Final = 16
 one is handed to another thread, or a long chain would end in a ``RecursionError`` of the last."""
 
 
-_NO_QUESTIONS: Final = (*CONTROL, ProxyCall, ProxyGetAttr, ProxySetAttr)
+_NO_QUESTIONS: Final = (*SYSTEM_MESSAGES, ProxyCall, ProxyGetAttr, ProxySetAttr)
 """Messages that ``on_receive`` does not see."""
 
 
-class TurnMailbox(Mailbox):
+class CallingThreadMailbox(Mailbox):
     """A mailbox whose putter runs the actor."""
 
     def __init__(self, capacity: int | None = None, overflow: Overflow = Overflow.REJECT) -> None:
         super().__init__(capacity, overflow)
         # PERF: a deque's append and popleft are atomic and a third of a SimpleQueue's price.
-        self._letters: deque[Letter] = deque()
+        self._letters: deque[Envelope] = deque()
         self._turn = allocate_lock()
-        self.runtime: Runtime | None = None
+        self.runtime: ActorLoop | None = None
 
-    def begin(self, runtime: Runtime) -> None:
+    def begin(self, runtime: ActorLoop) -> None:
         """Handle what waits for ``runtime``, and from now on whatever comes."""
         self.runtime = runtime
         self.run()
@@ -67,7 +67,7 @@ class TurnMailbox(Mailbox):
     def put(self, letter: Any, /) -> None:
         """Take ``letter`` in and, unless somebody else is at it, handle whatever waits."""
         self._address_reply(letter)
-        if isinstance(letter.message, CONTROL):
+        if isinstance(letter.message, SYSTEM_MESSAGES):
             self._put_control(letter)
         elif self.capacity is not None and len(self._letters) >= self.capacity:
             self._overflow(letter)
@@ -111,7 +111,7 @@ class TurnMailbox(Mailbox):
         finally:
             stack.pop()
         if self._control or self._letters:  # as in run; one of this sender's share is done
-            self.run(TURN_CAP - 1)
+            self.run(MAX_MESSAGES_PER_TURN - 1)
         if error is None and not runtime.cut_off:
             return answer
         try:
@@ -119,7 +119,7 @@ class TurnMailbox(Mailbox):
         finally:
             error = None  # its traceback holds this frame: a cycle, see Reply.forget_error
 
-    def run(self, most: int | None = TURN_CAP) -> None:
+    def run(self, most: int | None = MAX_MESSAGES_PER_TURN) -> None:
         """Handle what waits, ``most`` letters at most; not if somebody else is at it: they will."""
         control, letters, turn, runtime = self._control, self._letters, self._turn, self.runtime
         if runtime is None:
@@ -171,13 +171,13 @@ class TurnMailbox(Mailbox):
         """Whether nothing waits."""
         return not self._control and not self._letters
 
-    def _take_oldest(self) -> Letter | None:
+    def _take_oldest(self) -> Envelope | None:
         try:
             return self._letters.popleft()
         except IndexError:
             return None
 
-    def _append(self, letter: Letter) -> None:
+    def _append(self, letter: Envelope) -> None:
         self._letters.append(letter)
 
     def _refuse_all(self) -> None:
@@ -186,7 +186,7 @@ class TurnMailbox(Mailbox):
             while True:
                 self._refuse((self._control or self._letters).popleft(), NotDelivered(self._why))
 
-    def _next(self, runtime: Runtime, letter: Letter) -> None:
+    def _next(self, runtime: ActorLoop, letter: Envelope) -> None:
         if self._closed:
             self._refuse(letter, NotDelivered(self._why))
             return
@@ -195,27 +195,27 @@ class TurnMailbox(Mailbox):
             _bury(runtime)
 
 
-class TurnActor(Supervised):
+class CallingThreadActor(Supervised):
     """A supervised actor whose handlers run on the sender's thread, one at a time."""
 
     @classmethod
-    def _create_actor_inbox(cls) -> TurnMailbox:
-        return TurnMailbox(cls.mailbox_capacity, cls.mailbox_overflow)
+    def _create_actor_inbox(cls) -> CallingThreadMailbox:
+        return CallingThreadMailbox(cls.mailbox_capacity, cls.mailbox_overflow)
 
     def _start_actor_loop(self) -> None:
         launch(self, partial(_come_up, self._actor_runtime))
 
 
-def _come_up(runtime: Runtime) -> None:
+def _come_up(runtime: ActorLoop) -> None:
     """Run ``on_start`` on the thread of who starts the actor."""
     with running(runtime.mailbox):
-        if not runtime.come_up():
+        if not runtime.start_up():
             _bury(runtime)
 
 
-def _bury(runtime: Runtime) -> None:
+def _bury(runtime: ActorLoop) -> None:
     """Announce the end; then pass on what hit the actor on its sender's thread, as Ctrl-C does."""
-    runtime.bury()
+    runtime.terminate()
     interrupt, runtime.interrupt = runtime.interrupt, None
     if interrupt is not None:
         raise interrupt

@@ -22,7 +22,7 @@ from actors.supervision.actor import Supervised
 
 __all__ = ["ProcessActor", "ProcessEnded"]
 
-_log = logging.getLogger("actors.process")
+_log = logging.getLogger("actors.supervision.process_actor")
 
 READY_POLL: Final = 0.02
 """Seconds between two looks whether a started process is ready."""
