@@ -1,8 +1,8 @@
 """Supervision on Pykka: knows actors, and nothing of models, HTTP or etcd.
 
 Layers, lowest first: what is passed around (``errors exits reply mailbox events``), one actor
-(``life address book runtime birth actor turn``), one child (``child incarnation``), the decision
-(``roster plan siblings``), the shell that executes it (``keeper``, and its two kinds ``supervisor``
+(``lifecycle address table runtime context actor turn``), one child (``child incarnation``), the decision
+(``roster plan siblings``), the shell that executes it (``supervisor``, and its two kinds ``supervisor``
 and ``dynamic``), the handle (``describe glance tree starting``).
 """
 
@@ -37,7 +37,7 @@ from actors.supervision.events import (
     TreeEvent,
 )
 from actors.supervision.exit import Cause, Exit, Failure
-from actors.supervision.life import DeathWatch
+from actors.supervision.lifecycle import DeathWatch
 from actors.supervision.mailbox import Overflow
 from actors.supervision.roster import AutoShutdown, Strategy
 from actors.supervision.spec import Backoff, Child, Restart

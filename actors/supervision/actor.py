@@ -16,18 +16,18 @@ import pykka
 from actors.supervision.actor_loop import ActorLoop
 from actors.supervision.address import Address
 from actors.supervision.arguments import check_sync
-from actors.supervision.birth import (
+from actors.supervision.cancellation import CancellationToken
+from actors.supervision.lifecycle import ActorLifecycle
+from actors.supervision.mailbox import Mailbox, Overflow
+from actors.supervision.pykka_registry import refs, register
+from actors.supervision.reply import Reply
+from actors.supervision.start_context import (
     StartContext,
     claim_start_context,
     current_start_context,
     delivery,
     start_context,
 )
-from actors.supervision.cancellation import CancellationToken
-from actors.supervision.life import ActorLifecycle
-from actors.supervision.mailbox import Mailbox, Overflow
-from actors.supervision.pykka_registry import refs, register
-from actors.supervision.reply import Reply
 from actors.supervision.stop_flag import StopFlag
 
 __all__ = ["Supervised", "launch", "plain_start", "runtimes", "set_free", "start_under"]
@@ -55,13 +55,13 @@ class Supervised(pykka.Actor):
     """Whom a full mailbox refuses: the newcomer, or who has waited longest."""
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
-        birth = claim_start_context()
+        context = claim_start_context()
         super().__init__()
         mailbox = cast("Mailbox", self.actor_inbox)
         self.actor_stopped = self._actor_ref.actor_stopped = StopFlag()
-        self.name: str = type(self).__name__ if birth is None else birth.address.path
+        self.name: str = type(self).__name__ if context is None else context.address.path
         """The child's path in the tree; outside of one the class's name."""
-        self.address = Address(self.name) if birth is None else birth.address
+        self.address = Address(self.name) if context is None else context.address
         """This child's address, which survives its restarts."""
         self.token: Final[CancellationToken] = mailbox.token
         """Cancelled when this incarnation is asked to stop, has ended, or was abandoned."""
@@ -72,14 +72,14 @@ class Supervised(pykka.Actor):
             self,
             self.name,
             mailbox,
-            time.monotonic if birth is None else birth.kin.clock.monotonic,
+            time.monotonic if context is None else context.tree.clock.monotonic,
             self._handle_receive,
             self.fatal,
-            supervised=birth is not None,
+            supervised=context is not None,
         )
-        self._actor_birth = birth
-        if birth is not None:
-            birth.created.append(self._actor_runtime)
+        self._actor_birth = context
+        if context is not None:
+            context.created.append(self._actor_runtime)
 
     @classmethod
     def start(cls, *args: Any, **kwargs: Any) -> pykka.ActorRef[Self]:  # pyright: ignore[reportIncompatibleMethodOverride]  # Pykka's own signature
@@ -99,19 +99,19 @@ class Supervised(pykka.Actor):
             raise TypeError(f"{cls.__qualname__}.fatal is {fatal!r}, but must be exception classes")
 
     @property
-    def life(self) -> ActorLifecycle:
-        """The life of this incarnation: ``life.watch(fn)`` calls ``fn(exit)`` once, at its end."""
-        return self._actor_runtime.life
+    def lifecycle(self) -> ActorLifecycle:
+        """This incarnation's: ``lifecycle.watch(fn)`` calls ``fn(exit)`` once, at its end."""
+        return self._actor_runtime.lifecycle
 
     @property
     def inherited(self) -> Any:
         """What the previous incarnation published last, with ``hand_over=True``; else ``None``."""
-        return None if self._actor_birth is None else self._actor_birth.estate.state
+        return None if self._actor_birth is None else self._actor_birth.handover.state
 
     def publish(self, state: Any) -> None:
         """Leave ``state``, which must be immutable, to the next incarnation: an attribute store."""
         if self._actor_birth is not None:
-            self._actor_birth.estate.state = state
+            self._actor_birth.handover.state = state
 
     @classmethod
     def _create_actor_inbox(cls) -> Mailbox:  # pyright: ignore[reportIncompatibleMethodOverride]  # Pykka calls it on the object; the capacity is the class's
@@ -126,10 +126,10 @@ class Supervised(pykka.Actor):
 
 
 def bear(
-    cls: type[A], birth: StartContext | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+    cls: type[A], context: StartContext | None, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> pykka.ActorRef[A]:
     """Make an actor of ``cls`` with these papers and arguments, and start it."""
-    with delivery(birth):
+    with delivery(context):
         actor = cls(*args, **kwargs)
         if "_actor_runtime" not in vars(actor):
             raise TypeError(f"{cls.__qualname__}.__init__ must call super().__init__()")
@@ -149,28 +149,28 @@ def plain_start(start: Callable[..., object]) -> bool:
 
 
 def start_under(
-    birth: StartContext, start: Callable[[], pykka.ActorRef[Any]]
+    context: StartContext, start: Callable[[], pykka.ActorRef[Any]]
 ) -> pykka.ActorRef[Any]:
-    """Call ``start`` so that the actor which it makes gets ``birth``."""
+    """Call ``start`` so that the actor which it makes gets ``context``."""
     if not plain_start(start):
-        with start_context(birth):
+        with start_context(context):
             return start()
     if not isinstance(start, partial):
-        return bear(cast("Any", start).__self__, birth, (), {})
+        return bear(cast("Any", start).__self__, context, (), {})
     made_by = cast("Any", start.func).__self__  # a partial of a partial is one partial
-    return bear(made_by, birth, start.args, start.keywords)
+    return bear(made_by, context, start.args, start.keywords)
 
 
 def launch(actor: Supervised, run: Callable[[], object]) -> None:
     """Have ``run`` bring the actor up, and its address lead there."""
-    runtime, birth = actor._actor_runtime, actor._actor_birth  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # one concept, one file
-    if birth is None:
+    runtime, context = actor._actor_runtime, actor._actor_birth  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # one concept, one file
+    if context is None:
         _point_to_itself(actor)
     else:
         # Before on_start: what it tells its own address arrives.
-        actor.address.rise(runtime.mailbox, runtime.life, birth.owner)
+        actor.address.rise(runtime.mailbox, runtime.lifecycle, context.owner)
     run()
-    if birth is None or not birth.admits:
+    if context is None or not context.admits:
         runtime.admit()
 
 
@@ -197,5 +197,5 @@ def _point_to_itself(actor: Supervised) -> None:
     """Outside of a tree there is one incarnation, and its address is as good as its ref."""
     runtime, address = actor._actor_runtime, actor.address  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # one concept, one file
     address.begin_epoch()
-    address.point_to(runtime.mailbox, runtime.life)
-    runtime.life.watch(lambda _exit: address.retire())
+    address.point_to(runtime.mailbox, runtime.lifecycle)
+    runtime.lifecycle.watch(lambda _exit: address.retire())

@@ -1,4 +1,4 @@
-"""What runs one actor: its letters one by one, its way up, its way to die.
+"""What runs one actor: its envelopes one by one, its way up, its way to die.
 
 All of it is here, and none of it on the actor's own class: a subclass that calls a method ``_run``
 or ``_handle`` must not take the place of ours. What differs from Pykka's loop, each a defect of its
@@ -27,7 +27,7 @@ from actors.supervision.deadlock import LifecycleWait, WaitNode, here
 from actors.supervision.errors import ActorCrashed, NotDelivered
 from actors.supervision.exit import FRAMES_KEPT, Cause, Exit, Failure
 from actors.supervision.latch import Latch
-from actors.supervision.life import ActorLifecycle
+from actors.supervision.lifecycle import ActorLifecycle
 from actors.supervision.log import log
 from actors.supervision.mailbox import Envelope, Mailbox, is_stop
 from actors.supervision.pykka_registry import unregister
@@ -54,7 +54,7 @@ class ActorLoop:
         "cut_off",
         "exit",
         "interrupt",
-        "life",
+        "lifecycle",
         "mailbox",
         "name",
         "now",
@@ -80,9 +80,9 @@ class ActorLoop:
         self.actor: Final = actor
         self.name = name
         self.mailbox: Final = mailbox
-        self.life: Final = ActorLifecycle()
-        mailbox.life = self.life
-        self.life.party = mailbox
+        self.lifecycle: Final = ActorLifecycle()
+        mailbox.lifecycle = self.lifecycle
+        self.lifecycle.node = mailbox
         self.thread: threading.Thread | None = None
         self.busy_since: float | None = None
         """When the current message was taken, by the tree's clock; ``None`` while idle."""
@@ -132,7 +132,7 @@ class ActorLoop:
             raise
 
     def _live(self) -> None:
-        """The whole life of the thread; its end is announced whatever happened."""
+        """The whole lifecycle of the thread; its end is announced whatever happened."""
         here.stack.append(self.mailbox)
         try:
             if self.start_up():
@@ -144,20 +144,20 @@ class ActorLoop:
             self.terminate()
 
     def _receive_loop(self) -> None:
-        """Handle letter by letter, until stopped or cut off."""
+        """Handle envelope by envelope, until stopped or cut off."""
         while not self.stopping:
-            letter = self.mailbox.get()
-            if letter is None:
+            envelope = self.mailbox.get()
+            if envelope is None:
                 return
-            if self.life.over:
-                self.mailbox.put(letter)  # closed by now: it refuses what was taken too late
+            if self.lifecycle.over:
+                self.mailbox.put(envelope)  # closed by now: it refuses what was taken too late
             else:
-                self.handle(letter)
-            del letter  # an idle actor must not keep its last message alive
+                self.handle(envelope)
+            del envelope  # an idle actor must not keep its last message alive
 
     def admit(self) -> None:
         """Let the actor handle its messages, as soon as it is up."""
-        if not self.life.over:
+        if not self.lifecycle.over:
             self.mailbox.begin(self)
         self._admitted.set()
 
@@ -180,15 +180,15 @@ class ActorLoop:
             return False
         finally:
             here.rising.pop()
-        self.life.settled.set()
+        self.lifecycle.settled.set()
         return True
 
-    def handle(self, letter: Envelope) -> None:
+    def handle(self, envelope: Envelope) -> None:
         """Handle one message with all its consequences; never raises."""
-        message, reply = letter.message, letter.reply_to
+        message, reply = envelope.message, envelope.reply_to
         if isinstance(reply, Reply) and reply.withdrawn:
             return
-        self._handling, self.busy_since = letter, self.now()
+        self._handling, self.busy_since = envelope, self.now()
         try:
             answer = None
             if is_stop(message):
@@ -217,20 +217,20 @@ class ActorLoop:
         """
         self.cut_off = f"{self.name} was abandoned while it handled this"
         self.terminate(exit_)
-        letter = self._handling
-        if letter is not None and isinstance(letter.reply_to, Reply):
-            letter.reply_to.fail(ActorCrashed(self.cut_off))
+        envelope = self._handling
+        if envelope is not None and isinstance(envelope.reply_to, Reply):
+            envelope.reply_to.fail(ActorCrashed(self.cut_off))
 
     def lose(self, why: str) -> None:
         """This process was forked from the actor's: nobody is told, but nobody waits for it."""
         self.cut_off = why
         self.exit = Exit.of(Cause.CRASH, NotDelivered(why))
-        self.life.lose(self.exit)
+        self.lifecycle.lose(self.exit)
         self.mailbox.lose(why)
-        letter = self._handling
-        if letter is not None and isinstance(letter.reply_to, Reply):
+        envelope = self._handling
+        if envelope is not None and isinstance(envelope.reply_to, Reply):
             lost = ActorCrashed(why)
-            letter.reply_to.fail(lost)
+            envelope.reply_to.fail(lost)
         unregister(self.actor.actor_ref)
 
     def terminate(self, exit_: Exit | None = None) -> None:
@@ -240,7 +240,7 @@ class ActorLoop:
         self._admitted.set()
         self.mailbox.token.cancel()
         self.mailbox.close()
-        self.life.end(exit_ or self.exit or Exit(Cause.NORMAL))
+        self.lifecycle.end(exit_ or self.exit or Exit(Cause.NORMAL))
 
     def failed(
         self, error: BaseException, reply: pykka.Future[Any] | None, *, asked: bool

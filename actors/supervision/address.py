@@ -20,7 +20,7 @@ from actors.supervision.errors import AskCycle, MailboxFull, NotDelivered
 from actors.supervision.exit import Exit
 from actors.supervision.handle import Handle
 from actors.supervision.latch import Latch
-from actors.supervision.life import ActorLifecycle, DeathWatch
+from actors.supervision.lifecycle import ActorLifecycle, DeathWatch
 from actors.supervision.log import log
 from actors.supervision.mailbox import UNANSWERED, Envelope, Mailbox
 from actors.supervision.reply import Reply
@@ -46,13 +46,15 @@ class _Seat:
     So an abandoned supervisor that is still at it writes where nobody reads.
     """
 
-    __slots__ = ("inbox", "keeper", "life", "owner", "retired", "rising")
+    __slots__ = ("inbox", "lifecycle", "owner", "retired", "rising", "supervisor")
 
-    def __init__(self, owner: object, keeper: WaitNode | None, life: ActorLifecycle | None) -> None:
+    def __init__(
+        self, owner: object, supervisor: WaitNode | None, lifecycle: ActorLifecycle | None
+    ) -> None:
         self.owner = owner
-        self.keeper = keeper
+        self.supervisor = supervisor
         """The supervisor, which has to act before an incarnation is up."""
-        self.life = life
+        self.lifecycle = lifecycle
         """Of the current incarnation or, while none is up, of the last one."""
         self.inbox: Any = None
         """Of the incarnation that is up."""
@@ -65,9 +67,9 @@ class _Seat:
 class Address(Handle):
     """Where to send messages for one child of a tree. Any thread; never stale."""
 
-    def __init__(self, path: str, clock: Clock | None = None, book: object = None) -> None:
+    def __init__(self, path: str, clock: Clock | None = None, table: object = None) -> None:
         self.path: Final = path
-        self.book: Final = book
+        self.table: Final = table
         """Where the addresses of its tree are; ``None`` outside of one."""
         self.clock = clock
         """By whose seconds its timeouts go: the tree's; ``None`` for the real ones."""
@@ -139,10 +141,10 @@ class Address(Handle):
         watches: the one whose method ``watcher`` is, else the one whose handler calls this.
         """
         check_callable(f"{self.path}: watch", watcher)
-        life = self._seat.life
-        if life is None:
+        lifecycle = self._seat.lifecycle
+        if lifecycle is None:
             raise NotDelivered(f"{self.path} was never started: there is nothing to watch")
-        return watch_from_here(life, watcher)
+        return watch_from_here(lifecycle, watcher)
 
     def wait_up(self, timeout: float) -> bool:
         """Wait up to ``timeout`` seconds for an incarnation; return whether one is up."""
@@ -155,7 +157,7 @@ class Address(Handle):
         count = self.dead_letters
         if count <= LOGGED_DEAD_LETTERS or count & (count - 1) == 0:
             kind = type(message).__name__
-            extra = {"address": self.path, "count": count, "letter": kind}
+            extra = {"address": self.path, "count": count, "envelope": kind}
             log.warning("dead letter for %s: %s, number %d", self.path, kind, count, extra=extra)
 
     def begin_epoch(self) -> int:
@@ -163,22 +165,22 @@ class Address(Handle):
         self.epoch += 1
         return self.epoch
 
-    def take_over(self, owner: object, keeper: WaitNode | None = None) -> None:
-        """From now on ``owner`` brings the incarnations up, and ``keeper`` is its supervisor."""
-        self._seat = _Seat(owner, keeper, self._seat.life)
+    def take_over(self, owner: object, supervisor: WaitNode | None = None) -> None:
+        """From now on ``owner`` starts the incarnations; ``supervisor`` is its supervisor."""
+        self._seat = _Seat(owner, supervisor, self._seat.lifecycle)
 
-    def rise(self, inbox: Any, life: ActorLifecycle, owner: object = None) -> None:
+    def rise(self, inbox: Any, lifecycle: ActorLifecycle, owner: object = None) -> None:
         """An incarnation starts: it is told and watched already, but not asked."""
         seat = self._seat
         if seat.owner is owner:
-            seat.rising, seat.life = inbox, life
+            seat.rising, seat.lifecycle = inbox, lifecycle
 
-    def point_to(self, inbox: Any, life: ActorLifecycle, owner: object = None) -> None:
+    def point_to(self, inbox: Any, lifecycle: ActorLifecycle, owner: object = None) -> None:
         """Send everything to a new incarnation from now on, if ``owner`` still brings them up."""
         seat = self._seat
         if seat.owner is owner:
             seat.retired = ""
-            seat.life = life
+            seat.lifecycle = lifecycle
             seat.inbox = inbox
             seat.rising = None
             self._wake()
@@ -240,7 +242,7 @@ class Address(Handle):
             if isinstance(rising, Address) and (
                 rising is self
                 or (
-                    (rising.book is self.book is not None)
+                    (rising.table is self.table is not None)
                     and rising.path.startswith(f"{self.path}/")
                 )
             ):
@@ -266,8 +268,8 @@ class Address(Handle):
     def _successor_comes_from(self) -> WaitNode | None:
         """Who has to act next: the incarnation that is ending, until its supervisor was told."""
         seat = self._seat
-        ending = None if seat.life is None or seat.rising is not None else seat.life.party
-        return seat.keeper if ending is None else ending
+        ending = None if seat.lifecycle is None or seat.rising is not None else seat.lifecycle.node
+        return seat.supervisor if ending is None else ending
 
     def _wait_for(self, look: Callable[[], Any], timeout: float) -> Any:
         """Wait until ``look()`` is not ``None``, which only a change brings about; return it.
@@ -309,8 +311,8 @@ _NOBODY: Final = object()
 """Stands for the next incarnation where none is to be expected."""
 
 
-def watch_from_here(life: ActorLifecycle, watcher: Callable[[Exit], object]) -> DeathWatch:
-    """Have ``watcher`` watch ``life`` for as long as the actor lives that watches."""
+def watch_from_here(lifecycle: ActorLifecycle, watcher: Callable[[Exit], object]) -> DeathWatch:
+    """Have ``watcher`` watch ``lifecycle`` for as long as the actor lives that watches."""
     function: Any = watcher
     while isinstance(function, partial):
         function = cast("partial[object]", function).func
@@ -318,4 +320,4 @@ def watch_from_here(life: ActorLifecycle, watcher: Callable[[Exit], object]) -> 
     inbox: Any = getattr(bound, "actor_inbox", None)  # of an actor, or of its ref
     if not isinstance(inbox, Mailbox):
         inbox = here.stack[-1] if here.stack else None
-    return life.watch(watcher, None if inbox is None else inbox.life)
+    return lifecycle.watch(watcher, None if inbox is None else inbox.lifecycle)

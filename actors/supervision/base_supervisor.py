@@ -17,7 +17,6 @@ from typing import Any, Final
 
 from actors.supervision.actor import Supervised
 from actors.supervision.actor_loop import ActorLoop
-from actors.supervision.birth import TreeContext
 from actors.supervision.child_runner import AbandonedThreads, ChildRunner
 from actors.supervision.errors import GaveUp, StartFailed, UnknownChild
 from actors.supervision.events import SupervisorGaveUp, SupervisorShutDown
@@ -42,6 +41,7 @@ from actors.supervision.plan import (
 from actors.supervision.roster import Member, Status
 from actors.supervision.siblings import ChildTable
 from actors.supervision.spec import Child
+from actors.supervision.start_context import TreeContext
 
 __all__ = ["BaseSupervisor"]
 
@@ -56,22 +56,22 @@ class BaseSupervisor(Supervised):
 
     def __init__(self, flags: SupervisorFlags, roster: ChildTable) -> None:
         super().__init__()
-        birth = self._actor_birth
-        if birth is None:
+        context = self._actor_birth
+        if context is None:
             raise RuntimeError("start a supervisor with Supervisor.start or as Supervisor.child")
         # Who asks a supervisor is a method of the tree, and bounds a real thread's patience.
         self.address.clock = self._actor_runtime.mailbox.clock = None
-        self._path: Final = birth.path
-        self._kin: Final[TreeContext] = birth.kin
+        self._path: Final = context.path
+        self._tree: Final[TreeContext] = context.tree
         self._flags: Final = flags
         self._roster: Final = roster
         self._children: Final[dict[str, ChildRunner]] = {}
-        self._left_behind: Final = AbandonedThreads()
+        self._abandoned: Final = AbandonedThreads()
         self._hung: Final = HangDetector(
-            birth.kin.clock, self._children, partial(self._post, CheckHung())
+            context.tree.clock, self._children, partial(self._post, CheckHung())
         )
         self._actor_runtime.on_abandoned = self._end_orphans
-        self.life.watch(self._forget_added)
+        self.lifecycle.watch(self._forget_added)
         # Not for secrets: spreads restarts in time.
         self._rng: Final = random.Random()  # noqa: S311
 
@@ -136,7 +136,7 @@ class BaseSupervisor(Supervised):
     def _end_orphans(self) -> AbandonedThreads:
         """It was abandoned: stop its children, on the thread of who did it."""
         self._stop_all(ORPHANS_SHUTDOWN)
-        return self._left_behind
+        return self._abandoned
 
     def _forget_added(self, _exit: Exit) -> None:
         """It ended: whoever asks a child that was not declared must not wait for a successor."""
@@ -157,7 +157,7 @@ class BaseSupervisor(Supervised):
     def _add(self, spec: Child) -> ChildRunner:
         """Start a new child, as the last one; nothing is kept of one that fails to start."""
         mailbox = self._actor_runtime.mailbox
-        child = ChildRunner(spec, self._path_of(spec.id), self._kin, self._left_behind, mailbox)
+        child = ChildRunner(spec, self._path_of(spec.id), self._tree, self._abandoned, mailbox)
         self._children[spec.id] = child
         self._roster.add(Member(spec.id, spec.restart, significant=spec.significant))
         try:
@@ -182,7 +182,7 @@ class BaseSupervisor(Supervised):
 
     def _check_not_abandoned(self, child: ChildRunner) -> None:
         """Whoever abandoned this supervisor ended its children: none may come after them."""
-        if self.life.over:
+        if self.lifecycle.over:
             child.stop(ORPHANS_SHUTDOWN)
             cause = RuntimeError(f"{self.name} was abandoned meanwhile")
             raise StartFailed(child.spec.id, cause)
@@ -192,12 +192,12 @@ class BaseSupervisor(Supervised):
         if child is None or child.runtime is not down.runtime:
             return  # stale: of an incarnation that was stopped or replaced meanwhile
         child.ended(down.exit)
-        self._decide(Ended(down.child, down.exit.abnormal, self._kin.clock.monotonic()))
+        self._decide(Ended(down.child, down.exit.abnormal, self._tree.clock.monotonic()))
         if self.actor_stopped.is_set():
             return  # gave up: a supervisor above may bring everything back
         member = self._roster.find(down.child)
         if member is not None and member.status is Status.DOWN:
-            self._kin.book.retire(child.path)
+            self._tree.table.retire(child.path)
 
     def _decide(self, event: Event) -> None:
         for action in self._roster.plan(event):
@@ -220,7 +220,7 @@ class BaseSupervisor(Supervised):
                 period = self._flags.period
                 self._give_up(f"{restarts} restarts within {period:g} seconds")
             case ShutDown(child):
-                self._kin.events.tell(SupervisorShutDown(self.name, child))
+                self._tree.events.tell(SupervisorShutDown(self.name, child))
                 self._end(Exit(Cause.SHUTDOWN))
         return True
 
@@ -229,8 +229,8 @@ class BaseSupervisor(Supervised):
             self._bring_up(child)
         except StartFailed as error:
             child.last_exit = Exit.of(Cause.START, error)
-            if not self.life.over and not self._gave_up_on_abandoned():
-                self._decide(RestartFailed(child.spec.id, self._kin.clock.monotonic()))
+            if not self.lifecycle.over and not self._gave_up_on_abandoned():
+                self._decide(RestartFailed(child.spec.id, self._tree.clock.monotonic()))
             return False
         return True
 
@@ -239,7 +239,7 @@ class BaseSupervisor(Supervised):
         delay = self._children[due.child].delay(self._rng)
         if delay > 0:
             try:
-                self._kin.clock.call_later(delay, partial(self._post, BackoffOver(due)))
+                self._tree.clock.call_later(delay, partial(self._post, BackoffOver(due)))
             except RuntimeError:  # no thread for the clock: too early is better than never
                 _log.exception("no timer for the restart of %s: it is tried at once", due.child)
                 self._post(BackoffOver(due))
@@ -248,7 +248,7 @@ class BaseSupervisor(Supervised):
 
     def _gave_up_on_abandoned(self) -> bool:
         """Whether too many threads were left behind: replacing more would only add to them."""
-        count = len(self._left_behind)
+        count = len(self._abandoned)
         if count <= self._flags.max_abandoned or self.actor_stopped.is_set():
             return False
         self._give_up(f"{count} abandoned threads still run")
@@ -256,7 +256,7 @@ class BaseSupervisor(Supervised):
 
     def _give_up(self, reason: str) -> None:
         """End with ``SHUTDOWN``, as in OTP: only a permanent supervisor is started again."""
-        self._kin.events.tell(SupervisorGaveUp(self.name, self._roster.restarts, reason))
+        self._tree.events.tell(SupervisorGaveUp(self.name, self._roster.restarts, reason))
         self._end(Exit.of(Cause.SHUTDOWN, GaveUp(f"{self.name}: {reason}")))
 
     def _end(self, exit_: Exit) -> None:
@@ -271,7 +271,9 @@ class BaseSupervisor(Supervised):
     def _post_down(self, child_id: str, runtime: ActorLoop, exit_: Exit) -> None:
         if not runtime.stopped_by_supervisor:
             self._post(Down(child_id, runtime, exit_))
-        runtime.life.party = None  # who waits for a successor waits for this supervisor from now on
+        runtime.lifecycle.node = (
+            None  # who waits for a successor waits for this supervisor from now on
+        )
 
     def _find(self, child_id: str) -> ChildRunner:
         child = self._children.get(child_id)
@@ -292,7 +294,7 @@ class BaseSupervisor(Supervised):
     def _strike(self, child: ChildRunner) -> None:
         """Nobody will start it again: whoever asks it is told so at once."""
         if child.owns_address:
-            self._kin.book.strike(child.path)
+            self._tree.table.strike(child.path)
 
     def _path_of(self, child_id: str) -> str:
         return f"{self._path}/{child_id}" if self._path else child_id

@@ -22,7 +22,7 @@ __all__ = ["call_all", "is_for_the_program"]
 def call_all(
     functions: Iterable[Callable[..., object]], *args: Any, log: logging.Logger, error_message: str
 ) -> None:
-    """Call every one of ``functions`` with ``args``; what one raises is logged as ``error_message``.
+    """Call each of ``functions`` with ``args``; log what one raises as ``error_message``.
 
     Only what :func:`is_for_the_program` is passed on, when all were called.
     """

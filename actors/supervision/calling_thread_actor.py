@@ -50,7 +50,7 @@ class CallingThreadMailbox(Mailbox):
     def __init__(self, capacity: int | None = None, overflow: Overflow = Overflow.REJECT) -> None:
         super().__init__(capacity, overflow)
         # PERF: a deque's append and popleft are atomic and a third of a SimpleQueue's price.
-        self._letters: deque[Envelope] = deque()
+        self._envelopes: deque[Envelope] = deque()
         self._turn = allocate_lock()
         self.runtime: ActorLoop | None = None
 
@@ -62,17 +62,17 @@ class CallingThreadMailbox(Mailbox):
     @property
     def depth(self) -> int:
         """Messages that wait."""
-        return len(self._letters)
+        return len(self._envelopes)
 
-    def put(self, letter: Any, /) -> None:
-        """Take ``letter`` in and, unless somebody else is at it, handle whatever waits."""
-        self._address_reply(letter)
-        if isinstance(letter.message, SYSTEM_MESSAGES):
-            self._put_control(letter)
-        elif self.capacity is not None and len(self._letters) >= self.capacity:
-            self._overflow(letter)
+    def put(self, envelope: Any, /) -> None:
+        """Take ``envelope`` in and, unless somebody else is at it, handle whatever waits."""
+        self._address_reply(envelope)
+        if isinstance(envelope.message, SYSTEM_MESSAGES):
+            self._put_control(envelope)
+        elif self.capacity is not None and len(self._envelopes) >= self.capacity:
+            self._overflow(envelope)
         else:
-            self._letters.append(letter)
+            self._envelopes.append(envelope)
         if self._closed:
             self._refuse_all()
         else:
@@ -80,7 +80,7 @@ class CallingThreadMailbox(Mailbox):
 
     def answer(self, message: Any) -> Any:
         """See :class:`Mailbox`. It is what :meth:`put` and :meth:`run` do with one message that
-        finds the turn free and nothing before it, without a letter, a reply and a wait.
+        finds the turn free and nothing before it, without a envelope, a reply and a wait.
 
         PERF: one function from here to the handler and back, because most requests ask.
         """
@@ -93,7 +93,7 @@ class CallingThreadMailbox(Mailbox):
             if not turn.acquire(blocking=False):
                 return UNANSWERED
             try:
-                if self._control or self._letters or self._closed:
+                if self._control or self._envelopes or self._closed:
                     return UNANSWERED
                 runtime.busy_since = runtime.now()
                 try:
@@ -110,7 +110,7 @@ class CallingThreadMailbox(Mailbox):
                 turn.release()
         finally:
             stack.pop()
-        if self._control or self._letters:  # as in run; one of this sender's share is done
+        if self._control or self._envelopes:  # as in run; one of this sender's share is done
             self.run(MAX_MESSAGES_PER_TURN - 1)
         if error is None and not runtime.cut_off:
             return answer
@@ -120,8 +120,8 @@ class CallingThreadMailbox(Mailbox):
             error = None  # its traceback holds this frame: a cycle, see Reply.forget_error
 
     def run(self, most: int | None = MAX_MESSAGES_PER_TURN) -> None:
-        """Handle what waits, ``most`` letters at most; not if somebody else is at it: they will."""
-        control, letters, turn, runtime = self._control, self._letters, self._turn, self.runtime
+        """Handle up to ``most`` waiting envelopes; a thread that handles them already goes on."""
+        control, envelopes, turn, runtime = self._control, self._envelopes, self._turn, self.runtime
         if runtime is None:
             return  # not up yet: what waits is handled as soon as it is
         stack = here.stack
@@ -134,15 +134,15 @@ class CallingThreadMailbox(Mailbox):
         try:
             # Looked at again after the turn was given back: a message that came in between, whose
             # sender found the turn taken, would wait forever.
-            while (control or letters) and turn.acquire(blocking=False):
+            while (control or envelopes) and turn.acquire(blocking=False):
                 try:
-                    while (control or letters) and left:
+                    while (control or envelopes) and left:
                         left -= 1
                         try:
-                            letter = (control or letters).popleft()
+                            envelope = (control or envelopes).popleft()
                         except IndexError:  # refused meanwhile, by who needed its place or closed
                             continue
-                        self._next(runtime, letter)
+                        self._next(runtime, envelope)
                 finally:
                     turn.release()
                 if not left:
@@ -158,7 +158,9 @@ class CallingThreadMailbox(Mailbox):
         try:
             name = f"{self.name}-backlog"
             threading.Thread(target=self.run, args=(None,), name=name, daemon=True).start()
-        except RuntimeError:  # no more threads: better a caller that is held up than a lost letter
+        except (
+            RuntimeError
+        ):  # no more threads: better a caller that is held up than a lost envelope
             self.run(None)
 
     def close(self, why: str = "the actor has ended") -> None:
@@ -169,28 +171,28 @@ class CallingThreadMailbox(Mailbox):
 
     def empty(self) -> bool:
         """Whether nothing waits."""
-        return not self._control and not self._letters
+        return not self._control and not self._envelopes
 
     def _take_oldest(self) -> Envelope | None:
         try:
-            return self._letters.popleft()
+            return self._envelopes.popleft()
         except IndexError:
             return None
 
-    def _append(self, letter: Envelope) -> None:
-        self._letters.append(letter)
+    def _append(self, envelope: Envelope) -> None:
+        self._envelopes.append(envelope)
 
     def _refuse_all(self) -> None:
         # Without the turn: a handler that hangs may hold it for ever.
         with contextlib.suppress(IndexError):  # empty, or emptied by another thread
             while True:
-                self._refuse((self._control or self._letters).popleft(), NotDelivered(self._why))
+                self._refuse((self._control or self._envelopes).popleft(), NotDelivered(self._why))
 
-    def _next(self, runtime: ActorLoop, letter: Envelope) -> None:
+    def _next(self, runtime: ActorLoop, envelope: Envelope) -> None:
         if self._closed:
-            self._refuse(letter, NotDelivered(self._why))
+            self._refuse(envelope, NotDelivered(self._why))
             return
-        runtime.handle(letter)
+        runtime.handle(envelope)
         if runtime.stopping:
             _bury(runtime)
 

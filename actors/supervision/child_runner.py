@@ -16,7 +16,6 @@ from typing import Final, NoReturn, cast
 
 from actors.supervision.actor import Supervised, plain_start, set_free, start_under
 from actors.supervision.actor_loop import ActorLoop
-from actors.supervision.birth import HandoverState, StartContext, TreeContext
 from actors.supervision.deadlock import LifecycleWait, WaitNode, held_up_by
 from actors.supervision.errors import StartFailed
 from actors.supervision.events import ChildAbandoned, ChildEnded, ChildRestarting, ChildStarted
@@ -25,6 +24,7 @@ from actors.supervision.latch import Latch
 from actors.supervision.log import log
 from actors.supervision.pykka_registry import unregister
 from actors.supervision.spec import Child
+from actors.supervision.start_context import HandoverState, StartContext, TreeContext
 
 __all__ = ["AbandonedThreads", "ChildRunner"]
 
@@ -59,25 +59,25 @@ class ChildRunner:
         self,
         spec: Child,
         path: str,
-        kin: TreeContext,
-        left_behind: AbandonedThreads,
-        keeper: WaitNode | None = None,
+        tree: TreeContext,
+        abandoned: AbandonedThreads,
+        supervisor: WaitNode | None = None,
     ) -> None:
         self.spec = spec
         self.path: Final = path
-        self.address: Final = kin.book.enter(path)
+        self.address: Final = tree.table.enter(path)
         """The child's address, the same for all its incarnations."""
         # An abandoned supervisor may still be at it while its successor brings up its own.
-        self.address.take_over(self, keeper)
+        self.address.take_over(self, supervisor)
         self.runtime: ActorLoop | None = None
         self.failures = 0
         self.last_exit: Exit | None = None
-        self._kin = kin
-        self._keeper = keeper
-        self._estate = HandoverState()
+        self._tree = tree
+        self._supervisor = supervisor
+        self._handover = HandoverState()
         self._up_since = 0.0
         self._not_ended: dict[ActorLoop, None] = {}
-        self._left_behind = left_behind
+        self._abandoned = abandoned
 
     def start(self, on_end: OnEnd) -> None:
         """Bring a new incarnation up; ``on_end(runtime, exit)`` is called when it ends.
@@ -85,29 +85,29 @@ class ChildRunner:
         Raises :class:`StartFailed` when it is not up within ``start_within`` seconds.
         """
         spec = self.spec
-        # Each incarnation gets an estate of its own: an abandoned one may go on publishing.
-        self._estate = HandoverState(self._estate.state if spec.hand_over else None)
+        # Each incarnation gets an handover of its own: an abandoned one may go on publishing.
+        self._handover = HandoverState(self._handover.state if spec.hand_over else None)
         admits = plain_start(spec.start)
         runtime = self._make(
-            StartContext(self.path, self.address, self._kin, self._estate, self, admits)
+            StartContext(self.path, self.address, self._tree, self._handover, self, admits)
         )
         try:
             self._wait_until_up(runtime)
             if admits:
-                runtime.wait_for_admission(self._keeper)
+                runtime.wait_for_admission(self._supervisor)
             # In this order: whoever is answered by it finds that the listeners know of it.
-            self._kin.events.tell(ChildStarted(self.path, self.address.begin_epoch()))
-            self.address.point_to(runtime.mailbox, runtime.life, self)
-            runtime.life.watch(partial(on_end, runtime))
+            self._tree.events.tell(ChildStarted(self.path, self.address.begin_epoch()))
+            self.address.point_to(runtime.mailbox, runtime.lifecycle, self)
+            runtime.lifecycle.watch(partial(on_end, runtime))
         finally:
             runtime.admit()
 
     def _wait_until_up(self, runtime: ActorLoop) -> None:
-        spec, settled = self.spec, runtime.life.settled
+        spec, settled = self.spec, runtime.lifecycle.settled
         self._not_ended[runtime] = None
-        self.address.rise(runtime.mailbox, runtime.life, self)
+        self.address.rise(runtime.mailbox, runtime.lifecycle, self)
         with held_up_by(LifecycleWait(runtime.mailbox, partial(settled.wait, 0))):
-            up = self._kin.clock.wait(settled.wait, spec.start_within)
+            up = self._tree.clock.wait(settled.wait, spec.start_within)
         error = runtime.start_error
         if not up:
             self._abandon(runtime)
@@ -117,11 +117,11 @@ class ChildRunner:
             del self._not_ended[runtime]
             raise StartFailed(spec.id, error)
         self.runtime = runtime
-        self._up_since = self._kin.clock.monotonic()
+        self._up_since = self._tree.clock.monotonic()
 
     def ended(self, exit_: Exit) -> None:
         """Note that the current incarnation ended by itself."""
-        if self._kin.clock.monotonic() - self._up_since >= self.spec.backoff.reset_after:
+        if self._tree.clock.monotonic() - self._up_since >= self.spec.backoff.reset_after:
             self.failures = 0
         if self.runtime is not None:
             self._gone(self.runtime, exit_)
@@ -157,12 +157,12 @@ class ChildRunner:
         if runtime is None:
             return
         ended = Latch()  # bears any number of seconds, as a shutdown may be
-        runtime.life.watch(lambda _exit: ended.set())
+        runtime.lifecycle.watch(lambda _exit: ended.set())
         with held_up_by(LifecycleWait(runtime.mailbox, partial(ended.wait, 0))):
-            in_time = self._kin.clock.wait(ended.wait, within)
+            in_time = self._tree.clock.wait(ended.wait, within)
         if not in_time:
             self._abandon(runtime)
-        self._gone(runtime, runtime.life.exit or Exit(Cause.SHUTDOWN))
+        self._gone(runtime, runtime.lifecycle.exit or Exit(Cause.SHUTDOWN))
 
     def never_again(self) -> None:
         """Keep nothing of what the child was started with: it will not be started again."""
@@ -182,17 +182,17 @@ class ChildRunner:
         """Seconds until the next attempt, by the backoff and how often it failed lately."""
         delay = self.spec.backoff.delay(self.failures, rng)
         self.failures += 1
-        self._kin.events.tell(ChildRestarting(self.path, delay))
+        self._tree.events.tell(ChildRestarting(self.path, delay))
         return delay
 
-    def _make(self, birth: StartContext) -> ActorLoop:
+    def _make(self, context: StartContext) -> ActorLoop:
         try:
-            runtime, others = birth.take(start_under(birth, self.spec.start))
+            runtime, others = context.take(start_under(context, self.spec.start))
             for each in others:
                 set_free(cast("Supervised", each.actor))
             return runtime
         except BaseException as error:  # e.g. sys.exit() in a constructor: not the supervisor's end
-            birth.stop_created()
+            context.stop_created()
             if isinstance(error, StartFailed):
                 raise
             raise StartFailed(self.spec.id, error) from error
@@ -204,17 +204,17 @@ class ChildRunner:
         self.runtime = None
         self.last_exit = exit_
         self.address.clear(runtime.mailbox)
-        self._kin.events.tell(ChildEnded(self.path, exit_))
+        self._tree.events.tell(ChildEnded(self.path, exit_))
 
     def _abandon(self, runtime: ActorLoop) -> None:
         stack = _stack_of(runtime.thread)
         log.error("abandoned %s: it did not end in time", self.path, extra={"stack": stack})
-        self._kin.events.tell(ChildAbandoned(self.path, stack))
+        self._tree.events.tell(ChildAbandoned(self.path, stack))
         runtime.abandon(Exit(Cause.HUNG))
         if runtime.thread is not None:
-            self._left_behind.add(runtime.thread)
+            self._abandoned.add(runtime.thread)
         for thread in runtime.on_abandoned():
-            self._left_behind.add(thread)
+            self._abandoned.add(thread)
 
     def _log_end(self, exit_: Exit) -> None:
         if exit_.abnormal:

@@ -124,12 +124,12 @@ here = ThreadContext()
 
 
 class running:  # noqa: N801  # a context manager reads as a verb
-    """Within the block this thread runs ``party``."""
+    """Within the block this thread runs ``node``."""
 
     __slots__ = ("_party",)
 
-    def __init__(self, party: WaitNode) -> None:
-        self._party = party
+    def __init__(self, node: WaitNode) -> None:
+        self._party = node
 
     def __enter__(self) -> None:
         here.stack.append(self._party)
@@ -147,11 +147,11 @@ class blocked_on:  # noqa: N801  # a context manager reads as a verb
         self._reply = reply
         self._parties = tuple(here.stack)
         # Something, if this is a finalizer that ran while the thread waited already.
-        self._before = [party.waiting_for for party in self._parties] if self._parties else ()
+        self._before = [node.waiting_for for node in self._parties] if self._parties else ()
 
     def __enter__(self) -> None:
-        for party in self._parties:
-            party.waiting_for = self._reply
+        for node in self._parties:
+            node.waiting_for = self._reply
         if self._parties:
             try:
                 self._look_for_cycle()
@@ -161,22 +161,22 @@ class blocked_on:  # noqa: N801  # a context manager reads as a verb
 
     def __exit__(self, *_exc: object) -> None:
         if self._parties:
-            for party, before in zip(self._parties, self._before, strict=True):
-                party.waiting_for = before
+            for node, before in zip(self._parties, self._before, strict=True):
+                node.waiting_for = before
 
     def _look_for_cycle(self) -> None:
         names = [self._parties[-1].name]
-        party = self._reply.target
+        node = self._reply.target
         seen: set[int] = set()
-        while party is not None and id(party) not in seen:
-            seen.add(id(party))
-            names.append(party.name)
-            if party in self._parties:
+        while node is not None and id(node) not in seen:
+            seen.add(id(node))
+            names.append(node.name)
+            if node in self._parties:
                 # This thread went from there to the one that asks, from handler to handler.
-                within = self._parties[self._parties.index(party) + 1 :]
+                within = self._parties[self._parties.index(node) + 1 :]
                 raise AskCycle((*names, *(each.name for each in within)))
-            pending = party.waiting_for
-            party = None if pending is None or pending.done else pending.target
+            pending = node.waiting_for
+            node = None if pending is None or pending.done else pending.target
 
 
 class held_up_by(blocked_on):  # noqa: N801  # a context manager reads as a verb
@@ -189,25 +189,25 @@ class held_up_by(blocked_on):  # noqa: N801  # a context manager reads as a verb
     __slots__ = ()
 
     def __enter__(self) -> None:
-        for party in self._parties:
-            party.waiting_for = self._reply
+        for node in self._parties:
+            node.waiting_for = self._reply
         if self._parties:
             self._call_off_asker()
 
     def _call_off_asker(self) -> None:
-        """Follow the replies from the milestone's actor; one that leads back here is called off."""
+        """Follow the replies from the wait's actor; one that leads back here is called off."""
         chain: list[tuple[WaitNode, Pending]] = []
-        party = self._reply.target
-        while party is not None and party not in self._parties:
-            pending = party.waiting_for
-            if pending is None or pending.done or any(each is party for each, _ in chain):
+        node = self._reply.target
+        while node is not None and node not in self._parties:
+            pending = node.waiting_for
+            if pending is None or pending.done or any(each is node for each, _ in chain):
                 return
-            chain.append((party, pending))
-            party = pending.target
-        if party is None:
+            chain.append((node, pending))
+            node = pending.target
+        if node is None:
             return
         names = [each.name for each, _ in chain]
-        held = [each.name for each in self._parties[self._parties.index(party) :]]
+        held = [each.name for each in self._parties[self._parties.index(node) :]]
         for place, (asker, pending) in reversed([*enumerate(chain)]):
             if pending.call_off(AskCycle((*names[place:], *held, *names[:place], asker.name))):
                 return

@@ -57,7 +57,7 @@ class DynamicActor(BaseSupervisor):
         children = [*self._children.values()]
         for child in children:
             child.order_to_stop()
-        now = self._kin.clock.monotonic
+        now = self._tree.clock.monotonic
         deadline = None if shutdown is None else now() + shutdown
         for child in children:
             left = None if deadline is None else max(0.0, deadline - now())

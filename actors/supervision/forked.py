@@ -11,7 +11,7 @@ import os
 
 from actors.supervision.actor import runtimes
 from actors.supervision.address import Address
-from actors.supervision.book import AddressTable
+from actors.supervision.address_table import AddressTable
 
 __all__ = ["lose_every_actor"]
 
@@ -26,8 +26,8 @@ def lose_every_actor() -> None:
     for runtime, address in runtimes():
         runtime.lose(f"{runtime.name} {why}")
         addresses[address] = None
-        if isinstance(address.book, AddressTable):
-            addresses.update(dict.fromkeys(address.book.all()))
+        if isinstance(address.table, AddressTable):
+            addresses.update(dict.fromkeys(address.table.all()))
     for address in addresses:
         address.retire(why)
 

@@ -18,8 +18,8 @@ __all__ = ["children_of", "snapshot_below"]
 
 def children_of(runtime: ActorLoop | None) -> list[tuple[ChildRunner, Status]]:
     """The children of the supervisor that ``runtime`` runs; none if it is none, or is down."""
-    keeper = None if runtime is None else runtime.actor
-    return keeper.glance() if isinstance(keeper, BaseSupervisor) else []
+    supervisor = None if runtime is None else runtime.actor
+    return supervisor.glance() if isinstance(supervisor, BaseSupervisor) else []
 
 
 def snapshot_below(runtime: ActorLoop | None) -> tuple[ChildView, ...]:
@@ -54,7 +54,7 @@ def _view(
 def _state(runtime: ActorLoop | None, status: Status, last_exit: Exit | None) -> str:
     """What the child does: its incarnation knows better than the plan, if there is one."""
     if runtime is not None:
-        return "down" if runtime.life.over else "up"
+        return "down" if runtime.lifecycle.over else "up"
     if status is not Status.UP:
         return str(status.value)
     # The plan has it up, but nobody is: not yet, or no more, and the plan is about to hear of it.

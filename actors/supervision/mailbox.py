@@ -30,7 +30,7 @@ from actors.supervision.cancellation import CancellationToken
 from actors.supervision.clock import Clock
 from actors.supervision.deadlock import Pending
 from actors.supervision.errors import InvalidSpec, MailboxFull, NotDelivered
-from actors.supervision.life import ActorLifecycle
+from actors.supervision.lifecycle import ActorLifecycle
 from actors.supervision.reply import Reply
 
 __all__ = ["UNANSWERED", "Envelope", "Mailbox", "Overflow", "SystemMessage", "is_stop"]
@@ -112,7 +112,7 @@ class Mailbox:
         """Cancelled as soon as a stop is put, so that a handler which takes long can see it."""
         self.waiting_for: Pending | None = None
         """The reply that the actor's handler waits for."""
-        self.life: ActorLifecycle | None = None
+        self.lifecycle: ActorLifecycle | None = None
         """That of its actor."""
 
     def begin(self, runtime: Any) -> None:
@@ -123,16 +123,16 @@ class Mailbox:
         """User messages that wait; approximate while others put and take."""
         return self._user.qsize()
 
-    def put(self, letter: Any, /) -> None:
-        """Take ``letter`` in, or refuse it."""
-        self._address_reply(letter)
-        if isinstance(letter.message, SYSTEM_MESSAGES):
-            self._put_control(letter)
+    def put(self, envelope: Any, /) -> None:
+        """Take ``envelope`` in, or refuse it."""
+        self._address_reply(envelope)
+        if isinstance(envelope.message, SYSTEM_MESSAGES):
+            self._put_control(envelope)
             self._user.put(_WAKE)
         elif self.capacity is not None and self._user.qsize() >= self.capacity:
-            self._overflow(letter)
+            self._overflow(envelope)
         else:
-            self._user.put(letter)
+            self._user.put(envelope)
         if self._closed:
             self._refuse_all()
 
@@ -144,14 +144,14 @@ class Mailbox:
     def get(self) -> Any:
         """The next :class:`Envelope`, control before user; ``None`` once closed. Blocks."""
         while not self._closed:
-            letter = self._held or self._user.get()
+            envelope = self._held or self._user.get()
             self._held = None
             if self._control:
-                if letter is not _WAKE:
-                    self._held = letter
+                if envelope is not _WAKE:
+                    self._held = envelope
                 return self._control.popleft()
-            if letter is not _WAKE:
-                return letter
+            if envelope is not _WAKE:
+                return envelope
         return None
 
     def empty(self) -> bool:
@@ -170,23 +170,23 @@ class Mailbox:
         self.on_dead_letter = _ignore
         self.close(why)
 
-    def _address_reply(self, letter: Envelope) -> None:
+    def _address_reply(self, envelope: Envelope) -> None:
         """Note on the reply who was asked."""
-        reply = letter.reply_to
+        reply = envelope.reply_to
         if isinstance(reply, Reply):
             reply.target = self
 
-    def _put_control(self, letter: Envelope) -> None:
-        self._control.append(letter)
-        if is_stop(letter.message):
+    def _put_control(self, envelope: Envelope) -> None:
+        self._control.append(envelope)
+        if is_stop(envelope.message):
             self.token.cancel()
 
-    def _overflow(self, letter: Envelope) -> None:
-        """There is no room: refuse ``letter``, or put it in the place of the oldest."""
-        refused: Envelope | None = letter
+    def _overflow(self, envelope: Envelope) -> None:
+        """There is no room: refuse ``envelope``, or put it in the place of the oldest."""
+        refused: Envelope | None = envelope
         if self.overflow is Overflow.DROP_OLDEST:
             refused = self._take_oldest()
-            self._append(letter)
+            self._append(envelope)
         if refused is not None:
             full = f"the mailbox of {self.name} holds {self.capacity} messages already"
             self._refuse(refused, MailboxFull(full))
@@ -203,8 +203,8 @@ class Mailbox:
             self._user.put(_WAKE)  # belongs to a control message, which nobody may drop
         return None
 
-    def _append(self, letter: Envelope) -> None:
-        self._user.put(letter)
+    def _append(self, envelope: Envelope) -> None:
+        self._user.put(envelope)
 
     def _refuse_all(self) -> None:
         with contextlib.suppress(IndexError):  # two threads may empty it at once
@@ -215,15 +215,15 @@ class Mailbox:
             self._refuse(held, NotDelivered(self._why))
         while True:
             try:
-                letter = self._user.get_nowait()
+                envelope = self._user.get_nowait()
             except Empty:
                 return
-            if letter is not _WAKE:
-                self._refuse(letter, NotDelivered(self._why))
+            if envelope is not _WAKE:
+                self._refuse(envelope, NotDelivered(self._why))
 
-    def _refuse(self, letter: Envelope, error: NotDelivered) -> None:
-        reply = letter.reply_to
-        if is_stop(letter.message):
+    def _refuse(self, envelope: Envelope, error: NotDelivered) -> None:
+        reply = envelope.reply_to
+        if is_stop(envelope.message):
             if reply is not None:
                 reply.set(None)
             return
@@ -233,9 +233,9 @@ class Mailbox:
         elif reply is not None:
             reply.set_exception((type(error), error, None))
         elif not isinstance(
-            letter.message, SystemMessage
+            envelope.message, SystemMessage
         ):  # else nobody sent it, and nobody misses it
-            self.on_dead_letter(letter.message)
+            self.on_dead_letter(envelope.message)
 
 
 def _check(capacity: int | None, overflow: Overflow) -> None:

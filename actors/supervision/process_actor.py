@@ -84,7 +84,7 @@ class ProcessActor(Supervised):
             process_group=0,
         )
         self._process = process
-        self.life.watch(lambda _exit: _kill(process))  # abandoned: there is no on_stop then
+        self.lifecycle.watch(lambda _exit: _kill(process))  # abandoned: there is no on_stop then
         try:
             self._wait_until_ready(process)
         except BaseException:

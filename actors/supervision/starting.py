@@ -10,8 +10,7 @@ import pykka
 
 from actors.supervision.actor import start_under
 from actors.supervision.address import Address
-from actors.supervision.birth import StartContext, TreeContext
-from actors.supervision.book import AddressTable
+from actors.supervision.address_table import AddressTable
 from actors.supervision.clock import Clock, TimerThread
 from actors.supervision.dynamic_supervisor import DynamicActor
 from actors.supervision.errors import InvalidSpec
@@ -20,6 +19,7 @@ from actors.supervision.exit import Exit
 from actors.supervision.flags import SupervisorFlags
 from actors.supervision.roster import AutoShutdown, Strategy
 from actors.supervision.spec import Backoff, Child, Restart
+from actors.supervision.start_context import StartContext, TreeContext
 from actors.supervision.supervisor import SupervisorActor
 from actors.supervision.tree import Tree
 
@@ -140,28 +140,28 @@ def _grow(start: Callable[[], pykka.ActorRef[Any]], name: str, clock: Clock | No
     clock = clock or TimerThread(f"{name}-clock")
     # PERF: an ask waits by real seconds without going through the real clock, a µs cheaper.
     waits_by = None if type(clock) is TimerThread else clock
-    kin = TreeContext(clock, AddressTable(waits_by), EventBus())
-    birth = StartContext("", Address(name), kin, admits=True)
-    ref = start_under(birth, start)
-    root, _ = birth.take(ref)
+    tree = TreeContext(clock, AddressTable(waits_by), EventBus())
+    context = StartContext("", Address(name), tree, admits=True)
+    ref = start_under(context, start)
+    root, _ = context.take(ref)
     try:
-        root.life.settled.wait()
+        root.lifecycle.settled.wait()
     except BaseException:  # Ctrl-C: nobody gets a handle to stop it by
-        root.life.watch(lambda _exit: kin.clock.close())
+        root.lifecycle.watch(lambda _exit: tree.clock.close())
         ref.stop(block=False)
         root.admit()
         raise
     if root.start_error is not None:
-        kin.clock.close()
+        tree.clock.close()
         raise root.start_error
-    birth.address.point_to(root.mailbox, root.life)
-    root.life.watch(partial(_turn_off, kin, birth.address))
+    context.address.point_to(root.mailbox, root.lifecycle)
+    root.lifecycle.watch(partial(_turn_off, tree, context.address))
     root.admit()
-    return Tree(root, birth.address, kin)
+    return Tree(root, context.address, tree)
 
 
-def _turn_off(kin: TreeContext, root: Address, _exit: Exit) -> None:
+def _turn_off(tree: TreeContext, root: Address, _exit: Exit) -> None:
     """The root ended: nobody waits for a successor any more, and no timer runs."""
     root.retire()
-    kin.book.retire("")
-    kin.clock.close()
+    tree.table.retire("")
+    tree.clock.close()

@@ -46,7 +46,7 @@ class SupervisorActor(BaseSupervisor):
         child = self._find(child_id)
         child.stop()
         self._roster.mark(child_id, Status.DOWN)
-        self._kin.book.retire(child.path)
+        self._tree.table.retire(child.path)
         if child.spec.restart is Restart.TEMPORARY:
             self._forget(child_id)
 

@@ -13,7 +13,6 @@ from actors.supervision.actor_loop import ActorLoop
 from actors.supervision.address import Address, watch_from_here
 from actors.supervision.arguments import check_callable, check_path, check_seconds
 from actors.supervision.base_supervisor import BaseSupervisor
-from actors.supervision.birth import TreeContext
 from actors.supervision.describe import ChildView, TreeView
 from actors.supervision.dynamic_supervisor import DynamicActor, DynamicChildren
 from actors.supervision.errors import ChildStateError, NotDelivered, UnknownChild
@@ -22,9 +21,10 @@ from actors.supervision.exit import Cause, Exit
 from actors.supervision.glance import children_of, snapshot_below
 from actors.supervision.handle import Handle
 from actors.supervision.latch import Latch
-from actors.supervision.life import DeathWatch
+from actors.supervision.lifecycle import DeathWatch
 from actors.supervision.notices import RunInSupervisor
 from actors.supervision.spec import Child
+from actors.supervision.start_context import TreeContext
 from actors.supervision.supervisor import SupervisorActor
 
 __all__ = ["Tree"]
@@ -42,18 +42,18 @@ class Tree(Handle):
     stopping it gets ``AskCycle``.
     """
 
-    def __init__(self, root: ActorLoop, address: Address, kin: TreeContext) -> None:
+    def __init__(self, root: ActorLoop, address: Address, tree: TreeContext) -> None:
         self.name: Final = address.path
         self._root: Final = root
         self._address: Final = address
-        self._kin: Final = kin
+        self._tree: Final = tree
 
     def address(self, path: str) -> Address:
         """The address of a child, as ``"registry"`` or ``"serving/http"``; never goes stale.
 
         Raises :class:`UnknownChild`.
         """
-        return self._kin.book.find(path)
+        return self._tree.table.find(path)
 
     def start_child(self, child: Child, under: str = "") -> Address:
         """Start ``child`` as the last one of the supervisor at ``under`` (the root).
@@ -93,12 +93,12 @@ class Tree(Handle):
     def on_event(self, listener: Listener) -> None:
         """Call ``listener(event)`` for each event of the tree from now on; it must not block."""
         check_callable("on_event", listener)
-        self._kin.events.listen(listener)
+        self._tree.events.listen(listener)
 
     def on_exit(self, watcher: Callable[[Exit], object]) -> DeathWatch:
         """Call ``watcher(exit)`` once, when the root supervisor ends: stopped, or gave up."""
         check_callable("on_exit", watcher)
-        return watch_from_here(self._root.life, watcher)
+        return watch_from_here(self._root.lifecycle, watcher)
 
     def describe(self) -> TreeView:
         """The tree as it is this very moment; ``str()`` of it draws it.
@@ -106,17 +106,17 @@ class Tree(Handle):
         Waits for nobody: a supervisor that is stopping a slow child shows as busy, and a tree that
         has ended shows how.
         """
-        return TreeView(self.name, snapshot_below(self._root), self._root.life.exit)
+        return TreeView(self.name, snapshot_below(self._root), self._root.lifecycle.exit)
 
     def children(self, under: str = "") -> tuple[ChildView, ...]:
         """The children of one supervisor, in start order, after what it has in hand just now.
 
         If that takes longer than a second, or it has ended, they are shown as they are.
         """
-        runtime = self._keeper(under)
+        runtime = self._supervisor(under)
         with contextlib.suppress(pykka.Timeout, NotDelivered):
             self._address_of(under).ask(RunInSupervisor(_nothing), timeout=LOOK_TIMEOUT)
-            runtime = self._keeper(under)
+            runtime = self._supervisor(under)
         return snapshot_below(runtime)
 
     def counts(self, under: str = "") -> dict[str, int]:
@@ -136,13 +136,13 @@ class Tree(Handle):
         """
         check_seconds("Tree.stop: timeout", timeout)
         ended = Latch()
-        self._root.life.watch(lambda _exit: ended.set())
+        self._root.lifecycle.watch(lambda _exit: ended.set())
         self._root.stopped_by_supervisor = True
         self._root.actor.actor_ref.stop(block=False)
         done = ended.wait(timeout)
         if not done:
             self._root.abandon(Exit(Cause.HUNG))
-        self._kin.clock.close()
+        self._tree.clock.close()
         return done
 
     def _call(self, under: str, kind: type[K], work: Callable[[K], Any]) -> Any:
@@ -154,13 +154,13 @@ class Tree(Handle):
             what, use = _KINDS[type(supervisor)]
             raise ChildStateError(f"{supervisor.name!r} is a {what}: use {use}", what)
 
-        self._keeper(under)
+        self._supervisor(under)
         return self._address_of(under).ask(RunInSupervisor(checked), timeout=threading.TIMEOUT_MAX)
 
     def _address_of(self, under: str) -> Address:
         return self.address(under) if under else self._address
 
-    def _keeper(self, under: str) -> ActorLoop | None:
+    def _supervisor(self, under: str) -> ActorLoop | None:
         """The supervisor at ``under``; ``None`` while it is down."""
         check_path(under)
         runtime: ActorLoop | None = self._root

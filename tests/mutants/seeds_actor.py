@@ -12,14 +12,14 @@ _MAILBOX: Final = (
     Mutant(
         "a stop waits behind the messages before it",
         "mailbox.py",
-        "self._control.append(letter)",
-        "self._user.put(letter)",
+        "self._control.append(envelope)",
+        "self._user.put(envelope)",
         "test_mailbox.py::test_a_stop_overtakes_every_message_that_waits_and_loses_none",
     ),
     Mutant(
         "the message that a stop overtook is lost",
         "mailbox.py",
-        "self._held = letter",
+        "self._held = envelope",
         "self._held = None",
         "test_mailbox.py::test_a_stop_overtakes_every_message_that_waits_and_loses_none",
     ),
@@ -75,36 +75,36 @@ _REPLY: Final = (
 _TURN: Final = (
     Mutant(
         "one sender works off a whole flood",
-        "turn.py",
-        "while (control or letters) and left:",
-        "while control or letters:",
+        "calling_thread_actor.py",
+        "while (control or envelopes) and left:",
+        "while control or envelopes:",
         "test_turn.py::test_a_sender_handles_no_more_than_its_share_of_a_flood",
     ),
     Mutant(
         "what is beyond the cap is left lying",
-        "turn.py",
+        "calling_thread_actor.py",
         "                self._hand_on()",
         "                pass",
         "test_turn.py::test_a_sender_handles_no_more_than_its_share_of_a_flood",
     ),
     Mutant(
         "a stop waits behind what waits for the turn",
-        "turn.py",
-        "letter = (control or letters).popleft()",
-        "letter = (letters or control).popleft()",
+        "calling_thread_actor.py",
+        "envelope = (control or envelopes).popleft()",
+        "envelope = (envelopes or control).popleft()",
         "test_turn_races.py::test_a_stop_overtakes_whatever_waits_for_the_turn",
     ),
     Mutant(
         "nobody looks again after the turn was given back",
-        "turn.py",
-        "while (control or letters) and turn.acquire(blocking=False):",
-        "if (control or letters) and turn.acquire(blocking=False):",
+        "calling_thread_actor.py",
+        "while (control or envelopes) and turn.acquire(blocking=False):",
+        "if (control or envelopes) and turn.acquire(blocking=False):",
         "test_turn_races.py::"
         "test_a_message_that_comes_while_the_turn_is_given_back_is_handled_by_who_had_it",
     ),
     Mutant(
         "without a thread for it, the backlog is left lying",
-        "turn.py",
+        "calling_thread_actor.py",
         "            self.run(None)",
         "            pass",
         "test_turn_races.py::test_without_a_thread_for_the_backlog_the_sender_does_it_all",
@@ -114,29 +114,29 @@ _TURN: Final = (
 _DIRECT: Final = (
     Mutant(
         "an ask goes before the messages that wait",
-        "turn.py",
-        "                if self._control or self._letters or self._closed:",
+        "calling_thread_actor.py",
+        "                if self._control or self._envelopes or self._closed:",
         "                if self._closed:",
         "test_direct_ask.py::test_what_waits_is_handled_before_it",
     ),
     Mutant(
         "a mailbox that closes answers one more ask",
-        "turn.py",
-        "                if self._control or self._letters or self._closed:",
-        "                if self._control or self._letters:",
+        "calling_thread_actor.py",
+        "                if self._control or self._envelopes or self._closed:",
+        "                if self._control or self._envelopes:",
         "test_direct_ask.py::"
         "test_a_mailbox_that_closes_as_the_turn_is_taken_refuses_and_nobody_handles_it",
     ),
     Mutant(
         "what comes during an ask is left lying",
-        "turn.py",
-        "        if self._control or self._letters:  # as in run",
+        "calling_thread_actor.py",
+        "        if self._control or self._envelopes:  # as in run",
         "        if False:  # as in run",
         "test_direct_ask.py::test_what_comes_while_it_is_handled_is_handled_before_the_ask_returns",
     ),
     Mutant(
         "who asked an abandoned turn actor gets its late answer",
-        "turn.py",
+        "calling_thread_actor.py",
         "        if error is None and not runtime.cut_off:",
         "        if error is None:",
         "test_direct_ask.py::"
@@ -144,7 +144,7 @@ _DIRECT: Final = (
     ),
     Mutant(
         "an actor that crashed in an ask is not buried",
-        "turn.py",
+        "calling_thread_actor.py",
         "                if runtime.stopped.opened:",
         "                if False:",
         "test_direct_ask.py::test_a_fatal_exception_ends_the_actor_before_the_asker_hears_of_it",
@@ -154,7 +154,7 @@ _DIRECT: Final = (
 _RUNTIME: Final = (
     Mutant(
         "a fatal exception on ask is only an answer",
-        "runtime.py",
+        "actor_loop.py",
         "self._fatal = (*fatal, *_ALWAYS_FATAL)",
         "self._fatal = _ALWAYS_FATAL",
         "test_actor_contract.py::"
@@ -162,53 +162,53 @@ _RUNTIME: Final = (
     ),
     Mutant(
         "who asked a hung actor waits for its whole timeout",
-        "runtime.py",
-        "letter.reply_to.fail(ActorCrashed(",
+        "actor_loop.py",
+        "envelope.reply_to.fail(ActorCrashed(",
         "repr(ActorCrashed(",
         "test_hung.py::test_a_hung_actor_is_replaced_and_its_asker_is_told",
     ),
     Mutant(
         "the token of an actor that crashed is not cancelled",
-        "runtime.py",
+        "actor_loop.py",
         "        self.mailbox.token.cancel()\n        self.mailbox.close()",
         "        self.mailbox.close()",
         "test_runtime.py::test_the_token_is_cancelled_however_the_actor_ends",
     ),
     Mutant(
         "an abandoned actor handles what it took just before",
-        "runtime.py",
-        "            if self.life.over:",
+        "actor_loop.py",
+        "            if self.lifecycle.over:",
         "            if False:",
         "test_runtime.py::"
         "test_a_letter_that_was_taken_just_before_the_abandonment_is_refused_and_not_handled",
     ),
     Mutant(
         "an end is told again at a second burial",
-        "life.py",
+        "lifecycle.py",
         "        if not self._once.acquire(blocking=False):",
         "        if False:",
         "test_runtime.py::test_an_end_is_told_once_however_often_the_actor_is_buried",
     ),
     Mutant(
         "who is told of the end finds the mailbox open",
-        "runtime.py",
+        "actor_loop.py",
         "        self.mailbox.close()\n"
-        "        self.life.end(exit_ or self.exit or Exit(Cause.NORMAL))",
-        "        self.life.end(exit_ or self.exit or Exit(Cause.NORMAL))\n"
+        "        self.lifecycle.end(exit_ or self.exit or Exit(Cause.NORMAL))",
+        "        self.lifecycle.end(exit_ or self.exit or Exit(Cause.NORMAL))\n"
         "        self.mailbox.close()",
         "test_runtime.py::"
         "test_whoever_is_told_of_the_end_finds_the_mailbox_closed_and_the_actor_unlisted",
     ),
     Mutant(
         "an actor that was answered just now counts as stuck",
-        "waits.py",
+        "deadlock.py",
         "if pending is None or pending.done else",
         "if pending is None else",
         "test_waits.py::test_a_question_that_was_answered_just_now_is_no_cycle",
     ),
     Mutant(
         "who would have closed a cycle looks stuck ever after",
-        "waits.py",
+        "deadlock.py",
         "                self.__exit__()\n",
         "",
         "test_waits.py::test_a_pending_question_back_to_who_asks_is_a_cycle",
@@ -270,7 +270,7 @@ _ADDRESS: Final = (
     ),
     Mutant(
         "striking a path forgets it and leaves what is below",
-        "book.py",
+        "address_table.py",
         "found.extend(self._below.get(each, ()))",
         "found.extend(())",
         "test_lost_addresses.py::test_striking_a_path_forgets_it_and_all_below_and_nothing_beside",

@@ -84,14 +84,14 @@ _SUPERVISOR: Final = (
     ),
     Mutant(
         "the children outlive a supervisor that crashes",
-        "keeper.py",
+        "base_supervisor.py",
         '"""Crashed: the children must not outlive it."""\n        self._stop_all()',
         '"""Crashed: the children must not outlive it."""',
         "test_stress.py::test_a_supervisor_that_crashes_takes_its_children_along_and_is_restarted",
     ),
     Mutant(
         "the backoff is not waited for",
-        "keeper.py",
+        "base_supervisor.py",
         "if delay > 0:",
         "if delay < 0:",
         "test_supervisor.py::"
@@ -99,7 +99,7 @@ _SUPERVISOR: Final = (
     ),
     Mutant(
         "one abandoned thread too many is borne",
-        "keeper.py",
+        "base_supervisor.py",
         "if count <= self._flags.max_abandoned or",
         "if count <= self._flags.max_abandoned + 1 or",
         "test_hung.py::"
@@ -107,50 +107,50 @@ _SUPERVISOR: Final = (
     ),
     Mutant(
         "every child inherits, whether it asked to or not",
-        "incarnation.py",
-        "HandoverState(self._estate.state if spec.hand_over else None)",
-        "HandoverState(self._estate.state)",
+        "child_runner.py",
+        "HandoverState(self._handover.state if spec.hand_over else None)",
+        "HandoverState(self._handover.state)",
         "test_actor_contract.py::"
         "test_what_was_published_is_inherited_by_the_next_incarnation_only_if_asked_for",
     ),
     Mutant(
         "a death that a restart overtook counts once more",
-        "keeper.py",
+        "base_supervisor.py",
         "if child is None or child.runtime is not down.runtime:",
         "if child is None:",
         "test_runtime.py::test_the_death_of_an_earlier_incarnation_is_ignored",
     ),
     Mutant(
         "an over-long start goes on unfenced",
-        "incarnation.py",
+        "child_runner.py",
         "            self._abandon(runtime)\n            error",
         "            error",
         "test_time.py::test_an_over_long_start_is_abandoned_and_what_was_told_to_it_is_refused",
     ),
     Mutant(
         "a start times out by real seconds, whatever the tree's clock",
-        "incarnation.py",
-        "self._kin.clock.wait(settled.wait, spec.start_within)",
+        "child_runner.py",
+        "self._tree.clock.wait(settled.wait, spec.start_within)",
         "settled.wait(spec.start_within)",
         "test_time.py::test_a_start_times_out_by_the_trees_clock_and_not_before",
     ),
     Mutant(
         "a shutdown times out by real seconds, whatever the tree's clock",
-        "incarnation.py",
-        "self._kin.clock.wait(ended.wait, within)",
+        "child_runner.py",
+        "self._tree.clock.wait(ended.wait, within)",
         "ended.wait(within)",
         "test_time.py::test_a_child_that_does_not_stop_is_abandoned_by_the_trees_clock",
     ),
     Mutant(
         "a thread left behind by a stop does not count",
-        "keeper.py",
+        "base_supervisor.py",
         "        finally:\n            self._gave_up_on_abandoned()",
         "        finally:\n            pass",
         "test_escalation.py::test_a_child_left_behind_by_a_stop_counts_as_abandoned",
     ),
     Mutant(
         "siblings that were left behind are replaced all the same",
-        "keeper.py",
+        "base_supervisor.py",
         "return not self._gave_up_on_abandoned()",
         "return True",
         "test_escalation.py::"
@@ -158,28 +158,28 @@ _SUPERVISOR: Final = (
     ),
     Mutant(
         "the children of an abandoned supervisor go on without it",
-        "incarnation.py",
+        "child_runner.py",
         "for thread in runtime.on_abandoned():",
         "for thread in ():",
         "test_orphans.py::test_a_supervisor_abandoned_in_its_start_takes_its_children_along",
     ),
     Mutant(
         "an abandoned supervisor goes on starting children",
-        "keeper.py",
+        "base_supervisor.py",
         "            raise StartFailed(child.spec.id, cause)",
         "            del cause",
         "test_orphans.py::test_a_supervisor_abandoned_in_its_start_takes_its_children_along",
     ),
     Mutant(
         "who asks a child that a restart lost waits for it in vain",
-        "keeper.py",
-        "        self.life.watch(self._forget_added)\n",
+        "base_supervisor.py",
+        "        self.lifecycle.watch(self._forget_added)\n",
         "",
         "test_lost_addresses.py::test_an_ask_to_an_added_child_that_a_restart_lost_fails_at_once",
     ),
     Mutant(
         "a declared child whose restart failed gets another address",
-        "keeper.py",
+        "base_supervisor.py",
         "if spec.id not in self._declared:",
         "if True:",
         "test_lost_addresses.py::"
@@ -190,14 +190,14 @@ _SUPERVISOR: Final = (
 _DYNAMIC: Final = (
     Mutant(
         "a stopped dynamic child is remembered for ever",
-        "dynamic.py",
+        "dynamic_supervisor.py",
         "        self._forget(child_id)",
         "        pass",
         "test_dynamic.py::test_a_terminated_child_is_forgotten_by_id_or_by_address",
     ),
     Mutant(
         "the arguments of a temporary child live as long as it does",
-        "dynamic.py",
+        "dynamic_supervisor.py",
         "            child.never_again()",
         "            pass",
         "test_dynamic.py::test_the_arguments_of_temporary_children_are_not_kept",
@@ -211,7 +211,7 @@ _DYNAMIC: Final = (
     ),
     Mutant(
         "a child that failed to start stays among the others",
-        "keeper.py",
+        "base_supervisor.py",
         "            self._drop(spec.id)\n            if",
         "            if",
         "test_dynamic.py::test_nothing_is_kept_of_a_child_that_fails_to_start",

@@ -9,14 +9,14 @@ from typing import cast
 from actors import NotDelivered
 from actors.supervision.address import Address
 from actors.supervision.clock import Timer
-from actors.supervision.life import ActorLifecycle
+from actors.supervision.lifecycle import ActorLifecycle
 from actors.supervision.mailbox import UNANSWERED, Envelope
 from actors.supervision.reply import Reply
 from tests.supervision.subjects import WAIT
 
 
 class Inbox:
-    """Answers every letter, or refuses it as a closed mailbox does."""
+    """Answers every envelope, or refuses it as a closed mailbox does."""
 
     def __init__(self, *, closed: bool) -> None:
         self.closed = closed
@@ -24,8 +24,8 @@ class Inbox:
     def answer(self, _message: object) -> object:
         return UNANSWERED
 
-    def put(self, letter: Envelope) -> None:
-        reply = cast("Reply", letter.reply_to)
+    def put(self, envelope: Envelope) -> None:
+        reply = cast("Reply", envelope.reply_to)
         if self.closed:
             reply.refuse(NotDelivered("the actor has ended"))
         else:
@@ -59,12 +59,12 @@ class Interrupting:
 
 def test_an_asker_whose_next_incarnation_dies_at_once_waits_for_the_one_after_it() -> None:
     clock = Interrupting()
-    address, life = Address("a", clock), cast("ActorLifecycle", None)
+    address, lifecycle = Address("a", clock), cast("ActorLifecycle", None)
     first, short, good = Inbox(closed=True), Inbox(closed=True), Inbox(closed=False)
     clock.before = [
-        lambda: address.point_to(short, life),
-        lambda: address.point_to(good, life),
+        lambda: address.point_to(short, lifecycle),
+        lambda: address.point_to(good, lifecycle),
     ]
     clock.after = [lambda: address.clear(short)]
-    address.point_to(first, life)
+    address.point_to(first, lifecycle)
     assert address.ask("question", timeout=WAIT) == "answered"

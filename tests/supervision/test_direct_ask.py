@@ -85,7 +85,7 @@ class Turnstile:
 
 def test_it_makes_no_reply_and_puts_no_letter(grow: Grow, monkeypatch: pytest.MonkeyPatch) -> None:
     address, mailbox, _, _ = start(grow)
-    monkeypatch.setattr(mailbox, "put", partial(pytest.fail, "a letter"))
+    monkeypatch.setattr(mailbox, "put", partial(pytest.fail, "a envelope"))
     assert address.ask(("echo", 1), timeout=WAIT) == 1
 
 
@@ -127,7 +127,7 @@ def test_pykkas_own_messages_are_answered_as_before(grow: Grow) -> None:
 def test_what_waits_is_handled_before_it(grow: Grow) -> None:
     """Its sender has put it, and not yet come to the turn."""
     address, mailbox, _, journal = start(grow)
-    mailbox._letters.append(Envelope(note("waits")))  # pyright: ignore[reportPrivateUsage]  # the race itself
+    mailbox._envelopes.append(Envelope(note("waits")))  # pyright: ignore[reportPrivateUsage]  # the race itself
     address.ask(note("asked"), timeout=WAIT)
     assert journal.entries[1:] == ["waits", "asked"]
 
@@ -136,7 +136,7 @@ def test_what_comes_before_it_has_the_turn_is_handled_before_it(grow: Grow) -> N
     address, mailbox, _, journal = start(grow)
 
     def come() -> None:
-        mailbox._letters.append(Envelope(note("came first")))  # pyright: ignore[reportPrivateUsage]  # the race itself
+        mailbox._envelopes.append(Envelope(note("came first")))  # pyright: ignore[reportPrivateUsage]  # the race itself
 
     mailbox._turn = cast("Any", Turnstile(mailbox._turn, taken=come))  # pyright: ignore[reportPrivateUsage]  # stands for a lock
     address.ask(note("asked"), timeout=WAIT)
@@ -210,7 +210,7 @@ def test_an_ordinary_exception_shows_the_handler_that_raised_it(grow: Grow) -> N
 def test_a_fatal_exception_ends_the_actor_before_the_asker_hears_of_it(grow: Grow) -> None:
     address, mailbox, runtime, _ = start(grow)
     exits = Journal()
-    runtime.life.watch(exits.add)
+    runtime.lifecycle.watch(exits.add)
     with pytest.raises(Fatal):
         address.ask(("raise", Fatal("why")), timeout=WAIT)
     (exit_,) = exits.entries
@@ -242,7 +242,7 @@ def test_a_system_exit_is_a_crash_whose_asker_is_not_shown_the_exit(grow: Grow) 
 def test_an_actor_that_stops_itself_answers_first(grow: Grow) -> None:
     address, _, runtime, journal = start(grow)
     exits = Journal()
-    runtime.life.watch(exits.add)
+    runtime.lifecycle.watch(exits.add)
 
     def stop(me: Any) -> str:
         me.stop()

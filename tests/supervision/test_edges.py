@@ -13,12 +13,12 @@ import pytest
 from pykka.messages import _ActorStop  # pyright: ignore[reportPrivateUsage]  # how Pykka says stop
 
 from actors import Backoff, Cause, Child, NotDelivered, Overflow, StartFailed, Tree
-from actors.supervision.birth import TreeContext
-from actors.supervision.book import AddressTable
+from actors.supervision.address_table import AddressTable
 from actors.supervision.child_runner import AbandonedThreads, ChildRunner
 from actors.supervision.clock import TimerThread
 from actors.supervision.events import EventBus
 from actors.supervision.mailbox import Envelope, Mailbox, SystemMessage
+from actors.supervision.start_context import TreeContext
 from actors.testing import FakeClock
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Boom, Journal, Threaded, Turn, call
@@ -39,8 +39,8 @@ class DoneAtSecondLook:
 
 
 def test_a_message_that_is_done_while_it_is_looked_at_is_no_hang() -> None:
-    kin = TreeContext(FakeClock(), AddressTable(), EventBus())
-    child = ChildRunner(Child("a", Turn.start, hang_after=1.0), "a", kin, AbandonedThreads())
+    tree = TreeContext(FakeClock(), AddressTable(), EventBus())
+    child = ChildRunner(Child("a", Turn.start, hang_after=1.0), "a", tree, AbandonedThreads())
     child.runtime = DoneAtSecondLook()  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]  # all that is looked at
     assert not child.abandon_if_hung(1.5)
 
@@ -60,7 +60,7 @@ class Snatched(deque[Envelope]):
 def test_a_letter_that_another_took_away_fails_no_sender() -> None:
     ref = Turn.start()
     mailbox: Any = ref.ask(call(lambda me: me.actor_inbox), timeout=WAIT)
-    mailbox._letters = Snatched()
+    mailbox._envelopes = Snatched()
     ref.tell(("echo", 1))
     assert ref.ask(("echo", 2), timeout=WAIT) == 2
     ref.stop()

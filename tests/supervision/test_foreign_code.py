@@ -13,7 +13,7 @@ from actors import CancellationToken, Child, ChildStarted, Supervised
 from actors.supervision.callbacks import call_all
 from actors.supervision.events import EventBus
 from actors.supervision.exit import Cause, Exit
-from actors.supervision.life import ActorLifecycle
+from actors.supervision.lifecycle import ActorLifecycle
 from actors.testing import FakeClock
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Boom, Threaded, Turn
@@ -49,7 +49,7 @@ def test_a_token_callback_that_exits_keeps_no_death_from_its_supervisor(grow: Gr
 def test_a_death_watcher_that_exits_keeps_no_death_from_its_supervisor(grow: Grow) -> None:
     class Leaving(Threaded):
         def on_start(self) -> None:
-            self.life.watch(leave)
+            self.lifecycle.watch(leave)
 
     restarts(grow, Leaving.start)
 
@@ -87,16 +87,16 @@ def test_every_callback_runs_whatever_the_one_before_raised() -> None:
 
 
 def test_ctrl_c_on_the_main_thread_is_passed_on_when_all_were_called() -> None:
-    token, life, bus = CancellationToken(), ActorLifecycle(), EventBus()
+    token, lifecycle, bus = CancellationToken(), ActorLifecycle(), EventBus()
     heard = list[object]()
     token.on_cancel(interrupt)
     token.on_cancel(lambda: heard.append("cancelled"))
-    life.watch(interrupt)
-    life.watch(heard.append)
+    lifecycle.watch(interrupt)
+    lifecycle.watch(heard.append)
     bus.listen(interrupt)
     bus.listen(heard.append)
     end, event = Exit(Cause.NORMAL), ChildStarted("a", 1)
-    for happen in (token.cancel, lambda: life.end(end), lambda: bus.tell(event)):
+    for happen in (token.cancel, lambda: lifecycle.end(end), lambda: bus.tell(event)):
         with pytest.raises(KeyboardInterrupt):
             happen()
     assert heard == ["cancelled", end, event]

@@ -115,7 +115,8 @@ FORKING = """
 import multiprocessing, os, sys, time, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of what is tested here
 import pykka
-from actors import Child, DynamicSupervisor, NotDelivered, Supervised, Supervisor, CallingThreadActor
+from actors import CallingThreadActor, Child, DynamicSupervisor
+from actors import NotDelivered, Supervised, Supervisor
 
 class Threaded(Supervised):
     def on_receive(self, message):

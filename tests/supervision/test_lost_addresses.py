@@ -20,8 +20,8 @@ from actors import (
     UnknownChild,
 )
 from actors.supervision.address import LOGGED_DEAD_LETTERS, Address
-from actors.supervision.book import LISTED, AddressTable
-from actors.supervision.life import ActorLifecycle
+from actors.supervision.address_table import LISTED, AddressTable
+from actors.supervision.lifecycle import ActorLifecycle
 from actors.supervision.mailbox import Mailbox
 from actors.testing import FakeClock
 from tests.supervision.conftest import Grow
@@ -181,54 +181,54 @@ def test_many_dead_letters_are_counted_and_few_of_them_logged(
     assert address.dead_letters == 100
     counts = [getattr(each, "count", 0) for each in caplog.records]
     assert counts == [*range(1, LOGGED_DEAD_LETTERS + 1), 16, 32, 64]
-    assert {getattr(each, "letter", "") for each in caplog.records} == {"str"}
+    assert {getattr(each, "envelope", "") for each in caplog.records} == {"str"}
 
 
-# The book
+# The table
 
 
 def test_striking_a_path_forgets_it_and_all_below_and_nothing_beside() -> None:
-    book = AddressTable()
+    table = AddressTable()
     paths = ("s", "s/a", "s/b/x", "s/b", "sa", "t")
-    found = {path: book.enter(path) for path in paths}
-    book.strike("s")
-    assert [address.path for address in book.all()] == ["sa", "t"]
+    found = {path: table.enter(path) for path in paths}
+    table.strike("s")
+    assert [address.path for address in table.all()] == ["sa", "t"]
     for path in ("s", "s/a", "s/b", "s/b/x"):
         with pytest.raises(NotDelivered, match="nobody is going to start it"):
             found[path].ask("x", timeout=FOREVER)
         with pytest.raises(UnknownChild):
-            book.find(path)
-    assert book.enter("s") is not found["s"]
+            table.find(path)
+    assert table.enter("s") is not found["s"]
 
 
 def test_retiring_a_path_keeps_it_and_all_below() -> None:
-    book = AddressTable()
+    table = AddressTable()
     for path in ("s", "s/a", "t"):
-        book.enter(path)
-    book.retire("s")
+        table.enter(path)
+    table.retire("s")
     with pytest.raises(NotDelivered, match="s/a has ended"):
-        book.find("s/a").ask("x", timeout=FOREVER)
+        table.find("s/a").ask("x", timeout=FOREVER)
     with pytest.raises(NotDelivered, match="t was down for 0 seconds"):
-        book.find("t").ask("x", timeout=0)
+        table.find("t").ask("x", timeout=0)
 
 
 def test_an_unknown_path_names_some_that_exist_and_not_thousands() -> None:
-    book = AddressTable()
+    table = AddressTable()
     with pytest.raises(UnknownChild, match="'x'; there are: none"):
-        book.find("x")
+        table.find("x")
     for number in range(LISTED + 1):
-        book.enter(f"{number:03}")
+        table.enter(f"{number:03}")
     with pytest.raises(UnknownChild) as caught:
-        book.find("x")
+        table.find("x")
     assert str(caught.value).endswith("018, 019, …")
 
 
 def test_the_same_path_is_the_same_address_for_every_thread() -> None:
-    book, found, begin = AddressTable(), Journal(), threading.Barrier(8)
+    table, found, begin = AddressTable(), Journal(), threading.Barrier(8)
 
     def enter() -> None:
         begin.wait(WAIT)
-        found.add(book.enter("a"))
+        found.add(table.enter("a"))
 
     threads = [threading.Thread(target=partial(enter)) for _ in range(8)]
     for thread in threads:

@@ -17,7 +17,7 @@ from tests.supervision.subjects import WAIT, Journal
 
 
 def stop_letter(reply: pykka.Future[Any] | None = None) -> Envelope:
-    """The letter by which Pykka asks an actor to stop."""
+    """The envelope by which Pykka asks an actor to stop."""
     return Envelope(_ActorStop(), reply)
 
 

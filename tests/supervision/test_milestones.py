@@ -18,7 +18,7 @@ from actors.supervision.reply import Reply
 from actors.testing import FakeClock, Gate
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Journal, Threaded, call
-from tests.supervision.test_waits import asked, party, running
+from tests.supervision.test_waits import asked, node, running
 
 
 def never() -> bool:
@@ -81,7 +81,7 @@ def test_a_child_that_calls_its_tree_while_it_is_stopped_is_told_at_once(grow: G
 
 
 def test_who_asked_just_before_the_supervisor_came_to_wait_is_told_too() -> None:
-    child, supervisor = party("child"), party("supervisor")
+    child, supervisor = node("child"), node("supervisor")
     reply = waits(child, supervisor)
     with (
         running(supervisor),
@@ -95,7 +95,7 @@ def test_who_asked_just_before_the_supervisor_came_to_wait_is_told_too() -> None
 
 
 def test_who_asks_the_supervisor_on_behalf_of_a_starting_child_is_told() -> None:
-    child, other, supervisor = party("child"), party("other"), party("supervisor")
+    child, other, supervisor = node("child"), node("other"), node("supervisor")
     behind, reply = waits(child, other), waits(other, supervisor)
     with (
         running(supervisor),
@@ -108,7 +108,7 @@ def test_who_asks_the_supervisor_on_behalf_of_a_starting_child_is_told() -> None
 
 
 def test_a_starting_child_that_asks_the_supervisor_of_its_supervisor_is_told() -> None:
-    child, inner, outer = party("child"), party("inner"), party("outer")
+    child, inner, outer = node("child"), node("inner"), node("outer")
     reply = waits(child, outer)
     outer.waiting_for = LifecycleWait(inner, never)
     with running(inner), held_up_by(LifecycleWait(child, never)), pytest.raises(AskCycle) as caught:
@@ -117,7 +117,7 @@ def test_a_starting_child_that_asks_the_supervisor_of_its_supervisor_is_told() -
 
 
 def test_who_waits_for_somebody_else_or_was_answered_is_left_alone() -> None:
-    child, other, supervisor = party("child"), party("other"), party("supervisor")
+    child, other, supervisor = node("child"), node("other"), node("supervisor")
     elsewhere = waits(child, other)
     with running(supervisor), held_up_by(LifecycleWait(child, never)):
         assert not elsewhere.done
@@ -130,7 +130,7 @@ def test_who_waits_for_somebody_else_or_was_answered_is_left_alone() -> None:
 
 
 def test_a_milestone_that_was_reached_holds_nobody_up() -> None:
-    child, supervisor = party("child"), party("supervisor")
+    child, supervisor = node("child"), node("supervisor")
     supervisor.waiting_for = LifecycleWait(child, lambda: True)
     with running(child), pytest.raises(pykka.Timeout):
         asked(supervisor).get(timeout=0)

@@ -16,7 +16,7 @@ PUBLIC = {
     "address",
     "fatal",
     "inherited",
-    "life",
+    "lifecycle",
     "mailbox_capacity",
     "mailbox_overflow",
     "name",
@@ -46,7 +46,7 @@ def test_a_subclass_may_use_any_obvious_name_for_its_own(kind: Any, grow: Grow) 
             raise AssertionError("called by the library")
 
         _run = _live = _handle = _crash = _stop = _end = _bury = _fail = _failed = _mine
-        _come_up = _now = _birth = _address = abandon = take = _mine
+        _come_up = _now = _context = _address = abandon = take = _mine
 
         def on_receive(self, message: Any) -> Any:
             return message

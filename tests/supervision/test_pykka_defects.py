@@ -146,8 +146,8 @@ def test_5_ours_tells_whoever_watches_and_with_the_reason() -> None:
     class Fails(Supervised):
         def __init__(self) -> None:
             super().__init__()
-            made.add(self.life)
-            self.life.watch(exits.add)
+            made.add(self.lifecycle)
+            self.lifecycle.watch(exits.add)
 
         def on_start(self) -> None:
             raise Boom("why")

@@ -47,7 +47,7 @@ def runtime_of(ref: pykka.ActorRef[Any]) -> ActorLoop:
 def watched(runtime: ActorLoop) -> Journal:
     """The exits that a watcher is told of."""
     exits = Journal()
-    runtime.life.watch(exits.add)
+    runtime.lifecycle.watch(exits.add)
     return exits
 
 
@@ -61,9 +61,9 @@ def test_a_letter_that_was_taken_just_before_the_abandonment_is_refused_and_not_
     take = runtime.mailbox.get
 
     def take_too_late() -> Any:
-        letter = take()
+        envelope = take()
         runtime.abandon(HUNG)
-        return letter
+        return envelope
 
     runtime.mailbox.get = take_too_late  # type: ignore[method-assign]  # a race, made certain
     for _ in range(2):  # the first one only brings the thread around to the new ``get``
@@ -123,7 +123,7 @@ def test_an_end_is_told_once_however_often_the_actor_is_buried(kind: Any) -> Non
     runtime.terminate(HUNG)
     runtime.terminate(Exit(Cause.NORMAL))
     assert exits.entries == [HUNG]
-    assert not runtime.life.end(Exit(Cause.NORMAL))
+    assert not runtime.lifecycle.end(Exit(Cause.NORMAL))
 
 
 # Burial
@@ -139,7 +139,7 @@ def test_the_token_is_cancelled_however_the_actor_ends(kind: Any, end: str) -> N
         "abandon": lambda: runtime.abandon(HUNG),
     }
     cancelled = Journal()
-    runtime.life.watch(lambda _exit: cancelled.add(runtime.mailbox.token.cancelled))
+    runtime.lifecycle.watch(lambda _exit: cancelled.add(runtime.mailbox.token.cancelled))
     ends[end]()
     assert cancelled.wait_for(1) == [True]  # and before anybody is told of the end
 
@@ -155,7 +155,7 @@ def test_whoever_is_told_of_the_end_finds_the_mailbox_closed_and_the_actor_unlis
         runtime.mailbox.put(Envelope(("echo", 1), reply))
         seen.add((reply.refused, ref in pykka.ActorRegistry.get_all(), ref.is_alive()))
 
-    runtime.life.watch(look)
+    runtime.lifecycle.watch(look)
     ref.tell(("raise", Boom()))
     assert seen.wait_for(1) == [(True, False, False)]
 
@@ -164,14 +164,14 @@ def test_a_watcher_that_raises_is_logged_and_the_others_are_told(
     kind: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     ref = kind.start()
-    life = runtime_of(ref).life
+    lifecycle = runtime_of(ref).lifecycle
 
     def bad(_exit: Exit) -> None:
         raise Boom
 
     exits = Journal()
-    life.watch(bad)
-    life.watch(exits.add)
+    lifecycle.watch(bad)
+    lifecycle.watch(exits.add)
     ref.stop(timeout=WAIT)
     assert [exit_.cause for exit_ in exits.wait_for(1)] == [Cause.NORMAL]
     assert "a death watcher failed" in caplog.text
@@ -179,12 +179,12 @@ def test_a_watcher_that_raises_is_logged_and_the_others_are_told(
 
 def test_a_watcher_that_comes_late_is_told_at_once_and_can_take_nothing_back(kind: Any) -> None:
     ref = kind.start()
-    life = runtime_of(ref).life
+    lifecycle = runtime_of(ref).lifecycle
     first = watched(runtime_of(ref))
     ref.stop(timeout=WAIT)
     first.wait_for(1)
     late = Journal()
-    watch = life.watch(late.add)
+    watch = lifecycle.watch(late.add)
     assert late.entries == first.entries
     assert not watch.unwatch()
 

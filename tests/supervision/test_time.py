@@ -96,7 +96,7 @@ def test_an_over_long_start_is_abandoned_and_what_was_told_to_it_is_refused() ->
 
     class Telling(SlowStart):
         def on_start(self) -> None:
-            seen.add((self.actor_ref, self.token, self.life))
+            seen.add((self.actor_ref, self.token, self.lifecycle))
             super().on_start()
 
     tree = Supervisor.start(clock=clock)
@@ -107,10 +107,10 @@ def test_an_over_long_start_is_abandoned_and_what_was_told_to_it_is_refused() ->
         clock.wait_for_waiting(1)
         clock.advance(5.0)
         (error,) = outcome.wait_for(1)
-    ((ref, token, life),) = seen.entries
+    ((ref, token, lifecycle),) = seen.entries
     assert isinstance(error, StartFailed)
     assert abandoned(events) == ["a"]
-    assert (str(life.exit), token.cancelled, ref.is_alive()) == ("hung", True, False)
+    assert (str(lifecycle.exit), token.cancelled, ref.is_alive()) == ("hung", True, False)
     with pytest.raises(pykka.ActorDeadError):
         ref.ask(("echo", 1), timeout=WAIT)
     gate.open()

@@ -202,7 +202,7 @@ def test_a_full_turn_mailbox_that_drops_the_oldest_finds_none_when_it_was_just_t
     for each in ("one", "two"):
         mailbox.put(Envelope(each))
     assert (lost.entries, mailbox.depth) == (["one"], 1)
-    mailbox._letters.clear()  # taken by the turn between the look and the drop  # pyright: ignore[reportPrivateUsage]  # the race itself
+    mailbox._envelopes.clear()  # taken by the turn between the look and the drop  # pyright: ignore[reportPrivateUsage]  # the race itself
     mailbox._overflow(Envelope("three"))  # pyright: ignore[reportPrivateUsage]  # the race itself
     assert (lost.entries, mailbox.depth) == (["one"], 1)
 

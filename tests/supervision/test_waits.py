@@ -17,7 +17,7 @@ from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Journal, Threaded, Turn, call
 
 
-def party(name: str) -> Mailbox:
+def node(name: str) -> Mailbox:
     """An actor as the graph sees it."""
     mailbox = Mailbox()
     mailbox.name = name
@@ -45,7 +45,7 @@ class running:  # noqa: N801  # reads as what it is
 
 
 def test_a_pending_question_back_to_who_asks_is_a_cycle() -> None:
-    a, b = party("a"), party("b")
+    a, b = node("a"), node("b")
     b.waiting_for = asked(a)
     with running(a), pytest.raises(AskCycle) as caught, blocked_on(asked(b)):
         pytest.fail("waits for ever")
@@ -55,7 +55,7 @@ def test_a_pending_question_back_to_who_asks_is_a_cycle() -> None:
 
 def test_a_question_that_was_answered_just_now_is_no_cycle() -> None:
     """The asked actor was answered, and has not looked yet: it is not stuck."""
-    a, b = party("a"), party("b")
+    a, b = node("a"), node("b")
     answered = asked(a)
     b.waiting_for = answered
     answered.set("answer")
@@ -66,7 +66,7 @@ def test_a_question_that_was_answered_just_now_is_no_cycle() -> None:
 
 
 def test_a_long_chain_is_followed_and_named_in_its_order() -> None:
-    parties = [party(name) for name in "abcd"]
+    parties = [node(name) for name in "abcd"]
     for this, following in zip(parties[1:], [*parties[2:], parties[0]], strict=True):
         this.waiting_for = asked(following)
     with running(parties[0]), pytest.raises(AskCycle, match="a -> b -> c -> d -> a"):
@@ -74,21 +74,21 @@ def test_a_long_chain_is_followed_and_named_in_its_order() -> None:
 
 
 def test_a_chain_that_ends_somewhere_is_no_cycle() -> None:
-    a, b, c = party("a"), party("b"), party("c")
+    a, b, c = node("a"), node("b"), node("c")
     b.waiting_for = asked(c)
     with running(a), blocked_on(asked(b)):
         pass
 
 
 def test_a_cycle_of_others_ends_the_search_and_is_not_ours() -> None:
-    a, b, c = party("a"), party("b"), party("c")
+    a, b, c = node("a"), node("b"), node("c")
     b.waiting_for, c.waiting_for = asked(c), asked(b)
     with running(a), blocked_on(asked(b)):
         pass
 
 
 def test_every_actor_that_this_thread_runs_waits_and_each_closes_a_cycle() -> None:
-    outer, inner, other = party("outer"), party("inner"), party("other")
+    outer, inner, other = node("outer"), node("inner"), node("other")
     reply = asked(other)
     with running(outer, inner):
         with blocked_on(reply):
@@ -99,14 +99,14 @@ def test_every_actor_that_this_thread_runs_waits_and_each_closes_a_cycle() -> No
 
 
 def test_a_thread_that_runs_no_actor_waits_for_whom_it_likes() -> None:
-    a = party("a")
+    a = node("a")
     a.waiting_for = asked(a)
     with blocked_on(asked(a)):
         pass
 
 
 def test_a_reply_of_nobody_known_is_waited_for() -> None:
-    with running(party("a")), blocked_on(Reply()):
+    with running(node("a")), blocked_on(Reply()):
         pass
 
 

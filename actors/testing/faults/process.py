@@ -189,7 +189,7 @@ def _ended(pid: int) -> bool:
 
 
 def _state(process: Path) -> str:
-    """The letter for what it does, given its folder in ``/proc``; "" if there is none (proc(5))."""
+    """The letter of its state, given its folder in ``/proc``; "" if it is gone (proc(5))."""
     try:
         return (process / "stat").read_text().rpartition(")")[2].split()[0]
     except OSError:

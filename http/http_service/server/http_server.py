@@ -51,7 +51,7 @@ class LoopKeeper(Supervised):
         """Have the loop run."""
         own = self.address
         unhook = self._loop.on_crash(lambda error: own.tell(Broken(error)))
-        self.life.watch(lambda _exit: unhook())
+        self.lifecycle.watch(lambda _exit: unhook())
         self._loop.ensure_running()
 
     def on_receive(self, message: Any) -> Any:

@@ -65,7 +65,7 @@ def victim() -> Iterator[Victim]:
 
 
 def states(pid: int) -> set[str]:
-    """What its threads do, each as the kernel's letter."""
+    """What its threads do, each as the kernel's envelope."""
     threads = Path(f"/proc/{pid}/task").glob("*/stat")
     return {each.read_text().rpartition(")")[2].split()[0] for each in threads}
 

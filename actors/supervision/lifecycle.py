@@ -1,4 +1,4 @@
-"""The life of one incarnation: it ends once, and whoever watches is told exactly once.
+"""The lifecycle of one incarnation: it ends once, and whoever watches is told exactly once.
 
 There is no lock, which a finalizer could find taken by its own thread: who tells a watcher is who
 takes it out of the dict.
@@ -26,7 +26,7 @@ Watcher = Callable[[Exit], object]
 class ActorLifecycle:
     """Begin, end and watchers of one incarnation. Any thread."""
 
-    __slots__ = ("_once", "_watchers", "exit", "party", "settled")
+    __slots__ = ("_once", "_watchers", "exit", "node", "settled")
 
     def __init__(self) -> None:
         self._once = allocate_lock()
@@ -35,8 +35,8 @@ class ActorLifecycle:
         """How it ended; ``None`` while it lives."""
         self.settled = Latch()
         """Set when the incarnation is up, or will never be."""
-        self.party: WaitNode | None = None
-        """Whose life it is, until its supervisor was told of the end, or else every watcher."""
+        self.node: WaitNode | None = None
+        """Whose lifecycle it is, until its supervisor, or else every watcher, has the end."""
 
     @property
     def over(self) -> bool:
@@ -56,21 +56,21 @@ class ActorLifecycle:
             taken = [self._take(watch) for watch in [*self._watchers]]
             _tell((watcher for watcher in taken if watcher is not None), exit_)
         finally:
-            self.party = None
+            self.node = None
         return True
 
     def lose(self, exit_: Exit) -> None:
         """Have it count as ended, and tell nobody."""
         self._once.acquire(blocking=False)
         self._watchers.clear()
-        self.party = None
+        self.node = None
         self.exit = exit_
         self.settled.set()
 
     def watch(self, watcher: Watcher, until: ActorLifecycle | None = None) -> DeathWatch:
         """Call ``watcher(exit)`` exactly once: at the end, or now if that was before.
 
-        It is taken back when the life ``until``, of who watches, ends first.
+        It is taken back when the lifecycle ``until``, of who watches, ends first.
         """
         watch = DeathWatch(self)
         self._watchers[watch] = watcher
@@ -96,16 +96,16 @@ class ActorLifecycle:
 class DeathWatch(Handle):
     """One watcher's place at the end of an incarnation."""
 
-    __slots__ = ("_life", "leash")
+    __slots__ = ("_lifecycle", "leash")
 
-    def __init__(self, life: ActorLifecycle) -> None:
-        self._life = life
+    def __init__(self, lifecycle: ActorLifecycle) -> None:
+        self._lifecycle = lifecycle
         self.leash: DeathWatch | None = None
         """Takes this one back at the end of the actor that watches."""
 
     def unwatch(self) -> bool:
         """Take the watcher back. False if it was told already, is just now, or was taken back."""
-        return self._life.unwatch(self)
+        return self._lifecycle.unwatch(self)
 
 
 def _tell(watchers: Iterable[Watcher], exit_: Exit) -> None:

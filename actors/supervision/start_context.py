@@ -1,9 +1,9 @@
 """What a supervisor gives an actor on its way into the world, before its ``__init__`` runs.
 
 Pykka's ``start`` makes the object and runs it in one call, so there is no argument to pass a name
-by. The supervisor puts a :class:`StartContext` on the starting thread instead, for the one object that
-``Supervised.start`` makes: actors that are started meanwhile, as in that one's ``__init__`` or by a
-finalizer, get none.
+by. The supervisor puts a :class:`StartContext` on the starting thread instead, for the one object
+that ``Supervised.start`` makes: actors that are started meanwhile, as in that one's ``__init__`` or
+by a finalizer, get none.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from actors.supervision.actor_loop import ActorLoop
 from actors.supervision.address import Address
-from actors.supervision.book import AddressTable
+from actors.supervision.address_table import AddressTable
 from actors.supervision.clock import Clock
 from actors.supervision.events import EventBus
 
@@ -43,7 +43,7 @@ class TreeContext:
     """What every actor of one tree shares."""
 
     clock: Clock
-    book: AddressTable
+    table: AddressTable
     events: EventBus
 
 
@@ -53,8 +53,8 @@ class StartContext:
 
     path: str
     address: Address
-    kin: TreeContext
-    estate: HandoverState = field(default_factory=HandoverState)
+    tree: TreeContext
+    handover: HandoverState = field(default_factory=HandoverState)
     owner: object = None
     """Who brings the child up; see :meth:`Address.take_over`."""
     admits: bool = False
@@ -81,7 +81,7 @@ class StartContext:
 
 
 class _Ward(threading.local):
-    birth: StartContext | None = None
+    context: StartContext | None = None
     """For every actor that a function of the user's own starts on this thread."""
     newborn: StartContext | None = None
     """For the next actor that is made on this thread."""
@@ -91,32 +91,32 @@ _ward = _Ward()
 
 
 @contextmanager
-def start_context(birth: StartContext | None) -> Generator[None]:
-    """Give ``birth`` to whatever actor is started on this thread within the block."""
-    before, _ward.birth = _ward.birth, birth
+def start_context(context: StartContext | None) -> Generator[None]:
+    """Give ``context`` to whatever actor is started on this thread within the block."""
+    before, _ward.context = _ward.context, context
     try:
         yield
     finally:
-        _ward.birth = before
+        _ward.context = before
 
 
 @contextmanager
-def delivery(birth: StartContext | None) -> Generator[None]:
-    """Have the first actor that is made within the block claim ``birth``, and no other any."""
-    before = _ward.birth, _ward.newborn
-    _ward.birth, _ward.newborn = None, birth
+def delivery(context: StartContext | None) -> Generator[None]:
+    """Have the first actor that is made within the block claim ``context``, and no other any."""
+    before = _ward.context, _ward.newborn
+    _ward.context, _ward.newborn = None, context
     try:
         yield
     finally:
-        _ward.birth, _ward.newborn = before
+        _ward.context, _ward.newborn = before
 
 
 def current_start_context() -> StartContext | None:
     """The papers for an actor that is started on this thread."""
-    return _ward.birth
+    return _ward.context
 
 
 def claim_start_context() -> StartContext | None:
     """The papers of the actor that is being made; ``None`` outside a tree, and a second time."""
-    birth, _ward.newborn = _ward.newborn, None
-    return birth
+    context, _ward.newborn = _ward.newborn, None
+    return context
