@@ -1,12 +1,11 @@
 """Supervision on Pykka: knows actors, and nothing of models, HTTP or etcd.
 
-Layers, lowest first: what is passed around (``errors exits reply mailbox events``), one actor
-(``lifecycle address table runtime context actor turn``), one child (``child incarnation``), the decision
-(``roster plan siblings``), the shell that executes it (``supervisor``, and its two kinds ``supervisor``
-and ``dynamic``), the handle (``describe glance tree starting``).
+Layers, lowest first: what is passed around (``errors exit reply mailbox events``), one actor
+(``lifecycle address actor_loop start_context actor calling_thread_actor``), one child (``spec
+child_runner``), the decision (``plan child_table``), what executes it (``base_supervisor`` and its
+two kinds, ``supervisor`` and ``dynamic_supervisor``), the handle of it all (``describe tree``).
 """
 
-import actors.supervision.forked  # noqa: F401  # pyright: ignore[reportUnusedImport]  # watches for forks
 from actors.supervision.actor import Supervised
 from actors.supervision.address import Address, Question
 from actors.supervision.calling_thread_actor import CallingThreadActor
@@ -39,10 +38,8 @@ from actors.supervision.events import (
 from actors.supervision.exit import Cause, Exit, Failure
 from actors.supervision.lifecycle import DeathWatch
 from actors.supervision.mailbox import Overflow
-from actors.supervision.roster import AutoShutdown, Strategy
-from actors.supervision.spec import Backoff, Child, Restart
-from actors.supervision.starting import DynamicSupervisor, Supervisor
-from actors.supervision.tree import Tree
+from actors.supervision.spec import AutoShutdown, Backoff, Child, Restart, Strategy
+from actors.supervision.tree import DynamicSupervisor, Supervisor, Tree
 
 __all__ = [
     "ActorCrashed",

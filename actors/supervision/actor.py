@@ -6,6 +6,7 @@ but one: whatever runs the actor is in its :class:`~actors.supervision.actor_loo
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -14,12 +15,12 @@ from typing import Any, ClassVar, Final, Self, TypeVar, cast
 import pykka
 
 from actors.supervision.actor_loop import ActorLoop
-from actors.supervision.address import Address
+from actors.supervision.address import Address, AddressTable
 from actors.supervision.arguments import check_sync
 from actors.supervision.cancellation import CancellationToken
 from actors.supervision.lifecycle import ActorLifecycle
 from actors.supervision.mailbox import Mailbox, Overflow
-from actors.supervision.pykka_registry import refs, register
+from actors.supervision.pykka_internals import StopFlag, refs, register
 from actors.supervision.reply import Reply
 from actors.supervision.start_context import (
     StartContext,
@@ -28,9 +29,16 @@ from actors.supervision.start_context import (
     delivery,
     start_context,
 )
-from actors.supervision.stop_flag import StopFlag
 
-__all__ = ["Supervised", "launch", "plain_start", "runtimes", "set_free", "start_under"]
+__all__ = [
+    "Supervised",
+    "launch",
+    "lose_every_actor",
+    "plain_start",
+    "runtimes",
+    "set_free",
+    "start_under",
+]
 
 A = TypeVar("A", bound="Supervised")
 
@@ -199,3 +207,28 @@ def _point_to_itself(actor: Supervised) -> None:
     address.begin_epoch()
     address.point_to(runtime.mailbox, runtime.lifecycle)
     runtime.lifecycle.watch(lambda _exit: address.retire())
+
+
+def lose_every_actor() -> None:
+    """In a forked process: have every actor and every address count as ended.
+
+    The child of ``os.fork()`` has every actor and none of their threads: a call would wait forever,
+    so it fails at once and says why. Neither watchers nor cancellation callbacks are called there:
+    what they would put in order is the parent's, which does not notice.
+    """
+    why = (
+        f"runs in process {os.getppid()}, and this one, {os.getpid()}, was forked from it: threads "
+        "don't survive a fork. Start a tree of its own here, or begin processes by 'spawn'"
+    )
+    addresses: dict[Address, None] = {}
+    for runtime, address in runtimes():
+        runtime.lose(f"{runtime.name} {why}")
+        addresses[address] = None
+        if isinstance(address.table, AddressTable):
+            addresses.update(dict.fromkeys(address.table.all()))
+    for address in addresses:
+        address.retire(why)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lose_every_actor)

@@ -22,17 +22,14 @@ from typing import Any, Final, cast
 import pykka
 
 from actors.supervision.arguments import refuse_coroutine
-from actors.supervision.callbacks import is_for_the_program
+from actors.supervision.callbacks import is_for_the_program, log
 from actors.supervision.deadlock import LifecycleWait, WaitNode, here
 from actors.supervision.errors import ActorCrashed, NotDelivered
 from actors.supervision.exit import FRAMES_KEPT, Cause, Exit, Failure
-from actors.supervision.latch import Latch
-from actors.supervision.lifecycle import ActorLifecycle
-from actors.supervision.log import log
+from actors.supervision.lifecycle import ActorLifecycle, Latch
 from actors.supervision.mailbox import Envelope, Mailbox, is_stop
-from actors.supervision.pykka_registry import unregister
+from actors.supervision.pykka_internals import StopFlag, unregister
 from actors.supervision.reply import Reply
-from actors.supervision.stop_flag import StopFlag
 
 __all__ = ["ActorLoop"]
 

@@ -11,39 +11,67 @@ from __future__ import annotations
 import logging
 import random
 from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Any, Final
 
 from actors.supervision.actor import Supervised
 from actors.supervision.actor_loop import ActorLoop
-from actors.supervision.child_runner import AbandonedThreads, ChildRunner
+from actors.supervision.child_runner import AbandonedThreads, ChildRunner, HangDetector
+from actors.supervision.child_table import ChildTable
 from actors.supervision.errors import GaveUp, StartFailed, UnknownChild
 from actors.supervision.events import SupervisorGaveUp, SupervisorShutDown
 from actors.supervision.exit import Cause, Exit
-from actors.supervision.flags import SupervisorFlags
-from actors.supervision.hung import HangDetector
 from actors.supervision.mailbox import Envelope, SystemMessage
-from actors.supervision.notices import BackoffOver, CheckHung, Down, RunInSupervisor
 from actors.supervision.plan import (
     Action,
     Ended,
     Event,
     GiveUp,
+    Member,
     Remove,
     RestartFailed,
     RetryDue,
     ScheduleRestart,
     ShutDown,
     Start,
+    Status,
     Stop,
 )
-from actors.supervision.roster import Member, Status
-from actors.supervision.siblings import ChildTable
-from actors.supervision.spec import Child
+from actors.supervision.spec import Child, SupervisorFlags
 from actors.supervision.start_context import TreeContext
 
-__all__ = ["BaseSupervisor"]
+__all__ = ["BackoffOver", "BaseSupervisor", "CheckHung", "Down", "RunInSupervisor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Down(SystemMessage):
+    """The incarnation ``runtime`` of ``child`` ended by itself."""
+
+    child: str
+    runtime: ActorLoop
+    exit: Exit
+
+
+@dataclass(frozen=True, slots=True)
+class BackoffOver(SystemMessage):
+    """A child's backoff is over."""
+
+    event: RetryDue
+
+
+@dataclass(frozen=True, slots=True)
+class RunInSupervisor(SystemMessage):
+    """Run ``work(supervisor)`` on the supervisor's thread and answer its result."""
+
+    work: Callable[[Any], Any]
+
+
+class CheckHung(SystemMessage):
+    """Time to look whether a child hangs."""
+
 
 _log = logging.getLogger("actors.supervision")
 

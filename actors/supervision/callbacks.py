@@ -12,11 +12,27 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable
 from types import CoroutineType
-from typing import Any
+from typing import Any, Final
 
 from actors.supervision.arguments import refuse_coroutine
 
-__all__ = ["call_all", "is_for_the_program"]
+__all__ = ["call_all", "is_for_the_program", "log"]
+
+log: Final = logging.getLogger("actors.supervision")
+
+
+def _show_stack(record: logging.LogRecord) -> bool:
+    """Have a plain formatter print ``extra={"stack": …}`` below the line, where it prints traces.
+
+    One that renders ``extra`` itself, as structlog's does, pays no heed to ``exc_text``.
+    """
+    stack: str = record.__dict__.get("stack", "")
+    if stack and not record.exc_info:
+        record.exc_text = stack.rstrip("\n")
+    return True
+
+
+log.addFilter(_show_stack)
 
 
 def call_all(

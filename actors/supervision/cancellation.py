@@ -23,11 +23,10 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
-from actors.supervision.arguments import check_callable, check_seconds
+from actors.supervision.arguments import Handle, check_callable, check_seconds
 from actors.supervision.callbacks import call_all
 from actors.supervision.errors import Cancelled
-from actors.supervision.handle import Handle
-from actors.supervision.latch import Latch
+from actors.supervision.lifecycle import Latch
 
 __all__ = ["CancellationToken", "DropGuard", "Registration"]
 

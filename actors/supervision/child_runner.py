@@ -9,24 +9,66 @@ import random
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Final, NoReturn, cast
 
 from actors.supervision.actor import Supervised, plain_start, set_free, start_under
 from actors.supervision.actor_loop import ActorLoop
+from actors.supervision.callbacks import log
+from actors.supervision.clock import Clock, Timer
 from actors.supervision.deadlock import LifecycleWait, WaitNode, held_up_by
 from actors.supervision.errors import StartFailed
 from actors.supervision.events import ChildAbandoned, ChildEnded, ChildRestarting, ChildStarted
 from actors.supervision.exit import Cause, Exit
-from actors.supervision.latch import Latch
-from actors.supervision.log import log
-from actors.supervision.pykka_registry import unregister
+from actors.supervision.lifecycle import Latch
+from actors.supervision.pykka_internals import unregister
 from actors.supervision.spec import Child
 from actors.supervision.start_context import HandoverState, StartContext, TreeContext
 
-__all__ = ["AbandonedThreads", "ChildRunner"]
+__all__ = ["AbandonedThreads", "ChildRunner", "HangDetector"]
+
+CHECKS_PER_HANG_AFTER: Final = 4
+"""How often within the shortest ``hang_after`` hung children are looked for."""
+
+
+class HangDetector:
+    """Looks for hung children as long as there is one that may hang. The supervisor's thread only.
+
+    ``remind()`` is called on the clock's thread and must lead to :meth:`look` on the supervisor's.
+    """
+
+    def __init__(
+        self, clock: Clock, children: Mapping[str, ChildRunner], remind: Callable[[], object]
+    ) -> None:
+        self._clock = clock
+        self._children = children
+        self._remind = remind
+        self._timer: Timer | None = None
+        self._due = 0.0
+
+    def expect(self, hang_after: float | None) -> None:
+        """A child is up that hangs if a message takes it longer than ``hang_after`` seconds."""
+        if hang_after is None:
+            return
+        due = self._clock.monotonic() + hang_after / CHECKS_PER_HANG_AFTER
+        if self._timer is not None:
+            if self._due <= due:
+                return
+            self._timer.cancel()
+        self._due = due
+        self._timer = self._clock.call_later(hang_after / CHECKS_PER_HANG_AFTER, self._remind)
+
+    def look(self) -> None:
+        """Abandon who hangs, and look again in a while."""
+        self._timer = None
+        now = self._clock.monotonic()
+        children = [*self._children.values()]
+        for child in children:
+            child.abandon_if_hung(now)
+        limits = [child.spec.hang_after for child in children]
+        self.expect(min((each for each in limits if each is not None), default=None))
 
 
 OnEnd = Callable[[ActorLoop, Exit], object]

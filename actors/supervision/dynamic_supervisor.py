@@ -15,11 +15,10 @@ from typing import Any, Final
 
 from actors.supervision.address import Address
 from actors.supervision.base_supervisor import BaseSupervisor
+from actors.supervision.child_table import UnorderedChildren
 from actors.supervision.describe import ChildView
-from actors.supervision.flags import SupervisorFlags
-from actors.supervision.roster import Status
-from actors.supervision.siblings import UnorderedChildren
-from actors.supervision.spec import Child, Restart
+from actors.supervision.plan import Status
+from actors.supervision.spec import Child, Restart, SupervisorFlags
 
 __all__ = ["DynamicActor", "DynamicChildren"]
 

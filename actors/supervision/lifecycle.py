@@ -7,16 +7,50 @@ takes it out of the dict.
 from __future__ import annotations
 
 import logging
+import threading
 from _thread import allocate_lock
 from collections.abc import Callable, Iterable
 
+from actors.supervision.arguments import Handle
 from actors.supervision.callbacks import call_all
 from actors.supervision.deadlock import WaitNode
 from actors.supervision.exit import Exit
-from actors.supervision.handle import Handle
-from actors.supervision.latch import Latch
 
-__all__ = ["ActorLifecycle", "DeathWatch", "Watcher"]
+__all__ = ["ActorLifecycle", "DeathWatch", "Latch", "Watcher"]
+
+
+class Latch:
+    """Closed until :meth:`set` was called, and open ever after. Any thread.
+
+    PERF: two raw locks. An ``Event`` does the same and is a kilobyte, one for each idle actor; and
+    it holds a lock while it allocates, so a finalizer that sets it could wait for itself.
+    """
+
+    __slots__ = ("_gate", "_once", "opened")
+
+    def __init__(self) -> None:
+        self.opened = False
+        """Whether :meth:`set` was called."""
+        self._once = allocate_lock()
+        self._gate = allocate_lock()
+        self._gate.acquire()
+
+    def set(self) -> None:
+        """Let everybody pass, now and later. Idempotent."""
+        if self._once.acquire(blocking=False):
+            self.opened = True
+            self._gate.release()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait so long (``None``: forever) for the latch to open; return whether it is."""
+        if self.opened:  # a finalizer may come here while its own thread passes the gate below
+            return True
+        patience = -1.0 if seconds is None else min(max(0.0, seconds), threading.TIMEOUT_MAX)
+        if not self._gate.acquire(timeout=patience):
+            return self.opened
+        self._gate.release()
+        return True
+
 
 _log = logging.getLogger("actors.supervision")
 

@@ -8,18 +8,19 @@ Rules of this file: every decision about restarting is made here; nothing here w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import enum
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from actors.supervision.roster import AutoShutdown, Member, State, Status, Strategy
-from actors.supervision.spec import Restart
+from actors.supervision.spec import AutoShutdown, Restart, Strategy
 
 __all__ = [
     "Action",
     "Ended",
     "Event",
     "GiveUp",
+    "Member",
     "Plan",
     "Remove",
     "RestartFailed",
@@ -27,9 +28,79 @@ __all__ = [
     "ScheduleRestart",
     "ShutDown",
     "Start",
+    "State",
+    "Status",
     "Stop",
     "plan",
 ]
+
+
+class Status(enum.Enum):
+    """Where a child stands."""
+
+    UP = "up"
+    DOWN = "down"
+    """Ended for good, or stopped; its specification is kept."""
+    RESTARTING = "restarting"
+    """Waiting for the next attempt, its own or that of a sibling it is restarted with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A child as the plan sees it."""
+
+    id: str
+    restart: Restart = Restart.PERMANENT
+    status: Status = Status.UP
+    significant: bool = False
+    attempt: int = 0
+    """The number of the attempt that it waits for, while restarting."""
+
+    def waits_for(self, attempt: int) -> bool:
+        """Whether it comes back with the attempt of that number."""
+        return self.status is Status.RESTARTING and self.attempt == attempt
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Children in start order, the moments of the latest restarts (seconds), and how many attempts
+    there were: each has a number, so that the timer of an earlier one is known to be stale."""
+
+    strategy: Strategy
+    intensity: int
+    period: float
+    members: tuple[Member, ...] = ()
+    restarts: tuple[float, ...] = ()
+    auto_shutdown: AutoShutdown = AutoShutdown.NEVER
+    attempts: int = 0
+
+    def find(self, child: str) -> Member | None:
+        """The member with that id."""
+        return next((each for each in self.members if each.id == child), None)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there were more restarts within the period than are borne."""
+        return len(self.restarts) > self.intensity
+
+    def mark(self, child: str, status: Status) -> State:
+        """With ``child`` in ``status``."""
+        return self._with({child}, status, 0)
+
+    def wait(self, children: Collection[str], attempt: int) -> State:
+        """With ``children`` restarting, in the attempt with that number."""
+        return self._with(children, Status.RESTARTING, attempt)
+
+    def without(self, child: str) -> State:
+        """With ``child`` forgotten."""
+        return replace(self, members=tuple(each for each in self.members if each.id != child))
+
+    def _with(self, children: Collection[str], status: Status, attempt: int) -> State:
+        members = tuple(
+            replace(each, status=status, attempt=attempt) if each.id in children else each
+            for each in self.members
+        )
+        return replace(self, members=members)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from actors.supervision.actor_loop import ActorLoop
-from actors.supervision.address import Address
-from actors.supervision.address_table import AddressTable
+from actors.supervision.address import Address, AddressTable
 from actors.supervision.clock import Clock
 from actors.supervision.events import EventBus
 

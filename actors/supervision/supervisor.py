@@ -6,11 +6,10 @@ from typing import Final
 
 from actors.supervision.base_supervisor import BaseSupervisor
 from actors.supervision.child_runner import ChildRunner
+from actors.supervision.child_table import OrderedChildren
 from actors.supervision.errors import ChildStateError
-from actors.supervision.flags import SupervisorFlags
-from actors.supervision.roster import State, Status
-from actors.supervision.siblings import OrderedChildren
-from actors.supervision.spec import Child, Restart
+from actors.supervision.plan import State, Status
+from actors.supervision.spec import Child, Restart, SupervisorFlags
 
 __all__ = ["SupervisorActor"]
 

@@ -270,7 +270,7 @@ _ADDRESS: Final = (
     ),
     Mutant(
         "striking a path forgets it and leaves what is below",
-        "address_table.py",
+        "address.py",
         "found.extend(self._below.get(each, ()))",
         "found.extend(())",
         "test_lost_addresses.py::test_striking_a_path_forgets_it_and_all_below_and_nothing_beside",

@@ -25,7 +25,7 @@ _PLAN: Final = (
     ),
     Mutant(
         "gives up one restart too early",
-        "roster.py",
+        "plan.py",
         "return len(self.restarts) > self.intensity",
         "return len(self.restarts) >= self.intensity",
         "test_plan.py::test_exactly_one_restart_more_than_the_intensity_gives_up",
@@ -46,14 +46,14 @@ _PLAN: Final = (
     ),
     Mutant(
         "the timer of an earlier attempt starts a child early",
-        "roster.py",
+        "plan.py",
         "return self.status is Status.RESTARTING and self.attempt == attempt",
         "return self.status is Status.RESTARTING",
         "test_plan.py::test_the_timer_of_an_earlier_attempt_starts_nothing_early",
     ),
     Mutant(
         "a retry starts a child that was stopped meanwhile",
-        "roster.py",
+        "plan.py",
         "return self.status is Status.RESTARTING and self.attempt == attempt",
         "return True",
         "test_plan.py::test_a_retry_of_a_child_that_was_stopped_meanwhile_is_stale",
@@ -204,7 +204,7 @@ _DYNAMIC: Final = (
     ),
     Mutant(
         "each dynamic child has an intensity of its own",
-        "siblings.py",
+        "child_table.py",
         "        self._state = replace(after, members=())",
         "        pass",
         "test_dynamic.py::test_children_share_the_intensity_of_their_supervisor",

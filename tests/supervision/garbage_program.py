@@ -205,7 +205,7 @@ class World:
             "CallingThreadActor Overflow": partial(self.ask, "q"),
             "Address.tell": lambda: tree.address("q").tell("echo"),
             "a dead letter": lambda: tree.address("down").tell("echo"),
-            "Watch": self.watch,
+            "DeathWatch": self.watch,
             "Restart Strategy AutoShutdown": partial(self.crash, "q"),
             "a crash with a thread": partial(self.crash, "t"),
             "Child Tree": self.add_and_drop,

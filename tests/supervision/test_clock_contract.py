@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 from actors import Clock, TimerThread
-from actors.supervision.latch import Latch
+from actors.supervision.lifecycle import Latch
 from actors.testing import FakeClock
 from tests.supervision.subjects import WAIT, Boom, Journal
 

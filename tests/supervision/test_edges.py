@@ -13,7 +13,7 @@ import pytest
 from pykka.messages import _ActorStop  # pyright: ignore[reportPrivateUsage]  # how Pykka says stop
 
 from actors import Backoff, Cause, Child, NotDelivered, Overflow, StartFailed, Tree
-from actors.supervision.address_table import AddressTable
+from actors.supervision.address import AddressTable
 from actors.supervision.child_runner import AbandonedThreads, ChildRunner
 from actors.supervision.clock import TimerThread
 from actors.supervision.events import EventBus

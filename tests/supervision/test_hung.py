@@ -14,7 +14,7 @@ from actors import (
     Supervised,
     Supervisor,
 )
-from actors.supervision.hung import HangDetector
+from actors.supervision.child_runner import HangDetector
 from actors.testing import FakeClock, Gate
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Journal, Threaded, Turn, call, crash

@@ -29,11 +29,12 @@ from actors import (
     SupervisorGaveUp,
     SupervisorShutDown,
 )
-from actors.supervision import siblings
+from actors.supervision import child_table
 from actors.supervision.events import EventBus
 from actors.supervision.exit import FRAMES_KEPT
 from actors.supervision.metrics import SupervisionMetrics
-from actors.supervision.roster import Member, State, Status, Strategy
+from actors.supervision.plan import Member, State, Status
+from actors.supervision.spec import Strategy
 from actors.testing import FakeClock
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Boom, Journal, Threaded, Turn
@@ -245,7 +246,7 @@ def test_ten_thousand_named_children_start_and_stop(kind: Any) -> None:
 
 def test_an_end_or_a_new_child_looks_at_no_other_child(monkeypatch: pytest.MonkeyPatch) -> None:
     """The cost of a step, counted and not timed: how many members it is asked about."""
-    roster = siblings.OrderedChildren(State(Strategy.ONE_FOR_ONE, 1, 5.0))
+    roster = child_table.OrderedChildren(State(Strategy.ONE_FOR_ONE, 1, 5.0))
     made = Journal()
     original = dataclasses.replace
 
@@ -253,7 +254,7 @@ def test_an_end_or_a_new_child_looks_at_no_other_child(monkeypatch: pytest.Monke
         made.add(changes)
         return original(*args, **changes)
 
-    monkeypatch.setattr(siblings, "replace", note)
+    monkeypatch.setattr(child_table, "replace", note)
     for number in range(100):
         roster.add(Member(str(number)))
         roster.mark(str(number), Status.DOWN)

@@ -19,8 +19,7 @@ from actors import (
     Tree,
     UnknownChild,
 )
-from actors.supervision.address import LOGGED_DEAD_LETTERS, Address
-from actors.supervision.address_table import LISTED, AddressTable
+from actors.supervision.address import LISTED, LOGGED_DEAD_LETTERS, Address, AddressTable
 from actors.supervision.lifecycle import ActorLifecycle
 from actors.supervision.mailbox import Mailbox
 from actors.testing import FakeClock

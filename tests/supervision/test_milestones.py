@@ -12,7 +12,7 @@ import pytest
 
 from actors import AskCycle, Child, NotDelivered, StartFailed, Supervised, Supervisor
 from actors.supervision.deadlock import LifecycleWait, held_up_by
-from actors.supervision.latch import Latch
+from actors.supervision.lifecycle import Latch
 from actors.supervision.mailbox import Mailbox
 from actors.supervision.reply import Reply
 from actors.testing import FakeClock, Gate

@@ -22,7 +22,7 @@ from actors import (
     Supervisor,
     Tree,
 )
-from actors.supervision.notices import RunInSupervisor
+from actors.supervision.base_supervisor import RunInSupervisor
 from actors.testing import FakeClock, Gate
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Boom, Journal, Threaded, Turn

@@ -14,16 +14,19 @@ from actors.supervision.plan import (
     Ended,
     Event,
     GiveUp,
+    Member,
     Remove,
     RestartFailed,
     RetryDue,
     ScheduleRestart,
     ShutDown,
     Start,
+    State,
+    Status,
     Stop,
     plan,
 )
-from actors.supervision.roster import AutoShutdown, Member, State, Status
+from actors.supervision.spec import AutoShutdown
 
 IDS = ("a", "b", "c", "d")
 

@@ -24,8 +24,16 @@ from actors import (
     Tree,
     TreeEvent,
 )
-from actors.supervision.plan import Action, Ended, Remove, ScheduleRestart, Stop, plan
-from actors.supervision.roster import Member, State
+from actors.supervision.plan import (
+    Action,
+    Ended,
+    Member,
+    Remove,
+    ScheduleRestart,
+    State,
+    Stop,
+    plan,
+)
 from actors.testing import FakeClock, Gate
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Boom, Journal, Threaded, Turn, call

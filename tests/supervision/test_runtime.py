@@ -23,8 +23,8 @@ from actors import (
     Tree,
 )
 from actors.supervision.actor_loop import ActorLoop
+from actors.supervision.base_supervisor import Down, RunInSupervisor
 from actors.supervision.mailbox import Envelope
-from actors.supervision.notices import Down, RunInSupervisor
 from actors.supervision.reply import Reply
 from actors.testing import Gate
 from tests.supervision.conftest import Grow

@@ -76,7 +76,7 @@ def test_an_exception_that_cannot_print_itself_is_reported_all_the_same(grow: Gr
 def test_a_supervisor_that_crashes_takes_its_children_along_and_is_restarted(grow: Grow) -> None:
     journal = Journal()
     tree = grow(Supervisor.child("inner", Child("a", partial(Threaded.start, journal))))
-    from actors.supervision.notices import RunInSupervisor  # the supervisor's own message
+    from actors.supervision.base_supervisor import RunInSupervisor  # the supervisor's own message
 
     def defect(_supervisor: object) -> None:
         raise Boom("a defect of the supervisor")

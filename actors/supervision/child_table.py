@@ -8,50 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
-from actors.supervision.plan import Action, Event, Plan, Remove, plan
-from actors.supervision.roster import Member, State, Status, Strategy
+from actors.supervision.plan import Action, Event, Member, Plan, Remove, State, Status, plan
+from actors.supervision.spec import Strategy
 
 __all__ = ["ChildTable", "OrderedChildren", "UnorderedChildren"]
 
 
-class ChildTable(Protocol):
-    """The members of one supervisor."""
-
-    @property
-    def members(self) -> Sequence[Member]:
-        """All of them, in start order."""
-        ...
-
-    @property
-    def restarts(self) -> int:
-        """How many restarts the period has seen."""
-        ...
-
-    def find(self, child: str) -> Member | None:
-        """The member with that id."""
-        ...
-
-    def add(self, member: Member) -> None:
-        """Take a new one in, as the last."""
-        ...
-
-    def mark(self, child: str, status: Status) -> None:
-        """Note where a member stands, if it is known."""
-        ...
-
-    def drop(self, child: str) -> None:
-        """Forget a member, if it is known."""
-        ...
-
-    def plan(self, event: Event) -> tuple[Action, ...]:
-        """What to do about ``event``."""
-        ...
-
-
-class _Members:
-    """Members by id, in start order: no step but a plan of siblings looks at more than one."""
+class ChildTable:
+    """The members of one supervisor by id, in start order: no step but a plan looks at several."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -59,31 +24,35 @@ class _Members:
 
     @property
     def members(self) -> Sequence[Member]:
-        """See :class:`ChildTable`."""
+        """All of them, in start order."""
         return [*self._members.values()]
 
     @property
     def restarts(self) -> int:
-        """See :class:`ChildTable`."""
+        """How many restarts the period has seen."""
         return len(self._state.restarts)
 
     def find(self, child: str) -> Member | None:
-        """See :class:`ChildTable`."""
+        """The member with that id."""
         return self._members.get(child)
 
     def add(self, member: Member) -> None:
-        """See :class:`ChildTable`."""
+        """Add a new one, as the last."""
         self._members[member.id] = member
 
     def mark(self, child: str, status: Status) -> None:
-        """See :class:`ChildTable`."""
+        """Note the status of a member, if it is known."""
         member = self._members.get(child)
         if member is not None:
             self._members[child] = replace(member, status=status, attempt=0)
 
     def drop(self, child: str) -> None:
-        """See :class:`ChildTable`."""
+        """Remove a member, if it is known."""
         self._members.pop(child, None)
+
+    def plan(self, event: Event) -> tuple[Action, ...]:
+        """What to do about ``event``."""
+        raise NotImplementedError
 
     def _plan(self, members: tuple[Member, ...], event: Event) -> Plan:
         """The plan for ``members``; what it counted is kept."""
@@ -92,7 +61,7 @@ class _Members:
         return after, actions
 
 
-class OrderedChildren(_Members):
+class OrderedChildren(ChildTable):
     """Members in start order that may be restarted together."""
 
     def plan(self, event: Event) -> tuple[Action, ...]:
@@ -102,7 +71,7 @@ class OrderedChildren(_Members):
         return actions
 
 
-class UnorderedChildren(_Members):
+class UnorderedChildren(ChildTable):
     """Members that are nothing to one another but for the intensity that they share.
 
     Each event is put to the plan as if its child were the only one, so that ten thousand children
