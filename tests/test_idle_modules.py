@@ -23,7 +23,7 @@ print(*sorted(loaded & {*sys.argv[1:]}))
 _UNUSED = (
     "actors.discovering",
     "actors.engines.upstream",
-    "actors.process",
+    "actors.supervision.process_actor",
     "anyio",
     "difflib",
     "discovery",
