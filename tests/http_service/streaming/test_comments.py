@@ -10,7 +10,7 @@ from actors.engines.contract import COMMENTS_AFTER, Kind
 from actors.engines.errors import EngineBusy
 from http_service.streaming.exchange import UNSENT_LIMIT
 from tests.http_service.engines import token_chunk
-from tests.http_service.test_delivery import HELLO, Stage
+from tests.http_service.streaming.stage import HELLO, Stage
 
 
 @pytest.fixture

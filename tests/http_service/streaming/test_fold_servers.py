@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from actors.engines.contract import Chunk, Kind
 from actors.engines.errors import AnswerTooLong, EngineError, EngineUnavailable
 from http_service.streaming.fold import Fold
-from tests.http_service.test_folding import delta, folded
+from tests.http_service.streaming.test_fold import delta, folded
 
 
 def message_of(*chunks: Chunk) -> dict[str, Any]:

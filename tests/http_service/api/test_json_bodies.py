@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -11,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from http_service.api import validation as json_bounds
-from http_service.api.validation import LONG_BODY, MAX_CONTAINERS, MAX_VALUES, excess, parse_json
+from http_service.api.validation import (
+    LONG_BODY,
+    MAX_CONTAINERS,
+    MAX_DEPTH,
+    MAX_VALUES,
+    excess,
+    parse_json,
+)
 from http_service.errors import MalformedRequest
 
 MANY = 2_000_000
@@ -143,3 +151,136 @@ def test_a_word_is_found_wherever_a_long_body_is_cut(
     for size in range(2, len(text) + 4, 2):
         monkeypatch.setattr(json_bounds, "PIECE", size)
         assert json_bounds.occurs_once(b'"model"', text) == (count == 1), size
+
+
+NOT_JSON = {
+    "empty": b"",
+    "half an object": b'{"model": "m"',
+    "two objects": b"{} {}",
+    "single quotes": b"{'model': 'm'}",
+    "a trailing comma": b'{"a": 1,}',
+    "NaN": b'{"a": NaN}',
+    "infinity": b'{"a": 1e999}',
+    "invalid UTF-8": b'{"a": "\xff\xfe"}',
+    "a lone surrogate": b'{"a": "\\ud800"}',
+    "a raw control character": b'{"a": "\x01"}',
+    "a byte order mark": b"\xef\xbb\xbf{}",
+    "arrays 100,000 deep": b"[" * 100_000 + b"]" * 100_000,
+    "objects 100,000 deep": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    "unclosed 100,000 deep": b"[" * 100_000,
+    "a number of 1,000,000 digits": b'{"max_tokens": ' + b"9" * 1_000_000 + b"}",
+}
+
+
+def test_too_little_memory_is_not_the_clients_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    def loads(_raw: bytes) -> object:
+        raise orjson.JSONDecodeError("Not enough memory to allocate buffer for parsing", "", 0)
+
+    monkeypatch.setattr(orjson, "loads", loads)
+    with pytest.raises(MemoryError):
+        parse_json(b"{}")
+
+
+@pytest.mark.parametrize("raw", NOT_JSON.values(), ids=NOT_JSON.keys())
+def test_what_is_not_json_is_malformed_and_nothing_worse(raw: bytes) -> None:
+    with pytest.raises(MalformedRequest, match="not valid JSON"):
+        parse_json(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        (b"[]", "an array"),
+        (b'"x"', "a string"),
+        (b"1", "a number"),
+        (b"1.5", "a number"),
+        (b"true", "a boolean"),
+        (b"null", "null"),
+    ],
+)
+def test_a_body_must_be_an_object(raw: bytes, name: str) -> None:
+    with pytest.raises(MalformedRequest, match=f"must be a JSON object, not {name}"):
+        parse_json(raw)
+
+
+def nested(levels: int) -> bytes:
+    """An object that nests ``levels`` containers, itself included."""
+    return b'{"a":' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
+
+
+def test_nesting_is_allowed_up_to_the_limit_and_not_beyond() -> None:
+    parse_json(nested(MAX_DEPTH))
+    with pytest.raises(MalformedRequest, match=f"more than {MAX_DEPTH} levels"):
+        parse_json(nested(MAX_DEPTH + 1))
+
+
+def test_many_brackets_side_by_side_are_not_depth() -> None:
+    body: dict[str, Any] = {"messages": [{"parts": [{}, {}, []]} for _ in range(MAX_DEPTH)]}
+
+    assert parse_json(json.dumps(body).encode()) == body
+
+
+def test_a_body_within_the_depth_limit_can_be_written_again() -> None:
+    assert orjson.dumps(parse_json(nested(MAX_DEPTH))) == nested(MAX_DEPTH)
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_parse_or_are_malformed(raw: bytes) -> None:
+    with suppress(MalformedRequest):
+        assert isinstance(parse_json(raw), dict)
+
+
+TWO_READINGS: list[tuple[str, str]] = [
+    ('{"model":"a","model":"b","messages":[]}', "model"),
+    ('{"model":"a","messages":[],"\\u006dodel":"b"}', "model"),
+    ('{"\\u006dodel":"a","messages":[],"model":"b"}', "model"),
+    ('{"model":"a","messages":[],"m\\u006Fdel":"b"}', "model"),
+    ('{"model":"a","Model":"b"}', "model"),
+    ('{"model":"a","MODEL":"a"}', "model"),
+    ('{"Model":"a","messages":[]}', "model"),
+    ('{"model":"a","\\u004dodel":"b"}', "model"),
+    ('{"model":"a","stream":true,"stream":false}', "stream"),
+    ('{"model":"a","\u017ftream":true}', "stream"),
+    ('{"model":"a","to\u212ans":1,"max_to\u212aens":5}', "max_tokens"),
+    ('{"model":"a","messages":[{"role":"user"}],"messages":[]}', "messages"),
+    ('{"model":"a","prompt":"x","prompt":null}', "prompt"),
+    ('{"model":"a","stream_options":{},"stream\\u005foptions":null}', "stream_options"),
+    ('{"n":1,"model":"a","n":1}', "n"),
+    ('{"model" : "a", "tools": [{"model": 1}], "model"\n:"b"}', "model"),
+]
+
+
+@pytest.mark.parametrize(("text", "param"), TWO_READINGS)
+def test_a_body_that_two_readers_may_read_differently_is_refused(text: str, param: str) -> None:
+    with pytest.raises(MalformedRequest) as caught:
+        parse_json(text.encode())
+
+    assert caught.value.param == param
+    assert repr(param) in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"model": "model", "messages": ["model", "stream"]},
+        {"model": "a", "tools": [{"model": 1, "stream": 2}, {"model": 1}]},
+        {"model": "a", "messages": [{"content": '{"model": "b", "Model": "c"}'}]},
+        {"model": "a", "extra": {"Model": 1, "STREAM": 2}},
+        {"model": "caf\u00e9 \u006d", "x-model": "b", "models": "c"},
+        {"model": "m", "seed": 1e22, "n": 10**18, "messages": ["model", 10**15, 0.5]},
+    ],
+    ids=str,
+)
+def test_names_that_are_no_fields_of_the_body_itself_may_repeat(body: dict[str, Any]) -> None:
+    assert parse_json(json.dumps(body).encode()) == body
+    assert parse_json(json.dumps(body, indent=1, ensure_ascii=False).encode()) == body
+
+
+def test_a_field_the_schema_does_not_name_may_repeat() -> None:
+    assert parse_json(b'{"model":"a","mine":1,"mine":2}') == {"model": "a", "mine": 2}
+
+
+@given(st.dictionaries(st.text(max_size=4) | st.sampled_from(["model", "stream", "n"]), st.none()))
+def test_a_body_without_repetitions_is_never_refused_for_one(body: dict[str, Any]) -> None:
+    if all(name == name.casefold() for name in body):
+        assert parse_json(json.dumps(body).encode()) == body

@@ -1,0 +1,1 @@
+"""Responses while they are made."""
