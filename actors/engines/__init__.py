@@ -1,8 +1,8 @@
 """Engines: whatever turns an OpenAI request into tokens, behind one contract.
 
-Here is what every engine needs. An engine that needs more is imported from its own room, and brings
-its library in only then: ``actors.engines.upstream`` (httptools), ``actors.engines.llama``
-(xllamacpp, the extra ``llama``).
+Here is what every engine needs. An engine that needs a library has a package of its own, which is
+imported on demand: ``actors.engines.upstream`` (httptools), ``actors.engines.llama`` (xllamacpp,
+the extra ``llama``).
 """
 
 from actors.engines.adapters import as_push_engine

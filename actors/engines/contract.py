@@ -70,7 +70,7 @@ class Kind(StrEnum):
 class EngineRequest:
     """One client request that was validated; ``raw`` are the client's own bytes, a JSON object.
 
-    Nobody changes it (PERF: to enforce that would take a microsecond a request). ``parsed`` is that
+    Not to be changed (PERF: enforcing that would take a microsecond a request). ``parsed`` is that
     object where it is small enough to be kept for as long as the request lasts.
     """
 
@@ -82,7 +82,7 @@ class EngineRequest:
 
     @property
     def body(self) -> Mapping[str, Any]:
-        """The object in ``raw``. A long one is decoded each time: ask once, and let go of it."""
+        """The object in ``raw``. A long one is decoded each time: read it once, and drop it."""
         return self.parsed if self.parsed is not None else orjson.loads(self.raw)
 
 
@@ -103,13 +103,13 @@ def with_model(raw: bytes, model: str) -> bytes | None:
 class Context:
     """What an engine may rely on while it works for one request.
 
-    ``token`` is cancelled when nobody wants the answer any more: the client left, the deadline
+    ``token`` is cancelled when the answer is no longer wanted: the client left, the deadline
     passed, or the drain ended. ``deadline`` is on ``time.monotonic()``'s clock, ``None`` for none.
     ``session`` is what the client calls its conversation, where it says so. ``headers`` are the
     client's that an engine which relays passes on, as ``(name, value)``: names in lower case.
 
-    PERF: without a ``token`` one is made when somebody looks at it; an engine that lives on the
-    event loop needs none, it has itself called by :meth:`listen`. Any thread.
+    PERF: a ``token`` that was not given is made on first use; an engine that lives on the event
+    loop needs none, it uses :meth:`listen`. Any thread.
     """
 
     __slots__ = (
@@ -156,50 +156,50 @@ class Context:
 
     @property
     def cancelled(self) -> bool:
-        """Whether nobody wants the answer any more."""
+        """Whether the answer is no longer wanted."""
         return self._cancelled or (self._token is not None and self._token.cancelled)
 
     def cancel(self) -> None:
-        """Nobody wants the answer any more. Idempotent; a listener that raises is logged."""
+        """The answer is no longer wanted. Idempotent; a listener that raises is logged."""
         self._cancelled = True
         if self._listener is not None:
-            call_all((self._tell,), log=_log, error_message="a listener for cancellation failed")
+            call_all((self._notify,), log=_log, error_message="a listener for cancellation failed")
         if self._token is not None:
             self._token.cancel()
 
     def listen(self, listener: Callable[[], object]) -> None:
-        """Have ``listener()`` called once, at cancellation: now, if that was before.
+        """Have ``listener()`` called once, at cancellation: at once if that has happened already.
 
-        One at a time listens so; :meth:`unlisten` takes it back. It must be quick.
+        There is one listener at a time; :meth:`unlisten` removes it. It must be quick.
         """
         self._listener = listener
         if self._token is not None:
             self._listen_to(self._token)
         elif self._cancelled:
-            self._tell()
+            self._notify()
 
     def unlisten(self) -> None:
-        """Have no listener called any more."""
+        """Remove the listener."""
         self._listener = None
         registration, self._registration = self._registration, None
         if registration is not None:
             registration.unregister()
 
     def again(self) -> Context:
-        """The same for another attempt, which can be cancelled alone."""
+        """A copy for another attempt, which can be cancelled alone."""
         return Context(self.request_id, None, self.deadline, self.session, self.headers)
 
     def _listen_to(self, token: CancellationToken) -> None:
-        """Hear of ``token``: one registration serves every listener, one after the other."""
-        registration = token.on_cancel(self._tell)
+        """Follow ``token``: one registration serves every listener, one after the other."""
+        registration = token.on_cancel(self._notify)
         with _changing:
             spare, self._registration = self._registration, registration
         if spare is not None:
             spare.unregister()
-        if self._listener is None:  # told, or taken back, meanwhile
+        if self._listener is None:  # notified, or removed, meanwhile
             registration.unregister()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         with _changing:  # or two threads that cancel might both find it
             listener, self._listener = self._listener, None
         if listener is not None:
@@ -207,7 +207,7 @@ class Context:
 
 
 _changing: Final = threading.RLock()
-"""Held while a context changes whom it tells. Re-entrant: a finalizer may look at one meanwhile."""
+"""Held while a context changes its listener. Re-entrant: a finalizer may look at one meanwhile."""
 
 _log: Final = logging.getLogger("actors.engines")
 
@@ -227,7 +227,7 @@ class Sink(Protocol):
         """Whether the client keeps up. If not, stop pushing until ``when_room()`` is called.
 
         That happens once, from any thread, when there is room again or the request has ended; it
-        must be quick. An engine that goes on pushing all the same is cut off past a bound.
+        must be quick. Pushing beyond the buffer limit ends the request.
         """
         ...
 

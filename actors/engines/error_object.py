@@ -1,4 +1,4 @@
-"""Read an error document, whoever wrote it: pure, never raises, every text bounded and one line.
+"""Reads error documents of any server. Pure, never raises; every text is bounded and one line.
 
 Shapes of the field: OpenAI's ``{"error": {...}}``, older vLLM's ``{"object": "error", ...}``,
 FastAPI's ``{"detail": ...}``, TGI's and Ollama's ``{"error": "..."}``, Google's list of one,
@@ -13,11 +13,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from actors.engines.lenient_json import Undecodable, decode
 
 __all__ = ["ErrorObject", "is_error", "read_body", "read_document"]
+
+_T = TypeVar("_T")
 
 # Characters of a message that are passed on (more is a page), and of a code or a parameter's name.
 _MAX_MESSAGE: Final = 2_000
@@ -74,9 +76,9 @@ def read_document(document: object) -> ErrorObject:
     objects = _levels(document)
     return ErrorObject(
         message=_one_line(_message(document, _DEPTH), _MAX_MESSAGE),
-        code=_first(_word(each, _CODES) for each in objects),
-        param=_first(_param(each) for each in objects),
-        status=next((found for each in objects if (found := _status_in(each)) is not None), None),
+        code=_first(_word(fields, _CODES) for fields in objects),
+        param=_first(_param(fields) for fields in objects),
+        status=_first(map(_status_in, objects)),
         api=_is_api(document),
     )
 
@@ -131,7 +133,7 @@ def _message(value: object, depth: int) -> str:
         return ""
     if isinstance(value, list):
         items = cast("list[object]", value)[:_ITEMS]
-        return "; ".join(text for each in items if (text := _message(each, depth - 1)))
+        return "; ".join(text for item in items if (text := _message(item, depth - 1)))
     if not isinstance(value, dict):
         return ""
     fields = cast("dict[str, Any]", value)
@@ -147,7 +149,7 @@ def _place(loc: object) -> str:
     """FastAPI's path to the field at fault, as one name."""
     if not isinstance(loc, list):
         return ""
-    parts = [str(each) for each in cast("list[object]", loc) if isinstance(each, (str, int))]
+    parts = [str(part) for part in cast("list[object]", loc) if isinstance(part, (str, int))]
     return ".".join(parts[1:] if parts[:1] == ["body"] else parts)
 
 
@@ -183,8 +185,8 @@ def _status_in(fields: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _first(found: Iterable[str | None]) -> str | None:
-    return next((each for each in found if each is not None), None)
+def _first(found: Iterable[_T | None]) -> _T | None:
+    return next((value for value in found if value is not None), None)
 
 
 def _one_line(text: str, most: int) -> str:

@@ -1,4 +1,4 @@
-"""What an engine may tell a client about a failure: each error names whose fault it is.
+"""What a client may learn about a failure of an engine: each error says whose fault it is.
 
 An engine raises (or hands to ``sink.fail``) one of these when the client should learn more than
 "internal error". Any other exception is logged in full and reported to the client as a 500 with a
@@ -57,7 +57,7 @@ class EngineRejected(EngineError):
 
 
 class EngineBusy(EngineError):
-    """Full just now (429): the same request may succeed in ``retry_after`` seconds."""
+    """Currently full (429): the same request may succeed in ``retry_after`` seconds."""
 
     status = 429
     code = "overloaded"
@@ -89,7 +89,7 @@ class EngineTimeout(EngineError):
 class DeadlineExceeded(EngineTimeout):
     """The *client's* own deadline is over (504); says nothing about the engine.
 
-    An instance is not blamed for it, nobody else is asked, and no retry is spent.
+    No instance is blamed for it, no other one is asked, and no retry is spent.
     """
 
 
@@ -100,7 +100,7 @@ class SlowReader(EngineUnavailable):
 class LocalShortage(EngineError):
     """This process ran out of something: descriptors, ports, buffers, threads (503).
 
-    An instance is not blamed for it, and nobody else is asked: that needs the same.
+    No instance is blamed for it, and no other one is asked: it would need the same.
     """
 
     status = 503

@@ -4,13 +4,13 @@ Invariants, each tested under its name:
 
 1. At most ``max_running`` jobs run and ``max_waiting`` wait; one more is refused with
    ``EngineBusy``, at once.
-2. Each admitted job is either run or told why not (``refuse``), exactly one of both.
-3. A waiting job whose token is cancelled never runs, and is told on the cancelling thread.
+2. Each admitted job is either run or refused with a reason (``refuse``), exactly one of the two.
+3. A waiting job whose token is cancelled never runs, and is refused on the cancelling thread.
 4. An executor that is dropped without :meth:`BoundedExecutor.close` keeps no thread for longer
    than ``idle_seconds`` after its last job.
 
 Not ``concurrent.futures.ThreadPoolExecutor``: its queue is unbounded, its threads hold up the
-interpreter's exit until the last job ends, and a job that nobody wants is found only when it runs.
+interpreter's exit until the last job ends, and a job that was cancelled is found only when it runs.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _State(Enum):
     NEW = auto()
     WAITING = auto()
     TAKEN = auto()
-    """By a thread, by a cancellation, or refused: whoever set it ends the job."""
+    """By a thread, by a cancellation, or refused: the code that set it ends the job."""
 
 
 class _Job:
@@ -120,7 +120,7 @@ class BoundedExecutor:
             threads = self._threads - {threading.current_thread()}
             self._changed.notify_all()
         for job in left:
-            self._tell(job, EngineUnavailable("the engine was closed"))
+            self._refuse(job, EngineUnavailable("the engine was closed"))
         deadline = time.monotonic() + timeout
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -128,18 +128,18 @@ class BoundedExecutor:
 
     @property
     def running(self) -> int:
-        """How many jobs run just now."""
+        """How many jobs are running."""
         return self._busy
 
     @property
     def threads(self) -> int:
-        """How many threads are alive just now."""
+        """How many threads are alive."""
         return len(self._threads)
 
     def _admit(self, job: _Job) -> None:
         with self._changed:
             if job.state is not _State.NEW:
-                return  # cancelled meanwhile, and told so
+                return  # cancelled meanwhile, and refused
             if self._closed:
                 job.state = _State.TAKEN
                 raise EngineUnavailable("the engine was closed")
@@ -178,7 +178,7 @@ class BoundedExecutor:
                 return
             job.state = _State.TAKEN
             self._waiting.pop(job, None)
-        self._tell(job, Cancelled("the request was cancelled before its turn"))
+        self._refuse(job, Cancelled("the request was cancelled before its turn"))
 
     def _work(self) -> None:
         while (job := self._take()) is not None:
@@ -186,9 +186,9 @@ class BoundedExecutor:
                 if job.registration is not None:
                     job.registration.unregister()
                 job.run()
-            except BaseException:  # noqa: BLE001  # a job must not raise; the thread serves on anyway
+            except BaseException:  # noqa: BLE001  # a job must not raise; the thread goes on
                 _log.exception("a job raised", extra={"executor": self._name})
-            # The job is kept alive by this frame otherwise, until the next one comes.
+            # Else this frame would keep the job alive until the next one.
             del job
             with self._changed:
                 self._busy -= 1
@@ -205,7 +205,7 @@ class BoundedExecutor:
             self._busy += 1
             return job
 
-    def _tell(self, job: _Job, error: BaseException) -> None:
+    def _refuse(self, job: _Job, error: BaseException) -> None:
         if job.registration is not None:
             job.registration.unregister()
         job.refuse(error)

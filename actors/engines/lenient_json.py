@@ -1,4 +1,4 @@
-"""Decode JSON no more strictly than clients do: what is only forwarded must not fail here. Pure.
+"""Decodes JSON no more strictly than clients do: what is only forwarded must not fail here. Pure.
 
 Python's and JavaScript's clients take values that RFC 8259 or a strict decoder refuses: ``NaN`` and
 ``Infinity``, half of a surrogate pair, control characters inside strings, bytes that are not UTF-8,
@@ -24,7 +24,7 @@ _MAX_DIGITS: Final = 4_300
 
 
 class Undecodable(ValueError):
-    """No client could read it."""
+    """Not JSON, even to a lenient client."""
 
 
 def decode(data: bytes) -> Any:

@@ -1,11 +1,11 @@
-"""What an upstream's refusal means: one table, whatever way the refusal is told. Pure.
+"""What an upstream's refusal means: one table for all the ways to express it. Pure.
 
 The status is that of the answer's head, or the one that an error object claims in the body of a 200
 or in an event of a stream. "Retry" is whether another instance is asked, "blame" whether it counts
 against the health of this one; ``pool.failures`` reads both off the class of the error:
 
 =====================  ==================  =====  =====  ==========================================
-told                   client gets         retry  blame  words
+upstream               client gets         retry  blame  words
 =====================  ==================  =====  =====  ==========================================
 401, 403, 407          502                 yes    yes    ours: it is the service's key that is wrong
 429, 529               429, Retry-After    yes    no     ours; the upstream's code is kept
@@ -15,13 +15,13 @@ told                   client gets         retry  blame  words
 501                    501                 no     no     ours
 508                    508                 no     no     ours: the request goes in a circle
 500, unread content    400                 no     no     the upstream's: llama.cpp says it so
-other 4xx              as told             no     no     the upstream's, if it has any
+other 4xx              the same            no     no     the upstream's, if it has any
 everything else        502                 yes    yes    ours
 =====================  ==================  =====  =====  ==========================================
 
 *Foreign* is what does not come from a model server's API: a router's or a proxy's own page, and the
-API's own word that a path does not exist. Losing the connection is told by ``upstream.call`` as
-``EngineUnavailable``, the last row.
+API's own word that a path does not exist. A lost connection is an
+``EngineUnavailable`` of ``upstream.call``, as in the last row.
 
 SECURITY: an upstream's own words reach the client only where they are about the client's request.
 """
@@ -42,9 +42,10 @@ from actors.engines.via import LOOP
 
 __all__ = ["error_of_answer", "error_of_object", "retry_after"]
 
-# Seconds that a client is asked to wait where the upstream does not say, and at most.
 _DEFAULT_RETRY: Final = 1
+"""Seconds that a client is asked to wait where the upstream does not say."""
 _MAX_RETRY: Final = 3_600
+"""Seconds that a client is asked to wait at most."""
 
 _NO_PATH: Final = re.compile(
     r"(?:(?:file|page|path|route|url|resource|endpoint)\s+)?not (?:found|implemented)\W*"
@@ -77,14 +78,14 @@ def error_of_answer(
     *,
     clock: Callable[[], float] = time.time,
 ) -> EngineError:
-    """The error that tells a client of an answer with ``status`` (not 200). Never raises.
+    """The client's error for an upstream's answer with ``status`` (not 200). Never raises.
 
     ``headers`` are looked up in lower case. ``body`` may be anything. ``clock`` is the time of day
     in seconds, for a ``Retry-After`` that is a date where the answer has no ``Date``.
     """
-    told = read_body(body, headers.get("content-type", ""))
+    found = read_body(body, headers.get("content-type", ""))
     now = _timestamp(headers.get("date", "")) or clock()
-    return _error(status, told, retry_after(headers.get("retry-after"), now), "the upstream")
+    return _error(status, found, retry_after(headers.get("retry-after"), now), "the upstream")
 
 
 def error_of_object(document: object, *, who: str = "the upstream") -> EngineError:
@@ -92,12 +93,12 @@ def error_of_object(document: object, *, who: str = "the upstream") -> EngineErr
 
     Never raises. An object that claims no status is a failure.
     """
-    told = read_document(document)
-    status = told.status
-    if status is None and told.code is not None:
-        word = re.sub(r"[\W_]", "", told.code.lower())
+    found = read_document(document)
+    status = found.status
+    if status is None and found.code is not None:
+        word = re.sub(r"[\W_]", "", found.code.lower())
         status = _STATUS_OF_CODE.get(word.removesuffix("error"))
-    return _error(status or 0, told, _DEFAULT_RETRY, who)
+    return _error(status or 0, found, _DEFAULT_RETRY, who)
 
 
 def retry_after(value: str | None, now: float) -> int:
@@ -127,30 +128,32 @@ def _timestamp(date: str) -> float | None:
         return None
 
 
-def _error(status: int, told: ErrorObject, retry: int, who: str) -> EngineError:
+def _error(status: int, found: ErrorObject, retry: int, who: str) -> EngineError:
     """The table."""
     match status:
         case 401 | 403 | 407:
             return EngineUnavailable(f"{who} refused the service's credentials")
         case 429 | 529:
-            return EngineBusy(f"{who} is busy; try again soon", code=told.code, retry_after=retry)
+            return EngineBusy(f"{who} is busy; try again soon", code=found.code, retry_after=retry)
         case 503:
             return EngineUnavailable(
                 f"{who} is not ready; try again soon", status=503, retry_after=retry
             )
-        case 404 | 405 | 410 | 421 | 426 | 501 if not told.api or _NO_PATH.fullmatch(told.message):
+        case 404 | 405 | 410 | 421 | 426 | 501 if not found.api or _NO_PATH.fullmatch(
+            found.message
+        ):
             return EngineUnavailable(f"{who} does not serve this path (status {status})")
-        case 500 if unread := _UNREAD_CONTENT.fullmatch(told.message):
+        case 500 if unread := _UNREAD_CONTENT.fullmatch(found.message):
             return EngineRejected(unread[1], param="messages")
         case 501:
-            return EngineError(f"{who} does not support this request", status=501, code=told.code)
+            return EngineError(f"{who} does not support this request", status=501, code=found.code)
         case 508:
             return EngineError(
                 f"{who} found that the request goes in a circle", status=508, code=LOOP
             )
         case _ if 400 <= status < 500 and status != 499:
-            message = told.message or f"{who} rejected the request"
-            return EngineRejected(message, status=status, code=told.code, param=told.param)
+            message = found.message or f"{who} rejected the request"
+            return EngineRejected(message, status=status, code=found.code, param=found.param)
         case _:
             reason = f"failed with status {status}" if status else "reported an error"
             return EngineUnavailable(f"{who} {reason}")

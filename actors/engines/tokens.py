@@ -1,4 +1,4 @@
-"""How many output tokens a chunk carries: one pure function, used by every adapter.
+"""How many output tokens a chunk carries. Pure; used by every adapter.
 
 NOTE: an estimate by design. A chunk is counted as one token per choice that carries output, which
 is what servers send one by one; a multi-byte character may span several tokens in one chunk. The

@@ -1,4 +1,5 @@
-"""Where a request has been: the ``Via`` header, and the end of requests that go in a circle. Pure.
+"""Loop detection: the ``Via`` header, and a 508 for requests that go in a circle. Pure, and short
+because both ends of a relay import it.
 
 Source: RFC 9110, 7.6.3; RFC 5842, 7.2 (508).
 """
@@ -13,18 +14,17 @@ from actors.engines.errors import EngineError
 __all__ = ["LONGEST_VIA", "LOOP", "MOST_HOPS", "PSEUDONYM", "check_for_loop"]
 
 PSEUDONYM: Final = f"callboard-{secrets.token_hex(8)}"
-"""What this process calls itself in ``Via``, so that it knows its own requests when they come back;
-another one in each process."""
+"""This process' name in ``Via``, by which it recognises its own requests when they come back."""
 
 LOOP: Final = "loop_detected"
 """The code of the error."""
 
 MOST_HOPS: Final = 16
-"""Proxies that a request may have passed, of whatever kind: more are a loop through some that leave
-no name of their own."""
+"""Proxies that a request may have passed, of whatever kind: more are a loop through proxies that
+add no name of their own."""
 
 LONGEST_VIA: Final = 8_192
-"""Characters of a ``Via`` that are read."""
+"""Characters of a ``Via`` that are accepted."""
 
 
 def check_for_loop(via: str | None) -> None:
