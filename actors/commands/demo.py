@@ -37,7 +37,7 @@ from actors.service import stop_time
 from actors.settings import DemoSettings, ServeSettings
 from actors.supervision import Backoff, CancellationToken, Child
 from actors.supervision.process_actor import ProcessActor
-from http_service.telemetry.access_log import AccessLines, write_access_log
+from http_service.telemetry.access_log import AccessLogWriter, set_access_log_writer
 
 __all__ = ["DESCRIPTION", "run"]
 
@@ -85,7 +85,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run the demo until told to stop; answer the exit code. Raises ``UsageError``."""
     settings = parse_settings(DemoSettings, "demo", DESCRIPTION, arguments, environment)
     configure_logging(settings.log_format)
-    write_access_log(AccessLines(sys.stderr, settings.log_format).write)
+    set_access_log_writer(AccessLogWriter(sys.stderr, settings.log_format).write)
     with ScratchFolder("callboard-demo-") as folder:
         start = partial(_Demo, settings, folder.path)
         return run_until_cancelled(start, stop_time(ServeSettings()))

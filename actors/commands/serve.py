@@ -14,7 +14,7 @@ from actors.service import Service, check_upstream_files, stop_time
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken, Child
 from http_service import BindFailed, ConfigError
-from http_service.telemetry.access_log import AccessLines, write_access_log
+from http_service.telemetry.access_log import AccessLogWriter, set_access_log_writer
 
 __all__ = ["DESCRIPTION", "run", "start_service"]
 
@@ -50,8 +50,8 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from None
     configure_logging(settings.log_format)
-    lines = AccessLines(sys.stderr, settings.log_format)
-    write_access_log(writer_of(settings.access_log, lines.write))
+    lines = AccessLogWriter(sys.stderr, settings.log_format)
+    set_access_log_writer(writer_of(settings.access_log, lines.write))
     return run_until_cancelled(
         lambda token: _Serving(start_service(settings, token), settings), stop_time(settings)
     )

@@ -1,4 +1,4 @@
-"""The seed's builder (section 2.2): settings by chained calls, checked once, at the end."""
+"""The builder of the reference API: settings by chained calls, checked once, at the end."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class HttpServiceConfigBuilder(Generic[Built]):
         """The address or name of the interface to listen on."""
         return self._set("host", host)
 
-    def enable_chat_endpoints(self, enable: bool) -> Self:  # noqa: FBT001  # the seed's signature
+    def enable_chat_endpoints(self, enable: bool) -> Self:  # noqa: FBT001  # the reference API's signature
         """Whether ``/v1/chat/completions`` is routed."""
         return self._set("enable_chat_endpoints", enable)
 
-    def enable_cmpl_endpoints(self, enable: bool) -> Self:  # noqa: FBT001  # the seed's signature
+    def enable_cmpl_endpoints(self, enable: bool) -> Self:  # noqa: FBT001  # the reference API's signature
         """Whether ``/v1/completions`` is routed."""
         return self._set("enable_cmpl_endpoints", enable)
 
@@ -64,7 +64,7 @@ class HttpServiceConfigBuilder(Generic[Built]):
         return self._set("drain_grace", seconds)
 
     def threads(self, count: int) -> Self:
-        """How many worker threads answer requests."""
+        """How many worker threads there are, for requests that have to wait."""
         return self._set("threads", count)
 
     def ask_timeout(self, seconds: float) -> Self:
@@ -92,15 +92,15 @@ class HttpServiceConfigBuilder(Generic[Built]):
         return self._set("allowed_hosts", names)
 
     def api_key_file(self, path: str) -> Self:
-        """The file of the API keys that are let in, one a line."""
+        """The file of the API keys, one a line."""
         return self._set("api_key_file", path)
 
     def operator_key_file(self, path: str) -> Self:
         """The file of the keys of those who may see where things run."""
         return self._set("operator_key_file", path)
 
-    def open_probes(self, enable: bool) -> Self:  # noqa: FBT001  # as the seed's setters
-        """Whether probes and metrics answer without a key."""
+    def open_probes(self, enable: bool) -> Self:  # noqa: FBT001  # as the other setters
+        """Whether probes and metrics need no key."""
         return self._set("open_probes", enable)
 
     def build(self) -> Built:

@@ -1,7 +1,6 @@
 """The service's settings: one frozen record that is valid, or was never made.
 
-Every default stands here once, with its unit and its reason; the builder and the command line only
-repeat the names.
+Every default stands here once, with its unit and its reason.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _METRIC_PREFIX: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 DURATION_BUCKETS: Final = (
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0
 )
-"""From a small answer to the longest silence that is accepted of an engine."""
+"""From a short response to the longest silence that is accepted of an engine."""
 
 INTER_TOKEN_BUCKETS: Final = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
@@ -70,7 +69,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpServiceConfig:
-    """What an :class:`~http_service.HttpService` is built from (the seed's section 2.2).
+    """What an :class:`~http_service.HttpService` is built from.
 
     ``port`` and ``host``: where to listen; port 0 lets the system pick one.
     ``enable_chat_endpoints``, ``enable_cmpl_endpoints``: a disabled endpoint is not routed at all.
@@ -91,10 +90,10 @@ class HttpServiceConfig:
     ``connections_per_address``: the same for one client address (an IPv6 /64 counts as one); 0 is
     no limit, because behind a load balancer all connections come from its address.
     ``allowed_hosts``: names in ``Host`` beside localhost and loopback addresses that are answered,
-    others with 421; empty, or with "*", for any.
-    ``api_key_file``: a file of API keys, one a line, re-read on change; "" lets everybody in.
+    others get 421; empty, or with "*", for any.
+    ``api_key_file``: a file of API keys, one a line, re-read on change; "" lets every client in.
     ``operator_key_file``: the same of those who may see where things run; all of these are let in.
-    ``open_probes``: whether probes and metrics answer without a key.
+    ``open_probes``: whether probes and metrics need no key.
 
     Raises :class:`ConfigError` when a value is not allowed.
     """

@@ -1,4 +1,4 @@
-"""Every failure a client can see, as data: one table from error to answer, one serialiser.
+"""Every failure a client can see, as data: one table from error to response, one serialiser.
 
 OpenAI's shape, ``{"error": {"message", "type", "param", "code"}}``, everywhere: SDKs read nothing
 else. An exception that the table does not know becomes a 500 with a fixed text; its own words go to
@@ -91,7 +91,7 @@ class InvalidApiKey(Exception):
 
 
 class Misdirected(Exception):
-    """A request for a host that this service does not answer for (RFC 9110, 15.5.20)."""
+    """A request for a host that this service does not serve (RFC 9110, 15.5.20)."""
 
 
 class Draining(Exception):
@@ -111,7 +111,7 @@ class NoRoomForBody(Exception):
 
 
 class ClientGone(Exception):
-    """The client left before its answer was ready: nobody reads what is answered now."""
+    """The client left before its response was complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def body_of(message: str, type_: str, param: str | None, code: str | None) -> di
 
 
 def reply_for(error: BaseException) -> ErrorReply:
-    """The answer to ``error``, by the most special class of it in the table; pure."""
+    """The response to ``error``, by its most specific class in the table; pure."""
     for cls in type(error).__mro__:
         rule = _RULES.get(cls)
         if rule is not None:
@@ -169,7 +169,7 @@ def reply_for_status(
     retry_after: int | None = None,
     headers: Headers = (),
 ) -> ErrorReply:
-    """The answer with ``status``; type, code and metric label follow from it unless given."""
+    """The response with ``status``; type, code and metric label follow from it unless given."""
     if retry_after is None and status in (429, 503):
         retry_after = RETRY_AFTER
     return ErrorReply(
@@ -238,7 +238,7 @@ def _no_room(_error: NoRoomForBody) -> ErrorReply:
 
 
 def _invalid_api_key(error: InvalidApiKey) -> ErrorReply:
-    # SECURITY: OpenAI repeats a part of the key here; nobody needs that.
+    # SECURITY: OpenAI repeats a part of the key here; no client needs that.
     message = (
         "Incorrect API key provided."
         if error.given
@@ -333,7 +333,7 @@ class ErrorType(StrEnum):
 
 
 def error_type_of_status(status: int) -> ErrorType:
-    """The metrics' label for an answer with ``status``; "" below 400."""
+    """The metrics' label for a response with ``status``; "" below 400."""
     if status < 400:
         return ErrorType.NONE
     fallback = ErrorType.VALIDATION if status < 500 else ErrorType.INTERNAL

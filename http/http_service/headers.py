@@ -45,7 +45,7 @@ def request_id_from(given: str | None) -> str:
 TIMEOUT_HEADER: Final = "x-request-timeout"
 
 MAX_TIMEOUT: Final = 86_400.0
-"""Seconds; nobody waits for longer than a day."""
+"""Seconds: a day."""
 
 
 def request_timeout_from(given: str) -> float:
@@ -103,7 +103,7 @@ NO_STORE: Final = ("cache-control", "no-store")
 """For whatever is one client's: no cache on the way may keep it (RFC 9111, 5.2.2.5)."""
 
 NO_SNIFF: Final = ("x-content-type-options", "nosniff")
-"""Whoever sniffs types might run what a model wrote as a page. Every answer has it."""
+"""A browser that sniffs types might run what a model wrote as a page. Every response has it."""
 
 
 def response_head(version: str, status: str, headers: Iterable[tuple[str, str]]) -> bytes:
@@ -134,7 +134,7 @@ _common = (0, "")
 
 
 def status_line(status: int) -> str:
-    """``404`` as ``"404 Not Found"``; a status nobody named has no phrase."""
+    """``404`` as ``"404 Not Found"``; an unknown status has no phrase."""
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:

@@ -1,9 +1,9 @@
 """Whether the code that runs now may wait, and what to do where it would have to.
 
-Our server answers requests on its event loop's own thread: every resource only looks things up and
+Our server handles requests on its event loop's own thread: every resource only looks things up and
 hands work over. Where one would have to wait after all, it raises :class:`WouldBlock`, and the
-request runs again, from its beginning: on a worker thread or, where it is :class:`Later`, on the
-loop in a moment (``Connection.park``). So nothing may have been counted or started before.
+request runs again, from its beginning: on a worker thread or, for :class:`RetrySoon`, on the loop
+in a moment (``Connection.park``). So nothing may have been counted or started before.
 Under any other WSGI server all may wait.
 """
 
@@ -12,22 +12,22 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-__all__ = ["HERE", "Later", "WouldBlock", "may_block"]
+__all__ = ["CURRENT_THREAD", "RetrySoon", "WouldBlock", "may_block"]
 
 
 class WouldBlock(Exception):
-    """This request can't be answered without waiting."""
+    """This request can't be handled without waiting."""
 
 
-class Later(WouldBlock):
-    """It can be answered in a moment, by running it again on the loop.
+class RetrySoon(WouldBlock):
+    """It can be handled in a moment, by running it again on the loop.
 
-    ``patience`` is how many seconds that may take; ``cause`` is what a client is told then.
+    ``timeout`` is how many seconds that may take; ``cause`` becomes the response then.
     """
 
-    def __init__(self, patience: float, cause: Exception) -> None:
+    def __init__(self, timeout: float, cause: Exception) -> None:
         super().__init__(str(cause))
-        self.patience: Final = patience
+        self.timeout: Final = timeout
         self.cause: Final = cause
 
 
@@ -37,11 +37,11 @@ class _Thread(threading.local):
     inline = False
 
 
-HERE: Final = _Thread()
-"""``HERE.inline`` says that the calling thread may not wait. PERF: set twice a request by two
-stores, and no call."""
+CURRENT_THREAD: Final = _Thread()
+"""``CURRENT_THREAD.inline``: the calling thread may not wait. PERF: set by two stores a request, no
+call."""
 
 
 def may_block() -> bool:
     """Whether the calling thread may wait for something."""
-    return not HERE.inline
+    return not CURRENT_THREAD.inline

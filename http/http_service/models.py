@@ -31,7 +31,7 @@ from actors.registry.registry import PoolFactory, RegistryActor
 from actors.supervision import Address, Child, NotDelivered, Supervisor, Tree
 from actors.supervision.address import Question
 from http_service.config import RESTART_INTENSITY, RESTART_PERIOD, HttpServiceConfig
-from http_service.inline import HERE, Later
+from http_service.inline import CURRENT_THREAD, RetrySoon
 from http_service.telemetry.metrics import Metrics
 from http_service.telemetry.pool_metrics import PoolMetrics
 
@@ -44,15 +44,15 @@ __all__ = [
 R = TypeVar("R")
 
 
-class RegistryBusy(Later):
-    """The registry can't answer at once: it is at work elsewhere, or restarts."""
+class RegistryBusy(RetrySoon):
+    """The registry can't be asked at once: it handles another message, or restarts."""
 
 
 class DeploymentState:
     """Both engine maps, asked from ``registry``, and the metrics. Any thread.
 
     ``timeout`` is in seconds and covers a restart of the registry. Where a method says nothing
-    else, it raises ``Timeout`` or ``NotDelivered`` if the registry does not answer.
+    else, it raises ``Timeout`` or ``NotDelivered`` if the registry does not reply.
     """
 
     def __init__(self, registry: Address, metrics: Metrics, timeout: float) -> None:
@@ -62,20 +62,20 @@ class DeploymentState:
 
     @property
     def chat_completion_engines(self) -> ModelEngines:
-        """The engines that answer conversations; a copy of one moment."""
+        """The engines of chat models; a copy of one moment."""
         return self.snapshot().chat
 
     @property
     def completion_engines(self) -> ModelEngines:
-        """The engines that continue texts; a copy of one moment."""
+        """The engines of completions models; a copy of one moment."""
         return self.snapshot().completions
 
     def get_chat_completions_engine(self, model: str) -> Engine:
-        """The engine that answers conversations for ``model``. Raises ``ModelNotFound``."""
+        """The chat engine of ``model``. Raises ``ModelNotFound``."""
         return self.get_engine(Kind.CHAT, model)
 
     def get_completions_engine(self, model: str) -> Engine:
-        """The engine that continues texts for ``model``. Raises ``ModelNotFound``."""
+        """The completions engine of ``model``. Raises ``ModelNotFound``."""
         return self.get_engine(Kind.COMPLETIONS, model)
 
     def get_engine(self, kind: Kind, model: str) -> Engine:
@@ -83,10 +83,10 @@ class DeploymentState:
         return self._ask(GetEngine(kind, model))
 
     def resolve(self, kind: Kind, model: str) -> ResolvedModel:
-        """Who answers a request for ``model``, by name, alias or fallback. Raises as above."""
+        """The pool of ``model``, by name, alias or fallback. Raises as above."""
         # PERF: as _ask does it, one call shorter, because every request comes here.
         question = ResolveModel(kind, model)
-        if not HERE.inline:
+        if not CURRENT_THREAD.inline:
             return self._registry.ask(question, timeout=self._timeout)
         try:
             return self._registry.ask(question, timeout=0)
@@ -111,8 +111,8 @@ class DeploymentState:
         return self._ask(ReadRegistry())
 
     def _ask(self, question: Question[R]) -> R:
-        """Ask the registry; where the caller may not wait for it, only if it answers at once."""
-        if not HERE.inline:
+        """Ask the registry; where the caller may not wait for it, only if it replies at once."""
+        if not CURRENT_THREAD.inline:
             return self._registry.ask(question, timeout=self._timeout)
         try:
             return self._registry.ask(question, timeout=0)
@@ -159,11 +159,11 @@ class ModelManager:
         return self._state.has_model_any(model)
 
     def list_chat_completions_models(self) -> list[str]:
-        """The models that answer conversations, in the order they were added."""
+        """The chat models, in the order they were added."""
         return self.list_models(Kind.CHAT)
 
     def list_completions_models(self) -> list[str]:
-        """The models that continue texts, in the order they were added."""
+        """The completions models, in the order they were added."""
         return self.list_models(Kind.COMPLETIONS)
 
     def list_models(self, kind: Kind) -> list[str]:
@@ -178,26 +178,26 @@ class ModelManager:
         self._registry.ask(AddModel(kind, model, as_push_engine(engine)), timeout=self._timeout)
 
     def remove_model(self, kind: Kind, model: str) -> None:
-        """Serve ``model`` as one of ``kind`` no more. Raises ``ModelNotFound``."""
+        """Stop serving ``model`` as one of ``kind``. Raises ``ModelNotFound``."""
         self._registry.ask(RemoveModel(kind, model), timeout=self._timeout)
 
     def add_chat_completions_model(self, model: str, engine: AnyEngine) -> None:
-        """Answer conversations with ``engine``, in any of its three shapes.
+        """Serve the chat model ``model`` with ``engine``, in any of its three shapes.
 
         Raises ``ModelAlreadyExists``: the engine that is there stays.
         """
         self.add_model(Kind.CHAT, model, engine)
 
     def add_completions_model(self, model: str, engine: AnyEngine) -> None:
-        """Continue texts with ``engine``; as :meth:`add_chat_completions_model`."""
+        """Serve a completions model with ``engine``; as :meth:`add_chat_completions_model`."""
         self.add_model(Kind.COMPLETIONS, model, engine)
 
     def remove_chat_completions_model(self, model: str) -> None:
-        """Answer conversations for ``model`` no more. Raises ``ModelNotFound``."""
+        """Stop serving the chat model ``model``. Raises ``ModelNotFound``."""
         self.remove_model(Kind.CHAT, model)
 
     def remove_completions_model(self, model: str) -> None:
-        """Continue texts for ``model`` no more. Raises ``ModelNotFound``."""
+        """Stop serving the completions model ``model``. Raises ``ModelNotFound``."""
         self.remove_model(Kind.COMPLETIONS, model)
 
     def metrics(self) -> Metrics:
@@ -228,4 +228,4 @@ class ModelManager:
                 for model in self.list_models(kind):
                     self.remove_model(kind, model)
         except (NotDelivered, pykka.Timeout) as error:
-            _log.warning("the models are left as they are", extra={"reason": str(error)})
+            _log.warning("could not remove the models", extra={"reason": str(error)})

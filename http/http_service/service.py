@@ -1,4 +1,4 @@
-"""The seed's ``HttpService`` (section 2): configuration, models, routes and server as one thing."""
+"""``HttpService`` of the reference API: configuration, models, routes and server as one thing."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class HttpService:
         self.config: Final = config or HttpServiceConfig()
         # Read first: what is wrong with it must leave no manager behind.
         operator_keys = _keys_of(self.config, "operator_key_file")
-        keys = _keys_of(self.config, "api_key_file", also=operator_keys)
+        keys = _keys_of(self.config, "api_key_file", extra_keys=operator_keys)
         key_files = [each for each in (keys, operator_keys) if each is not None]
         self._key_files = key_files
         self._own_manager = manager is None
@@ -235,10 +235,10 @@ class HttpService:
 
 
 def _keys_of(
-    config: HttpServiceConfig, setting: str, also: ApiKeys | None = None
+    config: HttpServiceConfig, setting: str, extra_keys: ApiKeys | None = None
 ) -> ApiKeys | None:
     path: str = getattr(config, setting)
-    return ApiKeys(path, setting=setting, also=also) if path else None
+    return ApiKeys(path, setting=setting, extra_keys=extra_keys) if path else None
 
 
 class ServiceHandle:

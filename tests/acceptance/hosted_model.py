@@ -123,7 +123,7 @@ def _folded(engine: LlamaEngine | UpstreamEngine, asked: EngineRequest) -> Any:
         raise sink.error
     for chunk in sink.chunks:
         fold.add(chunk)
-    return json.loads(fold.answer())
+    return json.loads(fold.response())
 
 
 def _flat(value: object, path: str = "") -> dict[str, Any]:

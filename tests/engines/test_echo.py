@@ -249,7 +249,7 @@ def test_a_whole_answer_is_what_the_service_would_fold_byte_for_byte(
     numbers = {"prompt_tokens": told.prompt_tokens, "completion_tokens": spoken}
     numbers["total_tokens"] = told.prompt_tokens + spoken
     fold.add({**head, "choices": [], "usage": numbers})
-    assert whole.body == fold.answer()
+    assert whole.body == fold.response()
 
 
 def test_a_streamed_token_is_an_event_with_the_fields_of_every_chunk() -> None:

@@ -29,7 +29,7 @@ from actors.service import Service, stop_time
 from actors.settings import ServeSettings
 from actors.supervision import ChildAbandoned, ChildEnded, ChildStarted
 from actors.testing import faults
-from http_service.telemetry.access_log import AccessLines, write_access_log
+from http_service.telemetry.access_log import AccessLogWriter, set_access_log_writer
 
 __all__ = ["main"]
 
@@ -198,7 +198,7 @@ def main(arguments: list[str]) -> int:
     settings = ServeSettings(host="127.0.0.1", port=options.pop("port", 0), **options)
     # As serve does it: what signals, logs and ends must be the product's, or nobody tests it.
     configure_logging("json")
-    write_access_log(AccessLines(sys.stderr, "json").write)
+    set_access_log_writer(AccessLogWriter(sys.stderr, "json").write)
     return run_until_cancelled(
         lambda token: _Hosted(start_service(settings, token)), stop_time(settings)
     )

@@ -140,7 +140,7 @@ def test_a_good_request_is_asked_for_its_body_and_answered(locked: Running) -> N
         assert raw.read_answer().status == 200
 
 
-SMALL = replace(LOCAL, body_limit=1_000_000, body_memory=1_500_000)
+SMALL_BYTES = replace(LOCAL, body_limit=1_000_000, body_memory=1_500_000)
 BIG = json.dumps({**CHAT, "model": "slow", "user": "x" * 900_000}).encode()
 
 
@@ -152,7 +152,7 @@ def engine() -> ManualEngine:
 @pytest.fixture
 def tight(engine: ManualEngine) -> Iterator[Running]:
     """A service with room for one big body, and a model that answers when it is told to."""
-    with HttpService(SMALL) as service:
+    with HttpService(SMALL_BYTES) as service:
         service.model_manager().add_chat_completions_model("slow", engine)
         with running(service) as it:
             yield it

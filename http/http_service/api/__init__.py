@@ -1,1 +1,1 @@
-"""The routes: what a request may ask, how it is checked, who answers it."""
+"""The routes: what a request may ask, how it is checked, and the resources."""

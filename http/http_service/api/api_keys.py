@@ -22,53 +22,53 @@ import falcon
 from actors.regular_file import Stamp, read_if_changed
 from http_service.config import ConfigError
 from http_service.errors import InvalidApiKey
-from http_service.inline import Later, may_block
+from http_service.inline import RetrySoon, may_block
 
 __all__ = [
     "OPEN_PATHS",
     "RELAYED",
     "ApiKeys",
     "KeyCheck",
-    "KeysLookedAt",
+    "KeyFileBeingRead",
     "Operators",
     "digests_of",
 ]
 
 _log: Final = logging.getLogger("http_service.api_keys")
 
-LOOK_INTERVAL: Final = 1.0
-"""Seconds between two looks at the file: a new key works, an old one fails, within a second."""
+KEY_CHECK_SECONDS: Final = 1.0
+"""Seconds between two checks of the file: a new key works, an old one fails, within a second."""
 
-LOOK_PATIENCE: Final = 0.25
-"""Seconds that a request waits for a look; a file that takes longer keeps nobody waiting."""
+KEY_CHECK_TIMEOUT: Final = 0.25
+"""Seconds that a request waits for a check; a slower file delays no request further."""
 
 _SECRET: Final = secrets.token_bytes(32)
-_NOBODY: Final = bytes(32)
+_NO_DIGEST: Final = bytes(32)
 
 MIN_KEY: Final = 8
-"""Characters of the shortest key: a shorter line is a slip, not a secret."""
+"""Characters of the shortest key: a shorter line is a mistake, not a secret."""
 
 OPEN_PATHS: Final = frozenset(("/live", "/ready", "/health", "/metrics"))
-"""What answers without a key while ``open_probes`` is set: kubelets and scrapers send none."""
+"""What needs no key while ``open_probes`` is set: kubelets and scrapers send none."""
 
 SCHEME: Final = "bearer "
 
 Digests: TypeAlias = dict[bytes, bytes]
 
 
-class KeysLookedAt(Later):
-    """The file of keys is being looked at, which takes milliseconds."""
+class KeyFileBeingRead(RetrySoon):
+    """The file of keys is being read, which takes milliseconds."""
 
 
 class ApiKeys:
     """The keys of the file at ``path``, one a line; blank lines and ``#`` comments don't count.
 
-    The file is looked at once a second, by whichever request comes then, and read again when it
+    The file is checked once a second, by whichever request comes then, and read again when it
     changed. While it is missing, can't be read, or holds no good keys, the last good keys stay in
-    force, so that a half-written file locks nobody out; :attr:`stale_since` and :attr:`problem`
-    show it, a line is logged when it begins and when it ends, and each look tries again.
-    Thread-safe; ``setting`` is what the file is called in messages, ``also`` are further keys that
-    are let in; ``clock`` is injected by tests.
+    force, so that a half-written file locks no client out; :attr:`stale_since` and :attr:`problem`
+    show it, a line is logged when it begins and when it ends, and each check tries again.
+    Thread-safe; ``setting`` is the file's name in messages, ``extra_keys`` are accepted, too;
+    ``clock`` is injected by tests.
 
     Raises :class:`~http_service.config.ConfigError` if there are no good keys to begin with: a
     service that should be locked must never start open.
@@ -80,19 +80,19 @@ class ApiKeys:
         clock: Callable[[], float] = time.monotonic,
         *,
         setting: str = "api_key_file",
-        also: ApiKeys | None = None,
+        extra_keys: ApiKeys | None = None,
     ) -> None:
         self._path: Final = path
-        self._also: Final = also
+        self._extra_keys: Final = extra_keys
         self.setting: Final = setting
         self._clock: Final = clock
-        self._looking: Final = threading.Lock()
+        self._checking: Final = threading.Lock()
         self._stamp: Stamp | None = None
         self._digests: Digests = {}
-        self._due = clock() + LOOK_INTERVAL
-        self._asked_for = False
-        """A look is under way, or about to begin."""
-        self._began_looking = 0.0
+        self._next_check = clock() + KEY_CHECK_SECONDS
+        self._check_running = False
+        """A check is running, or about to begin."""
+        self._check_started = 0.0
         self.problem: str | None = None
         """What is wrong with the file now, safe to show; ``None`` while its keys are in force."""
         self.stale_since: float | None = None
@@ -101,7 +101,7 @@ class ApiKeys:
             self._read()
         except (OSError, ValueError) as error:
             raise ConfigError(
-                f"{setting} is {path!r}, which {_what_is_wrong(error)}: "
+                f"{setting} is {path!r}, which {_problem_of(error)}: "
                 "write one key a line into it, readable for this user"
             ) from None
 
@@ -110,86 +110,88 @@ class ApiKeys:
         return len(self._digests)
 
     def allow(self, authorization: str | None) -> bool:
-        """Whether the value of an ``Authorization`` header bears one of the keys.
+        """Whether the value of an ``Authorization`` header has one of the keys.
 
-        Looks at the file if that is due. Where that may not wait, the look is made on a thread of
-        its own, and ``KeysLookedAt`` is raised until it is over, or for :data:`LOOK_PATIENCE`: from
-        then on requests go by the keys that are there.
+        Checks the file if that is due. Where the caller may not wait, a thread of its own does,
+        and ``KeyFileBeingRead`` is raised until it is done, or for :data:`KEY_CHECK_TIMEOUT`: from
+        then on requests go by the keys read before.
         """
-        if self._clock() >= self._due or self._asked_for:
-            self._look_if_allowed()
-        if self._bears_own(authorization):
+        if self._clock() >= self._next_check or self._check_running:
+            self._check_or_defer()
+        if self._has_own_key(authorization):
             return True
-        return self._also is not None and self._also.allow(authorization)
+        return self._extra_keys is not None and self._extra_keys.allow(authorization)
 
-    def bears_key(self, authorization: str | None) -> bool:
-        """As :meth:`allow`, by the keys that were read last: never waits."""
-        also = self._also
-        return self._bears_own(authorization) or (
-            also is not None and also.bears_key(authorization)
+    def has_key(self, authorization: str | None) -> bool:
+        """As :meth:`allow`, by the keys that were read last; never waits."""
+        extra = self._extra_keys
+        return self._has_own_key(authorization) or (
+            extra is not None and extra.has_key(authorization)
         )
 
-    def _bears_own(self, authorization: str | None) -> bool:
+    def _has_own_key(self, authorization: str | None) -> bool:
         if authorization is None or authorization[: len(SCHEME)].lower() != SCHEME:
             return False
         given = _digest(authorization[len(SCHEME) :].strip().encode("utf-8"))
-        return compare_digest(self._digests.get(given, _NOBODY), given)
+        return compare_digest(self._digests.get(given, _NO_DIGEST), given)
 
-    def may_know_more(self) -> bool:
-        """Whether a look at the file is due, which begins it, or under way; never waits.
+    def is_checking(self) -> bool:
+        """Whether a check of the file is running, or due, which starts it; never waits.
 
-        What :meth:`bears_key` says is not the last word then. The look is made on a thread of its
-        own, and over within milliseconds.
+        What :meth:`has_key` returns may be outdated then. The check runs on a thread of its own and
+        takes milliseconds.
         """
-        if self._clock() >= self._due:
-            self._due = self._clock() + LOOK_INTERVAL
-            self._begin_look()
+        if self._clock() >= self._next_check:
+            self._next_check = self._clock() + KEY_CHECK_SECONDS
+            self._start_check()
             return True
-        return self._asked_for or (self._also is not None and self._also.may_know_more())
+        return self._check_running or (
+            self._extra_keys is not None and self._extra_keys.is_checking()
+        )
 
-    def _begin_look(self) -> None:
-        """Look on a thread of its own, unless one does: the workers may be busy for long."""
-        if self._asked_for:
+    def _start_check(self) -> None:
+        """Check on a thread of its own, unless one does: the workers may be busy for long."""
+        if self._check_running:
             return
-        self._asked_for = True
-        self._began_looking = self._clock()
+        self._check_running = True
+        self._check_started = self._clock()
         try:
-            threading.Thread(target=self._look, name="api-keys", daemon=True).start()
-        except RuntimeError:  # the system has no thread left: the next look is a second away
-            self._asked_for = False
+            threading.Thread(target=self._check_file, name="api-keys", daemon=True).start()
+        except RuntimeError:  # the system has no thread left: the next check is a second away
+            self._check_running = False
 
-    def _look_if_allowed(self) -> None:
+    def _check_or_defer(self) -> None:
         if may_block():
-            self._look()
+            self._check_file()
             return
         now = self._clock()
-        if now >= self._due:
-            self._begin_look()
-            self._due = now + LOOK_INTERVAL
-        if self._asked_for and now - self._began_looking < LOOK_PATIENCE:
-            raise KeysLookedAt(2 * LOOK_PATIENCE, TimeoutError("the key file"))
+        if now >= self._next_check:
+            self._start_check()
+            self._next_check = now + KEY_CHECK_SECONDS
+        if self._check_running and now - self._check_started < KEY_CHECK_TIMEOUT:
+            raise KeyFileBeingRead(2 * KEY_CHECK_TIMEOUT, TimeoutError("the key file"))
 
     def reload(self) -> None:
         """Read the file now, changed or not."""
         self._stamp = None
-        self._look()
+        self._check_file()
 
-    def _look(self) -> None:
-        """Read the file again if it changed; one thread at a time, and nobody waits for it."""
-        if not self._looking.acquire(blocking=False):
+    def _check_file(self) -> None:
+        """Read the file again if it changed; one thread at a time, and no other waits for it."""
+        if not self._checking.acquire(blocking=False):
             return
         try:
-            self._due = self._clock() + LOOK_INTERVAL
+            self._next_check = self._clock() + KEY_CHECK_SECONDS
             try:
                 self._read()
             except (OSError, ValueError) as error:
-                self._stamp = None  # whatever it was, the next look reads it again
-                self._note(_what_is_wrong(error))
+                self._stamp = None  # whatever it was, the next check reads it again
+                self._report_problem(_problem_of(error))
             else:
-                self._note(None)
+                self._report_problem(None)
         finally:
-            self._asked_for = False
-            self._looking.release()
+            self._check_running = False
+            self._checking.release()
 
     def _read(self) -> None:
         """Take the keys of a changed file. Raises ``OSError`` and ``ValueError``."""
@@ -203,7 +205,7 @@ class ApiKeys:
         if before and before != digests:
             _log.info("read the API keys again", extra={"keys": len(digests)})
 
-    def _note(self, problem: str | None) -> None:
+    def _report_problem(self, problem: str | None) -> None:
         """Log and show what is wrong with the file where that is another than before."""
         before, self.problem = self.problem, problem
         if problem == before:
@@ -211,22 +213,22 @@ class ApiKeys:
         known = {"file": self._path, "keys": len(self._digests)}
         if problem is None:
             self.stale_since = None
-            _log.info("the %s is in force again", self._what(), extra=known)
+            _log.info("the %s is in force again", self._description(), extra=known)
             return
         if self.stale_since is None:
             self.stale_since = time.time()
         complaint = "the %s %s; the keys read before stay in force"
-        _log.error(complaint, self._what(), problem, extra=known)
+        _log.error(complaint, self._description(), problem, extra=known)
 
-    def _what(self) -> str:
+    def _description(self) -> str:
         return self.setting.replace("api", "API").replace("_", " ")
 
 
 class KeyCheck:
-    """Falcon middleware: answers 401 to a request without a good key, whatever it asks for.
+    """Falcon middleware: responds with 401 to a request without a valid key, whatever it asks for.
 
     It runs before the route is looked for and before anything of the body is read, so that a
-    stranger learns nothing from the answer. With ``open_probes``, probes and metrics need no key.
+    stranger learns nothing from the response. With ``open_probes``, probes and metrics need no key.
     """
 
     def __init__(self, keys: ApiKeys, *, open_probes: bool) -> None:
@@ -266,14 +268,14 @@ def _digest(key: bytes) -> bytes:
     return sha256(_SECRET + key).digest()
 
 
-def _what_is_wrong(error: OSError | ValueError) -> str:
+def _problem_of(error: OSError | ValueError) -> str:
     if isinstance(error, OSError):
         return f"can't be read ({error.strerror or type(error).__name__})"
     return str(error)
 
 
 RELAYED: Final = "callboard.relayed"
-"""Set in WSGI's environment by our server where a proxy says that it speaks for somebody else."""
+"""Set in WSGI's environment by our server where a proxy relays the request of another client."""
 
 _PROXY_HEADERS: Final = (
     RELAYED,
@@ -286,10 +288,10 @@ _PROXY_HEADERS: Final = (
 
 
 class Operators:
-    """Tells operators from clients: by the keys of ``operators``, if there are any keys at all.
+    """Distinguishes operators from clients: by the keys of ``operators``, if there are keys at all.
 
-    A service without keys can't tell who asks: there, an operator is who asks from the machine
-    itself, and through no proxy. Thread-safe.
+    A service without keys can't know its clients: there, operators are those that ask from the same
+    machine, and not through a proxy. Thread-safe.
     """
 
     def __init__(self, clients: ApiKeys | None = None, operators: ApiKeys | None = None) -> None:
@@ -299,17 +301,17 @@ class Operators:
     def include(self, environ: Mapping[str, Any]) -> bool:
         """Whether the request of this WSGI environment is an operator's."""
         if self._locked:
-            return self.bear_key(environ.get("HTTP_AUTHORIZATION"))
+            return self.has_key(environ.get("HTTP_AUTHORIZATION"))
         if any(name in environ for name in _PROXY_HEADERS):
             return False
         try:
-            # Without any address nobody asks by network: another part of this process does.
+            # Without an address the request did not come by network: this process made it.
             address = ip_address(str(environ.get("REMOTE_ADDR", "::1")).partition("%")[0])
         except ValueError:
             return False
         mapped = getattr(address, "ipv4_mapped", None)
         return bool((mapped or address).is_loopback)
 
-    def bear_key(self, authorization: str | None) -> bool:
-        """Whether the value of an ``Authorization`` header bears an operator's key."""
+    def has_key(self, authorization: str | None) -> bool:
+        """Whether the value of an ``Authorization`` header has an operator's key."""
         return self._keys is not None and self._keys.allow(authorization)

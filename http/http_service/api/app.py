@@ -21,7 +21,7 @@ from http_service.connection import KEY, LEFT
 from http_service.errors import ErrorReply, Misdirected, reply_for
 from http_service.falcon_types import Request, Response, types
 from http_service.headers import ID_HEADER, request_id_from
-from http_service.inline import Later, WouldBlock
+from http_service.inline import RetrySoon, WouldBlock
 from http_service.telemetry.access_log import AccessRecord, log_failure, log_request
 from http_service.telemetry.metrics import Metrics
 
@@ -54,10 +54,10 @@ class WsgiApp(falcon.App[Request, Response]):
         self.req_options.strip_url_path_trailing_slash = True
         self._metrics: Final[Metrics] = context.metrics
         self.add_error_handler(Exception, self._answer_error)
-        # Falcon handles its own HTTPError unless told otherwise: the most special class decides.
+        # Falcon handles its own HTTPError by default: the most specific class decides.
         self.add_error_handler(falcon.HTTPError, self._answer_error)
         self.add_error_handler(WouldBlock, self._run_on_worker)
-        self.add_error_handler(Later, self._park)
+        self.add_error_handler(RetrySoon, self._park)
         for route in context.routes:
             if not route.part_of:
                 self.add_route(route.path, _with_options(route.resource(context)))
@@ -81,11 +81,11 @@ class WsgiApp(falcon.App[Request, Response]):
         self,
         req: falcon.Request,
         resp: falcon.Response,
-        error: Later,
+        error: RetrySoon,
         params: dict[str, Any],
     ) -> None:
-        """Have the request run again in a moment; once its time is over, tell why it is not."""
-        again = req.env[KEY].park(error.patience)
+        """Have the request run again in a moment; once its time is over, respond with the cause."""
+        again = req.env[KEY].park(error.timeout)
         if again is None:
             self._answer_error(req, resp, error.cause, params)
         else:
@@ -113,7 +113,7 @@ def build_app(context: AppContext) -> WsgiApp:
 
 
 def _with_options(resource: object) -> object:
-    """``resource`` with an answer to OPTIONS whose ``Allow`` is that of a 405: all it can do."""
+    """``resource`` with a response to OPTIONS whose ``Allow`` is that of a 405: all its methods."""
     methods = {each for each in falcon.HTTP_METHODS if hasattr(resource, f"on_{each.lower()}")}
     allow = ", ".join(sorted(methods | {"OPTIONS"}))
 
@@ -130,9 +130,9 @@ MESSAGE_LIMIT: Final = 200
 
 
 class RequestScope:
-    """Falcon middleware: gives each request its id, and tells the log how it ended.
+    """Falcon middleware: gives each request its id, and logs how it ended.
 
-    ``hosts`` are those that the service answers for; ``None`` for any.
+    ``hosts`` are those that the service accepts; ``None`` for any.
     """
 
     def __init__(self, hosts: Hosts | None = None) -> None:
@@ -140,7 +140,7 @@ class RequestScope:
 
     def process_request(self, req: falcon.Request, resp: Response) -> None:
         """Take the client's id or make one, and echo it. Raises :class:`Misdirected`."""
-        # PERF: what is usual is looked up here, without a call.
+        # PERF: the usual case is handled here, without a call.
         env, scope = req.env, req.context
         scope.started = time.monotonic()
         given: str | None = env.get("HTTP_X_REQUEST_ID")
@@ -162,7 +162,7 @@ class RequestScope:
         resource: object,
         req_succeeded: bool,  # noqa: FBT001  # Falcon's signature
     ) -> None:
-        """Log the request, unless its answer is a stream that only begins now."""
+        """Log the request, unless its response is a stream that only starts now."""
         del resource, req_succeeded
         call = req.context.call
         stream = resp.stream
@@ -193,13 +193,13 @@ def answer_error(
     if reply.status == 500:
         log_failure(error, req.context.get("request_id"), req.path)
     if isinstance(error, falcon.HTTPError) and error.description is None:
-        told = f"{HTTPStatus(reply.status).phrase}: {req.method} {req.path}"[:MESSAGE_LIMIT]
-        reply = replace(reply, message=told)
+        message = f"{HTTPStatus(reply.status).phrase}: {req.method} {req.path}"[:MESSAGE_LIMIT]
+        reply = replace(reply, message=message)
     write_error(resp, reply)
 
 
 def write_error(resp: falcon.Response, reply: ErrorReply) -> None:
-    """Make ``resp`` tell ``reply``."""
+    """Write ``reply`` into ``resp``."""
     resp.status = reply.status
     resp.content_type = falcon.MEDIA_JSON
     resp.data = reply.body()

@@ -55,8 +55,8 @@ def reads_body(
         return False
     if hosts is not None and not hosts.allow(headers.get("HOST")):
         return False
-    if keys is not None and not keys.bears_key(headers.get("AUTHORIZATION")):
-        return None if keys.may_know_more() else False
+    if keys is not None and not keys.has_key(headers.get("AUTHORIZATION")):
+        return None if keys.is_checking() else False
     try:
         check_body_head(
             headers.get("CONTENT_TYPE"), headers.get("CONTENT_ENCODING"), headers.get(_TIMEOUT)

@@ -17,7 +17,7 @@ __all__ = [
 ]
 
 MAX_CODINGS: Final = 4
-"""Codings of one body: each is a pass over it, and nobody applies two."""
+"""Codings of one body: each is a pass over it, and no client applies two."""
 
 MAX_MEMBERS: Final = 16
 """Gzip members of one body, each of which copies the rest; every client sends one."""
@@ -33,8 +33,8 @@ def codings_of(header: str) -> tuple[str, ...]:
 
     ``identity`` and empty elements are none. Raises :class:`UnsupportedContentCoding` (415).
     """
-    named = [each.strip(" \t").lower() for each in header.split(",")]
-    codings = tuple(each for each in named if each not in ("", "identity"))
+    named = [element.strip(" \t").lower() for element in header.split(",")]
+    codings = tuple(coding for coding in named if coding not in ("", "identity"))
     for coding in codings:
         if coding not in _KNOWN:
             raise UnsupportedContentCoding(

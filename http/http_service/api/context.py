@@ -26,7 +26,7 @@ __all__ = [
     "ComponentStatus",
     "Lifecycle",
     "Route",
-    "check",
+    "check_components",
     "key_file_component",
 ]
 
@@ -35,9 +35,9 @@ _log = logging.getLogger("http_service.components")
 
 @dataclass(frozen=True, slots=True)
 class ComponentStatus:
-    """How one part is: ``reason`` tells why it is not ready, ``/health`` shows ``details``.
+    """The state of one part: ``reason`` says why it is not ready, ``/health`` shows ``details``.
 
-    ``for_operators`` are details that only they are shown: what tells where things run.
+    ``for_operators`` are details that only operators see: where things run.
     """
 
     ready: bool
@@ -48,7 +48,7 @@ class ComponentStatus:
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A named part and the question how it is.
+    """A named part, and how to ask for its state.
 
     ``status`` is called by each probe, from any thread: it must read what is known and never wait.
     """
@@ -67,16 +67,18 @@ def key_file_component(keys: ApiKeys) -> Component:
     return Component(keys.setting.replace("key_file", "keys"), status)
 
 
-def check(components: Iterable[Component]) -> dict[str, ComponentStatus]:
-    """Ask every component; one that can't even answer is not ready."""
+def check_components(components: Iterable[Component]) -> dict[str, ComponentStatus]:
+    """The status of every component; one that raises is not ready."""
     return {component.name: _status_of(component) for component in components}
 
 
 def _status_of(component: Component) -> ComponentStatus:
     try:
         return component.status()
-    except Exception:  # noqa: BLE001  # a probe must answer, whatever is broken
-        _log.exception("a component failed to tell its status", extra={"component": component.name})
+    except Exception:  # noqa: BLE001  # a probe must respond, whatever is broken
+        _log.exception(
+            "a component's status could not be read", extra={"component": component.name}
+        )
         return ComponentStatus(ready=False, reason="its status can't be read")
 
 
@@ -108,15 +110,15 @@ _OK: Final = MappingProxyType({200: "OK"})
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One path, who answers on it, and what the OpenAPI document says of it.
+    """One path, its resource, and what the OpenAPI document says of it.
 
     ``path`` is in Falcon's syntax (``{model:path}`` spans slashes). ``resource`` makes the Falcon
-    resource from ``AppContext``. ``answers`` maps each status that is this route's own to its
+    resource from ``AppContext``. ``statuses`` maps each status that is this route's own to its
     meaning; ``content`` are the media types of its success. ``body``, ``result`` and ``event`` are
     the schemas of the request's body, of its success and of one event of its stream.
     ``own_errors`` are the statuses from 400 whose document is a ``result``, too. ``enabled`` names
     the setting that switches the route, "" where it is always there. ``part_of`` is the path of the
-    route whose resource answers this one too: Falcon can't route what comes after a field that
+    route whose resource serves this one too: Falcon can't route what comes after a field that
     spans slashes.
     """
 
@@ -125,7 +127,7 @@ class Route:
     name: str
     summary: str
     resource: Callable[[Any], object]
-    answers: Mapping[int, str] = field(default_factory=lambda: _OK)
+    statuses: Mapping[int, str] = field(default_factory=lambda: _OK)
     content: tuple[str, ...] = (JSON,)
     body: type[msgspec.Struct] | None = None
     result: type[msgspec.Struct] | None = None
@@ -155,5 +157,5 @@ class AppContext:
 
     @property
     def metrics(self) -> Metrics:
-        """The service's metrics, which belong to its state (the seed's section 3.1)."""
+        """The service's metrics, which belong to its state, as in the reference API."""
         return self.state.metrics

@@ -1,4 +1,4 @@
-"""The way of every generating request: parse, validate, find who answers, count, answer.
+"""The way of every generating request: parse, validate, resolve the model, count, respond.
 
 Order of the checks as in Dynamo's frontend: draining, content type, size, JSON, shape (a refusal so
 far is not counted); then values, and the model (``errors.is_counted``).
@@ -20,7 +20,7 @@ from actors.registry.errors import ModelNotFound
 from http_service.api.body_head import check_body_head
 from http_service.api.content_coding import decoded
 from http_service.api.context import AppContext
-from http_service.api.endpoints import Endpoint, GenerateRequest
+from http_service.api.endpoints import ApiEndpoint, GenerateRequest
 from http_service.api.validation import parse_json, validate
 from http_service.connection import KEY, Connection
 from http_service.errors import (
@@ -63,8 +63,8 @@ INLINE_BODY: Final = 256 * 1024
 ones are a worker's, so that no stream waits for them."""
 
 KEPT_BODY: Final = 16 * 1024
-"""Bytes of a body up to which it stays decoded until its answer has ended; a longer one, which may
-take 40 times its length then, is decoded again by an engine that looks into it."""
+"""Bytes of a body up to which it stays decoded until its response has ended; a longer one, which
+may take 40 times its length then, is decoded again by an engine that looks into it."""
 
 _decoding: Final = threading.Lock()
 """Held while a long body is decoded and checked: one at a time, so that one of them is in memory.
@@ -74,7 +74,7 @@ That takes the interpreter's lock in any case, so others would not be done soone
 class GenerateResource:
     """``POST`` on a generating endpoint, unary and streamed."""
 
-    def __init__(self, endpoint: Endpoint, app: AppContext) -> None:
+    def __init__(self, endpoint: ApiEndpoint, app: AppContext) -> None:
         self._kind, self._label = endpoint.kind, endpoint.label
         self._id_prefix, self._schema = endpoint.id_prefix, endpoint.body
         self._body_limit = app.config.body_limit
@@ -91,7 +91,7 @@ class GenerateResource:
         codings: tuple[str, ...] = ()
         timeout = session = via = None
         passed: tuple[tuple[str, str], ...] = ()
-        # PERF: as nearly all of them say it; and none of the headers that only some have.
+        # PERF: the usual content type, and none of the headers that few requests have.
         if req.content_type != falcon.MEDIA_JSON or not env.keys().isdisjoint(_RARE_HEADERS):
             codings, timeout = check_body_head(
                 req.content_type,
@@ -122,7 +122,7 @@ class GenerateResource:
         """The body, decoded. Raises ``BodyTooLarge`` and ``NoRoomForBody``."""
         limit = self._body_limit
         if codings and not may_block():
-            raise WouldBlock  # a few bytes may stand for a whole body
+            raise WouldBlock  # a few bytes may inflate to a whole body
         if connection is not None:
             raw = connection.whole_body()
         elif (req.content_length or 0) > limit:
@@ -138,7 +138,7 @@ class GenerateResource:
     def _resolve(
         self, req: falcon.Request, raw: bytes, via: str | None
     ) -> tuple[dict[str, Any], GenerateRequest, ResolvedModel]:
-        """Check the whole request, and find what answers it.
+        """Check the whole request, and resolve its model.
 
         Raises what is wrong with it, counted where that is so.
         """

@@ -1,4 +1,4 @@
-"""Which names a service on the loopback address answers to.
+"""Which host names a service on the loopback address accepts.
 
 SECURITY: a web page can have its own name resolve to 127.0.0.1 (DNS rebinding), and a browser then
 lets it speak to whatever listens there. Its requests still bear the page's name in ``Host``.
@@ -24,16 +24,16 @@ ANY: Final = "*"
 LOCALHOST: Final = "localhost"
 
 REMEMBER_COUNT: Final = 256
-"""Values of ``Host`` that are remembered; strangers can fill it, and then it just stops helping."""
+"""Values of ``Host`` that are remembered; strangers can fill it, and then it no longer helps."""
 
 
 class Hosts:
-    """Answers for localhost, for loopback addresses, and for the ``names``. Any thread."""
+    """Accepts localhost, loopback addresses, and the ``names``. Any thread."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(name_of(name) for name in names)
         self.known: Final[dict[str | None, bool]] = {None: True}
-        """What was answered before. HTTP/1.0 needs no host; a browser always sends it."""
+        """Earlier decisions. HTTP/1.0 needs no host; a browser always sends it."""
 
     def allow(self, host: str | None) -> bool:
         """Whether a request with the ``Host`` header ``host`` is for us."""

@@ -42,7 +42,7 @@ class ModelList(Struct):
     data: list[Model]
 
 
-class Instance(Struct):
+class ModelInstance(Struct):
     """One instance of a model; ``state`` is whether it gets requests."""
 
     id: str
@@ -52,11 +52,11 @@ class Instance(Struct):
 
 
 class InstanceList(Struct):
-    """Who serves a model."""
+    """The instances of a model."""
 
     object: str
     model: str
-    data: list[Instance]
+    data: list[ModelInstance]
 
 
 class ModelsResource:
@@ -106,7 +106,7 @@ SUFFIX: Final = "/instances"
 class InstancesResource:
     """Every instance of a model, of each kind; the model's id may contain slashes.
 
-    Where an instance runs is told to operators only.
+    Only operators see where an instance runs.
     """
 
     def __init__(self, app: AppContext) -> None:

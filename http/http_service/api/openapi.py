@@ -1,4 +1,4 @@
-"""The OpenAPI document, generated from the route table and the schemas of bodies and answers."""
+"""The OpenAPI document, generated from the route table and the schemas of the bodies."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _COMMON: Final[Mapping[int, str]] = MappingProxyType(
         505: "The HTTP version is neither 1.0 nor 1.1",
     }
 )
-"""What any request may be answered, whatever its route; a route's own meaning comes first."""
+"""What any route may respond; a route's own meaning comes first."""
 
 _HEADERS: Final[Mapping[int, str]] = MappingProxyType(
     {
@@ -53,7 +53,7 @@ _HEADERS: Final[Mapping[int, str]] = MappingProxyType(
         503: "Retry-After",
     }
 )
-"""The header that tells a client what to do next."""
+"""The header that says what a client can do next."""
 
 _STREAM_NEEDS_STREAM: Final[Mapping[str, Any]] = MappingProxyType(
     {
@@ -73,7 +73,7 @@ def document(routes: Sequence[Route], *, keyed: bool, open_probes: bool) -> dict
     """An OpenAPI 3.1 document of exactly these routes.
 
     ``keyed``: whether a request needs an API key; ``open_probes``: whether probes and metrics
-    answer without one all the same.
+    need none.
     """
     open_paths = OPEN_PATHS if open_probes else frozenset[str]()
     paths: dict[str, dict[str, Any]] = {}
@@ -124,7 +124,7 @@ def _with_integers(schema: object) -> object:
 
 
 def _operation(route: Route, open_paths: Collection[str]) -> dict[str, Any]:
-    meanings = {**_COMMON, **route.answers}
+    meanings = {**_COMMON, **route.statuses}
     if route.path in open_paths:
         del meanings[401]
     operation: dict[str, Any] = {
@@ -147,10 +147,10 @@ def _operation(route: Route, open_paths: Collection[str]) -> dict[str, Any]:
 def _parameters(route: Route) -> Iterator[dict[str, Any]]:
     for name in _PARAMETER.findall(route.path):
         yield {"name": name, "in": "path", "required": True, "schema": _TEXT}
-    yield _header(ID_HEADER, "Names the request in the answer, the log and the upstream", _TEXT)
+    yield _header(ID_HEADER, "Names the request in the response, the log and the upstream", _TEXT)
     if route.body is not None:
         seconds = {"type": "number", "exclusiveMinimum": 0}
-        yield _header(TIMEOUT_HEADER, "Seconds to wait for the whole answer", seconds)
+        yield _header(TIMEOUT_HEADER, "Seconds to wait for the whole response", seconds)
         codings = {"type": "string", "enum": ["identity", "gzip", "deflate"]}
         yield _header("content-encoding", "How the body is compressed", codings)
 
@@ -201,12 +201,12 @@ class OpenApiResource:
     """The document of exactly the routes that this service has; made once."""
 
     def __init__(self, app: AppContext) -> None:
-        told = document(
+        described = document(
             app.routes,
             keyed=app.keys is not None,
             open_probes=app.config.open_probes,
         )
-        self._document = orjson.dumps(told, option=orjson.OPT_INDENT_2)
+        self._document = orjson.dumps(described, option=orjson.OPT_INDENT_2)
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """The document as JSON."""

@@ -9,7 +9,7 @@ import falcon
 import orjson
 from msgspec import Struct
 
-from http_service.api.context import AppContext, ComponentStatus, check
+from http_service.api.context import AppContext, ComponentStatus, check_components
 from http_service.errors import RETRY_AFTER
 from http_service.telemetry.scraping import Scraping
 
@@ -24,14 +24,14 @@ DRAINING: Final = "the service is shutting down"
 
 
 class Probe(Struct):
-    """Whether the service is as it should be, and why not."""
+    """Whether the service is ready, and why not."""
 
     status: str
     reason: str | None = None
 
 
 class Health(Struct):
-    """How every part of the service is."""
+    """The state of every part of the service."""
 
     status: str
     models: list[str]
@@ -41,13 +41,13 @@ class Health(Struct):
 
 
 class LiveResource:
-    """Whether the process should be left alone: yes, as long as it can answer at all."""
+    """Whether the process is alive: yes, as long as it responds at all."""
 
     def __init__(self, app: AppContext) -> None:
         del app
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        """Always 200, while draining too: a restart would only cut the last answers."""
+        """Always 200, while draining too: a restart would only cut the last responses."""
         _write(resp, 200, {"status": "live"})
 
     on_head = on_get
@@ -61,7 +61,7 @@ class ReadyResource:
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """200, or 503 with the reason while draining or while a component is not ready."""
-        reason = _why_not_ready(self._app, check(self._app.components))
+        reason = _why_not_ready(self._app, check_components(self._app.components))
         if reason is None:
             _write(resp, 200, {"status": "ready"})
             return
@@ -72,7 +72,7 @@ class ReadyResource:
 
 
 class HealthResource:
-    """How every part is, for a person who wants to know."""
+    """The state of every part, for people."""
 
     def __init__(self, app: AppContext) -> None:
         self._app = app
@@ -80,8 +80,8 @@ class HealthResource:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The verdict of ``/ready``, with the models, the load and each component's details."""
         app = self._app
-        everything = app.operators.include(req.env)
-        components = check(app.components)
+        for_operator = app.operators.include(req.env)
+        components = check_components(app.components)
         reason = _why_not_ready(app, components)
         document: dict[str, Any] = {
             "status": "healthy" if reason is None else "not_ready",
@@ -89,7 +89,8 @@ class HealthResource:
             "models": app.state.list_models(),
             "inflight_requests": len(app.inflight),
             "components": {
-                name: _told(status, everything=everything) for name, status in components.items()
+                name: _shown(status, for_operator=for_operator)
+                for name, status in components.items()
             },
         }
         if reason is not None:
@@ -110,16 +111,16 @@ def _why_not_ready(app: AppContext, components: Mapping[str, ComponentStatus]) -
     return "; ".join(reasons) or None
 
 
-def _told(status: ComponentStatus, *, everything: bool) -> dict[str, Any]:
-    told = {"ready": status.ready, "reason": status.reason, **status.details}
-    return {**told, **status.for_operators} if everything else told
+def _shown(status: ComponentStatus, *, for_operator: bool) -> dict[str, Any]:
+    document = {"ready": status.ready, "reason": status.reason, **status.details}
+    return {**document, **status.for_operators} if for_operator else document
 
 
 def _write(resp: falcon.Response, status: int, document: Mapping[str, Any]) -> None:
     resp.status = status
     resp.content_type = falcon.MEDIA_JSON
     resp.set_header("cache-control", "no-store")
-    # A component's details are the component's own: whatever JSON can't say is told as text.
+    # A component's details are the component's own: whatever JSON can't say is document as text.
     resp.data = orjson.dumps(document, default=str, option=orjson.OPT_NON_STR_KEYS)
 
 
@@ -131,7 +132,7 @@ class MetricsResource:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Prometheus text, or OpenMetrics where the scraper prefers it."""
-        found = self._scraping.answer(req.get_header("accept") or "")
+        found = self._scraping.rendering(req.get_header("accept") or "")
         resp.content_type = found.content_type
         resp.set_stream(found.open(), found.length)
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from http_service.api.context import EVENTS, JSON, TEXT, Route
-from http_service.api.endpoints import ENDPOINTS, Endpoint
+from http_service.api.endpoints import ENDPOINTS, ApiEndpoint
 from http_service.api.generate import GenerateResource
 from http_service.api.model_list import (
     InstanceList,
@@ -41,13 +41,13 @@ _GENERATE: Final[Mapping[int, str]] = {
     502: "The engine can't be reached, or broke off",
     503: "The service is draining, restarting or full; retry after the time in Retry-After",
     504: "The engine did not answer in time",
-    508: "The request came back to where it had been: the model's upstream leads here",
+    508: "The request came back here: the model's upstream leads to this service",
 }
 _PROBE: Final[Mapping[int, str]] = {200: "Ready", 503: "Not ready; the document says why"}
 _NOT_READY: Final = frozenset((503,))
 
 
-def _generating(endpoint: Endpoint) -> Route:
+def _generating(endpoint: ApiEndpoint) -> Route:
     return Route(
         endpoint.path,
         "POST",
@@ -86,13 +86,15 @@ ROUTES: Final[tuple[Route, ...]] = (
         "/v1/models/{model:path}/instances",
         "GET",
         "listInstances",
-        "List who serves a model, and how they are; its id may contain slashes",
+        "List the instances of a model, and their state; its id may contain slashes",
         InstancesResource,
         {200: "The instances", 404: "The model is not served here"},
         result=InstanceList,
         part_of="/v1/models/{model:path}",
     ),
-    Route("/live", "GET", "live", "Whether the process answers at all", LiveResource, result=Probe),
+    Route(
+        "/live", "GET", "live", "Whether the process responds at all", LiveResource, result=Probe
+    ),
     Route(
         "/ready",
         "GET",
@@ -107,7 +109,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "/health",
         "GET",
         "health",
-        "How every part of the service is",
+        "The state of every part of the service",
         HealthResource,
         _PROBE,
         result=Health,

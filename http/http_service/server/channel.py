@@ -36,7 +36,7 @@ from http_service.api.generate import INLINE_BODY
 from http_service.connection import KEY, LEFT, Answering
 from http_service.errors import ClientGone
 from http_service.headers import response_head
-from http_service.inline import HERE
+from http_service.inline import CURRENT_THREAD
 from http_service.server.admission import FULL, PROBES
 from http_service.server.deadlines import Progress, Reason
 from http_service.server.environ import request_part
@@ -261,13 +261,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
             made = self.made = Made()
             environ = request_part(self.server.environ, request, self.addr, request.version)
             environ[KEY] = self
-            HERE.inline = inline = self.loop.thread == get_ident()
+            CURRENT_THREAD.inline = inline = self.loop.thread == get_ident()
             try:
                 made.body = self.server.app(environ, made.start_response)
             except Exception as error:  # noqa: BLE001  # Waitress answers and logs it
                 made.error = error
             finally:
-                HERE.inline = False
+                CURRENT_THREAD.inline = False
             if inline and made.answering is not None and made.error is None:
                 self._begin(made)
                 return

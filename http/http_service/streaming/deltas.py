@@ -33,7 +33,7 @@ _MAX_DIGITS: Final = 9
 
 
 class Pieces(list[str]):
-    """The pieces of one growing text; told from a JSON list by its class."""
+    """The pieces of one growing text; function from a JSON list by its class."""
 
     __slots__ = ()
 
@@ -209,14 +209,14 @@ class ToolCalls:
 
 def _is_another(call: _Call, part: Json) -> bool:
     """Whether ``part`` begins a call of its own, although its place is that of ``call``."""
-    function: object = part.get("function")
-    told: Json = cast("Json", function) if isinstance(function, dict) else {}
+    found: object = part.get("function")
+    function: Json = cast("Json", found) if isinstance(found, dict) else {}
     name, known = part.get("id"), call.fields.get("id")
     if name and known and name != known:
         return True
-    if told.get("name") and call.function.get("name") not in (None, "", told["name"]):
+    if function.get("name") and call.function.get("name") not in (None, "", function["name"]):
         return True
-    arguments: object = told.get("arguments")
+    arguments: object = function.get("arguments")
     begins = isinstance(arguments, dict) or (
         isinstance(arguments, str) and arguments.lstrip().startswith("{")
     )

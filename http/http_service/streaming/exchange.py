@@ -118,7 +118,7 @@ class Exchange(PoolRequest):
         """End the request with ``error`` and stop its engine. Any thread; returns at once."""
         self.abort(error, tell=True)
 
-    # The client's side: who takes what is ready, and when.
+    # The client's side: what takes what is ready, and when.
 
     def take(self) -> bytes:
         """All that is ready: the engine has room again. Once ``finished`` was seen, the rest."""

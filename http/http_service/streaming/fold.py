@@ -1,13 +1,13 @@
-"""Folds a stream of chunks into the one answer of a unary request.
+"""Folds a stream of chunks into the one response to a unary request.
 
-A pure accumulator, no threads: whoever feeds it serialises. It trusts no server's habits:
+A pure accumulator, no threads: its caller serialises. It assumes no server's habits:
 
-* texts grow, choice by choice; tool calls are told apart by ``tool_calls``;
+* texts grow, choice by choice; tool calls are told apart by ``deltas``;
 * ``id``, ``created`` and ``model`` are the first that are not empty (Azure's first chunk has none);
 * of what else stands beside the choices the last value that is not ``null`` counts, because chunks
   repeat it whole; of what stands in a choice too, but lists grow there (``logprobs``,
-  ``token_ids``), because each chunk tells of its own tokens;
-* fields that nobody named are kept: in a message strings grow, as its texts do;
+  ``token_ids``), because each chunk describes its own tokens;
+* unknown fields are kept: in a message strings grow, as its texts do;
 * an empty string or ``null`` never replaces anything.
 """
 
@@ -29,14 +29,14 @@ __all__ = [
 ]
 
 MAX_BYTES: Final = 64 * 1024 * 1024
-"""Bytes of an answer that are held in memory, as of one that an upstream sends in one piece."""
+"""Bytes of a response that are held in memory, as of one that an upstream sends in one piece."""
 
-_TOLD: Final = frozenset({"index", "delta", "message", "text"})
+_HANDLED: Final = frozenset({"index", "delta", "message", "text"})
 """Fields of a choice that have a rule of their own."""
-_FIRST: Final = frozenset({"id", "created", "model"})
+_FIRST_COUNTS: Final = frozenset({"id", "created", "model"})
 
-_INSTEAD: Final = ("refusal", "function_call", "audio")
-"""What a message may say instead of a content, besides tool calls."""
+_CONTENT_ALTERNATIVES: Final = ("refusal", "function_call", "audio")
+"""What a message may have instead of a content, besides tool calls."""
 
 # What a chunk, and a choice, costs beside its texts, in bytes.
 _CHUNK_COST: Final = 64
@@ -46,7 +46,7 @@ _UNREADABLE: Final = "The engine sent a chunk that can't be read."
 
 
 class Fold:
-    """Grows an answer of ``kind`` chunk by chunk; ``id``, ``created`` and ``model`` are fallbacks.
+    """Grows a response of ``kind`` chunk by chunk; ``id``, ``created`` and ``model`` are fallbacks.
 
     Not synchronised. Holds at most ``limit`` bytes, roughly.
     """
@@ -94,18 +94,18 @@ class Fold:
         count = cast("Json", usage).get("completion_tokens") if isinstance(usage, dict) else None
         return count if type(count) is int else None
 
-    def answer(self) -> bytes:
-        """The whole answer as JSON. Raises :class:`EngineUnavailable` if no choice ever came."""
+    def response(self) -> bytes:
+        """The whole response as JSON. Raises :class:`EngineUnavailable` if no choice ever came."""
         if not self._choices:
             raise EngineUnavailable("The engine ended without an answer.")
-        answer: Json = {**self._fallbacks, **self._head, "object": _object_name(self._kind)}
+        response: Json = {**self._fallbacks, **self._head, "object": _object_name(self._kind)}
         try:
-            answer["choices"] = [
+            response["choices"] = [
                 self._choices[index].joined(index, self._kind) for index in sorted(self._choices)
             ]
             if self._usage is not None:
-                answer["usage"] = self._usage
-            return encode(answer)
+                response["usage"] = self._usage
+            return encode(response)
         except (ValueError, RecursionError) as error:
             raise EngineUnavailable("The engine's answer can't be written as JSON.") from error
 
@@ -133,7 +133,7 @@ class Fold:
         if key == "usage":
             if value is not None:
                 self._usage = value
-        elif key in _FIRST:
+        elif key in _FIRST_COUNTS:
             if value:
                 self._head[key] = value
                 self._settled.add(key)
@@ -166,7 +166,7 @@ class Fold:
 
 
 def _object_name(kind: Kind) -> str:
-    """What OpenAI calls a whole answer."""
+    """What OpenAI calls a whole response."""
     match kind:
         case Kind.CHAT:
             return "chat.completion"
@@ -217,7 +217,7 @@ class _Choice:
 
     def joined(self, index: int, kind: Kind) -> Json:
         """The whole choice."""
-        rest = {key: value for key, value in self._fields.items() if key not in _TOLD}
+        rest = {key: value for key, value in self._fields.items() if key not in _HANDLED}
         match kind:
             case Kind.CHAT:
                 return {"index": index, "message": self._joined_message(), **rest}
@@ -240,7 +240,11 @@ class _Choice:
             message["tool_calls"] = calls
         if text and not message["content"]:
             message["content"] = text
-        if message["content"] is None and not calls and not any(map(message.get, _INSTEAD)):
+        if (
+            message["content"] is None
+            and not calls
+            and not any(map(message.get, _CONTENT_ALTERNATIVES))
+        ):
             message["content"] = ""
         return message
 

@@ -32,8 +32,8 @@ USAGE: Final = b'completion_tokens"'
 class Frame(NamedTuple):
     """One chunk, ready for the socket.
 
-    ``data`` is empty where the client gets nothing of it. ``comment`` tells a keep-alive from an
-    answer. ``completion_tokens`` is the engine's own count, where the chunk carries one.
+    ``data`` is empty where the client gets nothing of it. ``comment``: it is a keep-alive.
+    ``completion_tokens`` is the engine's own count, where the chunk carries one.
     """
 
     data: bytes
@@ -68,7 +68,7 @@ def event_of(chunk: Mapping[str, Any]) -> bytes:
 
 
 def error_event(reply: ErrorReply) -> bytes:
-    """The one event that tells of a failure after the first byte; ``[DONE]`` comes after it."""
+    """The one event that reports a failure after the first byte; ``[DONE]`` comes after it."""
     return b"data: " + reply.body() + b"\n\n"
 
 

@@ -25,7 +25,7 @@ _log: Final = logging.getLogger("http_service.exchange")
 _STARTED: Final = State.STARTED
 
 ROOM_BYTES: Final = 64 * 1024
-"""Bytes that may wait for a client, beyond the kernel's buffers, before its engine is told to wait:
+"""Bytes that may wait for a client, beyond the kernel's buffers, before its engine has to wait:
 several hundred tokens, so that no engine is paused for a hiccup."""
 
 
@@ -66,8 +66,8 @@ class StreamExchange(Exchange):
         if not admitted and (self.state is not _STARTED or not self.first_live):
             super().push(chunk, tokens)
             return
-        # PERF: most chunks of a relay are tokens, ready and without usage: they are told from the
-        # others right here and never decoded. The `"usage":null` of some servers is not usage.
+        # PERF: most chunks of a relay are tokens, ready and without usage: they are recognised
+        # right here and never decoded. The `"usage":null` of some servers is not usage.
         # Usage is searched from the end, where it is: a tenth of the time.
         if (
             not isinstance(chunk, bytes)
@@ -82,7 +82,7 @@ class StreamExchange(Exchange):
             return
         if tokens > 0:
             self._tokens += tokens
-        # NOTE: an engine is told to wait after an event, which may be of any length: it counts as
+        # NOTE: an engine has to wait after an event, which may be of any length: it counts as
         # no more than what makes it wait.
         size = len(chunk)
         self.size += min(ROOM_BYTES, size)
@@ -231,7 +231,7 @@ class StreamExchange(Exchange):
         finished = self.finished
         try:
             data = self.take()
-        except Exception as error:  # noqa: BLE001  # what an engine pushed can't be told or counted
+        except Exception as error:  # noqa: BLE001  # what an engine pushed can't be written or counted
             self._abort_response(error)
             return
         if finished or not self._chunked:
@@ -291,7 +291,7 @@ class StreamExchange(Exchange):
         self._end(200, close=self._close)
 
     def _handle_unwritable(self) -> None:
-        """There is no response yet, or there will be none; or the client takes nothing now."""
+        """There is no response yet, or there will be none; or the client takes nothing."""
         if self._over:
             return
         if not self.started:

@@ -78,7 +78,7 @@ class UnaryExchange(Exchange):
             if self.finished:
                 return
             try:
-                self._body = (self._fold or self._new_fold()).answer()
+                self._body = (self._fold or self._new_fold()).response()
                 self.started = True
             except Exception as error:  # noqa: BLE001  # see deliver
                 self.error = error

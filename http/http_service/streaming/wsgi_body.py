@@ -18,7 +18,7 @@ __all__ = [
 
 
 class BlockingReader:
-    """Takes the answer of ``exchange`` on the thread that calls it, which it blocks.
+    """Takes the response of ``exchange`` on the thread that calls it, which it blocks.
 
     ``idle_timeout`` is how long the engine may be silent, in seconds; each push restarts it. An
     engine past it, or past the client's own deadline, has failed with ``EngineTimeout``.
@@ -62,10 +62,10 @@ class BlockingReader:
 
 
 class StreamBody(Iterator[bytes]):
-    """Iterates over a streamed answer, blocking the server's thread while it waits.
+    """Iterates over a streamed response, blocking the server's thread while it waits.
 
-    The request is counted as cancelled unless the stream is read to its end: a body that a server
-    drops without a word was dropped because the client left. The server must call :meth:`close`
+    The request is counted as cancelled unless the stream is read to its end: a server drops a body
+    because the client left. The server must call :meth:`close`
     (PEP 3333 promises it); that ends the exchange and logs the request.
     """
 

@@ -23,13 +23,13 @@ import orjson
 __all__ = [
     "LOGGER",
     "MAX_LOGGED",
-    "AccessLines",
+    "AccessLogWriter",
     "AccessRecord",
     "access_record",
     "log_failure",
     "log_record",
     "log_request",
-    "write_access_log",
+    "set_access_log_writer",
 ]
 
 LOGGER: Final = "http_service.access"
@@ -42,9 +42,9 @@ _failures: Final = logging.getLogger("http_service.requests")
 
 
 class AccessRecord(NamedTuple):
-    """One answered request; what does not apply to it stays ``None``.
+    """One request; what does not apply to it stays ``None``.
 
-    ``elapsed_ms`` is from the start of the request to the end of its answer, a stream's body
+    ``elapsed_ms`` is from the start of the request to the end of its response, a stream's body
     included. ``tokens`` are output tokens.
     """
 
@@ -107,7 +107,7 @@ def log_record(record: AccessRecord) -> None:
         _log.log(record.level, "%s", record.message, extra=record.fields())
 
 
-def write_access_log(write: Callable[[AccessRecord], object] | None) -> None:
+def set_access_log_writer(write: Callable[[AccessRecord], object] | None) -> None:
     """Send every record to ``write``, which must be quick, or to Python's logging (``None``).
 
     PERF: a record through logging and a formatter costs as much as a whole request without it.
@@ -116,7 +116,7 @@ def write_access_log(write: Callable[[AccessRecord], object] | None) -> None:
 
 
 def log_failure(error: BaseException, request_id: str | None, path: str) -> None:
-    """Log in full what no rule foresaw: its own words stay here, the client gets a fixed text."""
+    """Log an unexpected error in full: the client gets a fixed text."""
     _failures.error(
         "a request failed unexpectedly",
         exc_info=error,
@@ -126,8 +126,8 @@ def log_failure(error: BaseException, request_id: str | None, path: str) -> None
 
 _lines_log: Final = logging.getLogger("http_service.access_lines")
 
-MOST_RECORDS: Final = 65_536
-"""Records that wait at most, while nobody reads; what comes beyond is dropped, and counted."""
+MAX_RECORDS: Final = 65_536
+"""Records that wait at most while the stream is blocked; more are dropped, and counted."""
 
 EXIT_SECONDS: Final = 1.0
 """How long the end of the process waits for the last lines."""
@@ -136,7 +136,7 @@ FLUSH_SECONDS: Final = 0.05
 """How long a line may wait for others: too short for a person to notice."""
 
 
-class AccessLines:
+class AccessLogWriter:
     """Writes records to ``stream`` as ``"text"`` or ``"json"`` lines. Any thread."""
 
     def __init__(self, stream: TextIO, log_format: str) -> None:
@@ -154,8 +154,8 @@ class AccessLines:
 
     def write(self, record: AccessRecord) -> None:
         """Take one record."""
-        if len(self._records) >= MOST_RECORDS:
-            with self._counting:  # nobody reads: better no line than no memory
+        if len(self._records) >= MAX_RECORDS:
+            with self._counting:  # the stream is blocked: better no line than no memory
                 self._dropped += 1
             return
         self._records.append((record, time.time()))
@@ -174,12 +174,12 @@ class AccessLines:
                 self._tell_dropped()
 
     def _tell_dropped(self) -> None:
-        """Say how many lines are missing, now that somebody reads again."""
+        """Log how many lines are missing, now that the stream takes lines again."""
         with self._counting:
             dropped, self._dropped = self._dropped, 0
         if dropped:
             _lines_log.warning(
-                "access lines were dropped: nobody read them", extra={"dropped": dropped}
+                "access lines dropped: the log stream was blocked", extra={"dropped": dropped}
             )
 
     def _wait(self, timeout: float) -> None:
@@ -197,7 +197,7 @@ class AccessLines:
                 self._written.set()
                 if self._waiting.is_set():  # for a record that came meanwhile
                     self._written.clear()
-            except ValueError:  # the stream was closed: nobody reads, nobody to tell
+            except ValueError:  # the stream was closed, and no other is left
                 return
             except OSError:  # a full disk, say; it may have room for the lines to come
                 self._written.set()
@@ -215,14 +215,14 @@ def _json(record: AccessRecord, now: float) -> str:
 def _text(record: AccessRecord, now: float) -> str:
     level = "warning  " if record.level == logging.WARNING else "info     "
     # PERF: one pass, in the order of the names; a tenth of a request's CPU went into sorting them.
-    told = "".join(
+    fields = "".join(
         [
             f"{name}={value if value.__class__ is not str or _PLAIN(value) else ascii(value)} "
             for name, value in zip(_NAMES, _VALUES(record), strict=True)
             if value is not None
         ]
     )
-    return f"{_stamp(now)} [{level}] {record.message} [{LOGGER}] {told[:-1]}\n"
+    return f"{_stamp(now)} [{level}] {record.message} [{LOGGER}] {fields[:-1]}\n"
 
 
 _NAMES: Final = tuple(sorted(AccessRecord._fields))

@@ -1,11 +1,11 @@
 """Tables of samples, and their text: what is shown of many models costs microseconds for each.
 
 PERF: prometheus-client makes objects of each sample before it writes a line of it. A table is
-written with one format operation a row, a histogram of twenty buckets included. Both forms say the
-same: :meth:`Tables.collect` is what the client library shows, :meth:`Tables.lines` what we write.
+written with one format operation a row, a histogram of twenty buckets included. Both forms are
+equal: :meth:`Tables.collect` is what the client library shows, :meth:`Tables.lines` what we write.
 
 Five thousand models make 28 MB of text, which is never in one piece: joining or encoding so much is
-one step for the interpreter, and the event loop would wait until it ends.
+one step for the interpreter, and the event loop would wait expires_at it ends.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 __all__ = [
-    "PIECE",
+    "PIECE_BYTES",
     "Histograms",
+    "MetricsRegistry",
     "Numbers",
-    "Registry",
     "Table",
     "Tables",
     "content_type",
@@ -40,16 +40,16 @@ __all__ = [
     "wants_open_metrics",
 ]
 
-MARK: Final = "\0"
+LABELS_MARK: Final = "\0"
 """Stands for the labels in a template; no exposition has it anywhere else."""
 
-PIECE: Final = 64 * 1024
+PIECE_BYTES: Final = 64 * 1024
 """Bytes of a piece of text: copying them takes some microseconds."""
 
-WORK: Final = 0.0005
+WORK_SECONDS: Final = 0.0005
 """Seconds of this thread's own work between two rests."""
 
-REST: Final = 0.001
+REST_SECONDS: Final = 0.001
 """Seconds of a rest."""
 
 END: Final = b"# EOF\n"
@@ -120,17 +120,19 @@ class Histograms:
         template, labels = self._template(), _labels(self.labels)
         for values, counts, total in self.rows:
             # A label's own "%" must outlive the second formatting.
-            told = (labels % (*map(_escaped, values),)).replace("%", "%%")
+            filled = (labels % (*map(_escaped, values),)).replace("%", "%%")
             sums = [*accumulate(counts)]
-            yield template.replace(MARK, told) % (*sums, sums[-1], total)
+            yield template.replace(LABELS_MARK, filled) % (*sums, sums[-1], total)
 
     def _ends(self) -> list[str]:
         return [*map(str, self.bounds), "+Inf"]
 
     def _template(self) -> str:
         name = self.name
-        buckets = [f'{name}_bucket{{le="{end}",{MARK}}} %d.0\n' for end in self._ends()]
-        return "".join([*buckets, f"{name}_count{{{MARK}}} %d.0\n", f"{name}_sum{{{MARK}}} %s\n"])
+        buckets = [f'{name}_bucket{{le="{end}",{LABELS_MARK}}} %d.0\n' for end in self._ends()]
+        return "".join(
+            [*buckets, f"{name}_count{{{LABELS_MARK}}} %d.0\n", f"{name}_sum{{{LABELS_MARK}}} %s\n"]
+        )
 
 
 Table: TypeAlias = Numbers | Histograms
@@ -154,7 +156,7 @@ class Tables(Collector):
                 yield line.encode("utf-8", "replace")
 
 
-class Registry(CollectorRegistry):
+class MetricsRegistry(CollectorRegistry):
     """A registry that knows which of its collectors write their own text."""
 
     def __init__(self) -> None:
@@ -179,7 +181,7 @@ class Registry(CollectorRegistry):
             self._others.remove(collector)
 
     def pieces(self, *, open_metrics: bool) -> Iterator[bytes]:
-        """Every metric as text, in pieces of :data:`PIECE` bytes; only the last one is shorter.
+        """Every metric as text, in pieces of :data:`PIECE_BYTES`; only the last one is shorter.
 
         Takes a while, and rests in between: not on the event loop.
         """
@@ -221,24 +223,24 @@ def wants_open_metrics(accept: str) -> bool:
     """Whether an ``Accept`` header prefers OpenMetrics to Prometheus' text; pure."""
     try:
         _, content_type = choose_encoder(accept)
-    except TypeError:  # it compares versions, and this one is no number
+    except TypeError:  # it compares versions, and this one is not a number
         return False
     return content_type.startswith("application/openmetrics-text")
 
 
 def cut(texts: Iterable[bytes]) -> Iterator[bytes]:
-    """``texts`` one after the other, in pieces of :data:`PIECE` bytes; the last may be shorter."""
+    """``texts`` one after the other, in pieces of :data:`PIECE_BYTES`; the last may be shorter."""
     held: list[bytes] = []
     size = 0
     for text in texts:
-        for begin in range(0, len(text), PIECE):
-            part = text[begin : begin + PIECE]
+        for begin in range(0, len(text), PIECE_BYTES):
+            part = text[begin : begin + PIECE_BYTES]
             held.append(part)
             size += len(part)
-            if size >= PIECE:
+            if size >= PIECE_BYTES:
                 joined = b"".join(held)
-                yield joined[:PIECE]
-                held, size = [joined[PIECE:]], size - PIECE
+                yield joined[:PIECE_BYTES]
+                held, size = [joined[PIECE_BYTES:]], size - PIECE_BYTES
     if size:
         yield b"".join(held)
 
@@ -254,8 +256,8 @@ def _paced(texts: Iterable[bytes]) -> Iterator[bytes]:
     for text in texts:
         yield text
         now = time.thread_time()
-        if now - worked >= WORK:
-            time.sleep(REST)
+        if now - worked >= WORK_SECONDS:
+            time.sleep(REST_SECONDS)
             worked = now
 
 

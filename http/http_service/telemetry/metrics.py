@@ -4,8 +4,8 @@ Invariants:
 
 * exactly one increment of ``requests_total`` per guarded request, and the gauge returns to where it
   was, however the request ends (:class:`InflightGuard`);
-* a model name becomes a label value only if the registry knew it: whoever asks for made-up models
-  can't make the time series grow.
+* a model name becomes a label value only if the registry knew it: requests for made-up models
+  add no time series.
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ from http_service.config import (
     ConfigError,
     are_bounds,
 )
-from http_service.telemetry.exposition import Numbers, Registry, Table, Tables, wants_open_metrics
+from http_service.telemetry.exposition import (
+    MetricsRegistry,
+    Numbers,
+    Table,
+    Tables,
+    wants_open_metrics,
+)
 from http_service.telemetry.model_metrics import InflightGuard, ModelMetrics, tables_of
 
 __all__ = [
@@ -42,8 +48,8 @@ UNKNOWN_MODEL: Final = "unknown_model"
 class Metrics(Tables):
     """All metrics of one service, in a registry of their own; thread-safe.
 
-    A model has time series from its first request until it is gone: ``serves`` tells, once somebody
-    has set it. ``prefix`` begins every name (checked by ``HttpServiceConfig``); ``clock`` tells
+    A model has time series from its first request until it is gone: ``serves`` decides, once it
+    is set. ``prefix`` begins every name (checked by ``HttpServiceConfig``); ``clock`` tells
     seconds; ``duration_buckets`` are the bounds of the histograms of durations, in seconds. Raises
     :class:`~http_service.config.ConfigError` for what can't be bounds.
     """
@@ -61,7 +67,7 @@ class Metrics(Tables):
             )
         self.prefix: Final = prefix
         self.clock: Final = clock
-        self.registry: Final = Registry()
+        self.registry: Final = MetricsRegistry()
         self.serves: Callable[[str], bool] | None = None
         """Whether a model is served now; ``None`` if that is not known."""
         self.key_files: Final[dict[str, Callable[[], float | None]]] = {}
@@ -93,13 +99,13 @@ class Metrics(Tables):
         self.models.pop(model, None)
 
     def guard(self, model: str, endpoint: str, request_type: str) -> InflightGuard:
-        """Begin to count one request; close the guard exactly when its answer has ended."""
+        """Begin to count one request; close the guard exactly when its response has ended."""
         return InflightGuard(self.of(model), endpoint, request_type, self.clock)
 
     def refused(self, endpoint: str, status: int) -> None:
         """Count a request that was refused before it became one that is counted.
 
-        ``endpoint`` is one of a few names: whoever asks for made-up paths makes no time series.
+        ``endpoint`` is one of a few names: requests for made-up paths add no time series.
         """
         key = (endpoint, str(status))
         with self._refusing:
@@ -108,7 +114,7 @@ class Metrics(Tables):
     def render(self, accept: str) -> tuple[bytes, str]:
         """Every metric as text, in the format that ``accept`` prefers, and its content type.
 
-        Takes its time where there are many models: see ``scraping``.
+        Slow where there are many models: see ``scraping``.
         """
         return self.registry.render(open_metrics=wants_open_metrics(accept))
 

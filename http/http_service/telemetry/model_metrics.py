@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 MAX_TOKENS: Final = 10_000_000
-"""Completion tokens that one answer may claim: more than any model's context."""
+"""Completion tokens that one response may claim: more than any model's context."""
 
 OUTCOMES: Final = {ErrorType.NONE: "success"}
 """The ``status`` label by error type; every other one is an error."""
@@ -94,7 +94,7 @@ class ModelMetrics:
 
 
 class InflightGuard:
-    """Counts one request exactly once, from its start to the end of its answer.
+    """Counts one request exactly once, from its start to the end of its response.
 
     Opened as an internal error: what is not marked otherwise is one. ``error_type`` may be set
     again, the last one counts. Thread-safe; ``close`` is idempotent.
@@ -211,13 +211,13 @@ def tables_of(
     )
     yield Numbers(
         f"{prefix}_requests_total",
-        "Requests answered, by how they ended.",
+        "Requests, by how they ended.",
         ("endpoint", "error_type", "model", "request_type", "status"),
         requests,
     )
     yield Numbers(
         f"{prefix}_inflight_requests",
-        "Requests being answered now, the body of a stream included.",
+        "Requests in flight, streams included.",
         ("model",),
         (((each.model,), each.inflight) for each in models),
     )
@@ -235,7 +235,7 @@ def _histograms(
 ) -> Iterable[Table]:
     yield Histograms(
         f"{prefix}_request_duration_seconds",
-        "From the start of a request to the end of its answer.",
+        "From the start of a request to the end of its response.",
         ("model",),
         duration_bounds,
         (((each.model,), *each.observed(each.duration)) for each in models),

@@ -2,11 +2,11 @@
 
 Invariants:
 
-* what can be read from the pools themselves (states, requests in flight, selections) is read when
-  somebody scrapes, so a request costs nothing for it;
+* what can be read from the pools themselves (states, requests in flight, selections) is read by
+  a scrape, so a request costs nothing for it;
 * an instance is a label only while its pool has it, and a model only while it has a pool: the time
   series of what went go with it;
-* a model that nobody has asked yet has no time series: there may be many thousands.
+* a model without a request has no time series: there may be many thousands.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
     "PoolMetrics",
 ]
 
-WAITS: Final = (0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+WAIT_BUCKETS: Final = (0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Bounds of the waiting times, in seconds: up to the longest wait that is allowed."""
 
 
@@ -69,7 +69,7 @@ class PoolMetrics(PoolListener, Tables):
             f"{self._prefix}_queue_wait_seconds",
             "How long requests waited for room at an instance.",
             ("model", "outcome"),
-            buckets=WAITS,
+            buckets=WAIT_BUCKETS,
             registry=metrics.registry,
         )
         self._metrics = metrics
@@ -120,7 +120,7 @@ class PoolMetrics(PoolListener, Tables):
                 self._waits.labels(event.model, event.outcome).observe(event.seconds)
 
     def _count(self, counter: Counter, model: str, *labels: str) -> None:
-        """Count what happened to a model; what still happens once it is gone makes no series."""
+        """Count what happened to a model; an event after it is gone makes no series."""
         with self._lock:
             if self.serves(model):
                 counter.labels(model, *labels).inc()
@@ -177,7 +177,7 @@ class PoolMetrics(PoolListener, Tables):
 _OF_INSTANCE: Final[tuple[tuple[str, str, Callable[[InstanceView], int]], ...]] = (
     ("inflight", "Requests at an instance now.", attrgetter("inflight")),
     ("selections_total", "Requests given to an instance.", attrgetter("selections")),
-    ("failures_total", "Failures that tell against an instance.", attrgetter("failures")),
+    ("failures_total", "Failures that count against an instance.", attrgetter("failures")),
 )
 
 

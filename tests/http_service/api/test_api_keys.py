@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from actors.testing import FakeClock
 from http_service import ConfigError, HttpService
-from http_service.api.api_keys import LOOK_INTERVAL, OPEN_PATHS, ApiKeys, digests_of
+from http_service.api.api_keys import KEY_CHECK_SECONDS, OPEN_PATHS, ApiKeys, digests_of
 from http_service.api.routes import ROUTES
 from tests.http_service.api.conftest import BROKEN, KEY, OTHER, ask
 from tests.http_service.conftest import LOCAL, add_echo
@@ -118,7 +118,7 @@ def test_no_key_is_ever_logged(
         ask(locked, "/nothing", Authorization=header)
     for text in (f"{OTHER}\n", f"{OTHER} {KEY}\n"):
         file.write_text(text)
-        clock.advance(LOOK_INTERVAL)
+        clock.advance(KEY_CHECK_SECONDS)
         keys.allow(None)
 
     told = [str(record.__dict__) for record in caplog.records]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from actors.testing import FakeClock
 from http_service import HttpService
-from http_service.api.api_keys import LOOK_INTERVAL, ApiKeys
+from http_service.api.api_keys import KEY_CHECK_SECONDS, ApiKeys
 from http_service.api.body_head import check_body_head, reads_body
 from http_service.errors import InvalidValue, UnsupportedContentCoding, UnsupportedMediaType
 from tests.http_service.conftest import LOCAL, add_echo
@@ -111,7 +111,7 @@ def test_an_unknown_key_is_looked_up_again_once_a_second(tmp_path: Path) -> None
 
     assert read() is False
     file.write_text("sk-brand-new-key\n")
-    clock.advance(LOOK_INTERVAL)
+    clock.advance(KEY_CHECK_SECONDS)
     assert read() is None
     eventually(lambda: read() is True, "the new key is known")
     assert reads_body(PATHS, keys, "POST", "/v1/completions", GOOD) is False

@@ -7,7 +7,7 @@ import pytest
 from actors.engines.contract import Kind
 from actors.engines.upstream.request import parse_url, request_head
 from http_service import HttpServiceConfig
-from http_service.api.endpoints import ENDPOINTS, LABELS, Endpoint
+from http_service.api.endpoints import ENDPOINTS, LABELS, ApiEndpoint
 from http_service.api.routes import ROUTES
 
 each = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.label)
@@ -24,7 +24,7 @@ def test_no_two_endpoints_share_a_name(name: str) -> None:
 
 
 @each
-def test_an_endpoint_is_a_route_with_its_schemas(endpoint: Endpoint) -> None:
+def test_an_endpoint_is_a_route_with_its_schemas(endpoint: ApiEndpoint) -> None:
     (route,) = [route for route in ROUTES if route.path == endpoint.path]
 
     assert (route.method, route.name) == ("POST", endpoint.operation)
@@ -35,12 +35,12 @@ def test_an_endpoint_is_a_route_with_its_schemas(endpoint: Endpoint) -> None:
 
 
 @each
-def test_the_switch_of_an_endpoint_is_a_setting(endpoint: Endpoint) -> None:
+def test_the_switch_of_an_endpoint_is_a_setting(endpoint: ApiEndpoint) -> None:
     assert endpoint.enabled == "" or getattr(HttpServiceConfig(), endpoint.enabled) is True
 
 
 @each
-def test_an_upstream_is_asked_on_the_path_of_the_endpoint(endpoint: Endpoint) -> None:
+def test_an_upstream_is_asked_on_the_path_of_the_endpoint(endpoint: ApiEndpoint) -> None:
     head = request_head(parse_url("http://host/v1"), endpoint.kind, None, stream=False)
 
     assert head.startswith(f"POST {endpoint.path} HTTP/1.1".encode())

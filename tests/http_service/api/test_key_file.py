@@ -17,8 +17,8 @@ from actors.regular_file import MIB, read_if_changed
 from actors.testing import FakeClock
 from http_service import ConfigError, HttpService
 from http_service.api import api_keys
-from http_service.api.api_keys import LOOK_INTERVAL, ApiKeys, KeysLookedAt
-from http_service.inline import HERE
+from http_service.api.api_keys import KEY_CHECK_SECONDS, ApiKeys, KeyFileBeingRead
+from http_service.inline import CURRENT_THREAD
 from tests.http_service.api.conftest import BROKEN, KEY, OTHER, ask
 from tests.http_service.engines import DEADLINE
 from tests.http_service.serving import (
@@ -36,7 +36,7 @@ def test_a_new_key_works_and_an_old_one_fails_within_a_second(file: Path) -> Non
     file.write_text(f"{OTHER}\n")
 
     assert keys.allow(f"Bearer {KEY}")
-    clock.advance(LOOK_INTERVAL)
+    clock.advance(KEY_CHECK_SECONDS)
     assert not keys.allow(f"Bearer {KEY}")
     assert keys.allow(f"Bearer {OTHER}")
 
@@ -48,7 +48,7 @@ def test_the_file_may_be_replaced_by_another(file: Path) -> None:
     new.write_text(file.read_text().replace(KEY, OTHER))
     os.utime(new, ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns))
     new.replace(file)
-    clock.advance(LOOK_INTERVAL)
+    clock.advance(KEY_CHECK_SECONDS)
 
     assert keys.allow(f"Bearer {OTHER}")
 
@@ -63,7 +63,7 @@ def test_an_unchanged_file_is_not_read_again(file: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr("os.open", fail)
     for _ in range(5):
-        clock.advance(LOOK_INTERVAL)
+        clock.advance(KEY_CHECK_SECONDS)
         assert keys.allow(f"Bearer {KEY}")
 
 
@@ -81,7 +81,7 @@ def test_the_file_is_looked_at_once_a_second_at_most(
 
     monkeypatch.setattr(Path, "stat", counted)
     for _ in range(3):
-        clock.advance(LOOK_INTERVAL)
+        clock.advance(KEY_CHECK_SECONDS)
         for _ in range(100):
             keys.allow(f"Bearer {KEY}")
 
@@ -99,13 +99,13 @@ def test_a_broken_file_keeps_the_last_good_keys_and_logs_once(
     else:
         file.write_bytes(content)
     for _ in range(3):
-        clock.advance(LOOK_INTERVAL)
+        clock.advance(KEY_CHECK_SECONDS)
         assert keys.allow(f"Bearer {KEY}")
         assert not keys.allow(f"Bearer {OTHER}")
 
     assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
     file.write_text(OTHER)
-    clock.advance(LOOK_INTERVAL)
+    clock.advance(KEY_CHECK_SECONDS)
     assert keys.allow(f"Bearer {OTHER}")
     assert not keys.allow(f"Bearer {KEY}")
 
@@ -142,7 +142,7 @@ def test_what_is_no_key_file_holds_no_request_up_and_changes_no_key(
     keys = ApiKeys(str(file), clock.monotonic)
     file.unlink()
     make(file)
-    clock.advance(LOOK_INTERVAL)
+    clock.advance(KEY_CHECK_SECONDS)
 
     assert keys.allow(f"Bearer {KEY}")
     assert not keys.allow(f"Bearer {OTHER}")
@@ -165,7 +165,7 @@ def test_a_silent_writer_of_a_pipe_holds_no_request_up(file: Path) -> None:
     os.mkfifo(file)
     writer = os.open(file, os.O_RDWR)
     try:
-        clock.advance(LOOK_INTERVAL)
+        clock.advance(KEY_CHECK_SECONDS)
         assert keys.allow(f"Bearer {KEY}")
     finally:
         os.close(writer)
@@ -200,10 +200,10 @@ def test_a_key_that_was_revoked_while_the_file_could_not_be_read_fails_within_a_
     with monkeypatch.context() as patch:
         patch.setattr(call, failing)
         for _ in range(3):
-            clock.advance(LOOK_INTERVAL)
+            clock.advance(KEY_CHECK_SECONDS)
             assert keys.allow(f"Bearer {KEY}")
             assert keys.problem == f"can't be read ({os.strerror(number)})"
-    clock.advance(LOOK_INTERVAL)
+    clock.advance(KEY_CHECK_SECONDS)
 
     assert not keys.allow(f"Bearer {KEY}")
     assert keys.allow(f"Bearer {OTHER}")
@@ -217,10 +217,10 @@ def test_a_key_revoked_while_the_file_was_half_written_fails_within_a_second_aft
     keys = ApiKeys(str(file), clock.monotonic)
     for half in (b"", b"# ours\n", f"{OTHER}\nsk-".encode()):
         file.write_bytes(half)
-        clock.advance(LOOK_INTERVAL)
+        clock.advance(KEY_CHECK_SECONDS)
         assert keys.allow(f"Bearer {KEY}")
     file.write_text(f"{OTHER}\n")
-    clock.advance(LOOK_INTERVAL)
+    clock.advance(KEY_CHECK_SECONDS)
 
     assert not keys.allow(f"Bearer {KEY}")
 
@@ -231,7 +231,7 @@ def test_a_key_revoked_in_the_same_moment_in_a_file_of_the_same_size_fails(file:
     keys = ApiKeys(str(file), clock.monotonic)
     file.write_text(file.read_text().replace(KEY, OTHER))
     os.utime(file, ns=(moment.st_atime_ns, moment.st_mtime_ns))
-    clock.advance(LOOK_INTERVAL)
+    clock.advance(KEY_CHECK_SECONDS)
 
     assert not keys.allow(f"Bearer {KEY}")
 
@@ -250,7 +250,7 @@ def test_a_file_that_is_just_as_it_was_is_read_again_until_its_times_prove_somet
     clock = FakeClock()
     keys = ApiKeys(str(file), clock.monotonic)
     file.write_text(file.read_text().replace(KEY, OTHER))
-    clock.advance(LOOK_INTERVAL)
+    clock.advance(KEY_CHECK_SECONDS)
 
     assert not keys.allow(f"Bearer {KEY}")
 
@@ -267,7 +267,7 @@ def test_a_switched_link_is_followed_as_kubernetes_switches_the_files_of_a_secre
     keys = ApiKeys(str(tmp_path / "keys"), clock.monotonic)
     (tmp_path / "..new").symlink_to("second")
     (tmp_path / "..new").replace(tmp_path / "..data")
-    clock.advance(LOOK_INTERVAL)
+    clock.advance(KEY_CHECK_SECONDS)
 
     assert not keys.allow(f"Bearer {KEY}")
     assert keys.allow(f"Bearer {OTHER}")
@@ -276,16 +276,16 @@ def test_a_switched_link_is_followed_as_kubernetes_switches_the_files_of_a_secre
 @pytest.fixture
 def on_the_loop() -> Iterator[None]:
     """As if this thread were the event loop's: it may not wait."""
-    HERE.inline = True
+    CURRENT_THREAD.inline = True
     yield
-    HERE.inline = False
+    CURRENT_THREAD.inline = False
 
 
 def looked_at(keys: ApiKeys, key: str) -> bool | None:
     """Whether ``key`` is let in; ``None`` while the file is being looked at."""
     try:
         return keys.allow(f"Bearer {key}")
-    except KeysLookedAt:
+    except KeyFileBeingRead:
         return None
 
 
@@ -299,7 +299,7 @@ def test_a_look_that_is_due_is_made_off_the_event_loop_and_waited_for(file: Path
     keys = ApiKeys(str(file), clock.monotonic)
     file.write_text(f"{OTHER}\n")
     for key, allowed in ((KEY, False), (OTHER, True)):
-        clock.advance(LOOK_INTERVAL)
+        clock.advance(KEY_CHECK_SECONDS)
         eventually(partial(looked_over, keys, key), "the look is over")
         assert looked_at(keys, key) is allowed
 
@@ -319,10 +319,10 @@ def test_a_file_that_takes_long_keeps_nobody_waiting(
 
     monkeypatch.setattr(api_keys, "read_if_changed", slowly)
     file.write_text(f"{OTHER}\n")
-    clock.advance(LOOK_INTERVAL)
+    clock.advance(KEY_CHECK_SECONDS)
     assert looked_at(keys, KEY) is None
     for _ in range(3):
-        clock.advance(LOOK_INTERVAL)
+        clock.advance(KEY_CHECK_SECONDS)
         assert looked_at(keys, KEY) is True, "by the keys that are there"
     free.set()
     eventually(lambda: looked_at(keys, KEY) is False, "the new keys are in force")
@@ -352,7 +352,7 @@ def test_health_and_the_metrics_show_keys_that_are_not_the_files_and_readiness_s
 ) -> None:
     assert health(locked)["stale_since"] is None
     assert stale_seconds(locked) == 0.0
-    monkeypatch.setattr("http_service.api.api_keys.LOOK_INTERVAL", 0.0)
+    monkeypatch.setattr("http_service.api.api_keys.KEY_CHECK_SECONDS", 0.0)
     if content is None:
         file.unlink()
     else:
@@ -389,7 +389,7 @@ def test_a_line_is_logged_when_the_file_goes_wrong_and_when_it_is_well_again(
     keys = ApiKeys(str(file), clock.monotonic)
     for content in (b"", b"", b"abc\n", b"abc\n", f"{KEY}\n".encode(), f"{KEY}\n".encode()):
         file.write_bytes(content)
-        clock.advance(LOOK_INTERVAL)
+        clock.advance(KEY_CHECK_SECONDS)
         keys.allow(None)
 
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR", "INFO"]

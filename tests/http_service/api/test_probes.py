@@ -9,7 +9,7 @@ from falcon import testing
 
 from actors.supervision.cancellation import CancellationToken
 from http_service import Component, ComponentStatus, HttpService
-from http_service.api.context import check
+from http_service.api.context import check_components
 from http_service.api.routes import ROUTES
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.serving import CHAT
@@ -104,7 +104,7 @@ def test_a_part_that_cannot_tell_is_not_ready_and_leaks_nothing(
     def broken() -> ComponentStatus:
         raise RuntimeError("/srv/secret")
 
-    status = check([Component("broken", broken)])["broken"]
+    status = check_components([Component("broken", broken)])["broken"]
 
     assert not status.ready
     assert "secret" not in (status.reason or "")

@@ -9,7 +9,7 @@ from collections import Counter
 from random import Random
 
 from http_service.server.parser import Parser
-from http_service.telemetry.access_log import write_access_log
+from http_service.telemetry.access_log import set_access_log_writer
 from tests.http_service.fuzz.compare import difference, run
 from tests.http_service.fuzz.inputs import make_case
 from tests.http_service.fuzz.served import served_differs
@@ -24,7 +24,7 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--seconds", type=float, default=540.0, help="stop, failing, after these")
     chosen = options.parse_args()
-    write_access_log(lambda _record: None)
+    set_access_log_writer(lambda _record: None)
     began = time.monotonic()
     verdicts: Counter[str] = Counter()
     for number in range(chosen.cases):

@@ -20,7 +20,7 @@ def folded(kind: Kind, *chunks: Chunk) -> dict[str, Any]:
     fold = Fold(kind, id="fallback", created=7, model="m")
     for chunk in chunks:
         fold.add(chunk)
-    answer: dict[str, Any] = json.loads(fold.answer())
+    answer: dict[str, Any] = json.loads(fold.response())
     return answer
 
 
@@ -186,7 +186,7 @@ def test_an_engine_that_says_nothing_has_not_answered() -> None:
     fold.add({"choices": [], "usage": {"completion_tokens": 0}})
 
     with pytest.raises(EngineUnavailable, match="without an answer"):
-        fold.answer()
+        fold.response()
 
 
 @pytest.mark.parametrize(("count", "told"), [(5, 5), (None, None), ("5", None), (True, None)])
@@ -205,7 +205,7 @@ def test_a_usage_that_is_no_object_counts_nothing(usage: object) -> None:
     fold.add({**token_chunk(Kind.CHAT, "x"), "usage": usage})
 
     assert fold.completion_tokens is None
-    assert json.loads(fold.answer())["usage"] == usage
+    assert json.loads(fold.response())["usage"] == usage
 
 
 @given(

@@ -206,7 +206,7 @@ def test_odd_values_are_written_again() -> None:
     event = b'data: {"choices":[{"delta":{"content":"\\ud83d"},"logprobs":{"x":[-Infinity]}}]}\n\n'
     fold = Fold(Kind.CHAT, id="x", created=1, model="m")
     fold.add(event)
-    choice = json.loads(fold.answer())["choices"][0]
+    choice = json.loads(fold.response())["choices"][0]
     assert choice["message"]["content"] == "\ud83d"
 
 
@@ -338,7 +338,7 @@ def test_no_events_make_folding_fail_in_any_other_way_than_an_engines_error(
     with contextlib.suppress(EngineError):
         for chunk in told:
             fold.add(b"data: " + json.dumps(chunk).encode() + b"\n\n" if as_bytes else chunk)
-        answer = json.loads(fold.answer())
+        answer = json.loads(fold.response())
     assert isinstance(answer["choices"], list)
 
 

@@ -16,10 +16,10 @@ import pytest
 from actors.logs import configure_logging
 from http_service.telemetry.access_log import (
     LOGGER,
-    AccessLines,
+    AccessLogWriter,
     AccessRecord,
     log_request,
-    write_access_log,
+    set_access_log_writer,
 )
 from tests.http_service.serving import eventually
 
@@ -34,7 +34,7 @@ def restored() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
-    write_access_log(None)
+    set_access_log_writer(None)
     root.handlers[:] = handlers
     root.setLevel(level)
 
@@ -43,7 +43,7 @@ def by_logging(log_format: str, record: AccessRecord) -> str:
     """The line that Python's logging makes of it."""
     stream = io.StringIO()
     configure_logging(log_format, stream)
-    write_access_log(None)
+    set_access_log_writer(None)
     log_request(record)
     return stream.getvalue()
 
@@ -51,8 +51,8 @@ def by_logging(log_format: str, record: AccessRecord) -> str:
 def directly(log_format: str, record: AccessRecord) -> str:
     """The line that is written directly."""
     stream = io.StringIO()
-    lines = AccessLines(stream, log_format)
-    write_access_log(lines.write)
+    lines = AccessLogWriter(stream, log_format)
+    set_access_log_writer(lines.write)
     log_request(record)
     lines.flush()
     return stream.getvalue()
@@ -79,7 +79,7 @@ def test_a_text_line_says_what_the_other_loggers_would(record: AccessRecord) -> 
 
 def test_lines_are_written_soon_and_in_order() -> None:
     stream = io.StringIO()
-    lines = AccessLines(stream, "json")
+    lines = AccessLogWriter(stream, "json")
     for number in range(100):
         lines.write(RECORD._replace(status=number))
 
@@ -102,7 +102,7 @@ class FullDisk(io.StringIO):
 
 def test_lines_are_written_again_once_the_disk_has_room() -> None:
     stream = FullDisk()
-    lines = AccessLines(stream, "json")
+    lines = AccessLogWriter(stream, "json")
     lines.write(RECORD)
     eventually(lambda: stream.refused > 0, "the disk was full")
     stream.full = False
@@ -127,9 +127,9 @@ class Stuck(io.StringIO):
 def test_lines_that_nobody_reads_are_dropped_and_their_number_is_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("http_service.telemetry.access_log.MOST_RECORDS", 3)
+    monkeypatch.setattr("http_service.telemetry.access_log.MAX_RECORDS", 3)
     stream = Stuck()
-    lines = AccessLines(stream, "json")
+    lines = AccessLogWriter(stream, "json")
     lines.write(RECORD)
     assert stream.met.wait(DEADLINE)
     for number in range(3 + 2):
@@ -146,9 +146,9 @@ def test_lines_that_nobody_reads_are_dropped_and_their_number_is_told(
 def test_the_end_of_the_process_waits_for_the_last_lines() -> None:
     code = """
 import sys
-from http_service.telemetry.access_log import AccessLines
+from http_service.telemetry.access_log import AccessLogWriter
 from http_service.telemetry.access_log import AccessRecord
-lines = AccessLines(sys.stderr, "json")
+lines = AccessLogWriter(sys.stderr, "json")
 for number in range(3):
     lines.write(AccessRecord(f"id-{number}", "GET", "/x", 200, 1.0))
 """

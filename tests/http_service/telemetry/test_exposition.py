@@ -17,10 +17,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from prometheus_client.registry import Collector
 
 from http_service.telemetry.exposition import (
-    PIECE,
+    PIECE_BYTES,
     Histograms,
+    MetricsRegistry,
     Numbers,
-    Registry,
     Table,
     Tables,
     cut,
@@ -85,7 +85,7 @@ def open_families(text: str) -> dict[str, tuple[str, str, list[object]]]:
 def test_the_text_says_what_the_client_librarys_does(
     rows: dict[tuple[str, str], float], observed: Observed
 ) -> None:
-    registry = Registry()
+    registry = MetricsRegistry()
     registry.register(Some(rows, observed))
 
     text, content_type = registry.render(open_metrics=False)
@@ -98,7 +98,7 @@ def test_the_text_says_what_the_client_librarys_does(
 def test_the_open_metrics_say_what_the_client_librarys_do(
     rows: dict[tuple[str, str], float], observed: Observed
 ) -> None:
-    registry = Registry()
+    registry = MetricsRegistry()
     registry.register(Some(rows, observed))
 
     text, content_type = registry.render(open_metrics=True)
@@ -110,7 +110,7 @@ def test_the_open_metrics_say_what_the_client_librarys_do(
 
 
 def test_other_collectors_are_shown_beside_ours_until_they_are_taken_out() -> None:
-    registry, ours, other = Registry(), Some({("a", "b"): 1}, {}), Other()
+    registry, ours, other = MetricsRegistry(), Some({("a", "b"): 1}, {}), Other()
     registry.register(ours)
     registry.register(other)
     Gauge("y_gauge", "Theirs.", registry=registry).set(3)
@@ -128,7 +128,7 @@ def test_other_collectors_are_shown_beside_ours_until_they_are_taken_out() -> No
 
 
 def test_a_name_that_is_taken_is_refused() -> None:
-    registry = Registry()
+    registry = MetricsRegistry()
     registry.register(Some({}, {}))
 
     with pytest.raises(ValueError, match="x_"):
@@ -136,7 +136,7 @@ def test_a_name_that_is_taken_is_refused() -> None:
     assert registry.render(open_metrics=False)[0].count(b"# TYPE x_now") == 1
 
 
-TEXTS = st.lists(st.integers(0, 3 * PIECE) | st.integers(0, 100), max_size=8)
+TEXTS = st.lists(st.integers(0, 3 * PIECE_BYTES) | st.integers(0, 100), max_size=8)
 
 
 @given(TEXTS)
@@ -145,13 +145,13 @@ def test_texts_are_cut_into_pieces_of_one_length(sizes: list[int]) -> None:
     pieces = [*cut(texts)]
 
     assert b"".join(pieces) == b"".join(texts)
-    assert all(len(each) == PIECE for each in pieces[:-1])
-    assert all(0 < len(each) <= PIECE for each in pieces[-1:])
+    assert all(len(each) == PIECE_BYTES for each in pieces[:-1])
+    assert all(0 < len(each) <= PIECE_BYTES for each in pieces[-1:])
 
 
 def test_a_registry_renders_in_pieces_whoever_writes_the_text() -> None:
     rows = {("kind", f"model-{number}"): float(number) for number in range(2000)}
-    registry = Registry()
+    registry = MetricsRegistry()
     registry.register(Some(rows, {}))
     gauge = Gauge("y_gauge", "Theirs.", ("model",), registry=registry)
     for _, model in rows:
@@ -160,5 +160,5 @@ def test_a_registry_renders_in_pieces_whoever_writes_the_text() -> None:
     for open_metrics in (False, True):
         pieces = [*registry.pieces(open_metrics=open_metrics)]
         assert len(pieces) > 2
-        assert all(len(each) == PIECE for each in pieces[:-1])
+        assert all(len(each) == PIECE_BYTES for each in pieces[:-1])
         assert b"".join(pieces).count(b"# EOF\n") == open_metrics

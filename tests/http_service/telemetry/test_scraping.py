@@ -14,18 +14,25 @@ from typing import Any, Final
 import pytest
 
 from actors.testing import FakeClock
-from http_service.inline import HERE, WouldBlock
+from http_service.inline import CURRENT_THREAD, WouldBlock
 from http_service.server.channel import TURN, Channel
 from http_service.telemetry import scraping as module
-from http_service.telemetry.exposition import PIECE, Numbers, Table, Tables
+from http_service.telemetry.exposition import PIECE_BYTES, Numbers, Table, Tables
 from http_service.telemetry.metrics import Metrics
-from http_service.telemetry.scraping import KEEP, MAX_LARGE, SMALL, PiecesFile, Rendering, Scraping
+from http_service.telemetry.scraping import (
+    KEEP_SECONDS,
+    MAX_LARGE,
+    SMALL_BYTES,
+    PiecesFile,
+    Rendering,
+    Scraping,
+)
 from tests.http_service.serving import RawClient, Running, eventually
 
 DEADLINE = 10.0
 """Seconds for what takes milliseconds."""
 
-LARGE = SMALL // 20
+LARGE = SMALL_BYTES // 20
 """Samples enough for a large rendering."""
 
 
@@ -72,23 +79,23 @@ def body(found: Rendering) -> bytes:
 @pytest.mark.parametrize("rows", [1, LARGE])
 def test_nothing_is_rendered_or_written_on_the_event_loop(rows: int) -> None:
     slow, tested, _clock = scraping(rows)
-    tested.answer("")
-    HERE.inline = True
+    tested.rendering("")
+    CURRENT_THREAD.inline = True
     try:
         with pytest.raises(WouldBlock):
-            tested.answer("")
+            tested.rendering("")
     finally:
-        HERE.inline = False
+        CURRENT_THREAD.inline = False
     assert slow.shown == 1
 
 
 def test_what_is_large_is_handed_out_for_a_second() -> None:
     slow, tested, clock = scraping(LARGE)
-    first = tested.answer("")
-    clock.advance(KEEP / 2)
-    assert tested.answer("") == first
-    clock.advance(KEEP / 2)
-    assert tested.answer("") != first
+    first = tested.rendering("")
+    clock.advance(KEEP_SECONDS / 2)
+    assert tested.rendering("") == first
+    clock.advance(KEEP_SECONDS / 2)
+    assert tested.rendering("") != first
     assert slow.shown == 2
 
 
@@ -96,18 +103,18 @@ def test_what_is_small_shows_all_that_was_before_the_scrape() -> None:
     _slow, tested, _clock = scraping(1)
 
     for number in range(1, 4):
-        assert f'x_shown{{row="0"}} {number}.0\n'.encode() in body(tested.answer(""))
+        assert f'x_shown{{row="0"}} {number}.0\n'.encode() in body(tested.rendering(""))
 
 
 def test_each_format_is_kept_for_itself() -> None:
     slow, tested, _clock = scraping(LARGE)
-    plain, open_metrics = tested.answer(""), tested.answer("application/openmetrics-text")
+    plain, open_metrics = tested.rendering(""), tested.rendering("application/openmetrics-text")
 
     assert body(open_metrics).endswith(b"# EOF\n")
     assert not body(plain).endswith(b"# EOF\n")
     assert open_metrics.content_type.startswith("application/openmetrics-text;")
     assert plain.content_type.startswith("text/plain;")
-    assert (tested.answer(""), tested.answer("application/openmetrics-text")) == (
+    assert (tested.rendering(""), tested.rendering("application/openmetrics-text")) == (
         plain,
         open_metrics,
     )
@@ -119,7 +126,7 @@ def test_sixty_scrapes_at_once_are_rendered_one_at_a_time_and_large_ones_once(ro
     slow, tested, _clock = scraping(rows)
     slow.goes_on.clear()
     with ThreadPoolExecutor(60) as pool:
-        scrapes = [pool.submit(tested.answer, "") for _ in range(60)]
+        scrapes = [pool.submit(tested.rendering, "") for _ in range(60)]
         eventually(lambda: slow.shown == 1, "the first renders")
         slow.goes_on.set()
         answers = {id(each.result(DEADLINE)) for each in scrapes}
@@ -131,26 +138,28 @@ def test_sixty_scrapes_at_once_are_rendered_one_at_a_time_and_large_ones_once(ro
 
 def test_a_rendering_is_never_one_large_piece() -> None:
     _slow, tested, _clock = scraping(10 * LARGE)
-    found = tested.answer("")
+    found = tested.rendering("")
 
-    assert [len(each) for each in found.pieces[:-1]] == [PIECE] * (len(found.pieces) - 1)
-    assert 0 < len(found.pieces[-1]) <= PIECE
-    assert found.length == len(body(found)) > 3 * PIECE
+    assert [len(each) for each in found.pieces[:-1]] == [PIECE_BYTES] * (len(found.pieces) - 1)
+    assert 0 < len(found.pieces[-1]) <= PIECE_BYTES
+    assert found.length == len(body(found)) > 3 * PIECE_BYTES
 
 
 def test_all_who_scrape_read_the_same_pieces() -> None:
     _slow, tested, _clock = scraping(LARGE)
-    files = [tested.answer("").open() for _ in range(60)]
+    files = [tested.rendering("").open() for _ in range(60)]
     first = files[0].read()
 
-    assert len(first) == PIECE
+    assert len(first) == PIECE_BYTES
     assert all(each.read() is first for each in files[1:])
 
 
-PIECES: Final = (bytes(range(256)) * (PIECE // 256), b"x" * PIECE, b"the rest")
+PIECES: Final = (bytes(range(256)) * (PIECE_BYTES // 256), b"x" * PIECE_BYTES, b"the rest")
 
 
-@pytest.mark.parametrize("size", [1000, PIECE - 1, PIECE, PIECE + 1, 4 * PIECE, -1])
+@pytest.mark.parametrize(
+    "size", [1000, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 4 * PIECE_BYTES, -1]
+)
 def test_a_file_of_pieces_reads_as_its_bytes(size: int) -> None:
     whole = b"".join(PIECES)
     tested = PiecesFile(Rendering(1, PIECES, "text/plain"))
@@ -169,10 +178,10 @@ def test_a_file_of_pieces_is_read_from_wherever_it_was_left() -> None:
     assert tested.seekable()
     assert tested.seek(0, os.SEEK_END) == len(whole)
     assert tested.read(1) == b""
-    assert tested.seek(PIECE - 2) == PIECE - 2
-    assert tested.read(10) == whole[PIECE - 2 : PIECE], "to the end of a piece"
-    assert tested.seek(-1, os.SEEK_CUR) == PIECE - 1
-    assert tested.read(-1) == whole[PIECE - 1 : PIECE]
+    assert tested.seek(PIECE_BYTES - 2) == PIECE_BYTES - 2
+    assert tested.read(10) == whole[PIECE_BYTES - 2 : PIECE_BYTES], "to the end of a piece"
+    assert tested.seek(-1, os.SEEK_CUR) == PIECE_BYTES - 1
+    assert tested.read(-1) == whole[PIECE_BYTES - 1 : PIECE_BYTES]
     tested.close()
     assert tested.read() == b""
 
@@ -216,16 +225,16 @@ def test_between_two_looks_at_others_a_large_answer_sends_two_pieces_at_most(
         client.send(SCRAPE)
         answer = client.read_to_end()
 
-    assert len(answer) > 10 * PIECE
-    assert 0 < max(sent.values()) <= TURN + PIECE == 2 * PIECE
+    assert len(answer) > 10 * PIECE_BYTES
+    assert 0 < max(sent.values()) <= TURN + PIECE_BYTES == 2 * PIECE_BYTES
 
 
 def test_few_large_renderings_are_in_memory_and_who_reads_an_older_one_is_cut_off() -> None:
     _slow, tested, clock = scraping(LARGE)
     files: list[PiecesFile] = []
     for _ in range(MAX_LARGE + 2):
-        files.append(tested.answer("").open())
-        clock.advance(KEEP)
+        files.append(tested.rendering("").open())
+        clock.advance(KEEP_SECONDS)
         assert files[-1].read(100)
 
     for old in files[:2]:
@@ -233,24 +242,24 @@ def test_few_large_renderings_are_in_memory_and_who_reads_an_older_one_is_cut_of
             old.read()
     for young in files[2:]:
         young.seek(0)
-        assert sum(map(len, iter(young.read, b""))) == young.tell() > SMALL
+        assert sum(map(len, iter(young.read, b""))) == young.tell() > SMALL_BYTES
 
 
 def test_a_rendering_that_was_read_makes_room_for_another() -> None:
     _slow, tested, clock = scraping(LARGE)
-    slow_reader = tested.answer("").open()
+    slow_reader = tested.rendering("").open()
     for _ in range(3 * MAX_LARGE):
-        clock.advance(KEEP)
-        tested.answer("").open().close()
+        clock.advance(KEEP_SECONDS)
+        tested.rendering("").open().close()
 
     assert slow_reader.read()
 
 
 def test_small_renderings_are_never_taken_from_their_readers() -> None:
     _slow, tested, _clock = scraping(1)
-    first = tested.answer("").open()
+    first = tested.rendering("").open()
     for _ in range(3 * MAX_LARGE):
-        tested.answer("")
+        tested.rendering("")
 
     assert first.read()
 
@@ -258,7 +267,7 @@ def test_small_renderings_are_never_taken_from_their_readers() -> None:
 def test_a_connection_that_reads_old_metrics_too_slowly_is_closed(
     live: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "KEEP", 0.0)
+    monkeypatch.setattr(module, "KEEP_SECONDS", 0.0)
     monkeypatch.setattr(module, "MAX_LARGE", 1)
     live.service.model_manager().metrics().register(Slow(4000, 4000))  # no socket takes it
     head = b""

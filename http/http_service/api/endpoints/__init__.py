@@ -7,11 +7,11 @@ from types import MappingProxyType
 from typing import Final
 
 from http_service.api.endpoints import chat, completions
-from http_service.api.endpoints.endpoint import Endpoint, GenerateRequest
+from http_service.api.endpoints.endpoint import ApiEndpoint, GenerateRequest
 
-__all__ = ["ENDPOINTS", "LABELS", "Endpoint", "GenerateRequest"]
+__all__ = ["ENDPOINTS", "LABELS", "ApiEndpoint", "GenerateRequest"]
 
-ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+ENDPOINTS: Final[tuple[ApiEndpoint, ...]] = (
     chat.ENDPOINT,
     completions.ENDPOINT,
 )

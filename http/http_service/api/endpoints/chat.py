@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Struct
 
 from actors.engines.contract import Kind
-from http_service.api.endpoints.endpoint import Endpoint, GenerateRequest, Name, Usage, Whole
+from http_service.api.endpoints.endpoint import ApiEndpoint, GenerateRequest, Name, Usage, Whole
 
 __all__ = ["ENDPOINT", "ChatCompletion", "ChatCompletionChunk", "ChatMessage", "ChatRequest"]
 
@@ -51,7 +51,7 @@ class Message(Struct):
 
 
 class ChatChoice(Struct):
-    """One of ``n`` answers."""
+    """One of ``n`` choices."""
 
     index: int
     message: Message
@@ -79,7 +79,7 @@ class Delta(Struct):
 
 
 class ChunkChoice(Struct):
-    """A piece of one of ``n`` answers."""
+    """A part of one of ``n`` choices."""
 
     index: int
     delta: Delta
@@ -98,7 +98,7 @@ class ChatCompletionChunk(Struct):
     usage: Usage | None = None
 
 
-ENDPOINT: Final = Endpoint(
+ENDPOINT: Final = ApiEndpoint(
     kind=Kind.CHAT,
     label="chat_completions",
     path="/v1/chat/completions",

@@ -7,7 +7,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from actors.engines.contract import Kind
-from http_service.api.endpoints.endpoint import Endpoint, GenerateRequest, Usage, Whole
+from http_service.api.endpoints.endpoint import ApiEndpoint, GenerateRequest, Usage, Whole
 
 __all__ = ["ENDPOINT", "Completion", "CompletionRequest"]
 
@@ -45,7 +45,7 @@ class Completion(Struct):
     usage: Usage | None = None
 
 
-ENDPOINT: Final = Endpoint(
+ENDPOINT: Final = ApiEndpoint(
     kind=Kind.COMPLETIONS,
     label="completions",
     path="/v1/completions",

@@ -1,4 +1,4 @@
-"""What tells one generating endpoint from another, and what their schemas share.
+"""The record of a generating endpoint, and what the schemas of all of them share.
 
 Rules of the schemas: only JSON types, as OpenAI documents them, and what routing a request needs.
 Validation *and* the OpenAPI document are generated from them. Which numbers, how many stops and
@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 
 from actors.engines.contract import Kind
 
-__all__ = ["Endpoint", "GenerateRequest", "Name", "StreamOptions", "Usage", "Whole"]
+__all__ = ["ApiEndpoint", "GenerateRequest", "Name", "StreamOptions", "Usage", "Whole"]
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1)]
 Whole: TypeAlias = Annotated[float, Meta(multiple_of=1)]
@@ -24,7 +24,7 @@ Whole: TypeAlias = Annotated[float, Meta(multiple_of=1)]
 
 
 class StreamOptions(Struct):
-    """How a stream is to be told; allowed only with ``stream: true``."""
+    """What a stream contains; allowed only with ``stream: true``."""
 
     include_usage: bool | None = None
 
@@ -56,7 +56,7 @@ class Usage(Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class ApiEndpoint:
     """One ``POST`` route where something is generated.
 
     Its route and operation, the check of its requests, its metrics and its switch follow from this
