@@ -56,7 +56,7 @@ a connection that is silent for 60 s. Until then a failure can still be an HTTP 
 _MODEL: Final = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")')
 """One "model" whose value is a string without escapes."""
 _ESCAPED_LETTER: Final = b"\\u006"
-"""How each letter of "model" begins if it is written as an escape."""
+"""How each character of "model" begins if it is written as an escape."""
 
 
 class Kind(StrEnum):

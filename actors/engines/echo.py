@@ -302,7 +302,7 @@ def _limit(body: Mapping[str, Any], most: int) -> int:
     asked = body.get("max_completion_tokens")
     if asked is None:
         asked = body.get("max_tokens")
-    # Below 0 is no limit, as for llama.cpp.
+    # A negative number means no limit, as for llama.cpp.
     return most if asked is None or asked < 0 else min(int(asked), most)
 
 
