@@ -47,7 +47,7 @@ ALLOWED: Final = (
 
 LEFT: Final = {
     "actors": 32,
-    "actors/engines": 104,
+    "actors/engines": 88,
     "actors/eventloop": 13,
     "actors/registry": 0,
     "actors/supervision": 93,
