@@ -14,11 +14,11 @@ from typing import Final
 from actors.engines.contract import AnyEngine, Kind
 from actors.engines.echo import EchoEngine
 
-__all__ = ["ENGINES", "EngineFactory"]
+__all__ = ["ENGINES", "BuiltInEngine"]
 
 
 @dataclass(frozen=True, slots=True)
-class EngineFactory:
+class BuiltInEngine:
     """One built-in engine: its ``name``, how to ``make`` it, and what ``help`` says it does.
 
     ``kinds`` are the kinds of model that it can be. ``make`` is called once for each ``--engine``,
@@ -32,7 +32,7 @@ class EngineFactory:
 
 
 _ROWS: Final = (
-    EngineFactory("echo", EchoEngine, "answers with the question"),
+    BuiltInEngine("echo", EchoEngine, "answers with the question"),
 )  # fmt: skip
 
-ENGINES: Final[Mapping[str, EngineFactory]] = MappingProxyType({row.name: row for row in _ROWS})
+ENGINES: Final[Mapping[str, BuiltInEngine]] = MappingProxyType({row.name: row for row in _ROWS})

@@ -9,7 +9,7 @@ import pytest
 from actors import CancellationToken, checks, service
 from actors.commands.serve import start_service
 from actors.engines import EchoEngine, Kind, as_push_engine
-from actors.engines.builtin import ENGINES, EngineFactory
+from actors.engines.builtin import ENGINES, BuiltInEngine
 from actors.settings import ServeSettings
 from tests.support.chat import chat
 
@@ -28,7 +28,7 @@ class Parrot(EchoEngine):
 
 
 def test_the_engine_that_was_named_is_the_one_that_serves(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = EngineFactory("parrot", Parrot, "repeats", kinds=(Kind.CHAT,))
+    row = BuiltInEngine("parrot", Parrot, "repeats", kinds=(Kind.CHAT,))
     table = MappingProxyType({**ENGINES, "parrot": row})
     monkeypatch.setattr(checks, "ENGINES", table)
     monkeypatch.setattr(service, "ENGINES", table)
