@@ -84,7 +84,7 @@ class HttpServiceConfigBuilder(Generic[Built]):
         return self._set("connection_limit", count)
 
     def connections_per_address(self, count: int) -> Self:
-        """How many connections may be open at once from one address; 0 is no limit."""
+        """How many connections may be open at once from one address; 0 means no limit."""
         return self._set("connections_per_address", count)
 
     def allowed_hosts(self, *names: str) -> Self:

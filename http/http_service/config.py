@@ -87,8 +87,8 @@ class HttpServiceConfig:
     first token and between two.
     ``idle_timeout``: seconds after which an idle keep-alive connection is closed.
     ``connection_limit``: open connections beyond which new ones are answered with 503 and closed.
-    ``connections_per_address``: the same for one client address (an IPv6 /64 counts as one); 0 is
-    no limit, because behind a load balancer all connections come from its address.
+    ``connections_per_address``: the same for one client address (an IPv6 /64 counts as one); 0
+    means no limit, because behind a load balancer all connections come from its address.
     ``allowed_hosts``: names in ``Host`` beside localhost and loopback addresses that are answered,
     others get 421; empty, or with "*", for any.
     ``api_key_file``: a file of API keys, one a line, re-read on change; "" lets every client in.

@@ -53,8 +53,8 @@ LEFT: Final = {
     "actors/supervision": 93,
     "actors/testing": 27,
     "discovery": 39,
-    "docs": 105,
-    "http": 63,
+    "docs": 98,
+    "http": 22,
     ".": 3,
 }
 """How many of them each folder still has. Lower a number when you clean; never raise one."""

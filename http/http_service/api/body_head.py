@@ -1,7 +1,7 @@
 """Whether a request's body is read at all: decided on its head alone.
 
 The application refuses by these rules wherever it runs. Our own server asks them before the body is
-there: one that nobody will read is neither waited for nor kept, nor asked for by ``100 Continue``.
+there: one that will not be read is neither waited for nor kept, nor asked for by ``100 Continue``.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ _QUOTED: Final[Mapping[str, bytes]] = {
 }
 """The fields that are checked, as a body usually spells them."""
 _ESCAPED_ASCII: Final = re.compile(rb"\\u00[4-7]")
-"""How a letter or an underscore begins if it is written as an escape."""
+"""How an ASCII character of a name begins if it is written as an escape."""
 
 
 def check_content_type(content_type: str | None) -> None:
