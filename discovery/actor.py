@@ -85,7 +85,7 @@ class DiscoveryActor(LoopActor):
 
     def on_start(self) -> None:
         """Take the predecessor's ledger over, then run the source."""
-        inherited: Ledger | None = self.inherited
+        inherited: Ledger | None = self.restored_state
         self._ledger = inherited or Ledger()
         self._unseen = Unseen(set(self._ledger.placed), set(self._ledger.quarantined))
         for label, reason in self._ledger.quarantined.items():
@@ -133,7 +133,7 @@ class DiscoveryActor(LoopActor):
 
     def _note(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self.publish(ledger)
+        self.save_state(ledger)
 
     def _show(self, batch: Batch, since: float) -> None:
         status = counted(self._board.status, self._ledger)

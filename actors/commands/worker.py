@@ -166,12 +166,12 @@ class LlamaServerActor(Supervised):
     def on_start(self) -> None:
         """Load the model and listen. Raises ``FileNotFoundError`` or ``LlamaUnusable``."""
         settings = self._settings
-        port = settings.port if self.inherited is None else self.inherited
+        port = settings.port if self.restored_state is None else self.restored_state
         self._server = LlamaServer(
             resolve_model(settings.llama), settings.model[0], host=settings.host, port=port
         )
         self._url = self._server.start()
-        self.publish(int(self._url.rsplit(":", 1)[1].split("/")[0]))
+        self.save_state(int(self._url.rsplit(":", 1)[1].split("/")[0]))
 
     def on_receive(self, message: Any) -> str:
         """Answer the base URL, whatever was asked."""

@@ -4,22 +4,22 @@ Knows nothing of actors, models or HTTP servers. ``http_service`` has Waitress' 
 its streams on it, ``actors.engines.upstream`` the connections to upstreams.
 """
 
-from actors.eventloop.loop import EventLoop, Handler, LoopStopped, Watch, shared_loop
+from actors.eventloop.loop import EventLoop, FdHandle, Handler, LoopStopped, shared_loop
 from actors.eventloop.outgoing import asks_others, outgoing_connections
-from actors.eventloop.poller import GONE, READ, WRITE
-from actors.eventloop.timers import Deadline, Timed, Timer
+from actors.eventloop.poller import HANGUP, READ, WRITE
+from actors.eventloop.timers import Deadline, Timed, TimerHandle
 
 __all__ = [
-    "GONE",
+    "HANGUP",
     "READ",
     "WRITE",
     "Deadline",
     "EventLoop",
+    "FdHandle",
     "Handler",
     "LoopStopped",
     "Timed",
-    "Timer",
-    "Watch",
+    "TimerHandle",
     "asks_others",
     "outgoing_connections",
     "shared_loop",

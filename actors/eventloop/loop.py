@@ -1,17 +1,17 @@
-"""The loop: one thread that waits for every socket and calls whoever watches it.
+"""The loop: one thread that waits for every socket and calls its handler.
 
 Rules of this file, each tested under its name:
 
 1. *One at a time*: handlers, timers and calls run on the loop's thread, one after the other.
-2. *A failure stays where it happens*: a handler that raises loses its own watch and is told
-   (:meth:`Handler.failed`); a timer, timeout or call that raises is logged. The loop goes on.
+2. *A failure stays where it happens*: a handler that raises loses its own watch and gets
+   :meth:`Handler.failed`; a timer, timeout or call that raises is logged. The loop goes on.
 3. *The loop outlives its thread*: watches, timers, timeouts and calls are the loop's, not those of
    the thread inside :meth:`EventLoop.run`. The next call of ``run`` takes them over, even from a
    thread that hangs in a handler; that one leaves as soon as its handler returns.
 4. *One wake-up*: any number of calls from other threads cost one system call until the loop wakes.
 
-An event of a descriptor that was closed and opened anew within one batch is dropped: it was meant
-for the old one.
+An event of a descriptor that was closed and opened again within one batch is dropped: it belongs
+to the old one.
 """
 
 from __future__ import annotations
@@ -24,11 +24,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
-from actors.eventloop.bell import Bell
-from actors.eventloop.poller import READ, Poller, best_poller
-from actors.eventloop.timers import Deadline, Timeouts, Timer, Timers
+from actors.eventloop.poller import READ, Poller, Waker, best_poller
+from actors.eventloop.timers import Deadline, Timeouts, TimerHandle, Timers
 
-__all__ = ["EventLoop", "Handler", "LoopStopped", "Watch", "shared_loop"]
+__all__ = ["EventLoop", "FdHandle", "Handler", "LoopStopped", "shared_loop"]
 
 _log: Final = logging.getLogger("actors.eventloop")
 
@@ -36,7 +35,7 @@ TICK: Final = 60.0
 """Seconds that a loop without timers sleeps at most; everything wakes it."""
 
 TAKE_OVER: Final = 1.0
-"""Seconds that a new runner gives the last one to leave, before it is taken for hung."""
+"""Seconds that a new runner gives the last one to leave, before it counts as hung."""
 
 
 class LoopStopped(Exception):
@@ -44,10 +43,10 @@ class LoopStopped(Exception):
 
 
 class Handler(Protocol):
-    """Who is told of a watched descriptor; both are called on the loop's thread."""
+    """Receives the events of a watched descriptor, on the loop's thread."""
 
     def ready(self, events: int) -> None:
-        """Some of ``READ``, ``WRITE``, ``GONE`` happened. Must not block."""
+        """Some of ``READ``, ``WRITE``, ``HANGUP`` happened. Must not block."""
         ...
 
     def failed(self, error: BaseException) -> None:
@@ -55,7 +54,7 @@ class Handler(Protocol):
         ...
 
 
-class Watch:
+class FdHandle:
     """One watched descriptor; close the watch before the descriptor. The loop's thread only."""
 
     __slots__ = ("_loop", "batch", "fd", "handler", "interest")
@@ -67,21 +66,21 @@ class Watch:
         self.interest = interest
         self.batch = 0
 
-    def want(self, interest: int) -> None:
-        """Be told of ``interest`` (``READ | WRITE``, or 0) from now on, and always of ``GONE``."""
+    def set_interest(self, interest: int) -> None:
+        """Watch for ``interest`` (``READ | WRITE``, or 0) from now on; ``HANGUP`` always is."""
         if interest != self.interest:
             self.interest = interest
             self._loop.change(self)
 
     def close(self) -> None:
-        """Be told no more. Idempotent."""
+        """Stop watching. Idempotent."""
         self._loop.forget(self)
 
 
 class EventLoop:
     """Waits for sockets, timers and calls, on the thread that is inside :meth:`run`.
 
-    :meth:`call` may be used from any thread; if nobody runs the loop then, it starts a daemon
+    :meth:`call` may be used from any thread; if no thread runs the loop then, it starts a daemon
     thread of its own (``autostart``). Everything else belongs to the loop's thread.
     """
 
@@ -96,12 +95,12 @@ class EventLoop:
         self.now = clock()
         """The time at the begin of this round: good enough for deadlines of seconds, and free."""
         self.busy_since: float | None = None
-        """When the loop began with what it does now; ``None`` while it waits. Any thread."""
+        """When this round began, by :attr:`clock`; ``None`` while the loop waits. Any thread."""
         self._make_poller = poller
         self._autostart = autostart
         self._poller: Poller | None = None
-        self._bell = Bell()
-        self._watches: dict[int, Watch] = {}
+        self._waker = Waker()
+        self._watches: dict[int, FdHandle] = {}
         self._timers = Timers()
         self.pending: Final[deque[Callable[[], object]]] = deque()
         """What is called at the end of this round. PERF: on the loop's own thread an append is as
@@ -130,11 +129,11 @@ class EventLoop:
         After :meth:`close` it never runs.
         """
         self.pending.append(callback)
-        # NOTE: append, then look: the loop says that it sleeps, then looks for calls. Ring last: a
-        # loop that woke and sleeps again must not be noted as awake.
+        # NOTE: append, then check: the loop marks itself asleep, then checks for calls. Wake last:
+        # a loop that woke and sleeps again must not be marked awake.
         if self._sleeping:
             self._sleeping = False
-            self._bell.ring()
+            self._waker.wake()
         elif not self._running and self._autostart and not self._closed:
             self.ensure_running()
 
@@ -145,7 +144,7 @@ class EventLoop:
                 return
             self._running, mine = True, self._runner + 1
             self._runner = mine
-        run = partial(self._run_or_tell, mine)
+        run = partial(self._run_or_report, mine)
         try:
             threading.Thread(target=run, name="event-loop", daemon=True).start()
         except RuntimeError:  # no thread to be had: the next call tries again
@@ -155,7 +154,7 @@ class EventLoop:
     def on_crash(self, listener: Callable[[BaseException], object]) -> Callable[[], None]:
         """Call ``listener(error)`` on the loop's own thread when that dies of ``error``.
 
-        The answer takes it back; idempotent.
+        Call what is returned to unregister it; idempotent.
         """
         key = object()
         self._crash_listeners[key] = listener
@@ -176,36 +175,39 @@ class EventLoop:
         with self._claim:
             self._runner += 1
             self._running = False
-        self._bell.ring()
+        self._waker.wake()
 
     # On the loop's thread.
 
-    def watch(self, fd: int, handler: Handler, interest: int) -> Watch:
-        """Tell ``handler`` of ``interest`` on ``fd``. Raises ``OSError`` if it is not open."""
+    def watch(self, fd: int, handler: Handler, interest: int) -> FdHandle:
+        """Call ``handler`` for ``interest`` (``READ | WRITE``, or 0) on ``fd``.
+
+        Raises ``OSError`` if it is not open, ``FileExistsError`` if it is watched already.
+        """
         if fd in self._watches:
             raise FileExistsError(f"file descriptor {fd} is watched already")
-        watch = Watch(self, fd, handler, interest)
+        watch = FdHandle(self, fd, handler, interest)
         watch.batch = self._batch
         if self._poller is not None:
             self._poller.add(fd, interest)
         self._watches[fd] = watch
         return watch
 
-    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
-        """Have ``callback()`` called ``seconds`` from now."""
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> TimerHandle:
+        """Call ``callback()`` once, ``seconds`` from now, unless the handle is cancelled."""
         return self._timers.add(self.clock() + seconds, callback)
 
     def deadline(self, seconds: float, expired: Callable[[], object]) -> Deadline:
-        """Have ``expired()`` called ``seconds`` from now, unless it is put off until then."""
+        """Call ``expired()`` once, ``seconds`` from now, unless it is extended or cancelled."""
         return Deadline(self._timers, self.clock, seconds, expired)
 
-    def change(self, watch: Watch) -> None:
-        """Bring the poller in step with ``watch``; called by the watch itself."""
+    def change(self, watch: FdHandle) -> None:
+        """Pass the interest of ``watch`` to the poller; called by the handle itself."""
         if self._watches.get(watch.fd) is watch and self._poller is not None:
             self._poller.change(watch.fd, watch.interest)
 
-    def forget(self, watch: Watch) -> None:
-        """Drop ``watch``; called by the watch itself."""
+    def forget(self, watch: FdHandle) -> None:
+        """Drop ``watch``; called by the handle itself."""
         if self._watches.get(watch.fd) is watch:
             del self._watches[watch.fd]
             if self._poller is not None:
@@ -238,15 +240,15 @@ class EventLoop:
         self.stop()
         watches, self._watches = [*self._watches.values()], {}
         for watch in watches:
-            _tell_failed(watch, LoopStopped("the event loop was closed"))
+            _report_failure(watch, LoopStopped("the event loop was closed"))
         poller, self._poller = self._poller, None
         if poller is not None:
             poller.close()
-        self._bell.close()
+        self._waker.close()
 
     def _run(self, mine: int) -> None:
         """Run until another run begins, or the loop is stopped: that may be before this begins."""
-        self._bell.ring()
+        self._waker.wake()
         turn = self._take_turn()
         try:
             self._run_with(self._make_poller(), mine)
@@ -312,9 +314,9 @@ class EventLoop:
                 continue
             try:
                 watch.handler.ready(happened)
-            except Exception as error:  # noqa: BLE001  # told to the handler: rule 2
+            except Exception as error:  # noqa: BLE001  # passed to the handler: rule 2
                 self.forget(watch)
-                _tell_failed(watch, error)
+                _report_failure(watch, error)
         if now >= wake and self._poller is poller:
             self._call_due(poller, now)
         for _ in range(len(pending)):  # what these add waits for the next round
@@ -322,7 +324,7 @@ class EventLoop:
                 return
             try:
                 callback = pending.popleft()
-            except IndexError:  # taken by another thread, which took over just now
+            except IndexError:  # taken by another thread, which has just taken over
                 return
             try:
                 callback()
@@ -330,12 +332,12 @@ class EventLoop:
                 _log.exception("a call on the event loop failed")
 
     def _skip(self, fd: int) -> None:
-        """An event that no handler is to hear of: the bell's, or of a closed descriptor."""
-        if fd == self._bell.fd:
-            self._bell.hush()
+        """An event without a handler: the waker's, or of a closed descriptor."""
+        if fd == self._waker.fd:
+            self._waker.reset()
 
     def _call_due(self, poller: Poller, now: float) -> None:
-        """Call the timers that are due, and tell what is late; what that adds waits its turn."""
+        """Call due timers and expired timeouts; what they add waits for the next round."""
         timers, timeouts = self._timers, self._timeouts
         for _ in range(len(timers)):
             callback = timers.pop_due(now)
@@ -346,22 +348,22 @@ class EventLoop:
                 return
         timers.next_at()
         for timed in timeouts.sweep(now) if now >= timeouts.sweep_at else ():
-            if timed.due <= now and timed in timeouts.timed:  # else one before has seen to it
+            if timed.due <= now and timed in timeouts.timed:  # else an earlier one has handled it
                 timeouts.timed.discard(timed)
                 _guarded(timed.timed_out)
                 if self._poller is not poller:
                     return
 
     def _watch_all(self, poller: Poller) -> None:
-        poller.add(self._bell.fd, READ)
+        poller.add(self._waker.fd, READ)
         for watch in [*self._watches.values()]:
             try:
                 poller.add(watch.fd, watch.interest)
             except OSError as error:
                 del self._watches[watch.fd]
-                _tell_failed(watch, error)
+                _report_failure(watch, error)
 
-    def _run_or_tell(self, mine: int) -> None:
+    def _run_or_report(self, mine: int) -> None:
         try:
             self._run(mine)
         except BaseException as error:
@@ -372,7 +374,7 @@ class EventLoop:
                 _guarded(partial(listener, error))
 
 
-def _tell_failed(watch: Watch, error: BaseException) -> None:
+def _report_failure(watch: FdHandle, error: BaseException) -> None:
     if not isinstance(error, LoopStopped):
         _log.error("a handler failed", exc_info=error, extra={"handler": repr(watch.handler)})
     _guarded(lambda: watch.handler.failed(error))
@@ -390,7 +392,7 @@ _shared: list[EventLoop] = []
 
 
 def shared_loop() -> EventLoop:
-    """The loop of this process: all who name no other share one thread."""
+    """The loop of this process: code that names no other loop shares its one thread. Any thread."""
     with _shared_lock:
         if not _shared:
             _shared.append(EventLoop())

@@ -1,7 +1,8 @@
 """How many of this process's descriptors are connections to other servers.
 
-For whoever shares out the limit of open files (``RLIMIT_NOFILE``): a server that counts only its
-own connections takes the descriptors that each of their requests needs upstream.
+For a server that divides the limit of open files (``RLIMIT_NOFILE``): one that counts only its own
+connections would use up the descriptors that their requests need upstream. A file of its own,
+because engines write what servers read, and neither imports the other.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ def asks_others() -> bool:
 
 
 def opened(descriptor: int) -> None:
-    """``descriptor`` is one from now on."""
+    """Count ``descriptor`` as a connection to an upstream from now on."""
     _descriptors.add(descriptor)
     if not _ever:
         _ever.append(True)
 
 
 def closed(descriptor: int) -> None:
-    """``descriptor`` is about to be closed."""
+    """Stop counting ``descriptor``, which is about to be closed."""
     _descriptors.discard(descriptor)

@@ -1,7 +1,7 @@
 """Which sockets are ready: epoll where there is one, else the standard library's best selector.
 
-Both tell the same: ``READ``, ``WRITE`` and ``GONE``, the last also of a peer whose bytes nobody
-wants to read now. ``GONE`` is watched for always, as epoll does.
+Both report ``READ``, ``WRITE`` and ``HANGUP``. ``HANGUP`` is always watched, as epoll does: it is
+reported for a peer whose bytes are not wanted at the moment, too.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
-__all__ = ["GONE", "READ", "WRITE", "Poller", "SelectorPoller", "best_poller"]
+__all__ = ["HANGUP", "READ", "WRITE", "Poller", "SelectorPoller", "Waker", "best_poller"]
 
 READ: Final = 0x001
 WRITE: Final = 0x004
-GONE: Final = 0x2018
+HANGUP: Final = 0x2018
 """The peer hung up or sent its last byte: EPOLLRDHUP, EPOLLHUP, EPOLLERR. The values are epoll's,
 so that there nothing is translated."""
 
 _RDHUP: Final = 0x2000
-_MOST_EVENTS: Final = 512
-"""Events taken at once: enough for a busy loop, and timers are still looked at in between."""
+_PIPE_BYTES: Final = 4096
+_MAX_EVENTS: Final = 512
+"""Events taken at once: enough for a busy loop, and timers are still checked in between."""
 
 
 class Poller(Protocol):
@@ -40,7 +41,7 @@ class Poller(Protocol):
         ...
 
     def remove(self, fd: int) -> None:
-        """Watch ``fd`` no more; nothing if it is closed already."""
+        """Stop watching ``fd``; does nothing if it is closed already."""
         ...
 
     def poll(self, timeout: float, /) -> list[tuple[int, int]]:
@@ -59,7 +60,7 @@ class EpollPoller:
         self._epoll = select.epoll()
         # PERF: no call of ours between the loop and the kernel.
         self.poll: Callable[[float], list[tuple[int, int]]] = partial(
-            self._epoll.poll, maxevents=_MOST_EVENTS
+            self._epoll.poll, maxevents=_MAX_EVENTS
         )
 
     def add(self, fd: int, interest: int) -> None:
@@ -85,10 +86,10 @@ class EpollPoller:
 class SelectorPoller:
     """Any selector of the standard library.
 
-    Where the peer's leaving is wanted but not its bytes, a readable socket is peeked at: an end of
-    file is ``GONE``. If there are bytes, the leaving can't be seen behind them; the socket is then
-    left alone until its interest changes. A socket that is told of anyway is not peeked at: that
-    would take the error of a failed connect away from whoever asks for it.
+    Where only the peer's hang-up is wanted, a readable socket is peeked at: an end of file is
+    ``HANGUP``. If there are bytes, a hang-up can't be seen behind them; the socket is then ignored
+    until its interest changes. A socket that is reported anyway is not peeked at: that would
+    consume the error of a failed connect.
     """
 
     def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
@@ -136,7 +137,7 @@ class SelectorPoller:
             if self._interest[fd] & READ:
                 told |= READ
             elif not told and _at_end(fd):
-                told |= GONE
+                told |= HANGUP
             elif not told:
                 self._blind.add(fd)
                 self._select(fd)
@@ -172,3 +173,39 @@ def _at_end(fd: int) -> bool:
             return error.errno != errno.ENOTCONN  # a listener, with a connection to accept
         finally:
             borrowed.detach()
+
+
+class Waker:
+    """Wakes a poller from another thread: an eventfd where there is one, else a pipe.
+
+    :attr:`fd` is readable from :meth:`wake` until :meth:`reset`, however often it was woken.
+    """
+
+    def __init__(self) -> None:
+        if hasattr(os, "eventfd"):
+            self.fd = self._out = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        else:
+            self.fd, self._out = os.pipe()
+            os.set_blocking(self.fd, False)
+            os.set_blocking(self._out, False)
+
+    def wake(self) -> None:
+        """Make it readable. Any thread; never blocks; does nothing once it is closed."""
+        # PERF: try instead of contextlib.suppress, which is three calls more.
+        try:
+            os.write(self._out, b"\1\0\0\0\0\0\0\0")
+        except OSError:
+            return  # full, so it is readable already; or closed, and nothing is left to wake
+
+    def reset(self) -> None:
+        """Make it unreadable again."""
+        try:
+            os.read(self.fd, 8 if self.fd == self._out else _PIPE_BYTES)
+        except BlockingIOError:
+            return  # it was not woken
+
+    def close(self) -> None:
+        """Close its descriptors. Idempotent."""
+        fds, self.fd, self._out = {self.fd, self._out}, -1, -1
+        for fd in fds - {-1}:
+            os.close(fd)

@@ -1,7 +1,7 @@
-"""What is to happen when: timeouts, which nearly never happen, and timers, which mostly do.
+"""Timeouts, which nearly never expire, and timers, which mostly do.
 
-Every request has timeouts, and nearly none comes to one: they are a set that is looked through now
-and then, so that to start one, to put it off and to end it cost next to nothing. A timer is exact.
+Every request has timeouts, and nearly none expires: they are a set that is swept at intervals, so
+that starting, extending and ending one costs next to nothing. A timer is exact.
 
 Not synchronised: all belong to the thread of their loop. Times are in seconds on the loop's clock.
 """
@@ -13,13 +13,13 @@ import math
 from collections.abc import Callable
 from typing import Final, Protocol
 
-__all__ = ["Deadline", "Timed", "Timeouts", "Timer", "Timers"]
+__all__ = ["Deadline", "Timed", "Timeouts", "TimerHandle", "Timers"]
 
 SWEEP: Final = 0.05
-"""Seconds between two looks at what is late, so by which a timeout may come late."""
+"""Seconds between two sweeps, and so the most by which a timeout comes late."""
 
 _COMPACT_ABOVE: Final = 64
-"""A heap is swept once more than this, and more than half of it, is cancelled."""
+"""A heap is compacted once more than this, and more than half of it, is cancelled."""
 
 
 class Timed(Protocol):
@@ -30,7 +30,7 @@ class Timed(Protocol):
     earlier one :meth:`Timeouts.start` must be called again."""
 
     def timed_out(self) -> None:
-        """It is late, and not timed any more; it may be started anew. Must not block."""
+        """It is late, and no longer timed; it may be started again. Must not block."""
         ...
 
 
@@ -51,10 +51,10 @@ class Timeouts:
             self.sweep_at = max(timed.due, self._not_before)
 
     def sweep(self, now: float) -> list[Timed]:
-        """What is late now. All of it is timed still: whoever tells it ends that, one by one.
+        """What is late now. All of it is still timed: the caller ends that, one by one.
 
-        So an error or a thread that hangs in between loses none of the others: as long as
-        something was late, there is a next sweep soon.
+        So an error or a hung thread in between loses none of the others: as long as something
+        was late, the next sweep comes soon.
         """
         timed = [*self.timed]
         late = [each for each in timed if each.due <= now]
@@ -65,8 +65,8 @@ class Timeouts:
         return late
 
 
-class Timer:
-    """One call at one time; :meth:`cancel` takes it back."""
+class TimerHandle:
+    """One call at one time, unless :meth:`cancel` comes first."""
 
     __slots__ = ("_timers", "callback", "when")
 
@@ -76,7 +76,7 @@ class Timer:
         self.callback: Callable[[], object] | None = callback
 
     def cancel(self) -> None:
-        """Never call it; nothing if it was called or cancelled before. O(1)."""
+        """Never call it; does nothing if it was called or cancelled before. O(1)."""
         if self.callback is not None:
             self.callback = None
             self._timers.note_cancelled()
@@ -86,7 +86,7 @@ class Timers:
     """Timers in the order of their times; those of one time in the order they were made."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Timer]] = []
+        self._heap: list[tuple[float, int, TimerHandle]] = []
         self._made = 0
         self._cancelled = 0
         self.soonest = math.inf
@@ -95,9 +95,9 @@ class Timers:
     def __len__(self) -> int:
         return len(self._heap) - self._cancelled
 
-    def add(self, when: float, callback: Callable[[], object]) -> Timer:
+    def add(self, when: float, callback: Callable[[], object]) -> TimerHandle:
         """Have ``callback()`` due at ``when``."""
-        timer = Timer(self, when, callback)
+        timer = TimerHandle(self, when, callback)
         self._made += 1
         self.soonest = min(self.soonest, when)
         heapq.heappush(self._heap, (when, self._made, timer))
@@ -150,7 +150,7 @@ class Deadline:
         self._clock = clock
         self._callback: Callable[[], object] = expired
         self.expires = clock() + seconds
-        self._timer: Timer | None = timers.add(self.expires, self._fired)
+        self._timer: TimerHandle | None = timers.add(self.expires, self._fired)
 
     def extend(self, seconds: float) -> None:
         """Expire ``seconds`` from now instead: later for nothing, earlier for one more timer."""
@@ -163,7 +163,7 @@ class Deadline:
     def cancel(self) -> None:
         """Never expire. Idempotent."""
         timer, self._timer = self._timer, None
-        self._callback = _nothing  # PERF: whoever is to be told mostly holds the deadline: a cycle
+        self._callback = _nothing  # PERF: the callee mostly holds the deadline: a cycle
         if timer is not None:
             timer.cancel()
 

@@ -98,7 +98,7 @@ class RegistryActor(CallingThreadActor):
 
     def on_start(self) -> None:
         """Take over the state that the previous incarnation published, or begin empty."""
-        inherited: RegistryState | None = self.inherited
+        inherited: RegistryState | None = self.restored_state
         self._state = inherited or RegistryState()
         for effect in self._state.effects:
             effect()
@@ -126,7 +126,7 @@ class RegistryActor(CallingThreadActor):
 
     def _commit(self, changed: RegistryState) -> None:
         self._state = changed
-        self.publish(changed)
+        self.save_state(changed)
         # An incarnation that hung above and was abandoned meanwhile must not touch living pools.
         if not self.token.cancelled:
             for effect in changed.effects:

@@ -26,18 +26,18 @@ from actors.supervision.start_context import (
     StartContext,
     claim_start_context,
     current_start_context,
-    delivery,
+    for_next_actor,
     start_context,
 )
 
 __all__ = [
     "Supervised",
+    "actor_loops",
+    "detach_from_tree",
+    "invalidate_every_actor",
+    "is_plain_start",
     "launch",
-    "lose_every_actor",
-    "plain_start",
-    "runtimes",
-    "set_free",
-    "start_under",
+    "start_with_context",
 ]
 
 A = TypeVar("A", bound="Supervised")
@@ -76,7 +76,7 @@ class Supervised(pykka.Actor):
         mailbox.name = self.name
         mailbox.clock = self.address.clock
         mailbox.on_dead_letter = self.address.dead_letter
-        self._actor_runtime: Final = ActorLoop(
+        self._supervised_loop: Final = ActorLoop(
             self,
             self.name,
             mailbox,
@@ -85,9 +85,9 @@ class Supervised(pykka.Actor):
             self.fatal,
             supervised=context is not None,
         )
-        self._actor_birth = context
+        self._actor_start_context = context
         if context is not None:
-            context.created.append(self._actor_runtime)
+            context.created.append(self._supervised_loop)
 
     @classmethod
     def start(cls, *args: Any, **kwargs: Any) -> pykka.ActorRef[Self]:  # pyright: ignore[reportIncompatibleMethodOverride]  # Pykka's own signature
@@ -96,7 +96,7 @@ class Supervised(pykka.Actor):
         Pykka's, with two differences: of the actors that are started on a supervisor's thread only
         the child itself becomes the child, and a forgotten ``super().__init__()`` has a name.
         """
-        return bear(cls, current_start_context(), args, kwargs)
+        return make_and_start(cls, current_start_context(), args, kwargs)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -109,17 +109,19 @@ class Supervised(pykka.Actor):
     @property
     def lifecycle(self) -> ActorLifecycle:
         """This incarnation's: ``lifecycle.watch(fn)`` calls ``fn(exit)`` once, at its end."""
-        return self._actor_runtime.lifecycle
+        return self._supervised_loop.lifecycle
 
     @property
-    def inherited(self) -> Any:
+    def restored_state(self) -> Any:
         """What the previous incarnation published last, with ``hand_over=True``; else ``None``."""
-        return None if self._actor_birth is None else self._actor_birth.handover.state
+        return (
+            None if self._actor_start_context is None else self._actor_start_context.handover.state
+        )
 
-    def publish(self, state: Any) -> None:
+    def save_state(self, state: Any) -> None:
         """Leave ``state``, which must be immutable, to the next incarnation: an attribute store."""
-        if self._actor_birth is not None:
-            self._actor_birth.handover.state = state
+        if self._actor_start_context is not None:
+            self._actor_start_context.handover.state = state
 
     @classmethod
     def _create_actor_inbox(cls) -> Mailbox:  # pyright: ignore[reportIncompatibleMethodOverride]  # Pykka calls it on the object; the capacity is the class's
@@ -130,23 +132,23 @@ class Supervised(pykka.Actor):
         return Reply()
 
     def _start_actor_loop(self) -> None:
-        launch(self, self._actor_runtime.start_thread)
+        launch(self, self._supervised_loop.start_thread)
 
 
-def bear(
+def make_and_start(
     cls: type[A], context: StartContext | None, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> pykka.ActorRef[A]:
     """Make an actor of ``cls`` with these papers and arguments, and start it."""
-    with delivery(context):
+    with for_next_actor(context):
         actor = cls(*args, **kwargs)
-        if "_actor_runtime" not in vars(actor):
+        if "_supervised_loop" not in vars(actor):
             raise TypeError(f"{cls.__qualname__}.__init__ must call super().__init__()")
         register(actor.actor_ref)
         actor._start_actor_loop()  # pyright: ignore[reportPrivateUsage]  # one concept, one file
         return actor.actor_ref
 
 
-def plain_start(start: Callable[..., object]) -> bool:
+def is_plain_start(start: Callable[..., object]) -> bool:
     """Whether ``start`` is ``MyActor.start``, or a ``functools.partial`` of it.
 
     A function of the user's own may make several actors, and ask them before it returns.
@@ -156,60 +158,60 @@ def plain_start(start: Callable[..., object]) -> bool:
     return getattr(start, "__func__", None) is cast("Any", Supervised.start).__func__
 
 
-def start_under(
+def start_with_context(
     context: StartContext, start: Callable[[], pykka.ActorRef[Any]]
 ) -> pykka.ActorRef[Any]:
     """Call ``start`` so that the actor which it makes gets ``context``."""
-    if not plain_start(start):
+    if not is_plain_start(start):
         with start_context(context):
             return start()
     if not isinstance(start, partial):
-        return bear(cast("Any", start).__self__, context, (), {})
+        return make_and_start(cast("Any", start).__self__, context, (), {})
     made_by = cast("Any", start.func).__self__  # a partial of a partial is one partial
-    return bear(made_by, context, start.args, start.keywords)
+    return make_and_start(made_by, context, start.args, start.keywords)
 
 
 def launch(actor: Supervised, run: Callable[[], object]) -> None:
     """Have ``run`` bring the actor up, and its address lead there."""
-    runtime, context = actor._actor_runtime, actor._actor_birth  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # one concept, one file
+    loop, context = actor._supervised_loop, actor._actor_start_context  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # one concept, one file
     if context is None:
-        _point_to_itself(actor)
+        _set_running_itself(actor)
     else:
         # Before on_start: what it tells its own address arrives.
-        actor.address.rise(runtime.mailbox, runtime.lifecycle, context.owner)
+        actor.address.set_starting(loop.mailbox, loop.lifecycle, context.owner)
     run()
-    if context is None or not context.admits:
-        runtime.admit()
+    if context is None or not context.awaits_admission:
+        loop.admit()
 
 
-def runtimes() -> list[tuple[ActorLoop, Address]]:
+def actor_loops() -> list[tuple[ActorLoop, Address]]:
     """Of every supervised actor that lives now, with its address."""
     actors = [ref._actor_weakref() for ref in refs()]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # Pykka has no other way
     ours = [each for each in actors if isinstance(each, Supervised)]
-    return [(each._actor_runtime, each.address) for each in ours]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # one concept, one file
+    return [(each._supervised_loop, each.address) for each in ours]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # one concept, one file
 
 
-def set_free(actor: Supervised) -> None:
+def detach_from_tree(actor: Supervised) -> None:
     """Take back the papers of an actor that its maker's supervisor did not start as a child."""
-    runtime = actor._actor_runtime  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # one concept, one file
-    actor._actor_birth = None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # likewise
-    actor.name = runtime.name = runtime.mailbox.name = type(actor).__name__
+    loop = actor._supervised_loop  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # one concept, one file
+    actor._actor_start_context = None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # likewise
+    actor.name = loop.name = loop.mailbox.name = type(actor).__name__
     actor.address = Address(actor.name)
-    runtime.mailbox.clock = None
-    runtime.mailbox.on_dead_letter = actor.address.dead_letter
-    runtime.supervised = False
-    _point_to_itself(actor)
+    loop.mailbox.clock = None
+    loop.mailbox.on_dead_letter = actor.address.dead_letter
+    loop.supervised = False
+    _set_running_itself(actor)
 
 
-def _point_to_itself(actor: Supervised) -> None:
+def _set_running_itself(actor: Supervised) -> None:
     """Outside of a tree there is one incarnation, and its address is as good as its ref."""
-    runtime, address = actor._actor_runtime, actor.address  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # one concept, one file
+    loop, address = actor._supervised_loop, actor.address  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # one concept, one file
     address.begin_epoch()
-    address.point_to(runtime.mailbox, runtime.lifecycle)
-    runtime.lifecycle.watch(lambda _exit: address.retire())
+    address.set_running(loop.mailbox, loop.lifecycle)
+    loop.lifecycle.watch(lambda _exit: address.mark_stopped())
 
 
-def lose_every_actor() -> None:
+def invalidate_every_actor() -> None:
     """In a forked process: have every actor and every address count as ended.
 
     The child of ``os.fork()`` has every actor and none of their threads: a call would wait forever,
@@ -221,14 +223,14 @@ def lose_every_actor() -> None:
         "don't survive a fork. Start a tree of its own here, or begin processes by 'spawn'"
     )
     addresses: dict[Address, None] = {}
-    for runtime, address in runtimes():
-        runtime.lose(f"{runtime.name} {why}")
+    for loop, address in actor_loops():
+        loop.invalidate(f"{loop.name} {why}")
         addresses[address] = None
         if isinstance(address.table, AddressTable):
             addresses.update(dict.fromkeys(address.table.all()))
     for address in addresses:
-        address.retire(why)
+        address.mark_stopped(why)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lose_every_actor)
+    os.register_at_fork(after_in_child=invalidate_every_actor)

@@ -22,10 +22,10 @@ from typing import Any, Final, cast
 import pykka
 
 from actors.supervision.arguments import refuse_coroutine
-from actors.supervision.callbacks import is_for_the_program, log
-from actors.supervision.deadlock import LifecycleWait, WaitNode, here
+from actors.supervision.callbacks import is_program_interrupt, log
+from actors.supervision.deadlock import LifecycleWait, WaitNode, this_thread
 from actors.supervision.errors import ActorCrashed, NotDelivered
-from actors.supervision.exit import FRAMES_KEPT, Cause, Exit, Failure
+from actors.supervision.exit import TRACEBACK_LIMIT, Cause, Exit, Failure
 from actors.supervision.lifecycle import ActorLifecycle, Latch
 from actors.supervision.mailbox import Envelope, Mailbox, is_stop
 from actors.supervision.pykka_internals import StopFlag, unregister
@@ -48,7 +48,7 @@ class ActorLoop:
         "_receive",
         "actor",
         "busy_since",
-        "cut_off",
+        "cut_off_reason",
         "exit",
         "interrupt",
         "lifecycle",
@@ -98,7 +98,7 @@ class ActorLoop:
         """The tree's clock."""
         self.stopped: Final = cast("StopFlag", actor.actor_stopped).latch
         """Open when the actor takes no further message."""
-        self.cut_off = ""
+        self.cut_off_reason = ""
         """Why nobody is to hear what the current handler returns; empty if somebody is."""
         self.supervised = supervised
         """Whether a supervisor logs how it ended."""
@@ -130,7 +130,7 @@ class ActorLoop:
 
     def _live(self) -> None:
         """The whole lifecycle of the thread; its end is announced whatever happened."""
-        here.stack.append(self.mailbox)
+        this_thread.stack.append(self.mailbox)
         try:
             if self.start_up():
                 self._admitted.wait()
@@ -146,7 +146,7 @@ class ActorLoop:
             envelope = self.mailbox.get()
             if envelope is None:
                 return
-            if self.lifecycle.over:
+            if self.lifecycle.terminated:
                 self.mailbox.put(envelope)  # closed by now: it refuses what was taken too late
             else:
                 self.handle(envelope)
@@ -154,7 +154,7 @@ class ActorLoop:
 
     def admit(self) -> None:
         """Let the actor handle its messages, as soon as it is up."""
-        if not self.lifecycle.over:
+        if not self.lifecycle.terminated:
             self.mailbox.begin(self)
         self._admitted.set()
 
@@ -164,7 +164,7 @@ class ActorLoop:
 
     def start_up(self) -> bool:
         """Run ``on_start``; return whether the actor is up."""
-        here.rising.append(getattr(self.actor, "address", None))
+        this_thread.starting.append(getattr(self.actor, "address", None))
         try:
             answer = cast("Any", self.actor.on_start)()
             if answer.__class__ is CoroutineType:
@@ -176,8 +176,8 @@ class ActorLoop:
             self._note(error)
             return False
         finally:
-            here.rising.pop()
-        self.lifecycle.settled.set()
+            this_thread.starting.pop()
+        self.lifecycle.start_finished.set()
         return True
 
     def handle(self, envelope: Envelope) -> None:
@@ -212,18 +212,18 @@ class ActorLoop:
 
         Whoever asked what is being handled is told now, instead of at the end of its timeout.
         """
-        self.cut_off = f"{self.name} was abandoned while it handled this"
+        self.cut_off_reason = f"{self.name} was abandoned while it handled this"
         self.terminate(exit_)
         envelope = self._handling
         if envelope is not None and isinstance(envelope.reply_to, Reply):
-            envelope.reply_to.fail(ActorCrashed(self.cut_off))
+            envelope.reply_to.fail(ActorCrashed(self.cut_off_reason))
 
-    def lose(self, why: str) -> None:
+    def invalidate(self, why: str) -> None:
         """This process was forked from the actor's: nobody is told, but nobody waits for it."""
-        self.cut_off = why
+        self.cut_off_reason = why
         self.exit = Exit.of(Cause.CRASH, NotDelivered(why))
-        self.lifecycle.lose(self.exit)
-        self.mailbox.lose(why)
+        self.lifecycle.invalidate(self.exit)
+        self.mailbox.invalidate(why)
         envelope = self._handling
         if envelope is not None and isinstance(envelope.reply_to, Reply):
             lost = ActorCrashed(why)
@@ -255,13 +255,13 @@ class ActorLoop:
 
     def _note(self, error: BaseException) -> None:
         """Keep what is meant for the program, for whose thread this runs on."""
-        if is_for_the_program(error):
+        if is_program_interrupt(error):
             self.interrupt = error
 
     def _crash(self, error: BaseException) -> None:
         self.decide_end(Exit.of(Cause.CRASH, error))
         if not self.supervised:  # else its supervisor says so, once
-            trace = "".join(traceback.format_exception(error, limit=FRAMES_KEPT))
+            trace = "".join(traceback.format_exception(error, limit=TRACEBACK_LIMIT))
             extra = {"actor": self.name, "stack": trace}
             log.error("actor %s crashed: %s", self.name, self.exit, extra=extra)
         try:

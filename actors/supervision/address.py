@@ -16,14 +16,14 @@ from typing import Any, Final, Generic, TypeVar, cast, overload
 from actors.supervision.arguments import Handle, check_callable, check_seconds
 from actors.supervision.callbacks import log
 from actors.supervision.clock import Clock
-from actors.supervision.deadlock import Expected, WaitNode, blocked_on, here
+from actors.supervision.deadlock import SuccessorWait, WaitNode, blocked_on, this_thread
 from actors.supervision.errors import AskCycle, MailboxFull, NotDelivered, UnknownChild
 from actors.supervision.exit import Exit
 from actors.supervision.lifecycle import ActorLifecycle, DeathWatch, Latch
 from actors.supervision.mailbox import UNANSWERED, Envelope, Mailbox
 from actors.supervision.reply import Reply
 
-__all__ = ["Address", "AddressTable", "Question", "watch_from_here"]
+__all__ = ["Address", "AddressTable", "Question", "watch_from_current_actor"]
 
 R = TypeVar("R")
 
@@ -37,13 +37,13 @@ class Question(Generic[R]):
     __slots__ = ()
 
 
-class _Seat:
-    """What one owner of an address says about it; the next owner gets a seat of its own.
+class _Slot:
+    """What one owner of an address says about it; the next owner gets a slot of its own.
 
     So an abandoned supervisor that is still at it writes where nobody reads.
     """
 
-    __slots__ = ("inbox", "lifecycle", "owner", "retired", "rising", "supervisor")
+    __slots__ = ("inbox", "lifecycle", "owner", "starting", "stopped_reason", "supervisor")
 
     def __init__(
         self, owner: object, supervisor: WaitNode | None, lifecycle: ActorLifecycle | None
@@ -55,9 +55,9 @@ class _Seat:
         """Of the current incarnation or, while none is up, of the last one."""
         self.inbox: Any = None
         """Of the incarnation that is up."""
-        self.rising: Any = None
+        self.starting: Any = None
         """The inbox of the one that starts: it takes what is told, and handles it once up."""
-        self.retired = ""
+        self.stopped_reason = ""
         """Why no successor is to be expected; empty if one is."""
 
 
@@ -74,7 +74,7 @@ class Address(Handle):
         """How many incarnations there were so far."""
         self.dead_letters = 0
         """Messages told to nobody: the actor was down, or died before it handled them."""
-        self._seat = _Seat(None, None, None)
+        self._slot = _Slot(None, None, None)
         # No lock, which a finalizer could find taken by its own thread: who waits puts a latch here
         # and looks once more; who changes something does so first, and then opens every latch.
         self._waiting: dict[Latch, None] = {}
@@ -91,16 +91,16 @@ class Address(Handle):
     @property
     def alive(self) -> bool:
         """Whether an incarnation is up now."""
-        return self._seat.inbox is not None
+        return self._slot.inbox is not None
 
     @property
     def owner(self) -> object:
         """Who brings the child up; nobody else may point the address to an incarnation."""
-        return self._seat.owner
+        return self._slot.owner
 
     def tell(self, message: Any) -> None:
         """Send ``message`` and forget it. Never raises: to a dead actor it is a dead letter."""
-        inbox = self._seat.inbox or self._seat.rising
+        inbox = self._slot.inbox or self._slot.starting
         if inbox is None:
             self.dead_letter(message)
         else:
@@ -125,7 +125,7 @@ class Address(Handle):
             patient = False
         if not patient:  # PERF: one comparison for whom it is right
             check_seconds(f"{self.path}: the timeout of ask", timeout)
-        inbox = self._seat.inbox
+        inbox = self._slot.inbox
         if inbox is None:
             return self._ask_next(message, None, timeout)
         answer = inbox.answer(message)
@@ -138,15 +138,15 @@ class Address(Handle):
         watches: the one whose method ``watcher`` is, else the one whose handler calls this.
         """
         check_callable(f"{self.path}: watch", watcher)
-        lifecycle = self._seat.lifecycle
+        lifecycle = self._slot.lifecycle
         if lifecycle is None:
             raise NotDelivered(f"{self.path} was never started: there is nothing to watch")
-        return watch_from_here(lifecycle, watcher)
+        return watch_from_current_actor(lifecycle, watcher)
 
     def wait_up(self, timeout: float) -> bool:
         """Wait up to ``timeout`` seconds for an incarnation; return whether one is up."""
         check_seconds(f"{self.path}: the timeout of wait_up", timeout)
-        return self._wait_for(lambda: self._seat.inbox, timeout) is not None
+        return self._wait_for(lambda: self._slot.inbox, timeout) is not None
 
     def dead_letter(self, message: Any) -> None:
         """Count a message that nobody will handle; log it, unless there were many."""
@@ -162,38 +162,38 @@ class Address(Handle):
         self.epoch += 1
         return self.epoch
 
-    def take_over(self, owner: object, supervisor: WaitNode | None = None) -> None:
+    def set_owner(self, owner: object, supervisor: WaitNode | None = None) -> None:
         """From now on ``owner`` starts the incarnations; ``supervisor`` is its supervisor."""
-        self._seat = _Seat(owner, supervisor, self._seat.lifecycle)
+        self._slot = _Slot(owner, supervisor, self._slot.lifecycle)
 
-    def rise(self, inbox: Any, lifecycle: ActorLifecycle, owner: object = None) -> None:
+    def set_starting(self, inbox: Any, lifecycle: ActorLifecycle, owner: object = None) -> None:
         """An incarnation starts: it is told and watched already, but not asked."""
-        seat = self._seat
-        if seat.owner is owner:
-            seat.rising, seat.lifecycle = inbox, lifecycle
+        slot = self._slot
+        if slot.owner is owner:
+            slot.starting, slot.lifecycle = inbox, lifecycle
 
-    def point_to(self, inbox: Any, lifecycle: ActorLifecycle, owner: object = None) -> None:
+    def set_running(self, inbox: Any, lifecycle: ActorLifecycle, owner: object = None) -> None:
         """Send everything to a new incarnation from now on, if ``owner`` still brings them up."""
-        seat = self._seat
-        if seat.owner is owner:
-            seat.retired = ""
-            seat.lifecycle = lifecycle
-            seat.inbox = inbox
-            seat.rising = None
+        slot = self._slot
+        if slot.owner is owner:
+            slot.stopped_reason = ""
+            slot.lifecycle = lifecycle
+            slot.inbox = inbox
+            slot.starting = None
             self._wake()
 
     def clear(self, inbox: Any) -> None:
         """The incarnation with ``inbox`` is gone."""
-        seat = self._seat
-        if seat.inbox is inbox:
-            seat.inbox = None
-        if seat.rising is inbox:
-            seat.rising = None
+        slot = self._slot
+        if slot.inbox is inbox:
+            slot.inbox = None
+        if slot.starting is inbox:
+            slot.starting = None
 
-    def retire(self, why: str = "has ended, and nobody is going to start it again") -> None:
+    def mark_stopped(self, why: str = "has ended, and nobody is going to start it again") -> None:
         """No successor is to be expected: askers fail now. A new incarnation may come anyway."""
-        seat = self._seat
-        seat.retired, seat.inbox, seat.rising = why, None, None
+        slot = self._slot
+        slot.stopped_reason, slot.inbox, slot.starting = why, None, None
         self._wake()
 
     def _wake(self) -> None:
@@ -217,7 +217,7 @@ class Address(Handle):
 
     def _ask_next(self, message: Any, refused_by: Any, timeout: float) -> Any:
         """Try every incarnation that comes within ``timeout``, after ``refused_by``."""
-        self._check_not_rising()
+        self._check_not_starting()
         now = time.monotonic if self.clock is None else self.clock.monotonic
         deadline = now() + timeout
         while True:
@@ -233,40 +233,42 @@ class Address(Handle):
                     raise
                 refused_by = inbox
 
-    def _check_not_rising(self) -> None:
+    def _check_not_starting(self) -> None:
         """Raise ``AskCycle`` if it is this thread that brings up who is asked, or a child of it."""
-        for rising in here.rising:
-            if isinstance(rising, Address) and (
-                rising is self
+        for starting in this_thread.starting:
+            if isinstance(starting, Address) and (
+                starting is self
                 or (
-                    (rising.table is self.table is not None)
-                    and rising.path.startswith(f"{self.path}/")
+                    (starting.table is self.table is not None)
+                    and starting.path.startswith(f"{self.path}/")
                 )
             ):
-                cycle = (rising.path, self.path) if rising is self else None
-                raise AskCycle(cycle or (rising.path, self.path, rising.path))
+                cycle = (starting.path, self.path) if starting is self else None
+                raise AskCycle(cycle or (starting.path, self.path, starting.path))
 
     def _why_down(self, waited: float) -> str:
-        if self._seat.retired:
-            return f"{self.path} {self._seat.retired}"
+        if self._slot.stopped_reason:
+            return f"{self.path} {self._slot.stopped_reason}"
         return f"{self.path} was down for {max(0.0, waited):g} seconds"
 
     def _next_inbox(self, refused_by: Any, timeout: float) -> Any:
         """The inbox of an incarnation other than that of ``refused_by``; ``None`` in vain."""
 
         def look() -> Any:
-            seat = self._seat
-            found = None if seat.inbox is refused_by else seat.inbox
-            return _NOBODY if found is None and seat.retired else found
+            slot = self._slot
+            found = None if slot.inbox is refused_by else slot.inbox
+            return _NONE_EXPECTED if found is None and slot.stopped_reason else found
 
         found = self._wait_for(look, timeout)
-        return None if found is _NOBODY else found
+        return None if found is _NONE_EXPECTED else found
 
     def _successor_comes_from(self) -> WaitNode | None:
         """Who has to act next: the incarnation that is ending, until its supervisor was told."""
-        seat = self._seat
-        ending = None if seat.lifecycle is None or seat.rising is not None else seat.lifecycle.node
-        return seat.supervisor if ending is None else ending
+        slot = self._slot
+        ending = (
+            None if slot.lifecycle is None or slot.starting is not None else slot.lifecycle.node
+        )
+        return slot.supervisor if ending is None else ending
 
     def _wait_for(self, look: Callable[[], Any], timeout: float) -> Any:
         """Wait until ``look()`` is not ``None``, which only a change brings about; return it.
@@ -295,7 +297,7 @@ class Address(Handle):
                 finally:
                     del self._waiting[latch]
 
-        expected = Expected(self._successor_comes_from, lambda: look() is not None, self._wake)
+        expected = SuccessorWait(self._successor_comes_from, lambda: look() is not None, self._wake)
         left = min(timeout, threading.TIMEOUT_MAX)
         with blocked_on(expected):
             _ = ready(left) if self.clock is None else self.clock.wait(ready, left)
@@ -304,11 +306,13 @@ class Address(Handle):
         return found
 
 
-_NOBODY: Final = object()
+_NONE_EXPECTED: Final = object()
 """Stands for the next incarnation where none is to be expected."""
 
 
-def watch_from_here(lifecycle: ActorLifecycle, watcher: Callable[[Exit], object]) -> DeathWatch:
+def watch_from_current_actor(
+    lifecycle: ActorLifecycle, watcher: Callable[[Exit], object]
+) -> DeathWatch:
     """Have ``watcher`` watch ``lifecycle`` for as long as the actor lives that watches."""
     function: Any = watcher
     while isinstance(function, partial):
@@ -316,11 +320,11 @@ def watch_from_here(lifecycle: ActorLifecycle, watcher: Callable[[Exit], object]
     bound = getattr(function, "__self__", None)
     inbox: Any = getattr(bound, "actor_inbox", None)  # of an actor, or of its ref
     if not isinstance(inbox, Mailbox):
-        inbox = here.stack[-1] if here.stack else None
+        inbox = this_thread.stack[-1] if this_thread.stack else None
     return lifecycle.watch(watcher, None if inbox is None else inbox.lifecycle)
 
 
-LISTED: Final = 20
+MAX_LISTED_PATHS: Final = 20
 """Paths that the message about an unknown one lists."""
 
 
@@ -337,7 +341,7 @@ class AddressTable:
         # PERF: without it, forgetting one of ten thousand children would look at all of them.
         self._below: dict[str, dict[str, None]] = {}
 
-    def enter(self, path: str) -> Address:
+    def register(self, path: str) -> Address:
         """The address of ``path``, made now if it is new."""
         address = self._addresses.get(path)
         if address is None:
@@ -347,7 +351,7 @@ class AddressTable:
                 siblings = self._below.setdefault(parent, {})
                 siblings[path] = None
                 if self._below.get(parent) is siblings:
-                    break  # else the parent was struck out just now, and its list with it
+                    break  # else the parent was removed out just now, and its list with it
         return address
 
     def find(self, path: str) -> Address:
@@ -355,29 +359,32 @@ class AddressTable:
         address = self._addresses.get(path)
         if address is None:
             known = sorted(self._addresses)
-            listed, more = ", ".join(known[:LISTED]), ", …" if len(known) > LISTED else ""
+            listed, more = (
+                ", ".join(known[:MAX_LISTED_PATHS]),
+                ", …" if len(known) > MAX_LISTED_PATHS else "",
+            )
             raise UnknownChild(f"there is no child {path!r}; there are: {listed or 'none'}{more}")
         return address
 
-    def strike(self, path: str) -> None:
+    def remove(self, path: str) -> None:
         """Forget ``path`` and whatever is below it: the child was deleted."""
         self._below.get(_parent(path), {}).pop(path, None)
-        struck = [path]
-        for each in struck:  # grows while it is walked
-            struck.extend(self._below.pop(each, ()))
-        for each in struck:
+        removed = [path]
+        for each in removed:  # grows while it is walked
+            removed.extend(self._below.pop(each, ()))
+        for each in removed:
             address = self._addresses.pop(each, None)
             if address is not None:
-                address.retire()
+                address.mark_stopped()
 
-    def retire(self, path: str) -> None:
+    def mark_stopped(self, path: str) -> None:
         """Expect no successor for ``path`` nor for what is below it; ``""`` is the whole tree."""
         found = [path]
         for each in found:  # grows while it is walked
             found.extend(self._below.get(each, ()))
         for address in [self._addresses.get(each) for each in found]:
             if address is not None:
-                address.retire()
+                address.mark_stopped()
 
     def all(self) -> list[Address]:
         """Every address, in the order of entering."""

@@ -1,7 +1,7 @@
 """What every kind of supervisor does: hears of deaths, and carries out what the plan decides.
 
 An actor itself: it handles one thing at a time, so nothing of it is locked. Deaths, retries and
-calls reach it as control messages, ahead of whatever users send it; one about an incarnation that
+calls reach it as system messages, ahead of whatever users send it; one about an incarnation that
 is not the current one is stale and ignored. If a supervisor ends by itself, its children end before
 anybody hears of it; if it is abandoned, whoever abandons it ends them.
 """
@@ -27,10 +27,10 @@ from actors.supervision.exit import Cause, Exit
 from actors.supervision.mailbox import Envelope, SystemMessage
 from actors.supervision.plan import (
     Action,
+    ChildState,
     Ended,
     Event,
     GiveUp,
-    Member,
     Remove,
     RestartFailed,
     RetryDue,
@@ -48,10 +48,10 @@ __all__ = ["BackoffOver", "BaseSupervisor", "CheckHung", "Down", "RunInSuperviso
 
 @dataclass(frozen=True, slots=True)
 class Down(SystemMessage):
-    """The incarnation ``runtime`` of ``child`` ended by itself."""
+    """The incarnation ``loop`` of ``child`` ended by itself."""
 
     child: str
-    runtime: ActorLoop
+    loop: ActorLoop
     exit: Exit
 
 
@@ -82,24 +82,24 @@ ORPHANS_SHUTDOWN: Final = 5.0
 class BaseSupervisor(Supervised):
     """The shell around the plan: every effect, no decision."""
 
-    def __init__(self, flags: SupervisorFlags, roster: ChildTable) -> None:
+    def __init__(self, flags: SupervisorFlags, table: ChildTable) -> None:
         super().__init__()
-        context = self._actor_birth
+        context = self._actor_start_context
         if context is None:
             raise RuntimeError("start a supervisor with Supervisor.start or as Supervisor.child")
         # Who asks a supervisor is a method of the tree, and bounds a real thread's patience.
-        self.address.clock = self._actor_runtime.mailbox.clock = None
+        self.address.clock = self._supervised_loop.mailbox.clock = None
         self._path: Final = context.path
         self._tree: Final[TreeContext] = context.tree
         self._flags: Final = flags
-        self._roster: Final = roster
+        self._table: Final = table
         self._children: Final[dict[str, ChildRunner]] = {}
         self._abandoned: Final = AbandonedThreads()
-        self._hung: Final = HangDetector(
+        self._hang_detector: Final = HangDetector(
             context.tree.clock, self._children, partial(self._post, CheckHung())
         )
-        self._actor_runtime.on_abandoned = self._end_orphans
-        self.lifecycle.watch(self._forget_added)
+        self._supervised_loop.on_abandoned = self._end_orphans
+        self.lifecycle.watch(self._release_undeclared)
         # Not for secrets: spreads restarts in time.
         self._rng: Final = random.Random()  # noqa: S311
 
@@ -108,11 +108,11 @@ class BaseSupervisor(Supervised):
     def on_receive(self, message: Any) -> Any:
         """Handle a death, a retry, a call, or the time to look for hung children."""
         try:
-            return self._obey(message)
+            return self._dispatch(message)
         finally:
             self._gave_up_on_abandoned()
 
-    def _obey(self, message: Any) -> Any:
+    def _dispatch(self, message: Any) -> Any:
         match message:
             case RunInSupervisor():
                 return message.work(self)
@@ -121,7 +121,7 @@ class BaseSupervisor(Supervised):
             case BackoffOver():
                 self._decide(message.event)
             case CheckHung():
-                self._hung.look()
+                self._hang_detector.check()
             case _:
                 super().on_receive(message)
         return None
@@ -141,9 +141,9 @@ class BaseSupervisor(Supervised):
 
     # For trees.
 
-    def glance(self) -> list[tuple[ChildRunner, Status]]:
+    def snapshot(self) -> list[tuple[ChildRunner, Status]]:
         """The children in start order, with where they stand. Any thread; also after the end."""
-        known = ((self._children.get(each.id), each.status) for each in self._roster.members)
+        known = ((self._children.get(each.id), each.status) for each in self._table.members)
         return [(child, status) for child, status in known if child is not None]
 
     @abstractmethod
@@ -166,14 +166,14 @@ class BaseSupervisor(Supervised):
         self._stop_all(ORPHANS_SHUTDOWN)
         return self._abandoned
 
-    def _forget_added(self, _exit: Exit) -> None:
+    def _release_undeclared(self, _exit: Exit) -> None:
         """It ended: whoever asks a child that was not declared must not wait for a successor."""
         if not self._path:
             return  # the root: nobody starts another, and all addresses retire
         declared = self._declared
         for child in [*self._children.values()]:
             if child.spec.id not in declared:
-                self._strike(child)
+                self._remove_address(child)
 
     def _leave_registry(self) -> None:
         """Take every child out of Pykka's registry, the first one first."""
@@ -184,16 +184,16 @@ class BaseSupervisor(Supervised):
 
     def _add(self, spec: Child) -> ChildRunner:
         """Start a new child, as the last one; nothing is kept of one that fails to start."""
-        mailbox = self._actor_runtime.mailbox
+        mailbox = self._supervised_loop.mailbox
         child = ChildRunner(spec, self._path_of(spec.id), self._tree, self._abandoned, mailbox)
         self._children[spec.id] = child
-        self._roster.add(Member(spec.id, spec.restart, significant=spec.significant))
+        self._table.add(ChildState(spec.id, spec.restart, significant=spec.significant))
         try:
             self._bring_up(child)
         except BaseException:
             self._drop(spec.id)
             if spec.id not in self._declared:  # else the supervisor's next incarnation has it again
-                self._strike(child)
+                self._remove_address(child)
             raise
         return child
 
@@ -202,33 +202,33 @@ class BaseSupervisor(Supervised):
         child.start(partial(self._post_down, child.spec.id))
         self._check_not_abandoned(child)
         try:
-            self._hung.expect(child.spec.hang_after)
+            self._hang_detector.arm(child.spec.hang_after)
         except RuntimeError as error:  # no thread for the clock: nobody would see it hang
             child.stop(ORPHANS_SHUTDOWN)
             raise StartFailed(child.spec.id, error) from error
-        self._roster.mark(child.spec.id, Status.UP)
+        self._table.mark(child.spec.id, Status.UP)
 
     def _check_not_abandoned(self, child: ChildRunner) -> None:
         """Whoever abandoned this supervisor ended its children: none may come after them."""
-        if self.lifecycle.over:
+        if self.lifecycle.terminated:
             child.stop(ORPHANS_SHUTDOWN)
             cause = RuntimeError(f"{self.name} was abandoned meanwhile")
             raise StartFailed(child.spec.id, cause)
 
     def _on_down(self, down: Down) -> None:
         child = self._children.get(down.child)
-        if child is None or child.runtime is not down.runtime:
+        if child is None or child.loop is not down.loop:
             return  # stale: of an incarnation that was stopped or replaced meanwhile
         child.ended(down.exit)
         self._decide(Ended(down.child, down.exit.abnormal, self._tree.clock.monotonic()))
         if self.actor_stopped.is_set():
             return  # gave up: a supervisor above may bring everything back
-        member = self._roster.find(down.child)
+        member = self._table.find(down.child)
         if member is not None and member.status is Status.DOWN:
-            self._tree.table.retire(child.path)
+            self._tree.table.mark_stopped(child.path)
 
     def _decide(self, event: Event) -> None:
-        for action in self._roster.plan(event):
+        for action in self._table.plan(event):
             if not self._execute(action):
                 break
 
@@ -248,7 +248,7 @@ class BaseSupervisor(Supervised):
                 period = self._flags.period
                 self._give_up(f"{restarts} restarts within {period:g} seconds")
             case ShutDown(child):
-                self._tree.events.tell(SupervisorShutDown(self.name, child))
+                self._tree.events.publish(SupervisorShutDown(self.name, child))
                 self._end(Exit(Cause.SHUTDOWN))
         return True
 
@@ -257,7 +257,7 @@ class BaseSupervisor(Supervised):
             self._bring_up(child)
         except StartFailed as error:
             child.last_exit = Exit.of(Cause.START, error)
-            if not self.lifecycle.over and not self._gave_up_on_abandoned():
+            if not self.lifecycle.terminated and not self._gave_up_on_abandoned():
                 self._decide(RestartFailed(child.spec.id, self._tree.clock.monotonic()))
             return False
         return True
@@ -284,22 +284,22 @@ class BaseSupervisor(Supervised):
 
     def _give_up(self, reason: str) -> None:
         """End with ``SHUTDOWN``, as in OTP: only a permanent supervisor is started again."""
-        self._tree.events.tell(SupervisorGaveUp(self.name, self._roster.restarts, reason))
+        self._tree.events.publish(SupervisorGaveUp(self.name, self._table.restarts, reason))
         self._end(Exit.of(Cause.SHUTDOWN, GaveUp(f"{self.name}: {reason}")))
 
     def _end(self, exit_: Exit) -> None:
         """End by its own decision; the children first."""
-        self._actor_runtime.decide_end(exit_)
+        self._supervised_loop.decide_end(exit_)
         self._stop_all()
 
     def _post(self, message: SystemMessage) -> None:
         """Tell the supervisor itself; runs on whatever thread something happened."""
-        self._actor_runtime.mailbox.put(Envelope(message))
+        self._supervised_loop.mailbox.put(Envelope(message))
 
-    def _post_down(self, child_id: str, runtime: ActorLoop, exit_: Exit) -> None:
-        if not runtime.stopped_by_supervisor:
-            self._post(Down(child_id, runtime, exit_))
-        runtime.lifecycle.node = (
+    def _post_down(self, child_id: str, loop: ActorLoop, exit_: Exit) -> None:
+        if not loop.stopped_by_supervisor:
+            self._post(Down(child_id, loop, exit_))
+        loop.lifecycle.node = (
             None  # who waits for a successor waits for this supervisor from now on
         )
 
@@ -313,16 +313,16 @@ class BaseSupervisor(Supervised):
     def _forget(self, child_id: str) -> None:
         child = self._drop(child_id)
         if child is not None:
-            self._strike(child)
+            self._remove_address(child)
 
     def _drop(self, child_id: str) -> ChildRunner | None:
-        self._roster.drop(child_id)
+        self._table.drop(child_id)
         return self._children.pop(child_id, None)
 
-    def _strike(self, child: ChildRunner) -> None:
+    def _remove_address(self, child: ChildRunner) -> None:
         """Nobody will start it again: whoever asks it is told so at once."""
         if child.owns_address:
-            self._tree.table.strike(child.path)
+            self._tree.table.remove(child.path)
 
     def _path_of(self, child_id: str) -> str:
         return f"{self._path}/{child_id}" if self._path else child_id

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from actors.supervision.arguments import refuse_coroutine
 
-__all__ = ["call_all", "is_for_the_program", "log"]
+__all__ = ["call_all", "is_program_interrupt", "log"]
 
 log: Final = logging.getLogger("actors.supervision")
 
@@ -40,7 +40,7 @@ def call_all(
 ) -> None:
     """Call each of ``functions`` with ``args``; log what one raises as ``error_message``.
 
-    Only what :func:`is_for_the_program` is passed on, when all were called.
+    Only what :func:`is_program_interrupt` is passed on, when all were called.
     """
     interrupt: BaseException | None = None
     for function in functions:
@@ -49,7 +49,7 @@ def call_all(
             if answer.__class__ is CoroutineType:
                 refuse_coroutine("a callback", answer)
         except BaseException as error:  # foreign code; see above
-            if is_for_the_program(error):
+            if is_program_interrupt(error):
                 interrupt = error
             else:
                 log.exception(error_message)
@@ -57,7 +57,7 @@ def call_all(
         raise interrupt
 
 
-def is_for_the_program(error: BaseException) -> bool:
+def is_program_interrupt(error: BaseException) -> bool:
     """Whether ``error`` is the user's word to the program, and not the function's that it hit.
 
     That is on the main thread a ``KeyboardInterrupt``, and a ``SystemExit`` or the like that a

@@ -24,23 +24,23 @@ from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
 from actors.supervision.actor import Supervised, launch
 from actors.supervision.actor_loop import ActorLoop
 from actors.supervision.arguments import refuse_coroutine
-from actors.supervision.deadlock import here, running
+from actors.supervision.deadlock import running, this_thread
 from actors.supervision.errors import ActorCrashed, NotDelivered
 from actors.supervision.mailbox import SYSTEM_MESSAGES, UNANSWERED, Envelope, Mailbox, Overflow
 
 __all__ = ["CallingThreadActor"]
 
 MAX_MESSAGES_PER_TURN: Final = 64
-"""Letters that one sender handles before it may go (Akka's throughput is of that order): under a
+"""Messages that one sender handles before it may go (Akka's throughput is of that order): under a
 flood the unlucky one would otherwise work for everybody else."""
 
 
-NESTING_CAP: Final = 16
+MAX_NESTED_TURNS: Final = 16
 """Actors that may run on top of each other on one thread, each asked by the one below: the next
 one is handed to another thread, or a long chain would end in a ``RecursionError`` of the last."""
 
 
-_NO_QUESTIONS: Final = (*SYSTEM_MESSAGES, ProxyCall, ProxyGetAttr, ProxySetAttr)
+_NOT_FOR_ON_RECEIVE: Final = (*SYSTEM_MESSAGES, ProxyCall, ProxyGetAttr, ProxySetAttr)
 """Messages that ``on_receive`` does not see."""
 
 
@@ -52,11 +52,11 @@ class CallingThreadMailbox(Mailbox):
         # PERF: a deque's append and popleft are atomic and a third of a SimpleQueue's price.
         self._envelopes: deque[Envelope] = deque()
         self._turn = allocate_lock()
-        self.runtime: ActorLoop | None = None
+        self.loop: ActorLoop | None = None
 
-    def begin(self, runtime: ActorLoop) -> None:
-        """Handle what waits for ``runtime``, and from now on whatever comes."""
-        self.runtime = runtime
+    def begin(self, loop: ActorLoop) -> None:
+        """Handle what waits for ``loop``, and from now on whatever comes."""
+        self.loop = loop
         self.run()
 
     @property
@@ -68,7 +68,7 @@ class CallingThreadMailbox(Mailbox):
         """Take ``envelope`` in and, unless somebody else is at it, handle whatever waits."""
         self._address_reply(envelope)
         if isinstance(envelope.message, SYSTEM_MESSAGES):
-            self._put_control(envelope)
+            self._put_system(envelope)
         elif self.capacity is not None and len(self._envelopes) >= self.capacity:
             self._overflow(envelope)
         else:
@@ -84,8 +84,12 @@ class CallingThreadMailbox(Mailbox):
 
         PERF: one function from here to the handler and back, because most requests ask.
         """
-        runtime, stack, turn = self.runtime, here.stack, self._turn
-        if runtime is None or len(stack) >= NESTING_CAP or isinstance(message, _NO_QUESTIONS):
+        loop, stack, turn = self.loop, this_thread.stack, self._turn
+        if (
+            loop is None
+            or len(stack) >= MAX_NESTED_TURNS
+            or isinstance(message, _NOT_FOR_ON_RECEIVE)
+        ):
             return UNANSWERED
         answer = error = None
         stack.append(self)
@@ -93,40 +97,42 @@ class CallingThreadMailbox(Mailbox):
             if not turn.acquire(blocking=False):
                 return UNANSWERED
             try:
-                if self._control or self._envelopes or self._closed:
+                if self._system or self._envelopes or self._closed:
                     return UNANSWERED
-                runtime.busy_since = runtime.now()
+                loop.busy_since = loop.now()
                 try:
-                    answer = runtime.actor.on_receive(message)
+                    answer = loop.actor.on_receive(message)
                     if answer.__class__ is CoroutineType:
                         refuse_coroutine(f"{self.name}: the handler", answer)
                 except BaseException as caught:  # noqa: BLE001  # sorted by failed
-                    error = runtime.failed(caught, None, asked=True)
+                    error = loop.failed(caught, None, asked=True)
                 finally:
-                    runtime.busy_since = None
-                if runtime.stopped.opened:
-                    _bury(runtime)
+                    loop.busy_since = None
+                if loop.stopped.opened:
+                    _terminate(loop)
             finally:
                 turn.release()
         finally:
             stack.pop()
-        if self._control or self._envelopes:  # as in run; one of this sender's share is done
+        if self._system or self._envelopes:  # as in run; one of this sender's share is done
             self.run(MAX_MESSAGES_PER_TURN - 1)
-        if error is None and not runtime.cut_off:
+        if error is None and not loop.cut_off_reason:
             return answer
         try:
-            raise ActorCrashed(runtime.cut_off) if error is None or runtime.cut_off else error
+            raise (
+                ActorCrashed(loop.cut_off_reason) if error is None or loop.cut_off_reason else error
+            )
         finally:
             error = None  # its traceback holds this frame: a cycle, see Reply.forget_error
 
     def run(self, most: int | None = MAX_MESSAGES_PER_TURN) -> None:
         """Handle up to ``most`` waiting envelopes; a thread that handles them already goes on."""
-        control, envelopes, turn, runtime = self._control, self._envelopes, self._turn, self.runtime
-        if runtime is None:
+        system, envelopes, turn, loop = self._system, self._envelopes, self._turn, self.loop
+        if loop is None:
             return  # not up yet: what waits is handled as soon as it is
-        stack = here.stack
-        if len(stack) >= NESTING_CAP:
-            self._hand_on()
+        stack = this_thread.stack
+        if len(stack) >= MAX_NESTED_TURNS:
+            self._hand_over_backlog()
             return
         left = sys.maxsize if most is None else most
         # Before the turn is taken: a finalizer that asks this actor from within must be refused.
@@ -134,24 +140,24 @@ class CallingThreadMailbox(Mailbox):
         try:
             # Looked at again after the turn was given back: a message that came in between, whose
             # sender found the turn taken, would wait forever.
-            while (control or envelopes) and turn.acquire(blocking=False):
+            while (system or envelopes) and turn.acquire(blocking=False):
                 try:
-                    while (control or envelopes) and left:
+                    while (system or envelopes) and left:
                         left -= 1
                         try:
-                            envelope = (control or envelopes).popleft()
+                            envelope = (system or envelopes).popleft()
                         except IndexError:  # refused meanwhile, by who needed its place or closed
                             continue
-                        self._next(runtime, envelope)
+                        self._next(loop, envelope)
                 finally:
                     turn.release()
                 if not left:
-                    self._hand_on()
+                    self._hand_over_backlog()
                     return
         finally:
             stack.pop()
 
-    def _hand_on(self) -> None:
+    def _hand_over_backlog(self) -> None:
         """Let a thread that lives no longer than the backlog do the rest."""
         if self.empty():
             return
@@ -171,7 +177,7 @@ class CallingThreadMailbox(Mailbox):
 
     def empty(self) -> bool:
         """Whether nothing waits."""
-        return not self._control and not self._envelopes
+        return not self._system and not self._envelopes
 
     def _take_oldest(self) -> Envelope | None:
         try:
@@ -186,15 +192,15 @@ class CallingThreadMailbox(Mailbox):
         # Without the turn: a handler that hangs may hold it for ever.
         with contextlib.suppress(IndexError):  # empty, or emptied by another thread
             while True:
-                self._refuse((self._control or self._envelopes).popleft(), NotDelivered(self._why))
+                self._refuse((self._system or self._envelopes).popleft(), NotDelivered(self._why))
 
-    def _next(self, runtime: ActorLoop, envelope: Envelope) -> None:
+    def _next(self, loop: ActorLoop, envelope: Envelope) -> None:
         if self._closed:
             self._refuse(envelope, NotDelivered(self._why))
             return
-        runtime.handle(envelope)
-        if runtime.stopping:
-            _bury(runtime)
+        loop.handle(envelope)
+        if loop.stopping:
+            _terminate(loop)
 
 
 class CallingThreadActor(Supervised):
@@ -205,19 +211,19 @@ class CallingThreadActor(Supervised):
         return CallingThreadMailbox(cls.mailbox_capacity, cls.mailbox_overflow)
 
     def _start_actor_loop(self) -> None:
-        launch(self, partial(_come_up, self._actor_runtime))
+        launch(self, partial(_start, self._supervised_loop))
 
 
-def _come_up(runtime: ActorLoop) -> None:
+def _start(loop: ActorLoop) -> None:
     """Run ``on_start`` on the thread of who starts the actor."""
-    with running(runtime.mailbox):
-        if not runtime.start_up():
-            _bury(runtime)
+    with running(loop.mailbox):
+        if not loop.start_up():
+            _terminate(loop)
 
 
-def _bury(runtime: ActorLoop) -> None:
+def _terminate(loop: ActorLoop) -> None:
     """Announce the end; then pass on what hit the actor on its sender's thread, as Ctrl-C does."""
-    runtime.terminate()
-    interrupt, runtime.interrupt = runtime.interrupt, None
+    loop.terminate()
+    interrupt, loop.interrupt = loop.interrupt, None
     if interrupt is not None:
         raise interrupt

@@ -14,11 +14,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, NoReturn, cast
 
-from actors.supervision.actor import Supervised, plain_start, set_free, start_under
+from actors.supervision.actor import (
+    Supervised,
+    detach_from_tree,
+    is_plain_start,
+    start_with_context,
+)
 from actors.supervision.actor_loop import ActorLoop
 from actors.supervision.callbacks import log
 from actors.supervision.clock import Clock, Timer
-from actors.supervision.deadlock import LifecycleWait, WaitNode, held_up_by
+from actors.supervision.deadlock import LifecycleWait, WaitNode, waiting_for_lifecycle
 from actors.supervision.errors import StartFailed
 from actors.supervision.events import ChildAbandoned, ChildEnded, ChildRestarting, ChildStarted
 from actors.supervision.exit import Cause, Exit
@@ -36,7 +41,7 @@ CHECKS_PER_HANG_AFTER: Final = 4
 class HangDetector:
     """Looks for hung children as long as there is one that may hang. The supervisor's thread only.
 
-    ``remind()`` is called on the clock's thread and must lead to :meth:`look` on the supervisor's.
+    ``remind()`` is called on the clock's thread and must lead to :meth:`check` on the supervisor's.
     """
 
     def __init__(
@@ -48,7 +53,7 @@ class HangDetector:
         self._timer: Timer | None = None
         self._due = 0.0
 
-    def expect(self, hang_after: float | None) -> None:
+    def arm(self, hang_after: float | None) -> None:
         """A child is up that hangs if a message takes it longer than ``hang_after`` seconds."""
         if hang_after is None:
             return
@@ -60,7 +65,7 @@ class HangDetector:
         self._due = due
         self._timer = self._clock.call_later(hang_after / CHECKS_PER_HANG_AFTER, self._remind)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Abandon who hangs, and look again in a while."""
         self._timer = None
         now = self._clock.monotonic()
@@ -68,7 +73,7 @@ class HangDetector:
         for child in children:
             child.abandon_if_hung(now)
         limits = [child.spec.hang_after for child in children]
-        self.expect(min((each for each in limits if each is not None), default=None))
+        self.arm(min((each for each in limits if each is not None), default=None))
 
 
 OnEnd = Callable[[ActorLoop, Exit], object]
@@ -107,11 +112,11 @@ class ChildRunner:
     ) -> None:
         self.spec = spec
         self.path: Final = path
-        self.address: Final = tree.table.enter(path)
+        self.address: Final = tree.table.register(path)
         """The child's address, the same for all its incarnations."""
         # An abandoned supervisor may still be at it while its successor brings up its own.
-        self.address.take_over(self, supervisor)
-        self.runtime: ActorLoop | None = None
+        self.address.set_owner(self, supervisor)
+        self.loop: ActorLoop | None = None
         self.failures = 0
         self.last_exit: Exit | None = None
         self._tree = tree
@@ -122,51 +127,53 @@ class ChildRunner:
         self._abandoned = abandoned
 
     def start(self, on_end: OnEnd) -> None:
-        """Bring a new incarnation up; ``on_end(runtime, exit)`` is called when it ends.
+        """Bring a new incarnation up; ``on_end(loop, exit)`` is called when it ends.
 
         Raises :class:`StartFailed` when it is not up within ``start_within`` seconds.
         """
         spec = self.spec
         # Each incarnation gets an handover of its own: an abandoned one may go on publishing.
         self._handover = HandoverState(self._handover.state if spec.hand_over else None)
-        admits = plain_start(spec.start)
-        runtime = self._make(
-            StartContext(self.path, self.address, self._tree, self._handover, self, admits)
+        awaits_admission = is_plain_start(spec.start)
+        loop = self._make(
+            StartContext(
+                self.path, self.address, self._tree, self._handover, self, awaits_admission
+            )
         )
         try:
-            self._wait_until_up(runtime)
-            if admits:
-                runtime.wait_for_admission(self._supervisor)
+            self._wait_until_up(loop)
+            if awaits_admission:
+                loop.wait_for_admission(self._supervisor)
             # In this order: whoever is answered by it finds that the listeners know of it.
-            self._tree.events.tell(ChildStarted(self.path, self.address.begin_epoch()))
-            self.address.point_to(runtime.mailbox, runtime.lifecycle, self)
-            runtime.lifecycle.watch(partial(on_end, runtime))
+            self._tree.events.publish(ChildStarted(self.path, self.address.begin_epoch()))
+            self.address.set_running(loop.mailbox, loop.lifecycle, self)
+            loop.lifecycle.watch(partial(on_end, loop))
         finally:
-            runtime.admit()
+            loop.admit()
 
-    def _wait_until_up(self, runtime: ActorLoop) -> None:
-        spec, settled = self.spec, runtime.lifecycle.settled
-        self._not_ended[runtime] = None
-        self.address.rise(runtime.mailbox, runtime.lifecycle, self)
-        with held_up_by(LifecycleWait(runtime.mailbox, partial(settled.wait, 0))):
-            up = self._tree.clock.wait(settled.wait, spec.start_within)
-        error = runtime.start_error
+    def _wait_until_up(self, loop: ActorLoop) -> None:
+        spec, start_finished = self.spec, loop.lifecycle.start_finished
+        self._not_ended[loop] = None
+        self.address.set_starting(loop.mailbox, loop.lifecycle, self)
+        with waiting_for_lifecycle(LifecycleWait(loop.mailbox, partial(start_finished.wait, 0))):
+            up = self._tree.clock.wait(start_finished.wait, spec.start_within)
+        error = loop.start_error
         if not up:
-            self._abandon(runtime)
+            self._abandon(loop)
             error = TimeoutError(f"on_start took longer than {spec.start_within:g} s")
         if error is not None:
-            self.address.clear(runtime.mailbox)
-            del self._not_ended[runtime]
+            self.address.clear(loop.mailbox)
+            del self._not_ended[loop]
             raise StartFailed(spec.id, error)
-        self.runtime = runtime
+        self.loop = loop
         self._up_since = self._tree.clock.monotonic()
 
     def ended(self, exit_: Exit) -> None:
         """Note that the current incarnation ended by itself."""
         if self._tree.clock.monotonic() - self._up_since >= self.spec.backoff.reset_after:
             self.failures = 0
-        if self.runtime is not None:
-            self._gone(self.runtime, exit_)
+        if self.loop is not None:
+            self._gone(self.loop, exit_)
         self._log_end(exit_)
 
     @property
@@ -182,29 +189,29 @@ class ChildRunner:
 
     def leave_registry(self) -> None:
         """Have Pykka's registry forget the current incarnation, which is about to be stopped."""
-        if self.runtime is not None:
-            unregister(self.runtime.actor.actor_ref)
+        if self.loop is not None:
+            unregister(self.loop.actor.actor_ref)
 
     def order_to_stop(self) -> None:
         """Tell the current incarnation to stop, and don't wait."""
-        runtime = self.runtime
-        if runtime is not None:
-            runtime.stopped_by_supervisor = True
+        loop = self.loop
+        if loop is not None:
+            loop.stopped_by_supervisor = True
             if self.spec.shutdown != 0:
-                runtime.actor.actor_ref.stop(block=False)
+                loop.actor.actor_ref.stop(block=False)
 
     def wait_for_end(self, within: float | None) -> None:
         """Wait for the end that was ordered; after ``within`` seconds abandon the incarnation."""
-        runtime = self.runtime
-        if runtime is None:
+        loop = self.loop
+        if loop is None:
             return
         ended = Latch()  # bears any number of seconds, as a shutdown may be
-        runtime.lifecycle.watch(lambda _exit: ended.set())
-        with held_up_by(LifecycleWait(runtime.mailbox, partial(ended.wait, 0))):
+        loop.lifecycle.watch(lambda _exit: ended.set())
+        with waiting_for_lifecycle(LifecycleWait(loop.mailbox, partial(ended.wait, 0))):
             in_time = self._tree.clock.wait(ended.wait, within)
         if not in_time:
-            self._abandon(runtime)
-        self._gone(runtime, runtime.lifecycle.exit or Exit(Cause.SHUTDOWN))
+            self._abandon(loop)
+        self._gone(loop, loop.lifecycle.exit or Exit(Cause.SHUTDOWN))
 
     def never_again(self) -> None:
         """Keep nothing of what the child was started with: it will not be started again."""
@@ -212,50 +219,50 @@ class ChildRunner:
 
     def abandon_if_hung(self, now: float) -> bool:
         """Cut the incarnation off if its current message takes longer than ``hang_after``."""
-        runtime, limit = self.runtime, self.spec.hang_after
+        loop, limit = self.loop, self.spec.hang_after
         # Read once: the actor's own thread may be done with the message between two looks.
-        since = None if runtime is None else runtime.busy_since
-        if runtime is None or limit is None or since is None or now - since <= limit:
+        since = None if loop is None else loop.busy_since
+        if loop is None or limit is None or since is None or now - since <= limit:
             return False
-        self._abandon(runtime)
+        self._abandon(loop)
         return True
 
     def delay(self, rng: random.Random) -> float:
         """Seconds until the next attempt, by the backoff and how often it failed lately."""
         delay = self.spec.backoff.delay(self.failures, rng)
         self.failures += 1
-        self._tree.events.tell(ChildRestarting(self.path, delay))
+        self._tree.events.publish(ChildRestarting(self.path, delay))
         return delay
 
     def _make(self, context: StartContext) -> ActorLoop:
         try:
-            runtime, others = context.take(start_under(context, self.spec.start))
+            loop, others = context.take(start_with_context(context, self.spec.start))
             for each in others:
-                set_free(cast("Supervised", each.actor))
-            return runtime
+                detach_from_tree(cast("Supervised", each.actor))
+            return loop
         except BaseException as error:  # e.g. sys.exit() in a constructor: not the supervisor's end
             context.stop_created()
             if isinstance(error, StartFailed):
                 raise
             raise StartFailed(self.spec.id, error) from error
 
-    def _gone(self, runtime: ActorLoop, exit_: Exit) -> None:
+    def _gone(self, loop: ActorLoop, exit_: Exit) -> None:
         # An abandoned supervisor, and whoever ends its children for it, may see the same end.
-        if self._not_ended.pop(runtime, runtime) is runtime:
+        if self._not_ended.pop(loop, loop) is loop:
             return
-        self.runtime = None
+        self.loop = None
         self.last_exit = exit_
-        self.address.clear(runtime.mailbox)
-        self._tree.events.tell(ChildEnded(self.path, exit_))
+        self.address.clear(loop.mailbox)
+        self._tree.events.publish(ChildEnded(self.path, exit_))
 
-    def _abandon(self, runtime: ActorLoop) -> None:
-        stack = _stack_of(runtime.thread)
+    def _abandon(self, loop: ActorLoop) -> None:
+        stack = _stack_of(loop.thread)
         log.error("abandoned %s: it did not end in time", self.path, extra={"stack": stack})
-        self._tree.events.tell(ChildAbandoned(self.path, stack))
-        runtime.abandon(Exit(Cause.HUNG))
-        if runtime.thread is not None:
-            self._abandoned.add(runtime.thread)
-        for thread in runtime.on_abandoned():
+        self._tree.events.publish(ChildAbandoned(self.path, stack))
+        loop.abandon(Exit(Cause.HUNG))
+        if loop.thread is not None:
+            self._abandoned.add(loop.thread)
+        for thread in loop.on_abandoned():
             self._abandoned.add(thread)
 
     def _log_end(self, exit_: Exit) -> None:

@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from actors.supervision.plan import Action, Event, Member, Plan, Remove, State, Status, plan
+from actors.supervision.plan import (
+    Action,
+    ChildState,
+    Event,
+    Plan,
+    Remove,
+    Status,
+    SupervisorState,
+    plan,
+)
 from actors.supervision.spec import Strategy
 
 __all__ = ["ChildTable", "OrderedChildren", "UnorderedChildren"]
@@ -18,12 +27,12 @@ __all__ = ["ChildTable", "OrderedChildren", "UnorderedChildren"]
 class ChildTable:
     """The members of one supervisor by id, in start order: no step but a plan looks at several."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: SupervisorState) -> None:
         self._state = state
-        self._members: dict[str, Member] = {}
+        self._members: dict[str, ChildState] = {}
 
     @property
-    def members(self) -> Sequence[Member]:
+    def members(self) -> Sequence[ChildState]:
         """All of them, in start order."""
         return [*self._members.values()]
 
@@ -32,11 +41,11 @@ class ChildTable:
         """How many restarts the period has seen."""
         return len(self._state.restarts)
 
-    def find(self, child: str) -> Member | None:
+    def find(self, child: str) -> ChildState | None:
         """The member with that id."""
         return self._members.get(child)
 
-    def add(self, member: Member) -> None:
+    def add(self, member: ChildState) -> None:
         """Add a new one, as the last."""
         self._members[member.id] = member
 
@@ -54,7 +63,7 @@ class ChildTable:
         """What to do about ``event``."""
         raise NotImplementedError
 
-    def _plan(self, members: tuple[Member, ...], event: Event) -> Plan:
+    def _plan(self, members: tuple[ChildState, ...], event: Event) -> Plan:
         """The plan for ``members``; what it counted is kept."""
         after, actions = plan(replace(self._state, members=members), event)
         self._state = replace(after, members=())
@@ -79,7 +88,7 @@ class UnorderedChildren(ChildTable):
     """
 
     def __init__(self, intensity: int, period: float) -> None:
-        super().__init__(State(Strategy.ONE_FOR_ONE, intensity, period))
+        super().__init__(SupervisorState(Strategy.ONE_FOR_ONE, intensity, period))
 
     def plan(self, event: Event) -> tuple[Action, ...]:
         """See :class:`ChildTable`."""

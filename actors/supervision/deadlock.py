@@ -16,18 +16,18 @@ from actors.supervision.clock import Clock
 from actors.supervision.errors import AskCycle
 
 __all__ = [
-    "Expected",
     "LifecycleWait",
-    "Pending",
+    "PendingWait",
+    "SuccessorWait",
     "WaitNode",
     "blocked_on",
-    "held_up_by",
-    "here",
     "running",
+    "this_thread",
+    "waiting_for_lifecycle",
 ]
 
 
-class Pending(Protocol):
+class PendingWait(Protocol):
     """A reply somebody waits for."""
 
     @property
@@ -40,7 +40,7 @@ class Pending(Protocol):
         """The actor that was asked."""
         ...
 
-    def call_off(self, error: AskCycle) -> bool:
+    def abort(self, error: AskCycle) -> bool:
         """Have whoever waits get ``error``; False if it is not for others to end the wait."""
         ...
 
@@ -59,12 +59,12 @@ class LifecycleWait:
         """Whether it came to pass."""
         return self._reached()
 
-    def call_off(self, error: AskCycle) -> bool:  # noqa: ARG002  # see Pending
+    def abort(self, error: AskCycle) -> bool:  # noqa: ARG002  # see PendingWait
         """A supervisor waits as long as it said; who asks it meanwhile does not."""
         return False
 
 
-class Expected:
+class SuccessorWait:
     """The next incarnation of an actor that is down: it comes when ``target`` has acted."""
 
     __slots__ = ("_comes_from", "_reached", "_wake", "error")
@@ -91,8 +91,8 @@ class Expected:
         """Who has to act now: another one later."""
         return self._comes_from()
 
-    def call_off(self, error: AskCycle) -> bool:
-        """End the wait; see :class:`Pending`."""
+    def abort(self, error: AskCycle) -> bool:
+        """End the wait; see :class:`PendingWait`."""
         self.error = error
         self._wake()
         return True
@@ -104,7 +104,7 @@ class WaitNode(Protocol):
     name: str
     clock: Clock | None
     """By whose seconds an ask to this actor times out; ``None`` for the real ones."""
-    waiting_for: Pending | None
+    waiting_for: PendingWait | None
 
 
 class ThreadContext(threading.local):
@@ -112,7 +112,7 @@ class ThreadContext(threading.local):
     starting, the addresses, at which nobody is before that is done."""
 
     stack: list[WaitNode]
-    rising: list[object]
+    starting: list[object]
 
     def __getattr__(self, name: str) -> Any:
         # Made when it is first looked for, in one step: a finalizer may run on a thread that is
@@ -120,66 +120,66 @@ class ThreadContext(threading.local):
         return self.__dict__.setdefault(name, [])
 
 
-here = ThreadContext()
+this_thread = ThreadContext()
 
 
 class running:  # noqa: N801  # a context manager reads as a verb
     """Within the block this thread runs ``node``."""
 
-    __slots__ = ("_party",)
+    __slots__ = ("_node",)
 
     def __init__(self, node: WaitNode) -> None:
-        self._party = node
+        self._node = node
 
     def __enter__(self) -> None:
-        here.stack.append(self._party)
+        this_thread.stack.append(self._node)
 
     def __exit__(self, *_exc: object) -> None:
-        here.stack.pop()
+        this_thread.stack.pop()
 
 
 class blocked_on:  # noqa: N801  # a context manager reads as a verb
     """Mark this thread's actors as waiting for ``reply``; :class:`AskCycle` if that cannot end."""
 
-    __slots__ = ("_before", "_parties", "_reply")
+    __slots__ = ("_before", "_nodes", "_reply")
 
-    def __init__(self, reply: Pending) -> None:
+    def __init__(self, reply: PendingWait) -> None:
         self._reply = reply
-        self._parties = tuple(here.stack)
+        self._nodes = tuple(this_thread.stack)
         # Something, if this is a finalizer that ran while the thread waited already.
-        self._before = [node.waiting_for for node in self._parties] if self._parties else ()
+        self._before = [node.waiting_for for node in self._nodes] if self._nodes else ()
 
     def __enter__(self) -> None:
-        for node in self._parties:
+        for node in self._nodes:
             node.waiting_for = self._reply
-        if self._parties:
+        if self._nodes:
             try:
-                self._look_for_cycle()
+                self._check_for_cycle()
             except AskCycle:
                 self.__exit__()
                 raise
 
     def __exit__(self, *_exc: object) -> None:
-        if self._parties:
-            for node, before in zip(self._parties, self._before, strict=True):
+        if self._nodes:
+            for node, before in zip(self._nodes, self._before, strict=True):
                 node.waiting_for = before
 
-    def _look_for_cycle(self) -> None:
-        names = [self._parties[-1].name]
+    def _check_for_cycle(self) -> None:
+        names = [self._nodes[-1].name]
         node = self._reply.target
         seen: set[int] = set()
         while node is not None and id(node) not in seen:
             seen.add(id(node))
             names.append(node.name)
-            if node in self._parties:
+            if node in self._nodes:
                 # This thread went from there to the one that asks, from handler to handler.
-                within = self._parties[self._parties.index(node) + 1 :]
+                within = self._nodes[self._nodes.index(node) + 1 :]
                 raise AskCycle((*names, *(each.name for each in within)))
             pending = node.waiting_for
             node = None if pending is None or pending.done else pending.target
 
 
-class held_up_by(blocked_on):  # noqa: N801  # a context manager reads as a verb
+class waiting_for_lifecycle(blocked_on):  # noqa: N801  # a context manager reads as a verb
     """Mark this thread's actors as waiting for a :class:`LifecycleWait`.
 
     Nothing is raised here: whoever would have to wait for them before it comes to pass gets the
@@ -189,16 +189,16 @@ class held_up_by(blocked_on):  # noqa: N801  # a context manager reads as a verb
     __slots__ = ()
 
     def __enter__(self) -> None:
-        for node in self._parties:
+        for node in self._nodes:
             node.waiting_for = self._reply
-        if self._parties:
-            self._call_off_asker()
+        if self._nodes:
+            self._abort_asker()
 
-    def _call_off_asker(self) -> None:
+    def _abort_asker(self) -> None:
         """Follow the replies from the wait's actor; one that leads back here is called off."""
-        chain: list[tuple[WaitNode, Pending]] = []
+        chain: list[tuple[WaitNode, PendingWait]] = []
         node = self._reply.target
-        while node is not None and node not in self._parties:
+        while node is not None and node not in self._nodes:
             pending = node.waiting_for
             if pending is None or pending.done or any(each is node for each, _ in chain):
                 return
@@ -207,7 +207,7 @@ class held_up_by(blocked_on):  # noqa: N801  # a context manager reads as a verb
         if node is None:
             return
         names = [each.name for each, _ in chain]
-        held = [each.name for each in self._parties[self._parties.index(node) :]]
+        held = [each.name for each in self._nodes[self._nodes.index(node) :]]
         for place, (asker, pending) in reversed([*enumerate(chain)]):
-            if pending.call_off(AskCycle((*names[place:], *held, *names[:place], asker.name))):
+            if pending.abort(AskCycle((*names[place:], *held, *names[:place], asker.name))):
                 return

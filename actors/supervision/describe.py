@@ -74,45 +74,43 @@ def _lines(children: tuple[ChildView, ...], indent: str) -> Iterator[str]:
         left += [(each, indent, at == 0) for at, each in enumerate(reversed(child.children))]
 
 
-def children_of(runtime: ActorLoop | None) -> list[tuple[ChildRunner, Status]]:
-    """The children of the supervisor that ``runtime`` runs; none if it is none, or is down."""
-    supervisor = None if runtime is None else runtime.actor
-    return supervisor.glance() if isinstance(supervisor, BaseSupervisor) else []
+def children_of(loop: ActorLoop | None) -> list[tuple[ChildRunner, Status]]:
+    """The children of the supervisor that ``loop`` runs; none if it is none, or is down."""
+    supervisor = None if loop is None else loop.actor
+    return supervisor.snapshot() if isinstance(supervisor, BaseSupervisor) else []
 
 
-def snapshot_below(runtime: ActorLoop | None) -> tuple[ChildView, ...]:
-    """The children of the supervisor that ``runtime`` runs, each with everything below it."""
+def snapshot_below(loop: ActorLoop | None) -> tuple[ChildView, ...]:
+    """The children of the supervisor that ``loop`` runs, each with everything below it."""
     top: list[ChildView] = []
-    found = [(*each, each[0].runtime, list[ChildView](), top) for each in children_of(runtime)]
+    found = [(*each, each[0].loop, list[ChildView](), top) for each in children_of(loop)]
     for _, _, supervisor, own, _ in found:  # grows while it is walked, parents before children
-        found += [
-            (*each, each[0].runtime, list[ChildView](), own) for each in children_of(supervisor)
-        ]
+        found += [(*each, each[0].loop, list[ChildView](), own) for each in children_of(supervisor)]
     for child, status, each, own, siblings in reversed(found):
         siblings.append(_view(child, status, each, tuple(reversed(own))))
     return tuple(reversed(top))
 
 
 def _view(
-    child: ChildRunner, status: Status, runtime: ActorLoop | None, below: tuple[ChildView, ...]
+    child: ChildRunner, status: Status, loop: ActorLoop | None, below: tuple[ChildView, ...]
 ) -> ChildView:
     return ChildView(
         id=child.spec.id,
         path=child.path,
-        state=_state(runtime, status, child.last_exit),
+        state=_state(loop, status, child.last_exit),
         epoch=child.address.epoch,
-        mailbox_depth=0 if runtime is None else runtime.mailbox.depth,
-        busy_for=None if runtime is None else runtime.busy_for,
+        mailbox_depth=0 if loop is None else loop.mailbox.depth,
+        busy_for=None if loop is None else loop.busy_for,
         last_exit=child.last_exit,
-        supervisor=runtime is not None and isinstance(runtime.actor, BaseSupervisor),
+        supervisor=loop is not None and isinstance(loop.actor, BaseSupervisor),
         children=below,
     )
 
 
-def _state(runtime: ActorLoop | None, status: Status, last_exit: Exit | None) -> str:
+def _state(loop: ActorLoop | None, status: Status, last_exit: Exit | None) -> str:
     """What the child does: its incarnation knows better than the plan, if there is one."""
-    if runtime is not None:
-        return "down" if runtime.lifecycle.over else "up"
+    if loop is not None:
+        return "down" if loop.lifecycle.terminated else "up"
     if status is not Status.UP:
         return str(status.value)
     # The plan has it up, but nobody is: not yet, or no more, and the plan is about to hear of it.

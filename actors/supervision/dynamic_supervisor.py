@@ -20,10 +20,10 @@ from actors.supervision.describe import ChildView
 from actors.supervision.plan import Status
 from actors.supervision.spec import Child, Restart, SupervisorFlags
 
-__all__ = ["DynamicActor", "DynamicChildren"]
+__all__ = ["DynamicChildren", "DynamicSupervisorActor"]
 
 
-class DynamicActor(BaseSupervisor):
+class DynamicSupervisorActor(BaseSupervisor):
     """Starts any number of children from ``template``, each by its own arguments."""
 
     def __init__(self, template: Child, flags: SupervisorFlags) -> None:
@@ -61,7 +61,7 @@ class DynamicActor(BaseSupervisor):
         for child in children:
             left = None if deadline is None else max(0.0, deadline - now())
             child.wait_for_end(left)
-            self._roster.mark(child.spec.id, Status.DOWN)
+            self._table.mark(child.spec.id, Status.DOWN)
 
 
 class DynamicChildren:
@@ -69,7 +69,7 @@ class DynamicChildren:
 
     def __init__(
         self,
-        call: Callable[[Callable[[DynamicActor], Any]], Any],
+        call: Callable[[Callable[[DynamicSupervisorActor], Any]], Any],
         look: Callable[[], tuple[ChildView, ...]],
     ) -> None:
         self._call = call

@@ -98,7 +98,7 @@ class EventBus:
         """Call ``listener(event)`` for each event from now on; it must not block."""
         self._listeners.append(listener)
 
-    def tell(self, event: TreeEvent) -> None:
+    def publish(self, event: TreeEvent) -> None:
         """Hand ``event`` to every listener."""
         error_message = "a listener of tree events failed"
         call_all([*self._listeners], event, log=_log, error_message=error_message)

@@ -9,7 +9,7 @@ from typing import Final, Self
 
 __all__ = ["Cause", "Exit", "Failure"]
 
-FRAMES_KEPT: Final = -50
+TRACEBACK_LIMIT: Final = -50
 """The innermost frames that a summary keeps: a runaway recursion must not cost a megabyte."""
 
 
@@ -35,7 +35,7 @@ class Failure:
 
     def __init__(self, error: BaseException) -> None:
         summary = traceback.TracebackException(
-            type(error), error, error.__traceback__, limit=FRAMES_KEPT, lookup_lines=False
+            type(error), error, error.__traceback__, limit=TRACEBACK_LIMIT, lookup_lines=False
         )
         self.type: Final = type(error).__qualname__
         self.message: Final = str(summary)

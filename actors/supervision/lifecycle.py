@@ -60,20 +60,20 @@ Watcher = Callable[[Exit], object]
 class ActorLifecycle:
     """Begin, end and watchers of one incarnation. Any thread."""
 
-    __slots__ = ("_once", "_watchers", "exit", "node", "settled")
+    __slots__ = ("_once", "_watchers", "exit", "node", "start_finished")
 
     def __init__(self) -> None:
         self._once = allocate_lock()
         self._watchers: dict[DeathWatch, Watcher] = {}
         self.exit: Exit | None = None
         """How it ended; ``None`` while it lives."""
-        self.settled = Latch()
+        self.start_finished = Latch()
         """Set when the incarnation is up, or will never be."""
         self.node: WaitNode | None = None
         """Whose lifecycle it is, until its supervisor, or else every watcher, has the end."""
 
     @property
-    def over(self) -> bool:
+    def terminated(self) -> bool:
         """Whether it ended."""
         return self.exit is not None
 
@@ -85,7 +85,7 @@ class ActorLifecycle:
         if not self._once.acquire(blocking=False):
             return False
         self.exit = exit_
-        self.settled.set()
+        self.start_finished.set()
         try:
             taken = [self._take(watch) for watch in [*self._watchers]]
             _tell((watcher for watcher in taken if watcher is not None), exit_)
@@ -93,13 +93,13 @@ class ActorLifecycle:
             self.node = None
         return True
 
-    def lose(self, exit_: Exit) -> None:
+    def invalidate(self, exit_: Exit) -> None:
         """Have it count as ended, and tell nobody."""
         self._once.acquire(blocking=False)
         self._watchers.clear()
         self.node = None
         self.exit = exit_
-        self.settled.set()
+        self.start_finished.set()
 
     def watch(self, watcher: Watcher, until: ActorLifecycle | None = None) -> DeathWatch:
         """Call ``watcher(exit)`` exactly once: at the end, or now if that was before.
@@ -109,7 +109,7 @@ class ActorLifecycle:
         watch = DeathWatch(self)
         self._watchers[watch] = watcher
         if until is not None and until is not self:
-            watch.leash = until.watch(lambda _exit: watch.unwatch())
+            watch.owner_watch = until.watch(lambda _exit: watch.unwatch())
         if self.exit is not None and self._take(watch) is not None:
             _tell((watcher,), self.exit)
         return watch
@@ -121,20 +121,20 @@ class ActorLifecycle:
     def _take(self, watch: DeathWatch) -> Watcher | None:
         """The watcher, for whoever comes first; nobody else tells it, or takes it back."""
         watcher = self._watchers.pop(watch, None)
-        leash, watch.leash = watch.leash, None
-        if leash is not None:
-            leash.unwatch()
+        owner_watch, watch.owner_watch = watch.owner_watch, None
+        if owner_watch is not None:
+            owner_watch.unwatch()
         return watcher
 
 
 class DeathWatch(Handle):
     """One watcher's place at the end of an incarnation."""
 
-    __slots__ = ("_lifecycle", "leash")
+    __slots__ = ("_lifecycle", "owner_watch")
 
     def __init__(self, lifecycle: ActorLifecycle) -> None:
         self._lifecycle = lifecycle
-        self.leash: DeathWatch | None = None
+        self.owner_watch: DeathWatch | None = None
         """Takes this one back at the end of the actor that watches."""
 
     def unwatch(self) -> bool:

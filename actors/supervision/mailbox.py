@@ -28,7 +28,7 @@ from pykka.messages import _ActorStop  # pyright: ignore[reportPrivateUsage]  # 
 
 from actors.supervision.cancellation import CancellationToken
 from actors.supervision.clock import Clock
-from actors.supervision.deadlock import Pending
+from actors.supervision.deadlock import PendingWait
 from actors.supervision.errors import InvalidSpec, MailboxFull, NotDelivered
 from actors.supervision.lifecycle import ActorLifecycle
 from actors.supervision.reply import Reply
@@ -53,7 +53,7 @@ class SystemMessage:
 
 
 SYSTEM_MESSAGES: Final = (_ActorStop, SystemMessage)
-"""The types of the control lane."""
+"""The types of the system lane."""
 
 UNANSWERED: Final = object()
 """What :meth:`Mailbox.answer` returns when the message must be put."""
@@ -71,7 +71,7 @@ class Overflow(enum.Enum):
 DeadLetter = Callable[[Any], object]
 
 _WAKE: Final = Envelope(None)
-"""Wakes a waiting actor for the control lane; never handled."""
+"""Wakes a waiting actor for the system lane; never handled."""
 
 
 def is_stop(message: object) -> bool:
@@ -97,7 +97,7 @@ class Mailbox:
         _check(capacity, overflow)
         # PERF: SimpleQueue is C; a Condition around a deque costs ten times as much a message.
         self._user: SimpleQueue[Envelope] = SimpleQueue()
-        self._control: deque[Envelope] = deque()
+        self._system: deque[Envelope] = deque()
         self._held: Envelope | None = None
         self._closed = False
         self._why = "the actor has ended"
@@ -110,13 +110,13 @@ class Mailbox:
         """By whose seconds an ask times out; ``None`` for the real ones."""
         self.token: Final = CancellationToken()
         """Cancelled as soon as a stop is put, so that a handler which takes long can see it."""
-        self.waiting_for: Pending | None = None
+        self.waiting_for: PendingWait | None = None
         """The reply that the actor's handler waits for."""
         self.lifecycle: ActorLifecycle | None = None
         """That of its actor."""
 
-    def begin(self, runtime: Any) -> None:
-        """``runtime`` was admitted: its thread takes what waits, so there is nothing to do here."""
+    def begin(self, loop: Any) -> None:
+        """``loop`` was admitted: its thread takes what waits, so there is nothing to do here."""
 
     @property
     def depth(self) -> int:
@@ -127,7 +127,7 @@ class Mailbox:
         """Take ``envelope`` in, or refuse it."""
         self._address_reply(envelope)
         if isinstance(envelope.message, SYSTEM_MESSAGES):
-            self._put_control(envelope)
+            self._put_system(envelope)
             self._user.put(_WAKE)
         elif self.capacity is not None and self._user.qsize() >= self.capacity:
             self._overflow(envelope)
@@ -146,17 +146,17 @@ class Mailbox:
         while not self._closed:
             envelope = self._held or self._user.get()
             self._held = None
-            if self._control:
+            if self._system:
                 if envelope is not _WAKE:
                     self._held = envelope
-                return self._control.popleft()
+                return self._system.popleft()
             if envelope is not _WAKE:
                 return envelope
         return None
 
     def empty(self) -> bool:
         """Whether nothing waits."""
-        return not self._control and self._held is None and self._user.empty()
+        return not self._system and self._held is None and self._user.empty()
 
     def close(self, why: str = "the actor has ended") -> None:
         """Refuse what waits, and whatever comes from now on. Idempotent."""
@@ -165,7 +165,7 @@ class Mailbox:
         self._refuse_all()
         self._user.put(_WAKE)
 
-    def lose(self, why: str) -> None:
+    def invalidate(self, why: str) -> None:
         """Refuse what is asked, as :meth:`close` does, but no message is told to be lost."""
         self.on_dead_letter = _ignore
         self.close(why)
@@ -176,8 +176,8 @@ class Mailbox:
         if isinstance(reply, Reply):
             reply.target = self
 
-    def _put_control(self, envelope: Envelope) -> None:
-        self._control.append(envelope)
+    def _put_system(self, envelope: Envelope) -> None:
+        self._system.append(envelope)
         if is_stop(envelope.message):
             self.token.cancel()
 
@@ -200,7 +200,7 @@ class Mailbox:
                 return None
             if oldest is not _WAKE:
                 return oldest
-            self._user.put(_WAKE)  # belongs to a control message, which nobody may drop
+            self._user.put(_WAKE)  # belongs to a system message, which nobody may drop
         return None
 
     def _append(self, envelope: Envelope) -> None:
@@ -209,7 +209,7 @@ class Mailbox:
     def _refuse_all(self) -> None:
         with contextlib.suppress(IndexError):  # two threads may empty it at once
             while True:
-                self._refuse(self._control.popleft(), NotDelivered(self._why))
+                self._refuse(self._system.popleft(), NotDelivered(self._why))
         held, self._held = self._held, None
         if held is not None:
             self._refuse(held, NotDelivered(self._why))

@@ -17,10 +17,10 @@ from actors.supervision.spec import AutoShutdown, Restart, Strategy
 
 __all__ = [
     "Action",
+    "ChildState",
     "Ended",
     "Event",
     "GiveUp",
-    "Member",
     "Plan",
     "Remove",
     "RestartFailed",
@@ -28,9 +28,9 @@ __all__ = [
     "ScheduleRestart",
     "ShutDown",
     "Start",
-    "State",
     "Status",
     "Stop",
+    "SupervisorState",
     "plan",
 ]
 
@@ -46,7 +46,7 @@ class Status(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ChildState:
     """A child as the plan sees it."""
 
     id: str
@@ -62,19 +62,19 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class SupervisorState:
     """Children in start order, the moments of the latest restarts (seconds), and how many attempts
     there were: each has a number, so that the timer of an earlier one is known to be stale."""
 
     strategy: Strategy
     intensity: int
     period: float
-    members: tuple[Member, ...] = ()
+    members: tuple[ChildState, ...] = ()
     restarts: tuple[float, ...] = ()
     auto_shutdown: AutoShutdown = AutoShutdown.NEVER
     attempts: int = 0
 
-    def find(self, child: str) -> Member | None:
+    def find(self, child: str) -> ChildState | None:
         """The member with that id."""
         return next((each for each in self.members if each.id == child), None)
 
@@ -83,19 +83,19 @@ class State:
         """Whether there were more restarts within the period than are borne."""
         return len(self.restarts) > self.intensity
 
-    def mark(self, child: str, status: Status) -> State:
+    def mark(self, child: str, status: Status) -> SupervisorState:
         """With ``child`` in ``status``."""
         return self._with({child}, status, 0)
 
-    def wait(self, children: Collection[str], attempt: int) -> State:
+    def wait(self, children: Collection[str], attempt: int) -> SupervisorState:
         """With ``children`` restarting, in the attempt with that number."""
         return self._with(children, Status.RESTARTING, attempt)
 
-    def without(self, child: str) -> State:
+    def without(self, child: str) -> SupervisorState:
         """With ``child`` forgotten."""
         return replace(self, members=tuple(each for each in self.members if each.id != child))
 
-    def _with(self, children: Collection[str], status: Status, attempt: int) -> State:
+    def _with(self, children: Collection[str], status: Status, attempt: int) -> SupervisorState:
         members = tuple(
             replace(each, status=status, attempt=attempt) if each.id in children else each
             for each in self.members
@@ -175,15 +175,15 @@ class ShutDown:
 
 
 Action: TypeAlias = Start | Stop | Remove | ScheduleRestart | GiveUp | ShutDown
-Plan: TypeAlias = tuple[State, tuple[Action, ...]]
+Plan: TypeAlias = tuple[SupervisorState, tuple[Action, ...]]
 
 
-def plan(state: State, event: Event) -> Plan:
+def plan(state: SupervisorState, event: Event) -> Plan:
     """What to do about ``event``: the state after it, and the actions in order."""
     return _RULES[type(event)](state, event)
 
 
-def _ended(state: State, event: Ended) -> Plan:
+def _ended(state: SupervisorState, event: Ended) -> Plan:
     """The truth table of restart type and reason (OTP, "Child ended by itself")."""
     member = state.find(event.child)
     if member is None:
@@ -201,7 +201,7 @@ def _ended(state: State, event: Ended) -> Plan:
     return _wait(state, member, stops)
 
 
-def _shut_down(state: State, ended: Member) -> tuple[Action, ...]:
+def _shut_down(state: SupervisorState, ended: ChildState) -> tuple[Action, ...]:
     """Whether the end of a child that stays away ends the supervisor, too."""
     if not ended.significant or state.auto_shutdown is AutoShutdown.NEVER:
         return ()
@@ -211,7 +211,7 @@ def _shut_down(state: State, ended: Member) -> tuple[Action, ...]:
     return (ShutDown(ended.id),)
 
 
-def _start_failed(state: State, event: RestartFailed) -> Plan:
+def _start_failed(state: SupervisorState, event: RestartFailed) -> Plan:
     """Try again. Who of the group did start stays up until then, as in OTP."""
     member = state.find(event.child)
     if member is None:
@@ -222,20 +222,20 @@ def _start_failed(state: State, event: RestartFailed) -> Plan:
     return _wait(state, member)
 
 
-def _count(state: State, now: float) -> State:
+def _count(state: SupervisorState, now: float) -> SupervisorState:
     """With one restart more, and a new number for the attempt."""
     window = (now, *(each for each in state.restarts if each >= now - state.period))
     return replace(state, restarts=window, attempts=state.attempts + 1)
 
 
-def _wait(state: State, member: Member, stops: tuple[Action, ...] = ()) -> Plan:
+def _wait(state: SupervisorState, member: ChildState, stops: tuple[Action, ...] = ()) -> Plan:
     """Let ``member``, and whoever of its group is down with it, wait for the new attempt."""
     group = _others(state, member)
     waiting = {member.id, *(each.id for each in group if each.status is Status.RESTARTING)}
     return state.wait(waiting, state.attempts), (*stops, ScheduleRestart(member.id, state.attempts))
 
 
-def _retry(state: State, event: RetryDue) -> Plan:
+def _retry(state: SupervisorState, event: RetryDue) -> Plan:
     """Apply the strategy: stop who is up again meanwhile; start them all, first first.
 
     If the child itself was stopped by hand while it waited, its siblings come back without it.
@@ -248,7 +248,7 @@ def _retry(state: State, event: RetryDue) -> Plan:
     return state.wait(starting, event.attempt), (*stops, *(Start(each) for each in starting))
 
 
-def _stop(state: State, group: tuple[Member, ...]) -> Plan:
+def _stop(state: SupervisorState, group: tuple[ChildState, ...]) -> Plan:
     """Stop those of ``group`` that are up, last first, to come back with the next attempt.
 
     Temporary ones don't: they are forgotten.
@@ -261,12 +261,12 @@ def _stop(state: State, group: tuple[Member, ...]) -> Plan:
     return state, (*(Stop(each) for each in reversed(up)), *(Remove(each) for each in gone))
 
 
-def _others(state: State, member: Member) -> tuple[Member, ...]:
+def _others(state: SupervisorState, member: ChildState) -> tuple[ChildState, ...]:
     """Who is restarted with ``member``, without itself."""
     return tuple(each for each in _concerned(state, member) if each.id != member.id)
 
 
-def _concerned(state: State, member: Member) -> tuple[Member, ...]:
+def _concerned(state: SupervisorState, member: ChildState) -> tuple[ChildState, ...]:
     """Who is restarted with ``member``, in start order."""
     match state.strategy:
         case Strategy.ONE_FOR_ONE:
@@ -277,11 +277,11 @@ def _concerned(state: State, member: Member) -> tuple[Member, ...]:
             return state.members[_position(state, member) :]
 
 
-def _position(state: State, member: Member) -> int:
+def _position(state: SupervisorState, member: ChildState) -> int:
     return next(i for i, each in enumerate(state.members) if each.id == member.id)
 
 
-_RULES: Final[Mapping[type, Callable[[State, Any], Plan]]] = {
+_RULES: Final[Mapping[type, Callable[[SupervisorState, Any], Plan]]] = {
     Ended: _ended,
     RestartFailed: _start_failed,
     RetryDue: _retry,

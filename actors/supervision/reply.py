@@ -54,7 +54,7 @@ class Reply(pykka.Future[Any]):
         """Answer with ``error``; False if the reply was settled before."""
         return self._settle(None, error)
 
-    def call_off(self, error: AskCycle) -> bool:
+    def abort(self, error: AskCycle) -> bool:
         """Take the message back and fail: the asked actor waits for the asking one."""
         self.withdrawn = True
         self._settle(None, error)

@@ -25,7 +25,7 @@ __all__ = [
     "TreeContext",
     "claim_start_context",
     "current_start_context",
-    "delivery",
+    "for_next_actor",
     "start_context",
 ]
 
@@ -55,67 +55,67 @@ class StartContext:
     tree: TreeContext
     handover: HandoverState = field(default_factory=HandoverState)
     owner: object = None
-    """Who brings the child up; see :meth:`Address.take_over`."""
-    admits: bool = False
+    """Who brings the child up; see :meth:`Address.set_owner`."""
+    awaits_admission: bool = False
     """Whether the actor's first message waits until its supervisor has admitted it."""
     created: list[ActorLoop] = field(default_factory=list[ActorLoop])
     """Of every actor that was made with these papers: one may be dead before ``start`` returns."""
 
     def take(self, ref: object) -> tuple[ActorLoop, list[ActorLoop]]:
-        """The runtime of the actor whose ``ref`` was returned by ``start``, and those of the others
+        """The loop of the actor whose ``ref`` was returned by ``start``, and those of the others
         that ``start`` made; ``TypeError`` if that actor is none of them."""
-        for runtime in self.created:
-            if runtime.actor.actor_ref is ref:
-                others = [each for each in self.created if each is not runtime]
+        for loop in self.created:
+            if loop.actor.actor_ref is ref:
+                others = [each for each in self.created if each is not loop]
                 self.created.clear()
-                return runtime, others
+                return loop, others
         wanted = "the ref of a Supervised actor that it made"
         raise TypeError(f"start must return {wanted}, not {ref!r}")
 
     def stop_created(self) -> None:
         """Order every actor that was made with these papers to stop: none became the child."""
-        for runtime in self.created:
-            runtime.actor.actor_ref.stop(block=False)
+        for loop in self.created:
+            loop.actor.actor_ref.stop(block=False)
         self.created.clear()
 
 
-class _Ward(threading.local):
+class _StartLocal(threading.local):
     context: StartContext | None = None
     """For every actor that a function of the user's own starts on this thread."""
-    newborn: StartContext | None = None
+    next_actor: StartContext | None = None
     """For the next actor that is made on this thread."""
 
 
-_ward = _Ward()
+_start_local = _StartLocal()
 
 
 @contextmanager
 def start_context(context: StartContext | None) -> Generator[None]:
     """Give ``context`` to whatever actor is started on this thread within the block."""
-    before, _ward.context = _ward.context, context
+    before, _start_local.context = _start_local.context, context
     try:
         yield
     finally:
-        _ward.context = before
+        _start_local.context = before
 
 
 @contextmanager
-def delivery(context: StartContext | None) -> Generator[None]:
+def for_next_actor(context: StartContext | None) -> Generator[None]:
     """Have the first actor that is made within the block claim ``context``, and no other any."""
-    before = _ward.context, _ward.newborn
-    _ward.context, _ward.newborn = None, context
+    before = _start_local.context, _start_local.next_actor
+    _start_local.context, _start_local.next_actor = None, context
     try:
         yield
     finally:
-        _ward.context, _ward.newborn = before
+        _start_local.context, _start_local.next_actor = before
 
 
 def current_start_context() -> StartContext | None:
     """The papers for an actor that is started on this thread."""
-    return _ward.context
+    return _start_local.context
 
 
 def claim_start_context() -> StartContext | None:
     """The papers of the actor that is being made; ``None`` outside a tree, and a second time."""
-    context, _ward.newborn = _ward.newborn, None
+    context, _start_local.next_actor = _start_local.next_actor, None
     return context

@@ -8,7 +8,7 @@ from actors.supervision.base_supervisor import BaseSupervisor
 from actors.supervision.child_runner import ChildRunner
 from actors.supervision.child_table import OrderedChildren
 from actors.supervision.errors import ChildStateError
-from actors.supervision.plan import State, Status
+from actors.supervision.plan import Status, SupervisorState
 from actors.supervision.spec import Child, Restart, SupervisorFlags
 
 __all__ = ["SupervisorActor"]
@@ -18,7 +18,7 @@ class SupervisorActor(BaseSupervisor):
     """Starts ``children`` in order, restarts them by ``flags``, stops them in reverse order."""
 
     def __init__(self, children: tuple[Child, ...], flags: SupervisorFlags) -> None:
-        state = State(
+        state = SupervisorState(
             flags.strategy, flags.intensity, flags.period, auto_shutdown=flags.auto_shutdown
         )
         super().__init__(flags, OrderedChildren(state))
@@ -44,8 +44,8 @@ class SupervisorActor(BaseSupervisor):
         """Stop a child and keep its specification; a temporary one is forgotten."""
         child = self._find(child_id)
         child.stop()
-        self._roster.mark(child_id, Status.DOWN)
-        self._tree.table.retire(child.path)
+        self._table.mark(child_id, Status.DOWN)
+        self._tree.table.mark_stopped(child.path)
         if child.spec.restart is Restart.TEMPORARY:
             self._forget(child_id)
 
@@ -66,11 +66,11 @@ class SupervisorActor(BaseSupervisor):
         self._leave_registry()
         for child in reversed([*self._children.values()]):
             child.stop(longest)
-            self._roster.mark(child.spec.id, Status.DOWN)
+            self._table.mark(child.spec.id, Status.DOWN)
 
     def _find_down(self, child_id: str) -> ChildRunner:
         child = self._find(child_id)
-        member = self._roster.find(child_id)
+        member = self._table.find(child_id)
         status = member.status if member is not None else Status.DOWN
         if status is not Status.DOWN:
             raise ChildStateError(

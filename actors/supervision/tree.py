@@ -10,14 +10,14 @@ from typing import Any, Final, TypeVar
 
 import pykka
 
-from actors.supervision.actor import start_under
+from actors.supervision.actor import start_with_context
 from actors.supervision.actor_loop import ActorLoop
-from actors.supervision.address import Address, AddressTable, watch_from_here
+from actors.supervision.address import Address, AddressTable, watch_from_current_actor
 from actors.supervision.arguments import Handle, check_callable, check_path, check_seconds
 from actors.supervision.base_supervisor import BaseSupervisor, RunInSupervisor
 from actors.supervision.clock import Clock, TimerThread
 from actors.supervision.describe import ChildView, TreeView, children_of, snapshot_below
-from actors.supervision.dynamic_supervisor import DynamicActor, DynamicChildren
+from actors.supervision.dynamic_supervisor import DynamicChildren, DynamicSupervisorActor
 from actors.supervision.errors import ChildStateError, InvalidSpec, NotDelivered, UnknownChild
 from actors.supervision.events import EventBus, Listener
 from actors.supervision.exit import Cause, Exit
@@ -28,7 +28,7 @@ from actors.supervision.supervisor import SupervisorActor
 
 __all__ = ["DynamicSupervisor", "Supervisor", "Tree"]
 
-LOOK_TIMEOUT: Final = 1.0
+VIEW_TIMEOUT: Final = 1.0
 """Seconds that a supervisor has to finish what it does before its children are looked at."""
 
 K = TypeVar("K", bound=BaseSupervisor)
@@ -86,7 +86,8 @@ class Tree(Handle):
         Each of its methods raises ``ChildStateError`` if that is no dynamic supervisor.
         """
         return DynamicChildren(
-            lambda work: self._call(under, DynamicActor, work), lambda: self.children(under)
+            lambda work: self._call(under, DynamicSupervisorActor, work),
+            lambda: self.children(under),
         )
 
     def on_event(self, listener: Listener) -> None:
@@ -97,7 +98,7 @@ class Tree(Handle):
     def on_exit(self, watcher: Callable[[Exit], object]) -> DeathWatch:
         """Call ``watcher(exit)`` once, when the root supervisor ends: stopped, or gave up."""
         check_callable("on_exit", watcher)
-        return watch_from_here(self._root.lifecycle, watcher)
+        return watch_from_current_actor(self._root.lifecycle, watcher)
 
     def describe(self) -> TreeView:
         """The tree as it is this very moment; ``str()`` of it draws it.
@@ -112,11 +113,11 @@ class Tree(Handle):
 
         If that takes longer than a second, or it has ended, they are shown as they are.
         """
-        runtime = self._supervisor(under)
+        loop = self._supervisor(under)
         with contextlib.suppress(pykka.Timeout, NotDelivered):
-            self._address_of(under).ask(RunInSupervisor(_nothing), timeout=LOOK_TIMEOUT)
-            runtime = self._supervisor(under)
-        return snapshot_below(runtime)
+            self._address_of(under).ask(RunInSupervisor(_nothing), timeout=VIEW_TIMEOUT)
+            loop = self._supervisor(under)
+        return snapshot_below(loop)
 
     def counts(self, under: str = "") -> dict[str, int]:
         """How many children one supervisor has: ``specs``, ``active``, ``supervisors``."""
@@ -162,21 +163,21 @@ class Tree(Handle):
     def _supervisor(self, under: str) -> ActorLoop | None:
         """The supervisor at ``under``; ``None`` while it is down."""
         check_path(under)
-        runtime: ActorLoop | None = self._root
+        loop: ActorLoop | None = self._root
         for step in under.split("/") if under else ():
-            found = (child for child, _ in children_of(runtime) if child.spec.id == step)
+            found = (child for child, _ in children_of(loop) if child.spec.id == step)
             child = next(found, None)
             if child is None:
                 self.address(under)  # raises, unless a supervisor on the way is just down
                 return None
-            runtime = child.runtime
-        if runtime is not None and not isinstance(runtime.actor, BaseSupervisor):
+            loop = child.loop
+        if loop is not None and not isinstance(loop.actor, BaseSupervisor):
             raise ChildStateError(f"{under!r} is no supervisor, so it has no children", "actor")
-        return runtime
+        return loop
 
 
 _KINDS: Final[dict[type[BaseSupervisor], tuple[str, str]]] = {
-    DynamicActor: ("dynamic supervisor", "tree.dynamic(path) and its methods"),
+    DynamicSupervisorActor: ("dynamic supervisor", "tree.dynamic(path) and its methods"),
     SupervisorActor: ("supervisor of named children", "tree.start_child and tree.stop_child"),
 }
 """What to tell who calls the one like the other."""
@@ -222,7 +223,7 @@ class Supervisor:
         """
         flags = SupervisorFlags(strategy, intensity, period, auto_shutdown, max_abandoned)
         flags.check(children)
-        return _grow(partial(SupervisorActor.start, children, flags), name, clock)
+        return _start_tree(partial(SupervisorActor.start, children, flags), name, clock)
 
     @staticmethod
     def child(
@@ -273,7 +274,7 @@ class DynamicSupervisor:
         """Start a tree without children. Raises ``InvalidSpec``."""
         flags = SupervisorFlags(intensity=intensity, period=period, max_abandoned=max_abandoned)
         flags.check((template,))
-        return _grow(partial(DynamicActor.start, template, flags), name, clock)
+        return _start_tree(partial(DynamicSupervisorActor.start, template, flags), name, clock)
 
     @staticmethod
     def child(
@@ -292,7 +293,7 @@ class DynamicSupervisor:
         flags.check((template,))
         return Child(
             id,
-            partial(DynamicActor.start, template, flags),
+            partial(DynamicSupervisorActor.start, template, flags),
             restart=restart,
             shutdown=None,
             backoff=backoff or Backoff(),
@@ -300,7 +301,7 @@ class DynamicSupervisor:
         )
 
 
-def _grow(start: Callable[[], pykka.ActorRef[Any]], name: str, clock: Clock | None) -> Tree:
+def _start_tree(start: Callable[[], pykka.ActorRef[Any]], name: str, clock: Clock | None) -> Tree:
     """Start a root supervisor and wait until it is up."""
     if not isinstance(name, str) or not name.isprintable() or not name:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
         raise InvalidSpec(f"name is {name!r}, but must be printable text")
@@ -310,11 +311,11 @@ def _grow(start: Callable[[], pykka.ActorRef[Any]], name: str, clock: Clock | No
     # PERF: an ask waits by real seconds without going through the real clock, a µs cheaper.
     waits_by = None if type(clock) is TimerThread else clock
     tree = TreeContext(clock, AddressTable(waits_by), EventBus())
-    context = StartContext("", Address(name), tree, admits=True)
-    ref = start_under(context, start)
+    context = StartContext("", Address(name), tree, awaits_admission=True)
+    ref = start_with_context(context, start)
     root, _ = context.take(ref)
     try:
-        root.lifecycle.settled.wait()
+        root.lifecycle.start_finished.wait()
     except BaseException:  # Ctrl-C: nobody gets a handle to stop it by
         root.lifecycle.watch(lambda _exit: tree.clock.close())
         ref.stop(block=False)
@@ -323,14 +324,14 @@ def _grow(start: Callable[[], pykka.ActorRef[Any]], name: str, clock: Clock | No
     if root.start_error is not None:
         tree.clock.close()
         raise root.start_error
-    context.address.point_to(root.mailbox, root.lifecycle)
-    root.lifecycle.watch(partial(_turn_off, tree, context.address))
+    context.address.set_running(root.mailbox, root.lifecycle)
+    root.lifecycle.watch(partial(_shut_down, tree, context.address))
     root.admit()
     return Tree(root, context.address, tree)
 
 
-def _turn_off(tree: TreeContext, root: Address, _exit: Exit) -> None:
+def _shut_down(tree: TreeContext, root: Address, _exit: Exit) -> None:
     """The root ended: nobody waits for a successor any more, and no timer runs."""
-    root.retire()
-    tree.table.retire("")
+    root.mark_stopped()
+    tree.table.mark_stopped("")
     tree.clock.close()

@@ -34,13 +34,13 @@ class Ticker(Supervised):
     """Remembers the last price of every share; a malformed quote crashes it."""
 
     def on_start(self):
-        self.prices = self.inherited or {}
+        self.prices = self.restored_state or {}
 
     def on_receive(self, message):
         match message:
             case Quote(share, price):
                 self.prices = {**self.prices, share: float(price)}
-                self.publish(self.prices)  # kept for the next incarnation
+                self.save_state(self.prices)  # kept for the next incarnation
             case Price(share):
                 return self.prices[share]
         return None

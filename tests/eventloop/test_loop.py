@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from actors.eventloop import GONE, READ, WRITE, EventLoop, Watch
+from actors.eventloop import HANGUP, READ, WRITE, EventLoop, FdHandle
 from tests.engines.recording import DEADLINE
 from tests.eventloop.conftest import MakePoller, Pair
 from tests.eventloop.handlers import Recorder, fail
@@ -37,13 +37,13 @@ def test_interest_can_change(loop: EventLoop, pair: Pair) -> None:
     left, right = pair
     recorder = Recorder(left)
     watch = loop.watch(left.fileno(), recorder, READ)
-    watch.want(READ | WRITE)
+    watch.set_interest(READ | WRITE)
     loop.step(1.0)
-    watch.want(0)
+    watch.set_interest(0)
     right.send(b"a")
     loop.step(0)
     assert recorder.events == [WRITE]
-    watch.want(READ)
+    watch.set_interest(READ)
     loop.step(1.0)
     assert recorder.data == b"a"
 
@@ -54,7 +54,7 @@ def test_a_peer_that_leaves_is_told_to_who_wants_nothing_else(loop: EventLoop, p
     pair[1].close()
     loop.step(1.0)
     assert recorder.events
-    assert recorder.events[0] & GONE
+    assert recorder.events[0] & HANGUP
 
 
 def test_a_descriptor_is_watched_once(loop: EventLoop, pair: Pair) -> None:
@@ -72,7 +72,7 @@ def test_an_event_of_a_descriptor_that_was_opened_anew_in_the_batch_is_dropped(
         for sock in sockets:
             stack.callback(sock.close)
         left, left_peer, right, right_peer, quiet, _ = sockets
-        late, watches = Recorder(quiet), dict[int, Watch]()
+        late, watches = Recorder(quiet), dict[int, FdHandle]()
 
         def replace(other: socket.socket) -> None:
             fd = other.fileno()

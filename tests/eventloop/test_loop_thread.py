@@ -8,8 +8,7 @@ from functools import partial
 import pytest
 
 from actors.eventloop import READ, EventLoop, LoopStopped, shared_loop
-from actors.eventloop.bell import Bell
-from actors.eventloop.poller import Poller
+from actors.eventloop.poller import Poller, Waker
 from actors.testing import FakeClock, Gate
 from tests.engines.recording import DEADLINE, wait_until
 from tests.eventloop.conftest import MakePoller, Pair
@@ -98,22 +97,22 @@ def test_rule_3_what_breaks_the_loop_itself_leaves_all_to_the_next_run(
 def test_rule_4_any_number_of_calls_ring_once_until_the_loop_wakes(
     loop: EventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rung: list[Bell] = []
+    rung: list[Waker] = []
     ran: list[int] = []
 
-    ring = Bell.ring
+    wake = Waker.wake
 
-    def count(bell: Bell) -> None:
-        rung.append(bell)
+    def count(waker: Waker) -> None:
+        rung.append(waker)
 
-    monkeypatch.setattr(Bell, "ring", count)  # the loop stays asleep meanwhile
+    monkeypatch.setattr(Waker, "wake", count)  # the loop stays asleep meanwhile
     thread = threading.Thread(target=loop.step, args=(DEADLINE,))
     thread.start()
     wait_until(lambda: loop._sleeping)  # pyright: ignore[reportPrivateUsage]  # nobody else tells
     for number in range(100):
         loop.call(partial(ran.append, number))
     assert len(rung) == 1
-    ring(rung[0])
+    wake(rung[0])
     thread.join(DEADLINE)
     assert ran == list(range(100))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from actors.eventloop.poller import GONE, READ, WRITE, Poller
+from actors.eventloop.poller import HANGUP, READ, WRITE, Poller
 from tests.eventloop.conftest import MakePoller, Pair
 
 
@@ -71,14 +71,14 @@ def test_a_peer_that_left_is_told_whatever_is_wanted(
     left, right = pair
     poller.add(left.fileno(), interest)
     right.close()
-    assert told(poller, left, 1.0) & (GONE | interest)
+    assert told(poller, left, 1.0) & (HANGUP | interest)
 
 
 def test_a_peer_that_only_stopped_sending_is_told_as_gone(poller: Poller, pair: Pair) -> None:
     left, right = pair
     poller.add(left.fileno(), 0)
     right.shutdown(socket.SHUT_WR)
-    assert told(poller, left, 1.0) & GONE
+    assert told(poller, left, 1.0) & HANGUP
 
 
 def test_a_failed_connect_is_told_and_its_error_is_left_to_the_asker(poller: Poller) -> None:

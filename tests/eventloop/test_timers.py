@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from actors.eventloop.timers import Deadline, Timer, Timers
+from actors.eventloop.timers import Deadline, TimerHandle, Timers
 
 
 class Clock:
@@ -56,7 +56,7 @@ class Model(RuleBasedStateMachine):
         self.timers = Timers()
         self.now = 0.0
         self.expected: dict[int, float] = {}
-        self.made: dict[int, Timer] = {}
+        self.made: dict[int, TimerHandle] = {}
         self.fired: list[int] = []
 
     @rule(after=moments)

@@ -12,7 +12,7 @@ _MAILBOX: Final = (
     Mutant(
         "a stop waits behind the messages before it",
         "mailbox.py",
-        "self._control.append(envelope)",
+        "self._system.append(envelope)",
         "self._user.put(envelope)",
         "test_mailbox.py::test_a_stop_overtakes_every_message_that_waits_and_loses_none",
     ),
@@ -76,29 +76,29 @@ _TURN: Final = (
     Mutant(
         "one sender works off a whole flood",
         "calling_thread_actor.py",
-        "while (control or envelopes) and left:",
+        "while (system or envelopes) and left:",
         "while control or envelopes:",
         "test_turn.py::test_a_sender_handles_no_more_than_its_share_of_a_flood",
     ),
     Mutant(
         "what is beyond the cap is left lying",
         "calling_thread_actor.py",
-        "                self._hand_on()",
+        "                self._hand_over_backlog()",
         "                pass",
         "test_turn.py::test_a_sender_handles_no_more_than_its_share_of_a_flood",
     ),
     Mutant(
         "a stop waits behind what waits for the turn",
         "calling_thread_actor.py",
-        "envelope = (control or envelopes).popleft()",
+        "envelope = (system or envelopes).popleft()",
         "envelope = (envelopes or control).popleft()",
         "test_turn_races.py::test_a_stop_overtakes_whatever_waits_for_the_turn",
     ),
     Mutant(
         "nobody looks again after the turn was given back",
         "calling_thread_actor.py",
-        "while (control or envelopes) and turn.acquire(blocking=False):",
-        "if (control or envelopes) and turn.acquire(blocking=False):",
+        "while (system or envelopes) and turn.acquire(blocking=False):",
+        "if (system or envelopes) and turn.acquire(blocking=False):",
         "test_turn_races.py::"
         "test_a_message_that_comes_while_the_turn_is_given_back_is_handled_by_who_had_it",
     ),
@@ -115,29 +115,29 @@ _DIRECT: Final = (
     Mutant(
         "an ask goes before the messages that wait",
         "calling_thread_actor.py",
-        "                if self._control or self._envelopes or self._closed:",
+        "                if self._system or self._envelopes or self._closed:",
         "                if self._closed:",
         "test_direct_ask.py::test_what_waits_is_handled_before_it",
     ),
     Mutant(
         "a mailbox that closes answers one more ask",
         "calling_thread_actor.py",
-        "                if self._control or self._envelopes or self._closed:",
-        "                if self._control or self._envelopes:",
+        "                if self._system or self._envelopes or self._closed:",
+        "                if self._system or self._envelopes:",
         "test_direct_ask.py::"
         "test_a_mailbox_that_closes_as_the_turn_is_taken_refuses_and_nobody_handles_it",
     ),
     Mutant(
         "what comes during an ask is left lying",
         "calling_thread_actor.py",
-        "        if self._control or self._envelopes:  # as in run",
+        "        if self._system or self._envelopes:  # as in run",
         "        if False:  # as in run",
         "test_direct_ask.py::test_what_comes_while_it_is_handled_is_handled_before_the_ask_returns",
     ),
     Mutant(
         "who asked an abandoned turn actor gets its late answer",
         "calling_thread_actor.py",
-        "        if error is None and not runtime.cut_off:",
+        "        if error is None and not loop.cut_off_reason:",
         "        if error is None:",
         "test_direct_ask.py::"
         "test_whoever_asked_an_actor_that_was_cut_off_meanwhile_gets_no_answer_of_it",
@@ -145,7 +145,7 @@ _DIRECT: Final = (
     Mutant(
         "an actor that crashed in an ask is not buried",
         "calling_thread_actor.py",
-        "                if runtime.stopped.opened:",
+        "                if loop.stopped.opened:",
         "                if False:",
         "test_direct_ask.py::test_a_fatal_exception_ends_the_actor_before_the_asker_hears_of_it",
     ),
@@ -177,7 +177,7 @@ _RUNTIME: Final = (
     Mutant(
         "an abandoned actor handles what it took just before",
         "actor_loop.py",
-        "            if self.lifecycle.over:",
+        "            if self.lifecycle.terminated:",
         "            if False:",
         "test_runtime.py::"
         "test_a_letter_that_was_taken_just_before_the_abandonment_is_refused_and_not_handled",
@@ -242,7 +242,7 @@ _ADDRESS: Final = (
     Mutant(
         "a child that was started by hand is not waited for when it crashes",
         "address.py",
-        '            seat.retired = ""\n',
+        '            slot.stopped_reason = ""\n',
         "",
         "test_lost_addresses.py::"
         "test_a_child_that_was_stopped_and_started_by_hand_is_waited_for_again",
@@ -250,8 +250,8 @@ _ADDRESS: Final = (
     Mutant(
         "an abandoned supervisor takes the address from its successor",
         "address.py",
-        "if seat.owner is owner:\n            seat.retired",
-        "if True:\n            seat.retired",
+        "if slot.owner is owner:\n            slot.stopped_reason",
+        "if True:\n            slot.stopped_reason",
         "test_lost_addresses.py::test_only_its_owner_points_an_address_to_an_incarnation",
     ),
     Mutant(

@@ -116,21 +116,21 @@ _SUPERVISOR: Final = (
     Mutant(
         "a death that a restart overtook counts once more",
         "base_supervisor.py",
-        "if child is None or child.runtime is not down.runtime:",
+        "if child is None or child.loop is not down.loop:",
         "if child is None:",
         "test_runtime.py::test_the_death_of_an_earlier_incarnation_is_ignored",
     ),
     Mutant(
         "an over-long start goes on unfenced",
         "child_runner.py",
-        "            self._abandon(runtime)\n            error",
+        "            self._abandon(loop)\n            error",
         "            error",
         "test_time.py::test_an_over_long_start_is_abandoned_and_what_was_told_to_it_is_refused",
     ),
     Mutant(
         "a start times out by real seconds, whatever the tree's clock",
         "child_runner.py",
-        "self._tree.clock.wait(settled.wait, spec.start_within)",
+        "self._tree.clock.wait(start_finished.wait, spec.start_within)",
         "settled.wait(spec.start_within)",
         "test_time.py::test_a_start_times_out_by_the_trees_clock_and_not_before",
     ),
@@ -159,7 +159,7 @@ _SUPERVISOR: Final = (
     Mutant(
         "the children of an abandoned supervisor go on without it",
         "child_runner.py",
-        "for thread in runtime.on_abandoned():",
+        "for thread in loop.on_abandoned():",
         "for thread in ():",
         "test_orphans.py::test_a_supervisor_abandoned_in_its_start_takes_its_children_along",
     ),
@@ -173,7 +173,7 @@ _SUPERVISOR: Final = (
     Mutant(
         "who asks a child that a restart lost waits for it in vain",
         "base_supervisor.py",
-        "        self.lifecycle.watch(self._forget_added)\n",
+        "        self.lifecycle.watch(self._release_undeclared)\n",
         "",
         "test_lost_addresses.py::test_an_ask_to_an_added_child_that_a_restart_lost_fails_at_once",
     ),

@@ -264,9 +264,9 @@ def test_what_was_published_is_inherited_by_the_next_incarnation_only_if_asked_f
     tree = grow(Child("heir", kind.start, hand_over=True), Child("orphan", kind.start))
     for child, inherited in (("heir", "state"), ("orphan", None)):
         address = tree.address(child)
-        address.ask(call(lambda me: me.publish("state")), timeout=WAIT)
+        address.ask(call(lambda me: me.save_state("state")), timeout=WAIT)
         address.tell(("raise", Boom()))
-        assert address.ask(call(lambda me: me.inherited), timeout=WAIT) == inherited
+        assert address.ask(call(lambda me: me.restored_state), timeout=WAIT) == inherited
 
 
 def test_a_not_delivered_of_the_handler_is_passed_on_and_never_sent_again(

@@ -62,9 +62,9 @@ def test_an_asker_whose_next_incarnation_dies_at_once_waits_for_the_one_after_it
     address, lifecycle = Address("a", clock), cast("ActorLifecycle", None)
     first, short, good = Inbox(closed=True), Inbox(closed=True), Inbox(closed=False)
     clock.before = [
-        lambda: address.point_to(short, lifecycle),
-        lambda: address.point_to(good, lifecycle),
+        lambda: address.set_running(short, lifecycle),
+        lambda: address.set_running(good, lifecycle),
     ]
     clock.after = [lambda: address.clear(short)]
-    address.point_to(first, lifecycle)
+    address.set_running(first, lifecycle)
     assert address.ask("question", timeout=WAIT) == "answered"

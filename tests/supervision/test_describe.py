@@ -92,5 +92,5 @@ def test_dynamic_children_are_drawn_below_their_supervisor(grow: Grow) -> None:
 
 def busy_for(actor: Any) -> float | None:
     """How long the actor is at its current message, as the records tell it."""
-    busy: float | None = actor._actor_runtime.busy_for
+    busy: float | None = actor._supervised_loop.busy_for
     return busy

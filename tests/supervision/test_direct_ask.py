@@ -34,10 +34,10 @@ from actors import (
 from actors.supervision.actor_loop import ActorLoop
 from actors.supervision.calling_thread_actor import (
     MAX_MESSAGES_PER_TURN,
-    NESTING_CAP,
+    MAX_NESTED_TURNS,
     CallingThreadMailbox,
 )
-from actors.supervision.deadlock import here
+from actors.supervision.deadlock import this_thread
 from actors.supervision.mailbox import UNANSWERED, Envelope
 from actors.testing import FakeClock, Gate
 from tests.supervision.conftest import Grow
@@ -47,16 +47,16 @@ pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 
 def start(grow: Grow, **flags: Any) -> tuple[Address, CallingThreadMailbox, ActorLoop, Journal]:
-    """A turn actor of a tree: its address, mailbox, runtime, and journal."""
+    """A turn actor of a tree: its address, mailbox, loop, and journal."""
     journal = Journal()
     address = grow(Child("a", partial(Turn.start, journal), **flags)).address("a")
-    runtime: ActorLoop = address.ask(call(lambda me: me._actor_runtime), timeout=WAIT)
-    return address, cast("CallingThreadMailbox", runtime.mailbox), runtime, journal
+    loop: ActorLoop = address.ask(call(lambda me: me._supervised_loop), timeout=WAIT)
+    return address, cast("CallingThreadMailbox", loop.mailbox), loop, journal
 
 
-def runtime_of(ref: pykka.ActorRef[Any]) -> ActorLoop:
+def loop_of(ref: pykka.ActorRef[Any]) -> ActorLoop:
     """What runs the actor behind ``ref``."""
-    return cast("ActorLoop", ref.ask(call(lambda me: me._actor_runtime), timeout=WAIT))
+    return cast("ActorLoop", ref.ask(call(lambda me: me._supervised_loop), timeout=WAIT))
 
 
 def note(entry: object) -> tuple[str, Any]:
@@ -144,8 +144,8 @@ def test_what_comes_before_it_has_the_turn_is_handled_before_it(grow: Grow) -> N
 
 
 def test_a_stop_that_waits_is_handled_before_it(grow: Grow) -> None:
-    address, mailbox, runtime, journal = start(grow, hand_over=True)
-    ref = runtime.actor.actor_ref
+    address, mailbox, loop, journal = start(grow, hand_over=True)
+    ref = loop.actor.actor_ref
     mailbox._turn = cast("Any", Turnstile(mailbox._turn, taken=partial(ref.stop, block=False)))  # pyright: ignore[reportPrivateUsage]  # stands for a lock
     address.ask(note("by the next incarnation"), timeout=WAIT)
     assert journal.entries == [
@@ -208,9 +208,9 @@ def test_an_ordinary_exception_shows_the_handler_that_raised_it(grow: Grow) -> N
 
 
 def test_a_fatal_exception_ends_the_actor_before_the_asker_hears_of_it(grow: Grow) -> None:
-    address, mailbox, runtime, _ = start(grow)
+    address, mailbox, loop, _ = start(grow)
     exits = Journal()
-    runtime.lifecycle.watch(exits.add)
+    loop.lifecycle.watch(exits.add)
     with pytest.raises(Fatal):
         address.ask(("raise", Fatal("why")), timeout=WAIT)
     (exit_,) = exits.entries
@@ -224,7 +224,7 @@ def test_a_crash_is_told_to_on_failure_on_the_turn(grow: Grow) -> None:
 
     class Noting(Turn):
         def on_failure(self, *args: Any, **_named: Any) -> None:
-            seen.append((args[1], self._actor_runtime.busy_since is not None))
+            seen.append((args[1], self._supervised_loop.busy_since is not None))
 
     address, error = grow(Child("a", Noting.start)).address("a"), Fatal()
     with pytest.raises(Fatal):
@@ -240,9 +240,9 @@ def test_a_system_exit_is_a_crash_whose_asker_is_not_shown_the_exit(grow: Grow) 
 
 
 def test_an_actor_that_stops_itself_answers_first(grow: Grow) -> None:
-    address, _, runtime, journal = start(grow)
+    address, _, loop, journal = start(grow)
     exits = Journal()
-    runtime.lifecycle.watch(exits.add)
+    loop.lifecycle.watch(exits.add)
 
     def stop(me: Any) -> str:
         me.stop()
@@ -255,12 +255,12 @@ def test_an_actor_that_stops_itself_answers_first(grow: Grow) -> None:
 
 def test_a_mailbox_that_closes_as_the_turn_is_taken_refuses_and_nobody_handles_it() -> None:
     journal = Journal()
-    runtime = runtime_of(Turn.start(journal))
+    loop = loop_of(Turn.start(journal))
     mailbox, address = (
-        cast("CallingThreadMailbox", runtime.mailbox),
-        cast("Any", runtime.actor).address,
+        cast("CallingThreadMailbox", loop.mailbox),
+        cast("Any", loop.actor).address,
     )
-    mailbox._turn = cast("Any", Turnstile(mailbox._turn, taken=runtime.terminate))  # pyright: ignore[reportPrivateUsage]  # stands for a lock
+    mailbox._turn = cast("Any", Turnstile(mailbox._turn, taken=loop.terminate))  # pyright: ignore[reportPrivateUsage]  # stands for a lock
     with pytest.raises(NotDelivered):
         address.ask(note("handled"), timeout=WAIT)
     assert journal.entries == [("start", "")]
@@ -294,20 +294,20 @@ def test_a_full_mailbox_refuses_an_ask_whose_turn_is_taken(grow: Grow) -> None:
 def test_whoever_asked_an_actor_that_was_cut_off_meanwhile_gets_no_answer_of_it(
     how: str, late: Any
 ) -> None:
-    runtime = runtime_of(Turn.start())
-    address: Address = cast("Any", runtime.actor).address
+    loop = loop_of(Turn.start())
+    address: Address = cast("Any", loop.actor).address
 
     def be_cut_off(_me: Any) -> Any:
         if how == "abandoned":
-            runtime.abandon(Exit(Cause.HUNG))
+            loop.abandon(Exit(Cause.HUNG))
         else:
-            runtime.lose("this is another process")
+            loop.invalidate("this is another process")
         return late()
 
     why = "Turn was abandoned while" if how == "abandoned" else "this is another process"
     with pytest.raises(ActorCrashed, match=why):
         address.ask(call(be_cut_off), timeout=WAIT)
-    runtime.terminate()
+    loop.terminate()
 
 
 def test_a_hung_turn_actor_is_replaced_while_its_asker_is_in_it(grow: Grow) -> None:
@@ -339,7 +339,7 @@ def test_ctrl_c_in_a_handler_is_for_the_program_and_ends_the_actor(grow: Grow) -
     address, _, _, _ = start(grow)
     with pytest.raises(KeyboardInterrupt):
         address.ask(call(lambda _me: os.kill(os.getpid(), signal.SIGINT)), timeout=WAIT)
-    assert here.stack == []
+    assert this_thread.stack == []
     assert address.ask(("echo", 1), timeout=WAIT) == 1
     assert address.epoch == 2
 
@@ -353,21 +353,21 @@ def test_the_actor_is_busy_while_it_is_handled_and_idle_after_it_however_it_ends
     clock = FakeClock()
     journal = Journal()
     address = grow(Child("a", partial(Turn.start, journal)), clock=clock).address("a")
-    runtime: ActorLoop = address.ask(call(lambda me: me._actor_runtime), timeout=WAIT)
+    loop: ActorLoop = address.ask(call(lambda me: me._supervised_loop), timeout=WAIT)
     clock.advance(7.0)
-    assert address.ask(call(lambda _me: runtime.busy_since), timeout=WAIT) == clock.monotonic()
-    assert runtime.busy_since is None
+    assert address.ask(call(lambda _me: loop.busy_since), timeout=WAIT) == clock.monotonic()
+    assert loop.busy_since is None
     with pytest.raises(Boom):
         address.ask(("raise", Boom()), timeout=WAIT)
-    assert runtime.busy_since is None
+    assert loop.busy_since is None
 
 
 def test_the_thread_is_the_actors_while_it_is_handled_and_not_after_it(grow: Grow) -> None:
     address, mailbox, _, _ = start(grow)
-    assert address.ask(call(lambda _me: [*here.stack]), timeout=WAIT) == [mailbox]
+    assert address.ask(call(lambda _me: [*this_thread.stack]), timeout=WAIT) == [mailbox]
     with pytest.raises(Boom):
         address.ask(("raise", Boom()), timeout=WAIT)
-    assert here.stack == []
+    assert this_thread.stack == []
 
 
 def test_a_finalizer_that_asks_from_within_is_told_of_the_cycle(grow: Grow) -> None:
@@ -386,7 +386,7 @@ def test_a_finalizer_that_asks_from_within_is_told_of_the_cycle(grow: Grow) -> N
 
 
 def test_as_many_actors_as_may_run_on_one_thread_do_and_the_next_one_elsewhere(grow: Grow) -> None:
-    count = NESTING_CAP + 2
+    count = MAX_NESTED_TURNS + 2
     tree = grow(*(Child(str(each), Turn.start) for each in range(count)))
     threads: list[int] = []
 
@@ -397,7 +397,7 @@ def test_as_many_actors_as_may_run_on_one_thread_do_and_the_next_one_elsewhere(g
 
     tree.address("0").ask(call(partial(ask_next, 0)), timeout=WAIT)
     mine = threads[0]
-    assert [each == mine for each in threads] == [True] * NESTING_CAP + [False] * 2
+    assert [each == mine for each in threads] == [True] * MAX_NESTED_TURNS + [False] * 2
 
 
 def test_an_error_keeps_nothing_of_the_handler_alive_without_the_collector(grow: Grow) -> None:

@@ -28,7 +28,7 @@ FOREVER = float("inf")
 
 
 class DoneAtSecondLook:
-    """A runtime that finishes its message between two looks of its supervisor."""
+    """A loop that finishes its message between two looks of its supervisor."""
 
     def __init__(self) -> None:
         self._looks = iter([1.0])
@@ -41,12 +41,12 @@ class DoneAtSecondLook:
 def test_a_message_that_is_done_while_it_is_looked_at_is_no_hang() -> None:
     tree = TreeContext(FakeClock(), AddressTable(), EventBus())
     child = ChildRunner(Child("a", Turn.start, hang_after=1.0), "a", tree, AbandonedThreads())
-    child.runtime = DoneAtSecondLook()  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]  # all that is looked at
+    child.loop = DoneAtSecondLook()  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]  # all that is looked at
     assert not child.abandon_if_hung(1.5)
 
 
 class Snatched(deque[Envelope]):
-    """Letters of which somebody else takes one, just after it was seen to be there."""
+    """Messages of which somebody else takes one, just after it was seen to be there."""
 
     snatch = True
 

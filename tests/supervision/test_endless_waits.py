@@ -20,8 +20,8 @@ def test_a_sibling_that_comes_up_later_is_not_waited_for_in_on_start(grow: Grow,
 
     class First(Threaded):
         def on_start(self) -> None:
-            if self.inherited is None:
-                self.publish("again")
+            if self.restored_state is None:
+                self.save_state("again")
                 return
             try:
                 later = tree.address("later")

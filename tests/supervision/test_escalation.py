@@ -308,7 +308,7 @@ def test_threads_that_have_ended_meanwhile_are_no_longer_counted(grow: Grow) -> 
     exits = ended(tree)
 
     def thread_of(me: Any) -> None:
-        threads.add(me._actor_runtime.thread)
+        threads.add(me._supervised_loop.thread)
 
     for each in ("a", "b"):
         tree.address(each).ask(call(thread_of), timeout=WAIT)

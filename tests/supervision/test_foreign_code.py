@@ -96,7 +96,7 @@ def test_ctrl_c_on_the_main_thread_is_passed_on_when_all_were_called() -> None:
     bus.listen(interrupt)
     bus.listen(heard.append)
     end, event = Exit(Cause.NORMAL), ChildStarted("a", 1)
-    for happen in (token.cancel, lambda: lifecycle.end(end), lambda: bus.tell(event)):
+    for happen in (token.cancel, lambda: lifecycle.end(end), lambda: bus.publish(event)):
         with pytest.raises(KeyboardInterrupt):
             happen()
     assert heard == ["cancelled", end, event]

@@ -68,9 +68,9 @@ def test_what_a_zombie_publishes_does_not_reach_its_successors(grow: Grow) -> No
     address = tree.address("a")
 
     def haunt(me: Supervised) -> None:
-        me.publish("before")
+        me.save_state("before")
         gate.hold()
-        me.publish("haunted")
+        me.save_state("haunted")
         done.set()
 
     address.tell(call(haunt))
@@ -79,11 +79,11 @@ def test_what_a_zombie_publishes_does_not_reach_its_successors(grow: Grow) -> No
         clock.wait_for_timers(1)
         clock.advance(0.5)
         tree.children()
-    assert address.ask(call(lambda me: me.inherited), timeout=WAIT) == "before"
+    assert address.ask(call(lambda me: me.restored_state), timeout=WAIT) == "before"
     gate.open()
     assert done.wait(WAIT)
     crash(tree, "a")
-    assert address.ask(call(lambda me: me.inherited), timeout=WAIT) == "before"
+    assert address.ask(call(lambda me: me.restored_state), timeout=WAIT) == "before"
 
 
 @pytest.mark.usefixtures("no_thread_is_left")
@@ -114,11 +114,11 @@ def test_a_child_that_does_not_stop_in_time_is_left_behind_and_reported() -> Non
 def test_a_child_that_hangs_sooner_is_looked_for_sooner() -> None:
     clock, looks = FakeClock(), Journal()
     watch = HangDetector(clock, {}, lambda: looks.add("look"))
-    watch.expect(60.0)
-    watch.expect(1.0)
+    watch.arm(60.0)
+    watch.arm(1.0)
     clock.advance(0.25)
     assert looks.entries == ["look"]
-    watch.look()
+    watch.check()
     clock.advance(60.0)
     assert looks.entries == ["look"]
 

@@ -31,9 +31,9 @@ from actors import (
 )
 from actors.supervision import child_table
 from actors.supervision.events import EventBus
-from actors.supervision.exit import FRAMES_KEPT
+from actors.supervision.exit import TRACEBACK_LIMIT
 from actors.supervision.metrics import SupervisionMetrics
-from actors.supervision.plan import Member, State, Status
+from actors.supervision.plan import ChildState, Status, SupervisorState
 from actors.supervision.spec import Strategy
 from actors.testing import FakeClock
 from tests.supervision.conftest import Grow
@@ -94,8 +94,8 @@ def test_every_listener_hears_every_event_in_the_order_of_listening() -> None:
     for name in ("one", "two"):
         bus.listen(lambda event, name=name: heard.append((name, event)))  # type: ignore[misc]  # a default binds the name
     first, second = ChildStarted("a", 1), ChildStarted("a", 2)
-    bus.tell(first)
-    bus.tell(second)
+    bus.publish(first)
+    bus.publish(second)
     assert heard == [("one", first), ("two", first), ("one", second), ("two", second)]
 
 
@@ -140,10 +140,10 @@ def raised(levels: int) -> Boom:
 
 
 def test_a_failure_keeps_the_innermost_frames_of_a_deep_fall() -> None:
-    failure = Failure(raised(10 * -FRAMES_KEPT))
+    failure = Failure(raised(10 * -TRACEBACK_LIMIT))
     lines = failure.traceback.splitlines()
     assert lines[-1].endswith("Boom: at the bottom")
-    assert failure.traceback.count('File "') <= -FRAMES_KEPT
+    assert failure.traceback.count('File "') <= -TRACEBACK_LIMIT
     assert (failure.type, failure.message) == ("Boom", "at the bottom")
 
 
@@ -246,7 +246,7 @@ def test_ten_thousand_named_children_start_and_stop(kind: Any) -> None:
 
 def test_an_end_or_a_new_child_looks_at_no_other_child(monkeypatch: pytest.MonkeyPatch) -> None:
     """The cost of a step, counted and not timed: how many members it is asked about."""
-    roster = child_table.OrderedChildren(State(Strategy.ONE_FOR_ONE, 1, 5.0))
+    roster = child_table.OrderedChildren(SupervisorState(Strategy.ONE_FOR_ONE, 1, 5.0))
     made = Journal()
     original = dataclasses.replace
 
@@ -256,7 +256,7 @@ def test_an_end_or_a_new_child_looks_at_no_other_child(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(child_table, "replace", note)
     for number in range(100):
-        roster.add(Member(str(number)))
+        roster.add(ChildState(str(number)))
         roster.mark(str(number), Status.DOWN)
     assert len(made.entries) == 100
     roster.drop("99")

@@ -19,7 +19,7 @@ from actors import (
     Tree,
     UnknownChild,
 )
-from actors.supervision.address import LISTED, LOGGED_DEAD_LETTERS, Address, AddressTable
+from actors.supervision.address import LOGGED_DEAD_LETTERS, MAX_LISTED_PATHS, Address, AddressTable
 from actors.supervision.lifecycle import ActorLifecycle
 from actors.supervision.mailbox import Mailbox
 from actors.testing import FakeClock
@@ -160,10 +160,10 @@ def test_only_its_owner_points_an_address_to_an_incarnation() -> None:
     """An abandoned supervisor may still be at it, while its successor has taken over."""
     address, old, new = Address("a"), object(), object()
     mailbox = Mailbox()
-    address.take_over(new)
-    address.point_to(Mailbox(), ActorLifecycle(), old)
+    address.set_owner(new)
+    address.set_running(Mailbox(), ActorLifecycle(), old)
     assert not address.alive
-    address.point_to(mailbox, ActorLifecycle(), new)
+    address.set_running(mailbox, ActorLifecycle(), new)
     assert address.alive
     address.clear(Mailbox())  # of another incarnation: says nothing about this one
     assert address.alive
@@ -189,22 +189,22 @@ def test_many_dead_letters_are_counted_and_few_of_them_logged(
 def test_striking_a_path_forgets_it_and_all_below_and_nothing_beside() -> None:
     table = AddressTable()
     paths = ("s", "s/a", "s/b/x", "s/b", "sa", "t")
-    found = {path: table.enter(path) for path in paths}
-    table.strike("s")
+    found = {path: table.register(path) for path in paths}
+    table.remove("s")
     assert [address.path for address in table.all()] == ["sa", "t"]
     for path in ("s", "s/a", "s/b", "s/b/x"):
         with pytest.raises(NotDelivered, match="nobody is going to start it"):
             found[path].ask("x", timeout=FOREVER)
         with pytest.raises(UnknownChild):
             table.find(path)
-    assert table.enter("s") is not found["s"]
+    assert table.register("s") is not found["s"]
 
 
 def test_retiring_a_path_keeps_it_and_all_below() -> None:
     table = AddressTable()
     for path in ("s", "s/a", "t"):
-        table.enter(path)
-    table.retire("s")
+        table.register(path)
+    table.mark_stopped("s")
     with pytest.raises(NotDelivered, match="s/a has ended"):
         table.find("s/a").ask("x", timeout=FOREVER)
     with pytest.raises(NotDelivered, match="t was down for 0 seconds"):
@@ -215,8 +215,8 @@ def test_an_unknown_path_names_some_that_exist_and_not_thousands() -> None:
     table = AddressTable()
     with pytest.raises(UnknownChild, match="'x'; there are: none"):
         table.find("x")
-    for number in range(LISTED + 1):
-        table.enter(f"{number:03}")
+    for number in range(MAX_LISTED_PATHS + 1):
+        table.register(f"{number:03}")
     with pytest.raises(UnknownChild) as caught:
         table.find("x")
     assert str(caught.value).endswith("018, 019, …")
@@ -227,7 +227,7 @@ def test_the_same_path_is_the_same_address_for_every_thread() -> None:
 
     def enter() -> None:
         begin.wait(WAIT)
-        found.add(table.enter("a"))
+        found.add(table.register("a"))
 
     threads = [threading.Thread(target=partial(enter)) for _ in range(8)]
     for thread in threads:

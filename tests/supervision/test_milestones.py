@@ -11,7 +11,7 @@ import pykka
 import pytest
 
 from actors import AskCycle, Child, NotDelivered, StartFailed, Supervised, Supervisor
-from actors.supervision.deadlock import LifecycleWait, held_up_by
+from actors.supervision.deadlock import LifecycleWait, waiting_for_lifecycle
 from actors.supervision.lifecycle import Latch
 from actors.supervision.mailbox import Mailbox
 from actors.supervision.reply import Reply
@@ -85,7 +85,7 @@ def test_who_asked_just_before_the_supervisor_came_to_wait_is_told_too() -> None
     reply = waits(child, supervisor)
     with (
         running(supervisor),
-        held_up_by(LifecycleWait(child, never)),
+        waiting_for_lifecycle(LifecycleWait(child, never)),
         pytest.raises(AskCycle) as caught,
     ):
         reply.get(timeout=0)
@@ -99,7 +99,7 @@ def test_who_asks_the_supervisor_on_behalf_of_a_starting_child_is_told() -> None
     behind, reply = waits(child, other), waits(other, supervisor)
     with (
         running(supervisor),
-        held_up_by(LifecycleWait(child, never)),
+        waiting_for_lifecycle(LifecycleWait(child, never)),
         pytest.raises(AskCycle) as caught,
     ):
         reply.get(timeout=0)
@@ -111,7 +111,11 @@ def test_a_starting_child_that_asks_the_supervisor_of_its_supervisor_is_told() -
     child, inner, outer = node("child"), node("inner"), node("outer")
     reply = waits(child, outer)
     outer.waiting_for = LifecycleWait(inner, never)
-    with running(inner), held_up_by(LifecycleWait(child, never)), pytest.raises(AskCycle) as caught:
+    with (
+        running(inner),
+        waiting_for_lifecycle(LifecycleWait(child, never)),
+        pytest.raises(AskCycle) as caught,
+    ):
         reply.get(timeout=0)
     assert caught.value.cycle == ("child", "outer", "inner", "child")
 
@@ -119,13 +123,13 @@ def test_a_starting_child_that_asks_the_supervisor_of_its_supervisor_is_told() -
 def test_who_waits_for_somebody_else_or_was_answered_is_left_alone() -> None:
     child, other, supervisor = node("child"), node("other"), node("supervisor")
     elsewhere = waits(child, other)
-    with running(supervisor), held_up_by(LifecycleWait(child, never)):
+    with running(supervisor), waiting_for_lifecycle(LifecycleWait(child, never)):
         assert not elsewhere.done
     answered = waits(child, supervisor)
     answered.settle("well")
-    with running(supervisor), held_up_by(LifecycleWait(child, never)):
+    with running(supervisor), waiting_for_lifecycle(LifecycleWait(child, never)):
         assert answered.get(timeout=0) == "well"
-    with held_up_by(LifecycleWait(child, never)):  # on a thread that runs no actor
+    with waiting_for_lifecycle(LifecycleWait(child, never)):  # on a thread that runs no actor
         assert child.waiting_for is answered
 
 

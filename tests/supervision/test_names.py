@@ -23,7 +23,7 @@ PUBLIC = {
     "publish",
     "token",
 }
-OURS = {"_actor_birth", "_actor_runtime"}
+OURS = {"_actor_start_context", "_supervised_loop"}
 PYTHONS = {"_abc_impl"}
 
 
@@ -45,8 +45,8 @@ def test_a_subclass_may_use_any_obvious_name_for_its_own(kind: Any, grow: Grow) 
         def _mine(self, *_args: object) -> None:
             raise AssertionError("called by the library")
 
-        _run = _live = _handle = _crash = _stop = _end = _bury = _fail = _failed = _mine
-        _come_up = _now = _context = _address = abandon = take = _mine
+        _run = _live = _handle = _crash = _stop = _end = _terminate = _fail = _failed = _mine
+        _start = _now = _context = _address = abandon = take = _mine
 
         def on_receive(self, message: Any) -> Any:
             return message

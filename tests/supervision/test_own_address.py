@@ -163,12 +163,12 @@ class TurnHelper(CallingThreadActor):
 
 def facts(me: Any) -> Any:
     """What an actor knows of itself."""
-    return me.name, me.address.path, me.inherited
+    return me.name, me.address.path, me.restored_state
 
 
 def steal(me: Any) -> None:
     """Leave something to an heir that is not one's own."""
-    me.publish("stolen")
+    me.save_state("stolen")
 
 
 def with_helper(kind: Any, helper: Any, where: str) -> Any:
@@ -202,7 +202,7 @@ def test_a_helper_is_nobody_but_itself(grow: Grow, kind: Any, helper: Any, where
         ref.ask(steal)
         ref.stop()
         assert address.alive
-        address.ask(call(lambda me: me.publish("state")), timeout=WAIT)
+        address.ask(call(lambda me: me.save_state("state")), timeout=WAIT)
         address.tell(("raise", Boom()))
 
 

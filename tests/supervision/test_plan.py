@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 from actors import Restart, Strategy
 from actors.supervision.plan import (
     Action,
+    ChildState,
     Ended,
     Event,
     GiveUp,
-    Member,
     Remove,
     RestartFailed,
     RetryDue,
     ScheduleRestart,
     ShutDown,
     Start,
-    State,
     Status,
     Stop,
+    SupervisorState,
     plan,
 )
 from actors.supervision.spec import AutoShutdown
@@ -31,18 +31,18 @@ from actors.supervision.spec import AutoShutdown
 IDS = ("a", "b", "c", "d")
 
 
-def state(strategy: Strategy = Strategy.ONE_FOR_ONE, **changes: Restart) -> State:
+def state(strategy: Strategy = Strategy.ONE_FOR_ONE, **changes: Restart) -> SupervisorState:
     """Children a to d, all up and permanent but for ``changes``."""
-    members = tuple(Member(each, changes.get(each, Restart.PERMANENT)) for each in IDS)
-    return State(strategy, intensity=3, period=5.0, members=members)
+    members = tuple(ChildState(each, changes.get(each, Restart.PERMANENT)) for each in IDS)
+    return SupervisorState(strategy, intensity=3, period=5.0, members=members)
 
 
-def crash(before: State, child: str) -> tuple[State, tuple[Action, ...]]:
+def crash(before: SupervisorState, child: str) -> tuple[SupervisorState, tuple[Action, ...]]:
     """The plan for a crash of ``child``, now."""
     return plan(before, Ended(child, abnormal=True, now=0.0))
 
 
-def started(after: State, actions: tuple[Action, ...], but: str = "") -> State:
+def started(after: SupervisorState, actions: tuple[Action, ...], but: str = "") -> SupervisorState:
     """The state when every start of ``actions`` succeeded, up to that of ``but``."""
     for action in actions:
         if isinstance(action, Start):
@@ -192,7 +192,9 @@ def test_the_end_of_significant_children_ends_the_supervisor_if_told_so(
     after_first: tuple[Action, ...],
     after_second: tuple[Action, ...],
 ) -> None:
-    members = tuple(Member(each, Restart.TRANSIENT, significant=each in {"b", "c"}) for each in IDS)
+    members = tuple(
+        ChildState(each, Restart.TRANSIENT, significant=each in {"b", "c"}) for each in IDS
+    )
     current = replace(state(), members=members, auto_shutdown=auto_shutdown)
     current, actions = plan(current, Ended("a", abnormal=False, now=0.0))
     assert actions == ()
@@ -203,7 +205,7 @@ def test_the_end_of_significant_children_ends_the_supervisor_if_told_so(
 
 
 def test_a_significant_child_that_is_restarted_ends_nothing() -> None:
-    members = (Member("a", Restart.TRANSIENT, significant=True),)
+    members = (ChildState("a", Restart.TRANSIENT, significant=True),)
     before = replace(state(), members=members, auto_shutdown=AutoShutdown.ANY_SIGNIFICANT)
     _, actions = plan(before, Ended("a", abnormal=True, now=0.0))
     assert actions == (ScheduleRestart("a", 1),)
@@ -236,8 +238,8 @@ def test_whatever_happens_the_plan_keeps_its_rules(
     intensity: int,
     history: list[tuple[Event, float]],
 ) -> None:
-    members = tuple(Member(each, kind) for each, kind in zip(IDS, restarts, strict=True))
-    current = State(strategy, intensity, 5.0, members)
+    members = tuple(ChildState(each, kind) for each, kind in zip(IDS, restarts, strict=True))
+    current = SupervisorState(strategy, intensity, 5.0, members)
     now, counted = 0.0, list[float]()
     for event, pause in history:
         now += pause
@@ -255,7 +257,7 @@ def test_whatever_happens_the_plan_keeps_its_rules(
 
 
 def counted_restarts(
-    counted: list[float], before: State, actions: tuple[Action, ...], now: float
+    counted: list[float], before: SupervisorState, actions: tuple[Action, ...], now: float
 ) -> list[float]:
     """The model of the window: OTP's, by its definition."""
     del before
@@ -272,7 +274,7 @@ def assert_window(actions: tuple[Action, ...], counted: list[float], intensity: 
             assert len(counted) <= intensity
 
 
-def assert_order(before: State, actions: tuple[Action, ...]) -> None:
+def assert_order(before: SupervisorState, actions: tuple[Action, ...]) -> None:
     """Stops come first and in reverse, starts last and in order, and temporaries never start."""
     ids = [each.id for each in before.members]
     stops = [action.child for action in actions if isinstance(action, Stop)]

@@ -26,12 +26,12 @@ from actors import (
 )
 from actors.supervision.plan import (
     Action,
+    ChildState,
     Ended,
-    Member,
     Remove,
     ScheduleRestart,
-    State,
     Stop,
+    SupervisorState,
     plan,
 )
 from actors.testing import FakeClock, Gate
@@ -212,8 +212,8 @@ ORDER: list[tuple[Strategy, Restart, bool, tuple[Action, ...]]] = [
 def test_the_actions_for_every_strategy_restart_type_and_exit_come_in_this_order(
     strategy: Strategy, restart: Restart, abnormal: bool, expected: tuple[Action, ...]
 ) -> None:
-    members = tuple(Member(each, restart if each == "b" else PERMANENT) for each in IDS)
-    state = State(strategy, intensity=3, period=5.0, members=members)
+    members = tuple(ChildState(each, restart if each == "b" else PERMANENT) for each in IDS)
+    state = SupervisorState(strategy, intensity=3, period=5.0, members=members)
     assert plan(state, Ended("b", abnormal, now=0.0))[1] == expected
 
 

@@ -39,15 +39,15 @@ def kind(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def runtime_of(ref: pykka.ActorRef[Any]) -> ActorLoop:
+def loop_of(ref: pykka.ActorRef[Any]) -> ActorLoop:
     """What runs the actor behind ``ref``."""
-    return cast("ActorLoop", ref.ask(call(lambda me: me._actor_runtime), timeout=WAIT))
+    return cast("ActorLoop", ref.ask(call(lambda me: me._supervised_loop), timeout=WAIT))
 
 
-def watched(runtime: ActorLoop) -> Journal:
+def watched(loop: ActorLoop) -> Journal:
     """The exits that a watcher is told of."""
     exits = Journal()
-    runtime.lifecycle.watch(exits.add)
+    loop.lifecycle.watch(exits.add)
     return exits
 
 
@@ -57,31 +57,31 @@ def watched(runtime: ActorLoop) -> Journal:
 def test_a_letter_that_was_taken_just_before_the_abandonment_is_refused_and_not_handled() -> None:
     journal = Journal()
     ref = Threaded.start(journal)
-    runtime, reply = runtime_of(ref), Reply()
-    take = runtime.mailbox.get
+    loop, reply = loop_of(ref), Reply()
+    take = loop.mailbox.get
 
     def take_too_late() -> Any:
         envelope = take()
-        runtime.abandon(HUNG)
+        loop.abandon(HUNG)
         return envelope
 
-    runtime.mailbox.get = take_too_late  # type: ignore[method-assign]  # a race, made certain
+    loop.mailbox.get = take_too_late  # type: ignore[method-assign]  # a race, made certain
     for _ in range(2):  # the first one only brings the thread around to the new ``get``
         ref.tell(call(lambda me: me.journal.add("handled")))
-    runtime.mailbox.put(Envelope(("echo", 1), reply))
+    loop.mailbox.put(Envelope(("echo", 1), reply))
     with pytest.raises(NotDelivered):
         reply.get(timeout=WAIT)
     assert reply.refused
-    assert runtime.thread is not None
-    runtime.thread.join(WAIT)
+    assert loop.thread is not None
+    loop.thread.join(WAIT)
     assert journal.entries.count("handled") == 1
 
 
 def test_a_zombies_late_answer_reaches_nobody_and_its_late_crash_neither(kind: Any) -> None:
     gate, answer = Gate(), Journal()
     ref = kind.start()
-    runtime = runtime_of(ref)
-    exits = watched(runtime)
+    loop = loop_of(ref)
+    exits = watched(loop)
 
     def ask() -> None:
         try:
@@ -96,8 +96,8 @@ def test_a_zombies_late_answer_reaches_nobody_and_its_late_crash_neither(kind: A
     thread = threading.Thread(target=ask)
     thread.start()
     gate.reached()
-    runtime.abandon(HUNG)
-    told = f"{type(runtime.actor).__name__} was abandoned while it handled this"
+    loop.abandon(HUNG)
+    told = f"{type(loop.actor).__name__} was abandoned while it handled this"
     if kind is Threaded:
         assert answer.wait_for(1) == [told]
     gate.open()
@@ -108,22 +108,22 @@ def test_a_zombies_late_answer_reaches_nobody_and_its_late_crash_neither(kind: A
 
 def test_an_abandoned_actor_takes_nothing_more_and_leaves_the_registry(kind: Any) -> None:
     ref = kind.start()
-    runtime = runtime_of(ref)
-    runtime.abandon(HUNG)
+    loop = loop_of(ref)
+    loop.abandon(HUNG)
     assert ref not in pykka.ActorRegistry.get_all()
     assert not ref.is_alive()
-    assert runtime.stopping
+    assert loop.stopping
     with pytest.raises(pykka.ActorDeadError):
         ref.ask(("echo", 1), timeout=WAIT)
 
 
 def test_an_end_is_told_once_however_often_the_actor_is_buried(kind: Any) -> None:
-    runtime = runtime_of(kind.start())
-    exits = watched(runtime)
-    runtime.terminate(HUNG)
-    runtime.terminate(Exit(Cause.NORMAL))
+    loop = loop_of(kind.start())
+    exits = watched(loop)
+    loop.terminate(HUNG)
+    loop.terminate(Exit(Cause.NORMAL))
     assert exits.entries == [HUNG]
-    assert not runtime.lifecycle.end(Exit(Cause.NORMAL))
+    assert not loop.lifecycle.end(Exit(Cause.NORMAL))
 
 
 # Burial
@@ -132,14 +132,14 @@ def test_an_end_is_told_once_however_often_the_actor_is_buried(kind: Any) -> Non
 @pytest.mark.parametrize("end", ["crash", "stop", "abandon"])
 def test_the_token_is_cancelled_however_the_actor_ends(kind: Any, end: str) -> None:
     ref = kind.start()
-    runtime = runtime_of(ref)
+    loop = loop_of(ref)
     ends: dict[str, Any] = {
         "crash": lambda: ref.tell(("raise", Boom())),
         "stop": lambda: ref.stop(block=False),
-        "abandon": lambda: runtime.abandon(HUNG),
+        "abandon": lambda: loop.abandon(HUNG),
     }
     cancelled = Journal()
-    runtime.lifecycle.watch(lambda _exit: cancelled.add(runtime.mailbox.token.cancelled))
+    loop.lifecycle.watch(lambda _exit: cancelled.add(loop.mailbox.token.cancelled))
     ends[end]()
     assert cancelled.wait_for(1) == [True]  # and before anybody is told of the end
 
@@ -148,14 +148,14 @@ def test_whoever_is_told_of_the_end_finds_the_mailbox_closed_and_the_actor_unlis
     kind: Any,
 ) -> None:
     ref = kind.start()
-    runtime, seen = runtime_of(ref), Journal()
+    loop, seen = loop_of(ref), Journal()
 
     def look(_exit: Exit) -> None:
         reply = Reply()
-        runtime.mailbox.put(Envelope(("echo", 1), reply))
+        loop.mailbox.put(Envelope(("echo", 1), reply))
         seen.add((reply.refused, ref in pykka.ActorRegistry.get_all(), ref.is_alive()))
 
-    runtime.lifecycle.watch(look)
+    loop.lifecycle.watch(look)
     ref.tell(("raise", Boom()))
     assert seen.wait_for(1) == [(True, False, False)]
 
@@ -164,7 +164,7 @@ def test_a_watcher_that_raises_is_logged_and_the_others_are_told(
     kind: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     ref = kind.start()
-    lifecycle = runtime_of(ref).lifecycle
+    lifecycle = loop_of(ref).lifecycle
 
     def bad(_exit: Exit) -> None:
         raise Boom
@@ -179,8 +179,8 @@ def test_a_watcher_that_raises_is_logged_and_the_others_are_told(
 
 def test_a_watcher_that_comes_late_is_told_at_once_and_can_take_nothing_back(kind: Any) -> None:
     ref = kind.start()
-    lifecycle = runtime_of(ref).lifecycle
-    first = watched(runtime_of(ref))
+    lifecycle = loop_of(ref).lifecycle
+    first = watched(loop_of(ref))
     ref.stop(timeout=WAIT)
     first.wait_for(1)
     late = Journal()
@@ -199,7 +199,7 @@ def test_on_failure_gets_the_exception_and_on_stop_is_not_called(kind: Any) -> N
 
     journal, error = Journal(), Boom("why")
     ref = Noting.start(journal)
-    exits = watched(runtime_of(ref))
+    exits = watched(loop_of(ref))
     ref.tell(("raise", error))
     exits.wait_for(1)
     assert journal.entries == [("start", ""), (Boom, error, True)]
@@ -213,7 +213,7 @@ def test_an_on_failure_that_fails_is_logged_and_changes_nothing(
             raise ValueError("dropped it")
 
     ref = Clumsy.start()
-    exits = watched(runtime_of(ref))
+    exits = watched(loop_of(ref))
     ref.tell(("raise", Boom("why")))
     (exit_,) = exits.wait_for(1)
     assert str(exit_) == "crash (Boom: why)"
@@ -224,7 +224,7 @@ def test_only_an_actor_without_a_supervisor_logs_its_own_crash(
     kind: Any, grow: Grow, caplog: pytest.LogCaptureFixture
 ) -> None:
     ref = kind.start()
-    exits = watched(runtime_of(ref))
+    exits = watched(loop_of(ref))
     ref.tell(("raise", Boom("alone")))
     exits.wait_for(1)
     address = grow(Child("a", kind.start)).address("a")
@@ -294,7 +294,7 @@ def test_a_death_that_was_overtaken_by_a_restart_counts_no_second_time(
 def test_the_death_of_an_earlier_incarnation_is_ignored(grow: Grow, known: bool) -> None:
     tree = grow(Child("a", Threaded.start))
     address, events = tree.address("a"), Journal()
-    old = address.ask(call(lambda me: me._actor_runtime), timeout=WAIT)
+    old = address.ask(call(lambda me: me._supervised_loop), timeout=WAIT)
     tree.stop_child("a")
     tree.restart_child("a")
     if not known:
@@ -313,19 +313,19 @@ def test_the_death_of_an_earlier_incarnation_is_ignored(grow: Grow, known: bool)
 def test_busy_for_is_the_time_of_the_message_in_hand_and_none_in_between(kind: Any) -> None:
     now = [10.0]
     ref = kind.start()
-    runtime = runtime_of(ref)
-    runtime.now = lambda: now[0]
+    loop = loop_of(ref)
+    loop.now = lambda: now[0]
     seen: list[float | None] = []
 
     def look(me: Any) -> None:
         now[0] += 2.5
-        seen.append(me._actor_runtime.busy_for)
+        seen.append(me._supervised_loop.busy_for)
 
     ref.ask(call(look), timeout=WAIT)
     ref.ask(call(look), timeout=WAIT)
     assert seen == [2.5, 2.5]
     ref.stop(timeout=WAIT)
-    assert runtime.busy_for is None
+    assert loop.busy_for is None
 
 
 def test_the_thread_of_an_actor_is_a_daemon_with_its_path_for_a_name(grow: Grow) -> None:
@@ -341,13 +341,13 @@ def test_the_thread_of_an_actor_is_a_daemon_with_its_path_for_a_name(grow: Grow)
 def test_an_exception_thrown_into_the_thread_of_an_actor_is_a_crash_and_no_zombie() -> None:
     """Wherever it strikes, outside of a handler too: the outermost frame announces the end."""
     ref = Threaded.start()
-    runtime = runtime_of(ref)
-    exits = watched(runtime)
+    loop = loop_of(ref)
+    exits = watched(loop)
 
     def strike() -> Any:
         raise KeyboardInterrupt("out of nowhere")
 
-    runtime.mailbox.get = strike  # type: ignore[method-assign]  # where the thread idles
+    loop.mailbox.get = strike  # type: ignore[method-assign]  # where the thread idles
     ref.tell(("echo", 1))
     (exit_,) = exits.wait_for(1)
     assert str(exit_) == "crash (KeyboardInterrupt: out of nowhere)"

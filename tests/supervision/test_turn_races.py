@@ -21,9 +21,9 @@ from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Journal, Turn, call
 
 
-def runtime_of(ref: pykka.ActorRef[Any]) -> ActorLoop:
+def loop_of(ref: pykka.ActorRef[Any]) -> ActorLoop:
     """What runs the actor behind ``ref``."""
-    return cast("ActorLoop", ref.ask(call(lambda me: me._actor_runtime), timeout=WAIT))
+    return cast("ActorLoop", ref.ask(call(lambda me: me._supervised_loop), timeout=WAIT))
 
 
 def note(entry: object, me: Any) -> None:
@@ -41,7 +41,7 @@ def hold_the_turn(ref: pykka.ActorRef[Any], gate: Gate) -> threading.Thread:
 def test_a_stop_overtakes_whatever_waits_for_the_turn() -> None:
     journal, gate, lost = Journal(), Gate(), Journal()
     ref = Turn.start(journal)
-    runtime_of(ref).mailbox.on_dead_letter = lost.add
+    loop_of(ref).mailbox.on_dead_letter = lost.add
     holder = hold_the_turn(ref, gate)
     messages = [call(partial(note, number)) for number in range(3)]
     for message in messages:
@@ -66,7 +66,7 @@ def test_control_messages_overtake_users_and_keep_their_own_order() -> None:
 
     journal, gate = Journal(), Gate()
     ref = Noting.start(journal)
-    mailbox = runtime_of(ref).mailbox
+    mailbox = loop_of(ref).mailbox
     holder = hold_the_turn(ref, gate)
     control = [SystemMessage(), SystemMessage()]
     ref.tell("user")
@@ -97,7 +97,7 @@ def test_a_message_that_comes_while_the_turn_is_given_back_is_handled_by_who_had
     """Its sender finds the turn taken and goes away: nobody else would look again."""
     journal = Journal()
     ref = Turn.start(journal)
-    mailbox = runtime_of(ref).mailbox
+    mailbox = loop_of(ref).mailbox
     assert isinstance(mailbox, CallingThreadMailbox)
     late = threading.Thread(target=lambda: ref.tell(call(partial(note, "late"))))
 
@@ -115,7 +115,7 @@ def test_a_message_that_comes_while_the_turn_is_given_back_is_handled_by_who_had
 def test_a_control_message_that_comes_while_the_turn_is_given_back_is_handled_too() -> None:
     journal = Journal()
     ref = Turn.start(journal)
-    mailbox = runtime_of(ref).mailbox
+    mailbox = loop_of(ref).mailbox
     assert isinstance(mailbox, CallingThreadMailbox)
     mailbox._turn = GivenBackSlowly(mailbox._turn, lambda: ref.stop(block=False))  # type: ignore[assignment]  # stands for a lock
     ref.tell(call(partial(note, "early")))
@@ -230,5 +230,5 @@ def test_a_closed_turn_mailbox_refuses_what_waits_and_what_comes() -> None:
     for reply in replies:
         with pytest.raises(NotDelivered, match="it is gone"):
             reply.get(timeout=0)
-    assert lost.entries == ["told"]  # nobody sent the control message
+    assert lost.entries == ["told"]  # nobody sent the system message
     assert mailbox.empty()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from actors import AskCycle, CallingThreadActor, Child, Supervised
-from actors.supervision.deadlock import blocked_on, here
+from actors.supervision.deadlock import blocked_on, this_thread
 from actors.supervision.mailbox import Envelope, Mailbox
 from actors.supervision.reply import Reply
 from actors.testing import Gate
@@ -32,16 +32,16 @@ def asked(target: Mailbox) -> Reply:
 
 
 class running:  # noqa: N801  # reads as what it is
-    """This thread runs the handlers of ``parties`` within the block."""
+    """This thread runs the handlers of ``nodes`` within the block."""
 
-    def __init__(self, *parties: Mailbox) -> None:
-        self.parties = parties
+    def __init__(self, *nodes: Mailbox) -> None:
+        self.nodes = nodes
 
     def __enter__(self) -> None:
-        here.stack.extend(self.parties)
+        this_thread.stack.extend(self.nodes)
 
     def __exit__(self, *_exc: object) -> None:
-        del here.stack[-len(self.parties) :]
+        del this_thread.stack[-len(self.nodes) :]
 
 
 def test_a_pending_question_back_to_who_asks_is_a_cycle() -> None:
@@ -66,11 +66,11 @@ def test_a_question_that_was_answered_just_now_is_no_cycle() -> None:
 
 
 def test_a_long_chain_is_followed_and_named_in_its_order() -> None:
-    parties = [node(name) for name in "abcd"]
-    for this, following in zip(parties[1:], [*parties[2:], parties[0]], strict=True):
+    nodes = [node(name) for name in "abcd"]
+    for this, following in zip(nodes[1:], [*nodes[2:], nodes[0]], strict=True):
         this.waiting_for = asked(following)
-    with running(parties[0]), pytest.raises(AskCycle, match="a -> b -> c -> d -> a"):
-        blocked_on(asked(parties[1])).__enter__()
+    with running(nodes[0]), pytest.raises(AskCycle, match="a -> b -> c -> d -> a"):
+        blocked_on(asked(nodes[1])).__enter__()
 
 
 def test_a_chain_that_ends_somewhere_is_no_cycle() -> None:

@@ -100,12 +100,12 @@ class Counter(CallingThreadActor):
 
     def on_start(self) -> None:
         """Take over what the last incarnation had counted."""
-        self.count = self.inherited or 0
+        self.count = self.restored_state or 0
 
     def on_receive(self, message: Any) -> int:
         """Count, and leave the sum to the next incarnation."""
         self.count += int(message)
-        self.publish(self.count)
+        self.save_state(self.count)
         return self.count
 
 

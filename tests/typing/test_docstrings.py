@@ -48,7 +48,7 @@ EVERYTHING = [each for name, public in public_names() for each in documented(nam
 
 def test_there_is_something_to_check() -> None:
     names = [name for name, _ in EVERYTHING]
-    for expected in ("Tree.stop", "Supervisor.start", "Supervised.inherited", "Exit.abnormal"):
+    for expected in ("Tree.stop", "Supervisor.start", "Supervised.restored_state", "Exit.abnormal"):
         assert f"actors.supervision.{expected}" in names
 
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from actors.eventloop import EventLoop, Timer, shared_loop
+from actors.eventloop import EventLoop, TimerHandle, shared_loop
 
 __all__ = ["Clock", "LoopClock", "Pending", "loop_clock"]
 
@@ -43,7 +43,7 @@ class _LoopTimer:
     def __init__(self, clock: LoopClock, callback: Callable[[], object]) -> None:
         self._clock = clock
         self._callback: Callable[[], object] | None = callback
-        self.timer: Timer | None = None
+        self.timer: TimerHandle | None = None
 
     @property
     def wanted(self) -> bool:

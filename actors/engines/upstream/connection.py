@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from actors.eventloop import READ, WRITE, EventLoop, Watch
+from actors.eventloop import READ, WRITE, EventLoop, FdHandle
 from actors.eventloop.outgoing import closed
 
 __all__ = ["NO_HEADERS", "BadResponse", "Connection", "ResponseReader", "User"]
@@ -219,7 +219,7 @@ class Connection(ResponseReader):
         self._portion = _FIRST_BYTES
         self.broken = False
         """Whether the peer stopped to listen; it may have answered all the same."""
-        self._watch: Watch | None = loop.watch(sock.fileno(), self, READ)
+        self._watch: FdHandle | None = loop.watch(sock.fileno(), self, READ)
 
     def send(self, data: bytes) -> None:
         """Send ``data``, a whole request, now or as soon as the peer takes it."""
@@ -237,7 +237,7 @@ class Connection(ResponseReader):
         if sent < len(data):
             self.unsent = memoryview(data)[sent:]
             if self._watch is not None:
-                self._watch.want(READ | WRITE)
+                self._watch.set_interest(READ | WRITE)
 
     def pause(self) -> None:
         """Read no more until :meth:`resume`; what arrives waits in the kernel.
@@ -326,7 +326,7 @@ class Connection(ResponseReader):
         if not self.unsent:
             self.unsent = memoryview(b"")  # let go of the request
             if self._watch is not None:
-                self._watch.want(READ)
+                self._watch.set_interest(READ)
 
     def _received_much(self, user: User, data: bytes) -> None:
         """Pass ``data`` on, and take as much again, or less, by how long that took."""

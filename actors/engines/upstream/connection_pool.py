@@ -10,7 +10,7 @@ from typing import Final
 from actors.engines.upstream.connection import Connection
 from actors.engines.upstream.dial import Dial, Place
 from actors.engines.upstream.names import Names
-from actors.eventloop import EventLoop, Timer
+from actors.eventloop import EventLoop, TimerHandle
 
 __all__ = ["ConnectionPool"]
 
@@ -36,7 +36,7 @@ class ConnectionPool:
         self._place = place
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
-        self._sweeper: Timer | None = None
+        self._sweeper: TimerHandle | None = None
         self._closed = False
 
     def __len__(self) -> int:

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from actors.engines.upstream.names import Address, Names, literal
 from actors.engines.upstream.reach import Reach
-from actors.eventloop import READ, WRITE, Deadline, EventLoop, Watch
+from actors.eventloop import READ, WRITE, Deadline, EventLoop, FdHandle
 from actors.eventloop.outgoing import closed, opened
 
 __all__ = ["Dial", "Place", "Wrapper", "is_local_shortage"]
@@ -78,7 +78,7 @@ class Dial:
         self._opened = opened
         self._failed = failed
         self._sock: socket.socket | None = None
-        self._watch: Watch | None = None
+        self._watch: FdHandle | None = None
         self._shaking_hands = False
         self._closed = False
         self._error: OSError = OSError(f"{place.host} has no address")
@@ -203,9 +203,9 @@ class Dial:
         try:
             sock.do_handshake()
         except ssl.SSLWantReadError:
-            watch.want(READ)
+            watch.set_interest(READ)
         except ssl.SSLWantWriteError:
-            watch.want(WRITE)
+            watch.set_interest(WRITE)
         except OSError as error:
             self._error = error
             self._next()

@@ -31,7 +31,7 @@ from waitress import wasyncore
 from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
 
-from actors.eventloop import GONE, READ, WRITE, EventLoop, Watch
+from actors.eventloop import HANGUP, READ, WRITE, EventLoop, FdHandle
 from http_service.api.generate import INLINE_BODY
 from http_service.connection import KEY, LEFT, Answering
 from http_service.errors import ClientGone
@@ -70,7 +70,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     task_class: Any = Task
     error_task_class = RefusalTask
-    watch: Watch | None = None
+    watch: FdHandle | None = None
     sent_continue: bool
     sendbuf_len: int = TURN
     reserved = False
@@ -124,10 +124,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         quiet = not (self.requests or self.total_outbufs_len or self.close_when_flushed)
         if events & READ and ((quiet and not self.will_close) or self.linger_until):
             self.handle_read()
-        elif events & GONE:
+        elif events & HANGUP:
             self.handle_close()
         elif events & READ and self.watch is not None:
-            self.watch.want(0)  # bytes behind a request that is being answered: they wait
+            self.watch.set_interest(0)  # bytes behind a request that is being answered: they wait
         if events & WRITE and self.connected:
             self.handle_write()
         if self.answering is None or self.total_outbufs_len or events & WRITE:
@@ -168,7 +168,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         else:
             interest = READ
         if interest != watch.interest:
-            watch.want(interest)
+            watch.set_interest(interest)
 
     def end_late(self, reason: Reason) -> None:
         """The client was too slow: answer where there is something to answer, and close."""

@@ -25,7 +25,7 @@ from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
-from actors.eventloop import READ, EventLoop, Timer, Watch
+from actors.eventloop import READ, EventLoop, FdHandle, TimerHandle
 from http_service.api.generate import INLINE_BODY
 from http_service.config import HttpServiceConfig
 from http_service.server.admission import PROBE_RESERVE, refuse, turn_away
@@ -82,7 +82,7 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
     """
 
     channel_class = Channel
-    watch: Watch | None = None
+    watch: FdHandle | None = None
     on_broken: Callable[[BaseException], None]
 
     def __init__(
@@ -106,7 +106,7 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         self._full = False
         self._reserved: list[Channel] = []
         self._next_telling = 0.0
-        self._lookout: Timer | None = None
+        self._lookout: TimerHandle | None = None
         settings = waitress_settings(config)
         settings["clear_untrusted_proxy_headers"] = False  # ours never come so far: see environ
         adjustments = Adjustments(sockets=[listening], **settings)

@@ -53,8 +53,8 @@ ACTORS: Final = (
         "start-hangs",
         "start_within is not enforced",
         "child_runner",
-        "clock.wait(settled.wait, spec.start_within)",
-        "clock.wait(settled.wait, 60.0)",
+        "clock.wait(start_finished.wait, spec.start_within)",
+        "clock.wait(start_finished.wait, 60.0)",
     ),
     _library(
         "storm",
@@ -112,7 +112,7 @@ ACTORS: Final = (
         "cycle",
         "an ask cycle is not looked for",
         "deadlock",
-        "            if node in self._parties:",
+        "            if node in self._nodes:",
         "            if False:",
     ),
     _library(

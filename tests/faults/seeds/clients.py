@@ -78,8 +78,8 @@ CLIENTS: Final = (
         "leave-waiting",
         "nobody looks whether a client that waits has left",
         "http/http_service/server/channel.py",
-        "        elif events & GONE:\n            self.handle_close()",
-        "        elif events & GONE:\n            pass",
+        "        elif events & HANGUP:\n            self.handle_close()",
+        "        elif events & HANGUP:\n            pass",
     ),
     Mutant(
         "leave-waiting-rst",

@@ -69,7 +69,7 @@ PROCESSES: Final = (
         "memory",
         "memory that ran out in one handler ends the loop's thread",
         "actors/eventloop/loop.py",
-        "        except Exception as error:  # noqa: BLE001  # told to the handler: rule 2",
+        "        except Exception as error:  # noqa: BLE001  # passed to the handler: rule 2",
         "        except OSError as error:",
     ),
     Mutant(
