@@ -15,12 +15,12 @@ from tests.supervision.subjects import WAIT
 PUBLIC = {
     "address",
     "fatal",
-    "inherited",
+    "restored_state",
     "lifecycle",
     "mailbox_capacity",
     "mailbox_overflow",
     "name",
-    "publish",
+    "save_state",
     "token",
 }
 OURS = {"_actor_start_context", "_supervised_loop"}
