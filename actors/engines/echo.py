@@ -67,26 +67,26 @@ def _format(kind: Kind) -> _Format:
     match kind:
         case Kind.CHAT:
             return _Format(
-                "chatcmpl-",
-                "chat.completion.chunk",
-                "chat.completion",
-                True,  # noqa: FBT003  # a row of a table
-                b'{"index":%d,"delta":{"role":"assistant","content":""},'
+                id_prefix="chatcmpl-",
+                chunk="chat.completion.chunk",
+                whole="chat.completion",
+                message=True,
+                role=b'{"index":%d,"delta":{"role":"assistant","content":""},'
                 b'"logprobs":null,"finish_reason":null}]}\n\n',
-                b'{"index":%d,"delta":{"content":',
-                b'},"logprobs":null,"finish_reason":null}]}\n\n',
-                b'{"index":%d,"delta":{},"logprobs":null,"finish_reason":"%b"}]}\n\n',
+                before=b'{"index":%d,"delta":{"content":',
+                after=b'},"logprobs":null,"finish_reason":null}]}\n\n',
+                end=b'{"index":%d,"delta":{},"logprobs":null,"finish_reason":"%b"}]}\n\n',
             )
         case Kind.COMPLETIONS:
             return _Format(
-                "cmpl-",
-                "text_completion",
-                "text_completion",
-                False,  # noqa: FBT003
-                b"",
-                b'{"index":%d,"text":',
-                b',"logprobs":null,"finish_reason":null}]}\n\n',
-                b'{"index":%d,"text":"","logprobs":null,"finish_reason":"%b"}]}\n\n',
+                id_prefix="cmpl-",
+                chunk="text_completion",
+                whole="text_completion",
+                message=False,
+                role=b"",
+                before=b'{"index":%d,"text":',
+                after=b',"logprobs":null,"finish_reason":null}]}\n\n',
+                end=b'{"index":%d,"text":"","logprobs":null,"finish_reason":"%b"}]}\n\n',
             )
         case _:
             assert_never(kind)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 __all__ = [
     "AnswerTooLong",
+    "ClientTooSlow",
     "DeadlineExceeded",
     "EngineBusy",
     "EngineError",
@@ -16,7 +17,6 @@ __all__ = [
     "EngineTimeout",
     "EngineUnavailable",
     "LocalShortage",
-    "SlowReader",
 ]
 
 
@@ -93,7 +93,7 @@ class DeadlineExceeded(EngineTimeout):
     """
 
 
-class SlowReader(EngineUnavailable):
+class ClientTooSlow(EngineUnavailable):
     """The upstream ended the connection after the *client* had kept it waiting (502)."""
 
 

@@ -13,12 +13,12 @@ from typing import Final
 
 from actors.engines.errors import (
     AnswerTooLong,
+    ClientTooSlow,
     DeadlineExceeded,
     EngineError,
     EngineTimeout,
     EngineUnavailable,
     LocalShortage,
-    SlowReader,
 )
 from actors.engines.pool.breaker import LIMIT
 from actors.supervision.errors import Cancelled
@@ -90,7 +90,7 @@ _DEPTH: Final = 8
 
 _TABLE: Final[tuple[tuple[Callable[[BaseException], bool], FailureClass], ...]] = (
     # The client's doing, or this process': says nothing about the instance, nor would another help.
-    (_is(Cancelled, DeadlineExceeded, SlowReader, LocalShortage), CANCELLED),
+    (_is(Cancelled, DeadlineExceeded, ClientTooSlow, LocalShortage), CANCELLED),
     # It came back to this process; asking others would multiply it.
     (_status(508), FailureClass("loop", retry=False)),
     # Busy is not broken.

@@ -15,12 +15,12 @@ from typing import Final, Protocol
 
 from actors.engines.contract import Context, Sink
 from actors.engines.errors import (
+    ClientTooSlow,
     DeadlineExceeded,
     EngineError,
     EngineTimeout,
     EngineUnavailable,
     LocalShortage,
-    SlowReader,
 )
 from actors.engines.upstream.connection import NO_HEADERS, Connection
 from actors.engines.upstream.connection_pool import ConnectionPool
@@ -282,7 +282,7 @@ class Call:
         """Why there will be no answer, or no more of it."""
         if not self._heard:
             return EngineUnavailable(_MUTE)
-        return SlowReader(_LEFT_WAITING) if self._slow else EngineUnavailable(_CUT)
+        return ClientTooSlow(_LEFT_WAITING) if self._slow else EngineUnavailable(_CUT)
 
     def _end_cancelled(self) -> None:
         self._end(Cancelled("the request was cancelled"))

@@ -17,7 +17,7 @@ from actors.engines import (
     EngineUnavailable,
     Sink,
 )
-from actors.engines.errors import SlowReader
+from actors.engines.errors import ClientTooSlow
 from actors.engines.pool import HedgeAfter, ModelSpec, PolicyName, Pool
 from actors.engines.pool.failures import CANCELLED, classify
 from actors.engines.upstream import UpstreamEngine
@@ -204,6 +204,8 @@ def test_no_failure_after_the_clients_deadline_is_blamed_on_the_instance(
     told(pool, heard)
 
 
-@pytest.mark.parametrize("error", [DeadlineExceeded("late"), SlowReader("slow"), Cancelled("left")])
+@pytest.mark.parametrize(
+    "error", [DeadlineExceeded("late"), ClientTooSlow("slow"), Cancelled("left")]
+)
 def test_the_clients_ends_are_treated_as_cancelled(error: BaseException) -> None:
     assert classify(error) is CANCELLED
