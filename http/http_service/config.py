@@ -58,7 +58,7 @@ RESTART_PERIOD: Final = 10.0
 
 def are_bounds(bounds: Sequence[object]) -> bool:
     """Whether these can be a histogram's bounds: 1 to 64 rising numbers above 0."""
-    numbers = [each for each in bounds if type(each) is int or type(each) is float]
+    numbers = [bound for bound in bounds if type(bound) is int or type(bound) is float]
     rising = all(before < after for before, after in pairwise([0.0, *numbers, math.inf]))
     return rising and len(numbers) == len(bounds) and 1 <= len(bounds) <= MAX_BUCKETS
 

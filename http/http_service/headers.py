@@ -88,7 +88,7 @@ def passed_headers(environ: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """
     found = [(name, environ[key]) for key, name in _PASSED if _is_safe(environ.get(key))]
     if not any(name == "traceparent" for name, _ in found):
-        found = [each for each in found if each[0] != "tracestate"]
+        found = [header for header in found if header[0] != "tracestate"]
     return tuple(found)
 
 

@@ -62,7 +62,7 @@ class HttpService:
         # Read first: what is wrong with it must leave no manager behind.
         operator_keys = _keys_of(self.config, "operator_key_file")
         keys = _keys_of(self.config, "api_key_file", extra_keys=operator_keys)
-        key_files = [each for each in (keys, operator_keys) if each is not None]
+        key_files = [file for file in (keys, operator_keys) if file is not None]
         self._key_files = key_files
         self._own_manager = manager is None
         self._manager = manager or ModelManager(
@@ -79,23 +79,11 @@ class HttpService:
         self._inflight = InflightRequests()
         self._loop = loop or shared_loop()
         self._serving: AnyServing | None = None
-        routes = tuple(enabled_routes(self.config))
-        with_body = frozenset(route.path for route in routes if route.body is not None)
-        hosts = hosts_of(self.config.allowed_hosts)
-        reads = partial(reads_body, with_body, keys, hosts=hosts)
+        context = self._context(components, keys, operator_keys)
+        with_body = frozenset(route.path for route in context.routes if route.body is not None)
+        reads = partial(reads_body, with_body, keys, hosts=hosts_of(self.config.allowed_hosts))
         self.intake: Final = Intake(reads, body_budget(self.config))
-        self.app: Final[WsgiApp] = build_app(
-            AppContext(
-                config=self.config,
-                state=self._manager.state(),
-                components=(*components, *map(key_file_component, key_files)),
-                routes=routes,
-                lifecycle=self._lifecycle,
-                keys=keys,
-                operator_keys=operator_keys,
-                inflight=self._inflight,
-            )
-        )
+        self.app: Final[WsgiApp] = build_app(context)
 
     @classmethod
     def builder(cls) -> HttpServiceConfigBuilder[Self]:
@@ -226,6 +214,24 @@ class HttpService:
                 f"metrics_prefix is {wanted!r}, but the manager's metrics begin with {found!r}: "
                 f"give it metrics=Metrics({wanted!r})"
             )
+
+    def _context(
+        self,
+        components: Sequence[Component],
+        keys: ApiKeys | None,
+        operator_keys: ApiKeys | None,
+    ) -> AppContext:
+        """What the resources share."""
+        return AppContext(
+            config=self.config,
+            state=self._manager.state(),
+            components=(*components, *map(key_file_component, self._key_files)),
+            routes=tuple(enabled_routes(self.config)),
+            lifecycle=self._lifecycle,
+            keys=keys,
+            operator_keys=operator_keys,
+            inflight=self._inflight,
+        )
 
     def _unbind(self) -> None:
         serving, self._serving = self._serving, None

@@ -114,7 +114,7 @@ def build_app(context: AppContext) -> WsgiApp:
 
 def _with_options(resource: object) -> object:
     """``resource`` with a response to OPTIONS whose ``Allow`` is that of a 405: all its methods."""
-    methods = {each for each in falcon.HTTP_METHODS if hasattr(resource, f"on_{each.lower()}")}
+    methods = {name for name in falcon.HTTP_METHODS if hasattr(resource, f"on_{name.lower()}")}
     allow = ", ".join(sorted(methods | {"OPTIONS"}))
 
     def on_options(_req: falcon.Request, resp: falcon.Response, **_fields: str) -> None:

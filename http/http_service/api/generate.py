@@ -168,36 +168,28 @@ class GenerateResource:
         pool: Pool,
         connection: Connection | None,
     ) -> None:
-        """Have ``pool`` answer; the connection writes the response, or it is waited for here.
-
-        The request is counted as in flight, and is one object from here on.
-        """
-        metrics, idle_timeout = self._metrics, self._idle_timeout
+        """Have ``pool`` answer the request, which is one object and counted from here on."""
+        metrics, inflight, path, idle = self._metrics, self._inflight, req.path, self._idle_timeout
         counts = metrics.models.get(request.model) or metrics.of(request.model)
         exchange: Exchange
         if request.stream:
             guard = InflightGuard(counts, self._label, "stream", metrics.clock)
-            exchange = stream = StreamExchange(
-                request, context, guard, self._inflight, req.path, idle_timeout
-            )
+            exchange = stream = StreamExchange(request, context, guard, inflight, path, idle)
             options = valid.stream_options
             stream.prepare(include_usage=options is not None and options.include_usage is True)
+            _add_stream_headers(resp)
         else:
             guard = InflightGuard(counts, self._label, "unary", metrics.clock)
-            exchange = unary = UnaryExchange(
-                request, context, guard, self._inflight, req.path, idle_timeout
-            )
+            exchange = unary = UnaryExchange(request, context, guard, inflight, path, idle)
             unary.prepare(self._id_prefix)
         req.context.call = exchange
         try:
-            if request.stream:
-                _add_stream_headers(resp)
             pool.begin(exchange)
             if connection is not None:
                 exchange.connection = connection
                 resp.stream = connection.take_over(exchange)
             else:
-                _wait_for(exchange, resp, idle_timeout)
+                _wait_for(exchange, resp, idle)
         except BaseException as error:
             guard.error_type = reply_for(error).error_type
             exchange.close_books()

@@ -121,11 +121,11 @@ class InstancesResource:
         document: dict[str, Any] = {
             "object": "list",
             "model": pools[0].model,
-            "data": [each for pool in pools for each in _instances(pool)],
+            "data": [instance for pool in pools for instance in _instances(pool)],
         }
         if not self._operators.include(req.env):
-            for each in document["data"]:
-                each["endpoint"] = None
+            for instance in document["data"]:
+                instance["endpoint"] = None
         resp.content_type = falcon.MEDIA_JSON
         resp.set_header("cache-control", "no-store")
         resp.data = orjson.dumps(document)
@@ -157,8 +157,8 @@ class ModelOrInstances:
 
 def _instances(pool: Pool) -> Iterator[dict[str, Any]]:
     view = pool.view()
-    for each in view.instances:
-        yield instance_object(each, view.kind, view.waiting)
+    for instance in view.instances:
+        yield instance_object(instance, view.kind, view.waiting)
 
 
 def instance_object(instance: InstanceView, kind: str, waiting: int) -> dict[str, Any]:

@@ -99,10 +99,10 @@ def document(routes: Sequence[Route], *, keyed: bool, open_probes: bool) -> dict
 
 def _schemas(routes: Sequence[Route]) -> dict[str, Any]:
     structs = [
-        each
+        value
         for route in routes
-        for each in (route.body, route.result, route.event)
-        if each is not None
+        for value in (route.body, route.result, route.event)
+        if value is not None
     ]
     _, schemas = msgspec.json.schema_components(structs, ref_template=REF)
     for route in routes:
@@ -117,7 +117,7 @@ def _with_integers(schema: object) -> object:
         return {"type": "integer"}
     if isinstance(schema, dict):
         members = cast("dict[str, object]", schema)
-        return {name: _with_integers(each) for name, each in members.items()}
+        return {name: _with_integers(value) for name, value in members.items()}
     if isinstance(schema, list):
         return [*map(_with_integers, cast("Iterable[object]", schema))]
     return schema

@@ -140,7 +140,7 @@ def _check_names(raw: bytes, members: Mapping[str, object], *, short: bool) -> N
     elif short:
         clear = sum(map(raw.count, quoted)) == len(quoted)
     else:
-        clear = all(occurs_once(each, raw) for each in quoted)
+        clear = all(occurs_once(name, raw) for name in quoted)
     if not clear:
         _check_repetitions(raw)
 
@@ -178,7 +178,7 @@ def _deeper_than(value: object, limit: int) -> bool:
     """Whether ``value`` nests more than ``limit`` containers. Iterative: it must not recurse."""
     level = [value]
     for _ in range(limit):
-        level = [child for each in level for child in _containers_in(each)]
+        level = [child for parent in level for child in _containers_in(parent)]
         if not level:
             return False
     return True

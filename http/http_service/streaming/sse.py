@@ -54,7 +54,9 @@ def encode(chunk: Chunk, *, include_usage: bool) -> Frame:
             and b"\r" not in chunk
         ):
             return _encode_event(chunk, include_usage=include_usage)
-        frames = [_encode_event(each, include_usage=include_usage) for each in split_events(chunk)]
+        frames = [
+            _encode_event(event, include_usage=include_usage) for event in split_events(chunk)
+        ]
         return frames[0] if len(frames) == 1 else _joined(frames)
     completion_tokens = _completion_tokens(chunk.get("usage"))
     if completion_tokens is not None and not include_usage and not chunk.get("choices"):
@@ -96,10 +98,10 @@ def _loaded(event: bytes) -> Any:
 
 def _joined(frames: list[Frame]) -> Frame:
     """What an engine pushed in one go."""
-    counts = [each.completion_tokens for each in frames if each.completion_tokens is not None]
+    counts = [frame.completion_tokens for frame in frames if frame.completion_tokens is not None]
     return Frame(
-        b"".join(each.data for each in frames),
-        comment=all(each.comment for each in frames),
+        b"".join(frame.data for frame in frames),
+        comment=all(frame.comment for frame in frames),
         completion_tokens=counts[-1] if counts else None,
     )
 

@@ -197,7 +197,7 @@ class MetricsRegistry(CollectorRegistry):
         for ours in [*self._tables]:
             yield from ours.lines(open_metrics=open_metrics)
         encode, _ = choose_encoder(content_type(open_metrics=open_metrics))
-        for family in chain.from_iterable(each.collect() for each in [*self._others]):
+        for family in chain.from_iterable(collector.collect() for collector in [*self._others]):
             yield encode(_One(family)).removesuffix(END)
         if open_metrics:
             yield END

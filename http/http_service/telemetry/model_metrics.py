@@ -167,9 +167,10 @@ class InflightGuard:
         """Count the request; only the first call does, and returns True."""
         metrics = self.metrics
         with metrics.lock:
-            if self not in metrics.running:
+            try:
+                metrics.running.remove(self)
+            except KeyError:
                 return False
-            metrics.running.discard(self)
             if self.tokens < self.usage <= MAX_TOKENS:
                 metrics.output_tokens += self.usage - self.tokens
                 self.tokens = self.usage
@@ -203,11 +204,11 @@ def tables_of(
     """
     requests = (
         (
-            (endpoint, error_type.value, each.model, request_type, _status(error_type)),
+            (endpoint, error_type.value, metrics.model, request_type, _status(error_type)),
             number,
         )
-        for each in models
-        for (endpoint, request_type, error_type), number in each.ended_so_far()
+        for metrics in models
+        for (endpoint, request_type, error_type), number in metrics.ended_so_far()
     )
     yield Numbers(
         f"{prefix}_requests_total",
@@ -219,13 +220,13 @@ def tables_of(
         f"{prefix}_inflight_requests",
         "Requests in flight, streams included.",
         ("model",),
-        (((each.model,), each.inflight) for each in models),
+        (((metrics.model,), metrics.inflight) for metrics in models),
     )
     yield Numbers(
         f"{prefix}_output_tokens_total",
         "Tokens generated, counted as they come.",
         ("model",),
-        (((each.model,), each.output_tokens) for each in models),
+        (((metrics.model,), metrics.output_tokens) for metrics in models),
     )
     yield from _histograms(prefix, models, duration_bounds)
 
@@ -238,21 +239,21 @@ def _histograms(
         "From the start of a request to the end of its response.",
         ("model",),
         duration_bounds,
-        (((each.model,), *each.observed(each.duration)) for each in models),
+        (((metrics.model,), *metrics.observed(metrics.duration)) for metrics in models),
     )
     yield Histograms(
         f"{prefix}_time_to_first_token_seconds",
         "From the start of a request to its first output token.",
         ("model",),
         duration_bounds,
-        (((each.model,), *each.observed(each.first_token)) for each in models),
+        (((metrics.model,), *metrics.observed(metrics.first_token)) for metrics in models),
     )
     yield Histograms(
         f"{prefix}_inter_token_latency_seconds",
         "Between two output tokens of one request.",
         ("model",),
         INTER_TOKEN_BUCKETS,
-        (((each.model,), *each.observed(each.inter_token)) for each in models),
+        (((metrics.model,), *metrics.observed(metrics.inter_token)) for metrics in models),
     )
 
 

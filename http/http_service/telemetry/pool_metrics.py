@@ -164,9 +164,9 @@ class PoolMetrics(PoolListener, Tables):
                 text,
                 ("instance", "kind", "model"),
                 (
-                    ((each.id, view.kind, view.model), read(each))
+                    ((instance.id, view.kind, view.model), read(instance))
                     for view in views
-                    for each in view.instances
+                    for instance in view.instances
                 ),
             )
 
@@ -182,5 +182,5 @@ _OF_INSTANCE: Final[tuple[tuple[str, str, Callable[[InstanceView], int]], ...]] 
 
 
 def _by_state(view: PoolView) -> Iterable[tuple[str, int]]:
-    tally = Tally(each.state for each in view.instances)
+    tally = Tally(instance.state for instance in view.instances)
     return ((state, tally[state]) for state in STATES)

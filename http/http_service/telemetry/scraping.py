@@ -153,7 +153,7 @@ class Scraping:
 
     def _limit_large(self, large: Rendering) -> None:
         """Have ``large`` and those before it be few."""
-        self._large = deque(each for each in self._large if each() is not None)
+        self._large = deque(held for held in self._large if held() is not None)
         self._large.append(weakref.ref(large))
         while len(self._large) > MAX_LARGE:
             oldest = self._large.popleft()()
