@@ -16,6 +16,7 @@ from actors.engines.upstream import (
     UpstreamEngine,
 )
 from actors.engines.upstream.reach import AddressRefused, Reach
+from actors.etcd_options import etcd_access
 from actors.settings import ServeSettings
 from actors.supervision import Tree
 from discovery import (
@@ -27,11 +28,10 @@ from discovery import (
     discovery_child,
     prefix_of,
 )
-from discovery.etcd_access import EtcdAccess
 from discovery.prometheus import DiscoveryMetrics
 from http_service import Component, ComponentStatus
 
-__all__ = ["discover", "engine_of", "etcd_access", "upstream_tls"]
+__all__ = ["discover", "engine_of", "upstream_tls"]
 
 
 def discover(
@@ -49,20 +49,6 @@ def discover(
         boards.append(_discover(tree, source, root, make_engine, first=not boards))
     registry.register(DiscoveryMetrics(settings.metrics_prefix, boards))
     return [_component(board, first=board is boards[0]) for board in boards]
-
-
-def etcd_access(settings: ServeSettings) -> EtcdAccess:
-    """How etcd lets us in. Raises ``ValueError`` with a sentence for the user."""
-    access = EtcdAccess.of(
-        ca=settings.etcd_ca,
-        cert=settings.etcd_cert,
-        key=settings.etcd_key,
-        user=settings.etcd_user,
-        password=settings.etcd_password,
-        password_file=settings.etcd_password_file,
-    )
-    access.check(Endpoints.parse(settings.etcd))
-    return access
 
 
 def _sources(settings: ServeSettings) -> Iterator[tuple[Source, str]]:

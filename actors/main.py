@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
-from actors.checks import suggestion
-from actors.commands.exiting import LAST_SECONDS, end_within, leave
-from actors.commands.parsing import UsageError
-from actors.commands.signals import hold_signals
+from actors.cli.exiting import LAST_SECONDS, end_within, leave
+from actors.cli.parsing import UsageError
+from actors.cli.signals import hold_signals
+from actors.option_types import suggestion
 from actors.version import callboard_version
 
 __all__ = ["main", "run"]
@@ -59,7 +59,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         command, rest = _split(arguments)
         # Imported late: "worker" needs no HTTP server and "--help" needs nothing at all.
-        module = importlib.import_module(f"actors.commands.{command}")
+        module = importlib.import_module(f"actors.cli.{command}")
         code: int = module.run(rest, os.environ)
     except UsageError as error:
         print(f"callboard: {error}", file=sys.stderr)

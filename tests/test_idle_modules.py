@@ -7,8 +7,8 @@ import sys
 
 _SERVE = """
 import sys
-from actors.commands.parsing import parse_settings
-from actors.commands.serve import DESCRIPTION, start_service
+from actors.cli.parsing import parse_settings
+from actors.cli.serve import DESCRIPTION, start_service
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken
 

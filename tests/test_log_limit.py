@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from actors.log_limit import MINUTE, LinesPerMinute
+from actors.logs import MINUTE, LinesPerMinute
 from actors.testing import FakeClock
 
 

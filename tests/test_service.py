@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from falcon import testing
 
-from actors.commands.parsing import parse_settings
+from actors.cli.parsing import parse_settings
 from actors.discovering import engine_of
 from actors.engines import Kind
 from actors.engines.upstream import Tls, UpstreamEngine

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.commands.draining import busy_slots
+from actors.cli.model_server import busy_slots
 from actors.engines.contract import Kind
 from discovery.codec import decode, key_for
 from discovery.entry import Entry

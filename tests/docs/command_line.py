@@ -10,7 +10,7 @@ import importlib
 import os
 import re
 
-from actors.commands.parsing import usage
+from actors.cli.parsing import usage
 from actors.settings import DemoSettings, ServeSettings, WorkerSettings
 from tests.docs.blocks import ROOT
 
@@ -68,7 +68,7 @@ def page() -> str:
     os.environ["COLUMNS"] = "100"  # argparse wraps to the terminal
     parts = [INTRODUCTION]
     for command, settings in COMMANDS.items():
-        module = importlib.import_module(f"actors.commands.{command}")
+        module = importlib.import_module(f"actors.cli.{command}")
         text = usage(settings, command, module.DESCRIPTION)
         # NOTE: argparse lays out the usage lines differently from one Python to the next.
         text = re.sub(r"^usage:.*?\n\n", "", text, flags=re.DOTALL)

@@ -99,7 +99,7 @@ def test_it_ends_with_0_while_its_log_is_a_fifo_that_nobody_reads(tmp_path: Path
 STUCK = """
 import atexit, logging, sys, threading
 from actors import main
-from actors.commands import running
+from actors.cli import runner
 
 class Tree:
     def __init__(self, token):
@@ -114,7 +114,7 @@ class Tree:
 class Command:
     @staticmethod
     def run(arguments, environment):
-        return running.run_until_cancelled(Tree, 2.0)
+        return runner.run_until_cancelled(Tree, 2.0)
 
 main.importlib.import_module = lambda name: Command
 sys.argv = ["callboard", "serve"]

@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 import pytest
 
-from actors import CancellationToken, checks, service
-from actors.commands.serve import start_service
+from actors import CancellationToken, option_types, service
+from actors.cli.serve import start_service
 from actors.engines import EchoEngine, Kind, as_push_engine
 from actors.engines.builtin import ENGINES, BuiltInEngine
 from actors.settings import ServeSettings
@@ -30,9 +30,9 @@ class Parrot(EchoEngine):
 def test_the_engine_that_was_named_is_the_one_that_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     row = BuiltInEngine("parrot", Parrot, "repeats", kinds=(Kind.CHAT,))
     table = MappingProxyType({**ENGINES, "parrot": row})
-    monkeypatch.setattr(checks, "ENGINES", table)
+    monkeypatch.setattr(option_types, "ENGINES", table)
     monkeypatch.setattr(service, "ENGINES", table)
-    engine = (checks.engine("parrot=polly"), checks.engine("echo"))
+    engine = (option_types.engine("parrot=polly"), option_types.engine("echo"))
     settings = ServeSettings(engine=engine, host="127.0.0.1", port=0)
     running = start_service(settings, CancellationToken())
     try:
@@ -47,4 +47,4 @@ def test_the_engine_that_was_named_is_the_one_that_serves(monkeypatch: pytest.Mo
 
 def test_an_engine_that_is_not_in_the_table_is_refused_with_the_names() -> None:
     with pytest.raises(ValueError, match=r"no engine 'onnx': give echo or echo=MODEL$"):
-        checks.engine("onnx=x")
+        option_types.engine("onnx=x")

@@ -20,8 +20,8 @@ from typing import Any, Final
 import pykka
 
 from actors import Address, ChildView
-from actors.commands.running import run_until_cancelled
-from actors.commands.serve import start_service
+from actors.cli.runner import run_until_cancelled
+from actors.cli.serve import start_service
 from actors.engines.echo import EchoEngine
 from actors.eventloop import shared_loop
 from actors.logs import configure_logging

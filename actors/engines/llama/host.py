@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from actors.scratch import ScratchFolder
+from actors.temp_dirs import TempDir
 
 __all__ = ["LlamaHost", "LlamaServer", "LlamaSettings", "LlamaUnusable", "load_llama"]
 
@@ -64,7 +64,7 @@ class LlamaHost:
     """A loaded model. ``server`` is xllamacpp's; ``None`` once :meth:`drop` was called."""
 
     def __init__(
-        self, settings: LlamaSettings, listener: _Listener, folder: ScratchFolder | None
+        self, settings: LlamaSettings, listener: _Listener, folder: TempDir | None
     ) -> None:
         self._folder = folder
         module = _import_xllamacpp()
@@ -83,7 +83,7 @@ class LlamaHost:
     @classmethod
     def private(cls, settings: LlamaSettings) -> LlamaHost:
         """Load for use inside this process only. Raises :class:`LlamaUnusable`."""
-        folder = ScratchFolder("callboard-llama-")
+        folder = TempDir("callboard-llama-")
         path = folder.path / "e.sock"
         if len(str(path)) >= _SOCKET_PATH_MAX:
             folder.close()

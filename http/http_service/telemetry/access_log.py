@@ -6,19 +6,17 @@ What was asked, how it ended, how long it took. Lines look like those of the oth
 
 from __future__ import annotations
 
-import atexit
 import logging
 import re
-import threading
-import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, TextIO, cast
 
 import orjson
+
+from actors.background_writer import BackgroundWriter
 
 __all__ = [
     "LOGGER",
@@ -127,10 +125,7 @@ def log_failure(error: BaseException, request_id: str | None, path: str) -> None
 _lines_log: Final = logging.getLogger("http_service.access_lines")
 
 MAX_RECORDS: Final = 65_536
-"""Records that wait at most while the stream is blocked; more are dropped, and counted."""
-
-EXIT_SECONDS: Final = 1.0
-"""How long the end of the process waits for the last lines."""
+"""Records that wait at most, while the log is not read; more are dropped and counted."""
 
 FLUSH_SECONDS: Final = 0.05
 """How long a line may wait for others: too short for a person to notice."""
@@ -140,67 +135,25 @@ class AccessLogWriter:
     """Writes records to ``stream`` as ``"text"`` or ``"json"`` lines. Any thread."""
 
     def __init__(self, stream: TextIO, log_format: str) -> None:
-        self._stream = stream
-        self._line = _json if log_format == "json" else _text
-        self._records: deque[tuple[AccessRecord, float]] = deque()
-        self._waiting = threading.Event()
-        self._written = threading.Event()
-        self._written.set()
-        self._writing = threading.Lock()
-        self._counting = threading.Lock()
-        self._dropped = 0
-        threading.Thread(target=self._run, name="access-log", daemon=True).start()
-        atexit.register(self._wait, EXIT_SECONDS)
+        line = _json if log_format == "json" else _text
 
-    def write(self, record: AccessRecord) -> None:
-        """Take one record."""
-        if len(self._records) >= MAX_RECORDS:
-            with self._counting:  # the stream is blocked: better no line than no memory
-                self._dropped += 1
-            return
-        self._records.append((record, time.time()))
-        if not self._waiting.is_set():
-            self._waiting.set()
-            self._written.clear()
+        def write(records: Sequence[tuple[AccessRecord, float]]) -> None:
+            stream.write("".join([line(record, when) for record, when in records]))
+            stream.flush()
 
-    def flush(self) -> None:
-        """Write what waits, now. Idempotent."""
-        with self._writing:
-            taken = [self._records.popleft() for _ in range(len(self._records))]
-            lines = [self._line(record, when) for record, when in taken]
-            if lines:
-                self._stream.write("".join(lines))
-                self._stream.flush()
-                self._tell_dropped()
+        writer = BackgroundWriter(
+            "access-log", write, _report_dropped, batch_seconds=FLUSH_SECONDS, max_items=MAX_RECORDS
+        )
+        # PERF: bound once: a method of our own would be a call more for each request.
+        self.write: Final = writer.put
+        self.flush: Final = writer.flush
 
-    def _tell_dropped(self) -> None:
-        """Log how many lines are missing, now that the stream takes lines again."""
-        with self._counting:
-            dropped, self._dropped = self._dropped, 0
-        if dropped:
-            _lines_log.warning(
-                "access lines dropped: the log stream was blocked", extra={"dropped": dropped}
-            )
 
-    def _wait(self, timeout: float) -> None:
-        """Wait until what came is written, but not for a reader that is stuck."""
-        self._written.wait(timeout)
-
-    def _run(self) -> None:
-        pause = threading.Event()
-        while True:
-            self._waiting.wait()
-            pause.wait(FLUSH_SECONDS)
-            self._waiting.clear()
-            try:
-                self.flush()
-                self._written.set()
-                if self._waiting.is_set():  # for a record that came meanwhile
-                    self._written.clear()
-            except ValueError:  # the stream was closed, and no other is left
-                return
-            except OSError:  # a full disk, say; it may have room for the lines to come
-                self._written.set()
+def _report_dropped(dropped: int) -> None:
+    """Log how many lines are missing, now that they are read again."""
+    _lines_log.warning(
+        "access lines dropped: the log stream was blocked", extra={"dropped": dropped}
+    )
 
 
 def _json(record: AccessRecord, now: float) -> str:

@@ -75,21 +75,21 @@ PROCESSES: Final = (
     Mutant(
         "log-closed",
         "an access line is written by who answers, whatever becomes of it",
-        "http/http_service/telemetry/access_log.py",
+        "actors/background_writer.py",
         "            self._waiting.set()\n",
         "            self.flush()\n",
     ),
     Mutant(
         "log-full",
         "an access line is written at once",
-        "http/http_service/telemetry/access_log.py",
-        "        self._records.append((record, time.time()))",
-        "        self._stream.write(self._line(record, time.time()))",
+        "actors/background_writer.py",
+        "        self._items.append((item, time.time()))",
+        "        self._write([(item, time.time())])",
     ),
     Mutant(
         "sigterm-twice",
         "a second signal is taken for the first",
-        "actors/commands/signals.py",
+        "actors/cli/signals.py",
         "        return now - self._first > TOGETHER",
         "        return False",
     ),
@@ -110,8 +110,8 @@ PROCESSES: Final = (
     Mutant(
         "sigterm-start",
         "a signal during the start is forgotten",
-        "actors/commands/running.py",
-        "    if not token.cancelled:\n        settle_memory()\n",
+        "actors/cli/runner.py",
+        "    if not token.cancelled:\n        freeze_gc()\n",
         "    if token.cancelled:\n        token = CancellationToken()\n"
         "    if not token.cancelled:\n",
     ),
@@ -125,8 +125,8 @@ PROCESSES: Final = (
     Mutant(
         "log-stalled",
         "who answers waits until its access line is written",
-        "http/http_service/telemetry/access_log.py",
-        "            self._written.clear()\n\n",
-        "            self._written.clear()\n        self._written.wait()\n\n",
+        "actors/background_writer.py",
+        "            self._waiting.set()\n\n",
+        "            self._waiting.set()\n        self._idle.wait()\n\n",
     ),
 )

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeAlias
 
-from actors.commands.access import writer_of
-from actors.commands.parsing import UsageError, parse_settings
-from actors.commands.running import CannotStart, run_until_cancelled
+from actors.cli.parsing import UsageError, parse_settings
+from actors.cli.runner import CannotStart, run_until_cancelled
 from actors.logs import configure_logging
 from actors.service import Service, check_upstream_files, stop_time
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken, Child
 from http_service import BindFailed, ConfigError
-from http_service.telemetry.access_log import AccessLogWriter, set_access_log_writer
+from http_service.telemetry.access_log import AccessLogWriter, AccessRecord, set_access_log_writer
 
-__all__ = ["DESCRIPTION", "run", "start_service"]
+__all__ = ["DESCRIPTION", "PROBES", "access_writer", "run", "start_service"]
 
 DESCRIPTION: Final = """
 Serve models over OpenAI's API: POST /v1/chat/completions and /v1/completions, GET /v1/models.
@@ -36,22 +35,27 @@ and announce a model:  python -m actors.main worker --model NAME --url http://HO
 ('python -m actors.main demo' does all of that with a small model.)"""
 
 
+PROBES: Final = frozenset({"/live", "/ready", "/health", "/metrics"})
+"""Paths that machines ask for every few seconds."""
+
+_Write: TypeAlias = Callable[[AccessRecord], object]
+
+
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Serve until told to stop; answer the exit code. Raises ``UsageError``."""
     settings = parse_settings(ServeSettings, "serve", DESCRIPTION, arguments, environment)
     try:
         if settings.etcd:
             # PERF: imported late, a service without etcd does not hold discovery's modules.
-            from actors.commands.certificates import check_files
-            from actors.discovering import etcd_access
+            from actors.etcd_options import etcd_access
 
-            check_files(etcd_access(settings))
+            etcd_access(settings)
         check_upstream_files(settings)
     except ValueError as error:
         raise UsageError(str(error)) from None
     configure_logging(settings.log_format)
     lines = AccessLogWriter(sys.stderr, settings.log_format)
-    set_access_log_writer(writer_of(settings.access_log, lines.write))
+    set_access_log_writer(access_writer(settings.access_log, lines.write))
     return run_until_cancelled(
         lambda token: _Serving(start_service(settings, token), settings), stop_time(settings)
     )
@@ -88,3 +92,15 @@ class _Serving:
     def stop(self) -> str | None:
         """Stop the tree, its last child first."""
         return self._service.stop()
+
+
+def access_writer(which: str, write: _Write) -> _Write:
+    """``write`` for ``"all"`` requests, all but probes (``"requests"``), or ``"none"``.
+
+    The result may be called on any thread, once a request.
+    """
+    if which == "all":
+        return write
+    if which == "none":
+        return lambda _record: None
+    return lambda record: None if record.path in PROBES else write(record)

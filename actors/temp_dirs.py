@@ -15,14 +15,14 @@ import tempfile
 from pathlib import Path
 from typing import Final, Self
 
-__all__ = ["ScratchFolder"]
+__all__ = ["TempDir"]
 
-_log = logging.getLogger("actors.scratch")
+_log = logging.getLogger("actors.temp_dirs")
 
 _LOCK: Final = "lock"
 
 
-class ScratchFolder:
+class TempDir:
     """A new private folder, ``path``, in the system's folder for such things (``TMPDIR``).
 
     Its name begins with ``prefix``. Folders of that prefix which a killed process of this user

@@ -10,9 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from actors.commands import answering
-from actors.commands.answering import answers, wait_until_it_answers
-from actors.commands.asking import Unanswered, ask_server
+from actors.cli import model_server
+from actors.cli.model_server import Unanswered, ask_server, is_serving, wait_until_serving
 from actors.supervision import CancellationToken
 from tests.support.waiting import eventually
 
@@ -45,14 +44,14 @@ def server(reply: bytes) -> Generator[str]:
 def test_a_loading_server_and_a_proxy_without_one_do_not_answer(
     status: int, is_answer: bool
 ) -> None:
-    assert answers(status) is is_answer
+    assert is_serving(status) is is_answer
 
 
 @pytest.mark.parametrize("url", ["http://h:1/v1", "http://h:1", "http://h:1/"])
 def test_it_waits_through_refusals_and_says_what_for(
     url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answering, "LOOK_AGAIN", 0.0)
+    monkeypatch.setattr(model_server, "START_POLL_SECONDS", 0.0)
     outcomes: list[Unanswered | int] = [Unanswered("Connection refused"), 503, 503, 200]
     asked: list[str] = []
 
@@ -64,7 +63,7 @@ def test_it_waits_through_refusals_and_says_what_for(
         return outcome, b""
 
     with caplog.at_level(logging.INFO):
-        wait_until_it_answers(url, CancellationToken(), ask)
+        wait_until_serving(url, CancellationToken(), ask)
     assert not outcomes
     assert {*asked} == {"http://h:1/v1/models"}
     said = [record.getMessage() for record in caplog.records]
@@ -80,14 +79,14 @@ def test_a_stop_ends_the_wait_although_the_server_is_silent() -> None:
         release.wait(30)
         raise Unanswered("nothing")
 
-    waiting = threading.Thread(target=wait_until_it_answers, args=("http://h/v1", token, ask))
+    waiting = threading.Thread(target=wait_until_serving, args=("http://h/v1", token, ask))
     waiting.start()
     assert asked.wait(30)
     token.cancel()
     waiting.join(30)
     assert not waiting.is_alive()
     release.set()
-    eventually(lambda: not any(t.name == "server-answers" for t in threading.enumerate()))
+    eventually(lambda: not any(t.name == "server-start" for t in threading.enumerate()))
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"])

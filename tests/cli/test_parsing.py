@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from actors.commands.parsing import UsageError, parse_settings, unknown_variables, usage
+from actors.cli.parsing import UsageError, parse_settings, unknown_variables, usage
 from actors.settings import DemoSettings, ServeSettings, Setting, WorkerSettings
 
 

@@ -19,15 +19,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from actors.commands.answering import wait_until_it_answers
-from actors.commands.certificates import check_files
-from actors.commands.draining import busy_slots, wait_until_idle
-from actors.commands.parsing import UsageError, parse_settings
-from actors.commands.running import run_until_cancelled
-from actors.commands.weights import require_llama
+from actors.cli.model_server import busy_slots, wait_until_idle, wait_until_serving
+from actors.cli.parsing import UsageError, parse_settings
+from actors.cli.runner import run_until_cancelled
+from actors.cli.weights import require_llama
 from actors.engines.contract import Kind
 from actors.engines.llama.host import LlamaServer
 from actors.engines.llama.weights import BUNDLED_ALIAS, BUNDLED_NAME, resolve_model
+from actors.etcd_options import etcd_access
 from actors.logs import configure_logging
 from actors.settings import WorkerSettings, instance_name
 from actors.supervision import CancellationToken, Child, Strategy, Supervised, Supervisor, Tree
@@ -135,19 +134,9 @@ def _aliases(settings: WorkerSettings) -> dict[str, tuple[str, ...]]:
 def _access(settings: WorkerSettings) -> EtcdAccess:
     """How etcd lets us in. Raises :class:`UsageError`."""
     try:
-        access = EtcdAccess.of(
-            ca=settings.etcd_ca,
-            cert=settings.etcd_cert,
-            key=settings.etcd_key,
-            user=settings.etcd_user,
-            password=settings.etcd_password,
-            password_file=settings.etcd_password_file,
-        )
-        access.check(Endpoints.parse(settings.etcd))
-        check_files(access)
+        return etcd_access(settings)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return access
 
 
 class LlamaServerActor(Supervised):
@@ -204,7 +193,7 @@ class _Worker:
         """Wait until the server answers and its entries are announced, then say so."""
         settings = self._settings
         if settings.url and settings.announce == "answering":
-            wait_until_it_answers(self._url, self._token)
+            wait_until_serving(self._url, self._token)
         if self._token.cancelled:
             return
         self._tree.start_child(registration_child(self._registration))

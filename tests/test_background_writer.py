@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from actors.background_log import BASE_BYTES, BackgroundHandler, size_of
+from actors.logs import BASE_BYTES, BackgroundHandler, size_of
 
 DEADLINE = 10.0
 
@@ -42,7 +42,7 @@ def test_records_are_written_in_order_on_another_thread(gated: Gated) -> None:
     for number in range(100):
         handler.handle(record(number))
 
-    assert handler.drain(DEADLINE)
+    assert handler.writer.drain(DEADLINE)
     assert [each.getMessage() for each in gated.records] == [f"line {n}" for n in range(100)]
 
 
@@ -53,21 +53,21 @@ def test_who_logs_does_not_wait_for_a_reader_that_is_stuck(gated: Gated) -> None
     for number in range(1, 10):
         handler.handle(record(number))
 
-    assert not handler.drain(0), "nothing could be written yet"
+    assert not handler.writer.drain(0), "nothing could be written yet"
     gated.gate.set()
-    assert handler.drain(DEADLINE)
+    assert handler.writer.drain(DEADLINE)
     assert len(gated.records) == 10
 
 
 def test_what_is_too_much_is_dropped_and_told(gated: Gated) -> None:
-    handler = BackgroundHandler(gated, most=5)
+    handler = BackgroundHandler(gated, max_items=5)
     handler.handle(record(0))
     assert gated.entered.wait(DEADLINE)
     for number in range(1, 20):
         handler.handle(record(number))
-    assert handler.dropped == 14
+    assert handler.writer.dropped == 14
     gated.gate.set()
-    assert handler.drain(DEADLINE)
+    assert handler.writer.drain(DEADLINE)
 
     assert len(gated.records) == 7
     assert gated.records[-1].getMessage() == "log lines were dropped"
@@ -75,18 +75,18 @@ def test_what_is_too_much_is_dropped_and_told(gated: Gated) -> None:
 
 
 def test_lines_that_wait_are_bounded_in_bytes_too(gated: Gated) -> None:
-    handler = BackgroundHandler(gated, most_bytes=100_000)
+    handler = BackgroundHandler(gated, max_bytes=100_000)
     handler.handle(record(0))
     assert gated.entered.wait(DEADLINE)
     for number in range(1, 20):
         long = record(number)
         long.__dict__["path"] = "x" * 30_000
         handler.handle(long)
-    assert handler.dropped == 19 - 3
+    assert handler.writer.dropped == 19 - 3
     gated.gate.set()
-    assert handler.drain(DEADLINE)
+    assert handler.writer.drain(DEADLINE)
     handler.handle(record(20))
-    assert handler.drain(DEADLINE)
+    assert handler.writer.drain(DEADLINE)
     assert gated.records[-1].getMessage() == "line 20", "what was written counts no more"
 
 

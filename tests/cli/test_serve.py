@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.commands.access import writer_of
+from actors.cli.serve import access_writer
 from http_service.telemetry.access_log import AccessRecord
 from tests.support.callboard import Callboard
 from tests.support.chat import chat, get_json
@@ -22,7 +22,7 @@ CHAT = "/v1/chat/completions"
 )
 def test_lines_are_written_for_what_was_asked_for(which: str, written: list[str]) -> None:
     seen: list[str] = []
-    write = writer_of(which, lambda record: seen.append(record.path))
+    write = access_writer(which, lambda record: seen.append(record.path))
     for path in (CHAT, "/ready", "/metrics", "/v1/models"):
         write(AccessRecord("r", "GET", path, 200, 1.0))
     assert seen == written

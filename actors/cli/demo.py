@@ -24,19 +24,19 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from actors.commands.parsing import ENVIRONMENT_PREFIX, parse_settings
-from actors.commands.running import run_until_cancelled
-from actors.commands.serve import start_service
-from actors.commands.weights import require_llama, weights_at_hand
+from actors.cli.parsing import ENVIRONMENT_PREFIX, parse_settings
+from actors.cli.runner import run_until_cancelled
+from actors.cli.serve import start_service
+from actors.cli.weights import require_llama, weights_at_hand
 from actors.engines.contract import Kind
 from actors.engines.llama.weights import BUNDLED_ALIAS, BUNDLED_NAME
 from actors.logs import configure_logging
 from actors.registry import ListModels
-from actors.scratch import ScratchFolder
 from actors.service import stop_time
 from actors.settings import DemoSettings, ServeSettings
 from actors.supervision import Backoff, CancellationToken, Child
 from actors.supervision.process_actor import ProcessActor
+from actors.temp_dirs import TempDir
 from http_service.telemetry.access_log import AccessLogWriter, set_access_log_writer
 
 __all__ = ["DESCRIPTION", "run"]
@@ -86,7 +86,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     settings = parse_settings(DemoSettings, "demo", DESCRIPTION, arguments, environment)
     configure_logging(settings.log_format)
     set_access_log_writer(AccessLogWriter(sys.stderr, settings.log_format).write)
-    with ScratchFolder("callboard-demo-") as folder:
+    with TempDir("callboard-demo-") as folder:
         start = partial(_Demo, settings, folder.path)
         return run_until_cancelled(start, stop_time(ServeSettings()))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from actors.commands.memory import APART, GROWTH, Settled
+from actors.cli.runner import GROWTH, MIN_SECONDS_APART, GcFreezer
 from actors.testing import FakeClock
 
 
@@ -35,7 +35,7 @@ def memory() -> Iterator[Memory]:
     gc.collect()
     gc.freeze()
     made = Memory()
-    settled = Settled(made, made.clock.monotonic)
+    settled = GcFreezer(made, made.clock.monotonic)
     gc.callbacks.append(settled)
     yield made
     gc.callbacks.remove(settled)
@@ -67,7 +67,7 @@ def test_what_is_new_is_found_by_any_full_collection() -> None:
 
 def test_old_garbage_is_found_once_memory_has_grown(memory: Memory) -> None:
     found = old_garbage()
-    memory.clock.advance(APART)
+    memory.clock.advance(MIN_SECONDS_APART)
     gc.collect()
     assert found() is not None
 
@@ -83,7 +83,7 @@ def test_old_garbage_is_found_once_memory_has_grown(memory: Memory) -> None:
 def test_there_are_minutes_between_two_looks_at_everything(memory: Memory) -> None:
     found = old_garbage()
     memory.blocks *= 10
-    memory.clock.advance(APART - 1)
+    memory.clock.advance(MIN_SECONDS_APART - 1)
     gc.collect()
     assert found() is not None
 
@@ -94,10 +94,10 @@ def test_there_are_minutes_between_two_looks_at_everything(memory: Memory) -> No
 
 def test_after_a_look_at_everything_memory_must_grow_again(memory: Memory) -> None:
     memory.blocks *= 2
-    memory.clock.advance(APART)
+    memory.clock.advance(MIN_SECONDS_APART)
     gc.collect()
     found = old_garbage()
-    memory.clock.advance(APART)
+    memory.clock.advance(MIN_SECONDS_APART)
     gc.collect()
     assert found() is not None
 
@@ -108,7 +108,7 @@ def test_after_a_look_at_everything_memory_must_grow_again(memory: Memory) -> No
 
 def test_smaller_collections_change_nothing(memory: Memory) -> None:
     memory.blocks *= 2
-    memory.clock.advance(APART)
+    memory.clock.advance(MIN_SECONDS_APART)
     frozen = gc.get_freeze_count()
     gc.collect(0)
     gc.collect(1)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeVar
 
-from actors.checks import suggestion
+from actors.option_types import suggestion
 from actors.settings import Setting
 
 __all__ = ["ENVIRONMENT_PREFIX", "UsageError", "parse_settings", "unknown_variables", "usage"]

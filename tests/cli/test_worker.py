@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from actors.commands import worker
-from actors.commands.draining import busy_slots, wait_until_idle
-from actors.commands.parsing import UsageError, parse_settings
+from actors.cli import worker
+from actors.cli.model_server import busy_slots, wait_until_idle
+from actors.cli.parsing import UsageError, parse_settings
 from actors.settings import WorkerSettings
 from discovery import Entry
 

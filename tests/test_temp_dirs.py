@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from actors.scratch import ScratchFolder
+from actors.temp_dirs import TempDir
 
 DEADLINE = 30.0
 
 HOLD = """
 import sys
-from actors.scratch import ScratchFolder
-folder = ScratchFolder("held-")
+from actors.temp_dirs import TempDir
+folder = TempDir("held-")
 (folder.path / "data").write_text("much")
 print(folder.path, flush=True)
 sys.stdin.read()
@@ -49,7 +49,7 @@ def holder() -> Iterator[tuple[subprocess.Popen[str], Path]]:
 
 
 def test_a_folder_is_private_and_gone_at_the_end(place: Path) -> None:
-    with ScratchFolder("mine-") as folder:
+    with TempDir("mine-") as folder:
         assert folder.path.parent == place
         assert folder.path.name.startswith("mine-")
         assert folder.path.stat().st_mode & 0o777 == 0o700
@@ -66,9 +66,9 @@ def test_what_a_killed_process_left_is_gone_at_the_next_start(
     process.send_signal(signal.SIGKILL)
     process.wait(DEADLINE)
     assert (left / "data").exists(), "nobody could remove it"
-    with ScratchFolder("other-"):
+    with TempDir("other-"):
         assert left.exists(), "another prefix is another's"
-    with ScratchFolder("held-") as mine:
+    with TempDir("held-") as mine:
         assert not left.exists()
         assert mine.path.exists()
 
@@ -77,7 +77,7 @@ def test_the_folder_of_a_process_that_lives_is_left_alone(
     holder: tuple[subprocess.Popen[str], Path],
 ) -> None:
     process, held = holder
-    with ScratchFolder("held-"), ScratchFolder("held-") as second:
+    with TempDir("held-"), TempDir("held-") as second:
         assert (held / "data").read_text() == "much"
         assert second.path.exists()
     assert process.poll() is None
@@ -93,6 +93,6 @@ def test_what_is_not_known_to_be_left_is_not_touched(place: Path) -> None:
     (place / "held-file").touch()
     (place / "held-link").symlink_to(elsewhere)
     before = {*place.iterdir()}
-    ScratchFolder("held-").close()
+    TempDir("held-").close()
     assert {*place.iterdir()} == before
     assert (elsewhere / "lock").exists()

@@ -9,14 +9,14 @@ import sys
 
 import pytest
 
-from actors.commands.running import OPEN_FILES, SWITCH_SECONDS, files_to_ask_for
+from actors.cli.runner import OPEN_FILES, SWITCH_SECONDS, files_to_ask_for
 
 PROGRAM = """
 import gc
 import json
 import resource
 import sys
-from actors.commands.running import run_until_cancelled
+from actors.cli.runner import run_until_cancelled
 
 class Tree:
     def __init__(self, token):

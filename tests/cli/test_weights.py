@@ -12,8 +12,8 @@ from typing import NoReturn
 
 import pytest
 
-from actors.commands.running import CannotStart
-from actors.commands.weights import require_llama, weights_at_hand
+from actors.cli.runner import CannotStart
+from actors.cli.weights import require_llama, weights_at_hand
 from actors.engines.llama import weights as llama_weights
 from actors.engines.llama.weights import bundled_model, cached_model
 

@@ -16,7 +16,7 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-from actors.commands.running import CannotStart
+from actors.cli.runner import CannotStart
 from actors.engines.llama.weights import (
     HOW_TO_INSTALL,
     MODEL_WHEEL,
