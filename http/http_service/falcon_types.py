@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import logging
+from types import MappingProxyType
 from typing import Any, Final
 
 import falcon
@@ -51,6 +52,9 @@ class LeanRequest(Request):
     """The same, with less work for a request without a query."""
 
     is_websocket = False
+    query_string = ""
+    uri_template = None
+    _params: Any = MappingProxyType({})
     _media: Any = _UNSET
     _media_error = None
     _bounded_stream = None
@@ -72,12 +76,9 @@ class LeanRequest(Request):
         self.env = env
         self.options = options
         self.method = env["REQUEST_METHOD"]
-        if options.strip_url_path_trailing_slash and len(path) != 1 and path.endswith("/"):
+        if path.endswith("/") and len(path) != 1 and options.strip_url_path_trailing_slash:
             path = path[:-1]
         self.path = path
-        self.query_string = ""
-        self._params = {}
-        self.uri_template = None
         self.content_type = env.get("CONTENT_TYPE")
         self.stream = env["wsgi.input"]
         self._wsgierrors = env["wsgi.errors"]

@@ -6,18 +6,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from waitress.adjustments import Adjustments
 from waitress.buffers import ReadOnlyFileBasedBuffer
+from waitress.parser import HTTPRequestParser
 from waitress.proxy_headers import PROXY_HEADERS, proxy_headers_middleware
 from waitress.task import WSGITask
 
 from http_service.api.api_keys import RELAYED
-from http_service.server.environ import UNTRUSTED, fixed_part, request_part
+from http_service.connection import KEY
 from http_service.server.parser import Parser
+from http_service.server.request_head import UNTRUSTED
+from http_service.server.task import fixed_environ, request_environ
 
 CLIENT = ("127.0.0.1", 40_000)
 OURS_NOT = {"waitress.client_disconnected", "wsgi.input"}
@@ -34,13 +38,13 @@ REQUESTS = {
     b"1\r\na\r\n0\r\n\r\n",
     "twice": b"GET / HTTP/1.1\r\nhost: h\r\naccept: a\r\naccept: b\r\nx-y: z\r\n\r\n",
     "proxied": b"GET / HTTP/1.1\r\nhost: h\r\n"
-    + b"".join(b"%s: 1.2.3.4\r\n" % name.replace("_", "-").encode() for name in sorted(UNTRUSTED))
+    + b"".join(b"%s: 1.2.3.4\r\n" % name.replace(b"_", b"-") for name in sorted(UNTRUSTED))
     + b"\r\n",
 }
 
 
-def parsed(data: bytes) -> Parser:
-    parser = Parser(Adjustments())
+def parsed(data: bytes, parser_class: Callable[[Any], Any] = Parser) -> Any:
+    parser = parser_class(Adjustments())
     while data:
         data = data[parser.received(data) :]
     assert parser.completed
@@ -48,8 +52,9 @@ def parsed(data: bytes) -> Parser:
     return parser
 
 
-def stock(request: Parser) -> dict[str, Any]:
+def stock(data: bytes) -> dict[str, Any]:
     """What an application behind stock Waitress, told to trust no proxy, is given."""
+    request = parsed(data, HTTPRequestParser)
     server = SimpleNamespace(adj=Adjustments(ident=None), server_name="name", effective_port=8000)
     channel = SimpleNamespace(addr=CLIENT, server=server, check_client_disconnected=None)
     seen: dict[str, Any] = {}
@@ -62,17 +67,21 @@ def stock(request: Parser) -> dict[str, Any]:
     return seen
 
 
+def fixed() -> dict[str, Any]:
+    return fixed_environ("name", 8000, "http", ReadOnlyFileBasedBuffer)
+
+
 @pytest.mark.parametrize("data", REQUESTS.values(), ids=[*REQUESTS])
 def test_an_application_sees_what_it_would_behind_stock_waitress(data: bytes) -> None:
     request = parsed(data)
-    fixed = fixed_part("name", 8000, ReadOnlyFileBasedBuffer)
-    ours = request_part(fixed, request, CLIENT, request.version)
+    connection = object()
+    ours = request_environ(fixed(), request, CLIENT, connection)
 
     assert ours.pop("wsgi.input") is request.get_body_stream() or request.body_rcv is None
-    expected = stock(request)
+    assert ours.pop(KEY) is connection
+    expected = stock(data)
     assert ours.pop("wsgi.errors") is sys.stderr
-    assert (RELAYED in ours) == any(name in request.headers for name in UNTRUSTED)
-    ours.pop(RELAYED, None)
+    assert (ours.pop(RELAYED, None) is not None) == (b"FORWARDED" in data)
     assert ours == {
         name: value
         for name, value in expected.items()
@@ -81,13 +90,14 @@ def test_an_application_sees_what_it_would_behind_stock_waitress(data: bytes) ->
 
 
 def test_no_client_can_speak_for_a_proxy() -> None:
-    assert PROXY_HEADERS == UNTRUSTED
-    environ = request_part({}, parsed(REQUESTS["proxied"]), CLIENT, "1.1")
+    assert {name.encode() for name in PROXY_HEADERS} == UNTRUSTED
+    environ = request_environ({}, parsed(REQUESTS["proxied"]), CLIENT, None)
     assert not [name for name in environ if "FORWARDED" in name]
 
 
-def test_the_fixed_part_is_never_changed() -> None:
-    fixed = fixed_part("name", 8000, ReadOnlyFileBasedBuffer)
-    before = dict(fixed)
-    request_part(fixed, parsed(REQUESTS["body"]), CLIENT, "1.1")
-    assert fixed == before
+def test_what_requests_share_is_never_changed() -> None:
+    for data in REQUESTS.values():
+        request, shared = parsed(data), fixed()
+        before = dict(shared), dict(request.line.environ), dict(request.headers)
+        request_environ(shared, request, CLIENT, None)["PATH_INFO"] = "changed"
+        assert (shared, request.line.environ, request.headers) == before

@@ -48,7 +48,7 @@ def test_a_whole_request_is_taken_at_once() -> None:
     assert made.completed
     assert made.error is None
     assert (made.command, made.path, made.query, made.version) == ("POST", "/v1/x", "y", "1.1")
-    assert made.headers == {"HOST": "h", "CONTENT_LENGTH": str(len(body))}
+    assert made.headers == {"HTTP_HOST": "h", "CONTENT_LENGTH": str(len(body))}
     assert made.get_body_stream().read() == body
     assert made.received(b"more") == 0
 
@@ -59,7 +59,7 @@ def test_every_cut_of_a_request_reads_the_same() -> None:
         made, taken = feed(data + b"GET", cut)
         assert taken == len(data), cut
         assert made.get_body_stream().read() == b"0123456789", cut
-        assert made.headers["HOST"] == "h"
+        assert made.headers["HTTP_HOST"] == "h"
 
 
 def test_a_chunked_body_becomes_one_with_a_length() -> None:
@@ -70,7 +70,7 @@ def test_a_chunked_body_becomes_one_with_a_length() -> None:
         assert made.error is None, cut
         assert taken == len(data)
         assert made.get_body_stream().read() == b"hello!"
-        assert made.headers == {"HOST": "h", "CONTENT_LENGTH": "6"}
+        assert made.headers == {"HTTP_HOST": "h", "CONTENT_LENGTH": "6"}
 
 
 def test_an_empty_line_before_a_request_is_overlooked_and_other_blanks_are_not() -> None:

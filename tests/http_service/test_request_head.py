@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from http_service.api.api_keys import RELAYED
 from http_service.server import request_head
 from http_service.server.request_head import (
     CHUNKED,
@@ -124,15 +125,19 @@ def test_a_second_of_a_field_that_must_be_one_is_a_400(name: str) -> None:
 
 
 def test_other_repeated_fields_are_joined_in_their_order() -> None:
-    assert fields_of(b"Accept: a", b"X: y", b"accept:b") == {"ACCEPT": "a, b", "X": "y"}
+    assert fields_of(b"Accept: a", b"X: y", b"accept:b") == {"HTTP_ACCEPT": "a, b", "HTTP_X": "y"}
 
 
 def test_a_name_with_an_underscore_is_left_out() -> None:
-    assert fields_of(b"Content_Length: 5", b"X_Y: z", b"X-Y: a", b"_: b") == {"X_Y": "a"}
+    assert fields_of(b"Content_Length: 5", b"X_Y: z", b"X-Y: a", b"_: b") == {"HTTP_X_Y": "a"}
 
 
 def test_blanks_around_a_value_go_and_those_inside_stay() -> None:
-    assert fields_of(b"X: \t a \t b\t ", b"Y:", b"Z:\xe9") == {"X": "a \t b", "Y": "", "Z": "é"}
+    assert fields_of(b"X: \t a \t b\t ", b"Y:", b"Z:\xe9") == {
+        "HTTP_X": "a \t b",
+        "HTTP_Y": "",
+        "HTTP_Z": "é",
+    }
 
 
 def test_too_many_fields_are_a_431() -> None:
@@ -147,18 +152,18 @@ def test_what_was_read_before_a_bad_field_is_there_for_the_log() -> None:
     found: dict[str, str] = {}
     with pytest.raises(BadHead):
         read_fields([b"X-Request-Id: 7", b"bad"], found)
-    assert found == {"X_REQUEST_ID": "7"}
+    assert found == {"HTTP_X_REQUEST_ID": "7"}
 
 
 FRAMING: list[tuple[str, dict[str, str], int]] = [
-    ("1.1", {"HOST": "x"}, 0),
-    ("1.1", {"HOST": ""}, 0),
+    ("1.1", {"HTTP_HOST": "x"}, 0),
+    ("1.1", {"HTTP_HOST": ""}, 0),
     ("1.0", {}, 0),
-    ("1.1", {"HOST": "[::1]:80", "CONTENT_LENGTH": "007"}, 7),
+    ("1.1", {"HTTP_HOST": "[::1]:80", "CONTENT_LENGTH": "007"}, 7),
     ("1.0", {"CONTENT_LENGTH": "3"}, 3),
-    ("1.1", {"HOST": "x", "CONTENT_LENGTH": "9" * 5000}, 10**18),
-    ("1.1", {"HOST": "x", "TRANSFER_ENCODING": "chunked"}, CHUNKED),
-    ("1.1", {"HOST": "x", "TRANSFER_ENCODING": "Chunked"}, CHUNKED),
+    ("1.1", {"HTTP_HOST": "x", "CONTENT_LENGTH": "9" * 5000}, 10**18),
+    ("1.1", {"HTTP_HOST": "x", "HTTP_TRANSFER_ENCODING": "chunked"}, CHUNKED),
+    ("1.1", {"HTTP_HOST": "x", "HTTP_TRANSFER_ENCODING": "Chunked"}, CHUNKED),
 ]
 
 
@@ -169,27 +174,27 @@ def test_the_length_of_a_body_is_told(version: str, fields: dict[str, str], leng
 
 BAD_FRAMING: list[tuple[str, dict[str, str], int]] = [
     ("1.1", {}, 400),
-    ("1.1", {"HOST": "a b"}, 400),
-    ("1.1", {"HOST": "a, b"}, 400),
-    ("1.1", {"HOST": "a/b"}, 400),
-    ("1.1", {"HOST": "user@a"}, 400),
-    ("1.0", {"HOST": "a\\b"}, 400),
-    ("1.1", {"HOST": "x", "CONTENT_LENGTH": ""}, 400),
-    ("1.1", {"HOST": "x", "CONTENT_LENGTH": "+4"}, 400),
-    ("1.1", {"HOST": "x", "CONTENT_LENGTH": "-1"}, 400),
-    ("1.1", {"HOST": "x", "CONTENT_LENGTH": "0x2"}, 400),
-    ("1.1", {"HOST": "x", "CONTENT_LENGTH": "4, 4"}, 400),
-    ("1.1", {"HOST": "x", "CONTENT_LENGTH": "²"}, 400),
-    ("1.1", {"HOST": "x", "CONTENT_LENGTH": "4", "TRANSFER_ENCODING": "chunked"}, 400),
-    ("1.1", {"HOST": "x", "CONTENT_LENGTH": "4", "TRANSFER_ENCODING": "gzip"}, 400),
-    ("1.0", {"TRANSFER_ENCODING": "chunked"}, 400),
-    ("1.1", {"HOST": "x", "TRANSFER_ENCODING": ""}, 400),
-    ("1.1", {"HOST": "x", "TRANSFER_ENCODING": "chunked, chunked"}, 400),
-    ("1.1", {"HOST": "x", "TRANSFER_ENCODING": "chunked,"}, 400),
-    ("1.1", {"HOST": "x", "TRANSFER_ENCODING": "gzip, chunked"}, 501),
-    ("1.1", {"HOST": "x", "TRANSFER_ENCODING": "identity"}, 501),
-    ("1.1", {"HOST": "x", "TRANSFER_ENCODING": "chunked;q=1"}, 501),
-    ("1.1", {"HOST": "x", "TRANSFER_ENCODING": "chunked\x85"}, 501),
+    ("1.1", {"HTTP_HOST": "a b"}, 400),
+    ("1.1", {"HTTP_HOST": "a, b"}, 400),
+    ("1.1", {"HTTP_HOST": "a/b"}, 400),
+    ("1.1", {"HTTP_HOST": "user@a"}, 400),
+    ("1.0", {"HTTP_HOST": "a\\b"}, 400),
+    ("1.1", {"HTTP_HOST": "x", "CONTENT_LENGTH": ""}, 400),
+    ("1.1", {"HTTP_HOST": "x", "CONTENT_LENGTH": "+4"}, 400),
+    ("1.1", {"HTTP_HOST": "x", "CONTENT_LENGTH": "-1"}, 400),
+    ("1.1", {"HTTP_HOST": "x", "CONTENT_LENGTH": "0x2"}, 400),
+    ("1.1", {"HTTP_HOST": "x", "CONTENT_LENGTH": "4, 4"}, 400),
+    ("1.1", {"HTTP_HOST": "x", "CONTENT_LENGTH": "²"}, 400),
+    ("1.1", {"HTTP_HOST": "x", "CONTENT_LENGTH": "4", "HTTP_TRANSFER_ENCODING": "chunked"}, 400),
+    ("1.1", {"HTTP_HOST": "x", "CONTENT_LENGTH": "4", "HTTP_TRANSFER_ENCODING": "gzip"}, 400),
+    ("1.0", {"HTTP_TRANSFER_ENCODING": "chunked"}, 400),
+    ("1.1", {"HTTP_HOST": "x", "HTTP_TRANSFER_ENCODING": ""}, 400),
+    ("1.1", {"HTTP_HOST": "x", "HTTP_TRANSFER_ENCODING": "chunked, chunked"}, 400),
+    ("1.1", {"HTTP_HOST": "x", "HTTP_TRANSFER_ENCODING": "chunked,"}, 400),
+    ("1.1", {"HTTP_HOST": "x", "HTTP_TRANSFER_ENCODING": "gzip, chunked"}, 501),
+    ("1.1", {"HTTP_HOST": "x", "HTTP_TRANSFER_ENCODING": "identity"}, 501),
+    ("1.1", {"HTTP_HOST": "x", "HTTP_TRANSFER_ENCODING": "chunked;q=1"}, 501),
+    ("1.1", {"HTTP_HOST": "x", "HTTP_TRANSFER_ENCODING": "chunked\x85"}, 501),
 ]
 
 
@@ -206,7 +211,11 @@ def test_credentials_and_queries_are_never_remembered() -> None:
 
     assert not [
         line
-        for line in (*request_head.remembered_fields, *request_head.remembered_lines)
+        for line in (
+            *request_head.remembered_fields,
+            *request_head.remembered_lines,
+            *request_head.remembered_names,
+        )
         if b"remembered?" in line
     ]
 
@@ -214,11 +223,47 @@ def test_credentials_and_queries_are_never_remembered() -> None:
 def test_strangers_cannot_grow_what_is_remembered() -> None:
     for number in range(3 * request_head.REMEMBER_COUNT):
         fields_of(b"User-Agent: bot %d" % number)
+        fields_of(b"X-%d: y" % number)
         read_line(b"GET /%d HTTP/1.1" % number)
 
     assert len(request_head.remembered_fields) <= request_head.REMEMBER_COUNT
+    assert len(request_head.remembered_names) <= request_head.REMEMBER_COUNT
     assert len(request_head.remembered_lines) <= request_head.REMEMBER_COUNT
-    assert fields_of(b"User-Agent: bot 9999") == {"USER_AGENT": "bot 9999"}
+    assert fields_of(b"User-Agent: bot 9999") == {"HTTP_USER_AGENT": "bot 9999"}
+
+
+LINES = [
+    b"Host: h", b"Accept: a", b"accept: b", b"ACCEPT:b", b"Content-Type: a/b", b"User-Agent: u",
+    b"Connection: close", b"Content-Length: 3", b"content-length: 4", b"Authorization: Bearer k",
+    b"X-Forwarded-For: 1", b"Forwarded: for=2", b"X_Forwarded_For: 3", b"Content_Length: 5",
+    b"X-Own: 1", b"x-own:2", b" folded", b"X : 1", b"X: \x00", b"Transfer-Encoding: chunked",
+]  # fmt: skip
+
+
+def line_by_line(lines: list[bytes]) -> dict[str, str] | str:
+    """What is read of ``lines``, or why they are refused, with nothing looked up."""
+    found: dict[str, str] = {}
+    try:
+        request_head._read_each(lines, found)  # pyright: ignore[reportPrivateUsage]  # the reference
+    except BadHead as bad:
+        return f"{bad.status} {bad}"
+    return found
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=8))
+def test_what_is_looked_up_is_what_a_reading_line_by_line_finds(lines: list[bytes]) -> None:
+    for _ in range(2):
+        try:
+            found: dict[str, str] | str = fields_of(*lines)
+        except BadHead as bad:
+            found = f"{bad.status} {bad}"
+        assert found == line_by_line(lines)
+
+
+def test_that_a_proxy_spoke_is_kept_and_what_it_said_is_not() -> None:
+    said = fields_of(b"X-Forwarded-For: 1.2.3.4", b"Host: h", b"Forwarded: for=1.2.3.4")
+
+    assert said == {RELAYED: "1", "HTTP_HOST": "h"}
 
 
 @given(st.binary(max_size=60))

@@ -21,7 +21,7 @@ __all__ = [
     "reads_body",
 ]
 
-_TIMEOUT: Final = TIMEOUT_HEADER.upper().replace("-", "_")
+_TIMEOUT: Final = "HTTP_" + TIMEOUT_HEADER.upper().replace("-", "_")
 
 
 def check_body_head(
@@ -47,19 +47,19 @@ def reads_body(
     """Whether the application reads the body of a request with this head; never waits.
 
     ``paths`` are those whose ``POST`` has a body; ``keys`` are the keys that are let in, ``None``
-    for everybody; ``hosts`` are those that the service answers for, ``None`` for any. Header names
-    are ``LIKE_THIS``. False where the application refuses the request
-    or needs no body; ``None``: ask again, the file of keys is just being looked at.
+    for everybody; ``hosts`` are those that the service answers for, ``None`` for any; ``headers``
+    are named as in WSGI's environment. False where the application refuses the request or needs no
+    body; ``None``: ask again, the file of keys is being read.
     """
     if method != "POST" or path.removesuffix("/") not in paths:
         return False
-    if hosts is not None and not hosts.allow(headers.get("HOST")):
+    if hosts is not None and not hosts.allow(headers.get("HTTP_HOST")):
         return False
-    if keys is not None and not keys.has_key(headers.get("AUTHORIZATION")):
+    if keys is not None and not keys.has_key(headers.get("HTTP_AUTHORIZATION")):
         return None if keys.is_checking() else False
     try:
         check_body_head(
-            headers.get("CONTENT_TYPE"), headers.get("CONTENT_ENCODING"), headers.get(_TIMEOUT)
+            headers.get("CONTENT_TYPE"), headers.get("HTTP_CONTENT_ENCODING"), headers.get(_TIMEOUT)
         )
     except RequestError:
         return False

@@ -33,15 +33,14 @@ from waitress.channel import HTTPChannel
 
 from actors.eventloop import HANGUP, READ, WRITE, EventLoop, FdHandle
 from http_service.api.generate import INLINE_BODY
-from http_service.connection import KEY, LEFT, Answering
+from http_service.connection import LEFT, Answering
 from http_service.errors import ClientGone
 from http_service.headers import response_head
 from http_service.inline import CURRENT_THREAD
 from http_service.server.admission import FULL, PROBES
 from http_service.server.deadlines import Progress, Reason
-from http_service.server.environ import request_part
 from http_service.server.refusals import Refusal
-from http_service.server.task import ANSWERED, Made, RefusalTask, Task
+from http_service.server.task import ANSWERED, Made, RefusalTask, Task, request_environ
 
 __all__ = ["Channel"]
 
@@ -78,6 +77,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
     lingers = False
     linger_until = 0.0
     _sent = 0
+    _settles = False
+    """Whether :meth:`ready` settles in a moment. PERF: then nothing else has to."""
 
     def __init__(
         self,
@@ -121,9 +122,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     def ready(self, events: int) -> None:
         """Read, write, or notice that the client has left."""
-        quiet = not (self.requests or self.total_outbufs_len or self.close_when_flushed)
-        if events & READ and ((quiet and not self.will_close) or self.linger_until):
+        busy = self.requests or self.total_outbufs_len or self.close_when_flushed
+        if events & READ and (not (busy or self.will_close) or self.linger_until):
+            self._settles = True
             self.handle_read()
+            self._settles = False
         elif events & HANGUP:
             self.handle_close()
         elif events & READ and self.watch is not None:
@@ -197,8 +200,26 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         if not data:
             self.handle_close()
             return
-        if not self.received(data):
-            return
+        if self.request is None:
+            # PERF: most requests come in one read; ``ready`` has seen that nothing else waits.
+            request = self.parser_class(self.adj)
+            taken = request.received(data)
+            if request.whole:
+                with self.requests_lock:
+                    self.requests.append(request)
+                if request.body_bytes_received <= INLINE_BODY:
+                    self._serve()
+                else:
+                    self.server.add_worker_task(self)
+                return
+            with self.requests_lock:
+                self.request = request
+                data = data[taken:] if self._take(request) else b""
+        if self.received(data):
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Serve, or have served, what was received."""
         requests, begun = self.requests, self.request
         if not requests:
             if begun is not None and begun.header_plus[:1] == TLS_HANDSHAKE:
@@ -227,20 +248,24 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
                 if request is None:
                     request = self.request = self.parser_class(self.adj)
                 data = data[request.received(data) :]
-                if request.expect_continue and not (self.requests or self.sent_continue):
-                    self.send_continue()
-                if not request.completed:
-                    continue
-                self.request = None
-                if self.sent_continue:
-                    self.sent_continue = False
-                if request.empty:
-                    continue
-                self.requests.append(request)
-                if request.error is not None or request.unread:
-                    self.lingers = self.lingers or request.unread
-                    break  # the rest of what was refused is no request
+                if not self._take(request):
+                    break
         return True
+
+    def _take(self, request: Any) -> bool:
+        """Take what ``request`` has become; whether the bytes behind it may be another one."""
+        if request.expect_continue and not (self.requests or self.sent_continue):
+            self.send_continue()
+        if not request.completed:
+            return True
+        self.request = None
+        if self.sent_continue:
+            self.sent_continue = False
+        if request.empty:
+            return True
+        self.requests.append(request)
+        self.lingers = self.lingers or request.unread
+        return request.error is None and not request.unread
 
     # From a request to the application, and to its response.
 
@@ -254,13 +279,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     def _serve(self) -> None:
         request = self.requests[0]
-        self._turn_left = TURN
         if self.reserved:
             self._refuse_unless_probe(request)
         if request.error is None and self.connected:
             made = self.made = Made()
-            environ = request_part(self.server.environ, request, self.addr, request.version)
-            environ[KEY] = self
+            environ = request_environ(self.server.environ, request, self.addr, self)
             CURRENT_THREAD.inline = inline = self.loop.thread == get_ident()
             try:
                 made.body = self.server.app(environ, made.start_response)
@@ -273,6 +296,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
                 return
             if made.error is None and self._leave(made, request, inline=inline):
                 return
+        self._turn_left = TURN
         super().service()  # Waitress writes what was refused, iterates over what is long
         failed, self.made = self.made, None
         if failed is not None and failed.error is not None:
@@ -405,7 +429,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
             request = requests.pop()
             if request.reserved:
                 request.close()
-        self.settle()
+        if not self._settles:
+            self.settle()
 
     def _end(self, *, close: bool) -> None:
         """What Waitress does at the end of a request."""

@@ -23,7 +23,7 @@ class Intake:
     """Takes bodies in while all that are held stay within ``limit`` bytes; any thread.
 
     ``reads_body(method, path, headers)`` is whether the application reads a request's body, and
-    ``None`` while that is not known; header names are ``LIKE_THIS``.
+    ``None`` while that is not known; headers are named as in WSGI's environment.
 
     What counts is what came, not what was announced: else a few heads would keep everybody out.
     """

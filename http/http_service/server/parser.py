@@ -27,7 +27,9 @@ from http_service.server.intake import Intake
 from http_service.server.refusals import Refusal
 from http_service.server.request_head import (
     CHUNKED,
+    NO_LINE,
     BadHead,
+    RequestLine,
     body_length,
     ends_connection,
     read_fields,
@@ -58,6 +60,10 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
     """
 
     headers: dict[str, str]
+    """Named as in WSGI's environment."""
+    line: RequestLine = NO_LINE
+    whole: bool = False
+    """Whether the bytes that its head ended in are this request, accepted, and nothing else."""
     body: bytes = b""
     """A body that came whole, along with its head. PERF: kept as it came, in no file."""
     body_rcv: SizedBody | ChunkedBody | None = None
@@ -69,11 +75,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
     _undecided: bool = False
     version: str = "1.0"
     header_plus: bytes = b""
+    headers_finished: bool = False
     expect_continue: bool = False
-    first_line: bytes = b""
-    # What a refused head leaves unset, and the log reads.
-    command = path = query = fragment = request_uri = ""
-    proxy_scheme = proxy_netloc = url_scheme = ""
 
     def __init__(self, adj: Any, intake: Intake = NO_LIMIT) -> None:
         # PERF: Waitress' own does just this.
@@ -87,17 +90,41 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
             return 0
         if self.headers_finished:
             return self._receive_body(data)
-        held = len(self.header_plus)
-        seen = self.header_plus + data if held else data
-        end = seen.find(HEAD_END, held - 3 if held > 3 else 0) + 4
+        held = begin = 0
+        seen = data
+        if self.header_plus:
+            held = len(self.header_plus)
+            begin = max(held - 3, 0)
+            seen = self.header_plus + data
+        end = seen.find(HEAD_END, begin) + 4
         if end < 4:
             self._keep_head(seen)
             return len(data)
+        if held:
+            self.header_plus = b""
+        self.headers_finished = True
         try:
             return self._read_head(seen, end) - held
         except BadHead as bad:
             self._refuse(bad.status, str(bad))
             return end - held
+
+    # What Waitress and logs read of a request line.
+
+    @property
+    def command(self) -> str:
+        """The method."""
+        return self.line.method
+
+    @property
+    def path(self) -> str:
+        """The path, unquoted."""
+        return self.line.path
+
+    @property
+    def query(self) -> str:
+        """What follows the question mark."""
+        return self.line.query
 
     def whole_body(self) -> bytes:
         """The body, all of it, without its framing."""
@@ -114,7 +141,6 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
     def _keep_head(self, seen: bytes) -> None:
         """Keep the part of a head that has come, if it may still become one."""
         self.header_plus = seen
-        self.header_bytes_received = len(seen)
         limit = self.adj.max_request_header_size
         if len(seen) >= limit:
             self._refuse(431, f"more than {limit} bytes")
@@ -124,40 +150,30 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
 
         Raises :class:`BadHead`; what was read until then is there for the log.
         """
-        self.header_plus = b""
-        self.header_bytes_received = end
-        self.headers_finished = True
-        limit = self.adj.max_request_header_size
-        if end >= limit:
-            raise BadHead(431, f"more than {limit} bytes")
+        adj = self.adj
+        if end >= adj.max_request_header_size:
+            raise BadHead(431, f"more than {adj.max_request_header_size} bytes")
         # A client may send an empty line after a request (RFC 9112, 2.2); other blanks it may not.
         lines = seen[: end - 4].removeprefix(b"\r\n").split(b"\r\n")
         first = lines.pop(0)
         if not first:
             self.empty = self.completed = True
             return end
-        line = remembered_lines.get(first) or read_line(first)
-        self.first_line = first
-        self.command = line.method
-        self.request_uri = line.target
-        self.version = line.version
-        self.path = line.path
-        self.query = line.query
-        if line.rare:
-            self.proxy_scheme = line.scheme
-            self.proxy_netloc = line.authority
-            self.fragment = line.fragment
-        self.url_scheme = self.adj.url_scheme
+        self.line = line = remembered_lines.get(first) or read_line(first)
+        self.version = version = line.version
         headers = self.headers
         read_fields(lines, headers)
-        length = body_length(line.version, headers)
-        if "CONNECTION" in headers or line.version == "1.0":
-            self.connection_close = ends_connection(line.version, headers.get("CONNECTION", ""))
-        if 0 <= length <= len(seen) - end and length < self.adj.max_request_body_size:
-            self.body = seen[end : end + length]
-            self.content_length = self.body_bytes_received = length
+        length = body_length(version, headers)
+        if "HTTP_CONNECTION" in headers or version == "1.0":
+            self.connection_close = ends_connection(version, headers.get("HTTP_CONNECTION", ""))
+        if 0 <= length <= len(seen) - end and length < adj.max_request_body_size:
+            end += length
+            if length:
+                self.body = seen[end - length : end]
+                self.content_length = self.body_bytes_received = length
             self.completed = True
-            return end + length
+            self.whole = end == len(seen)
+            return end
         return self._expect_body(length, seen, end)
 
     def _expect_body(self, length: int, seen: bytes, end: int) -> int:
@@ -165,7 +181,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         headers = self.headers
         limit = self.adj.max_request_body_size  # what reaches it is refused
         if length == CHUNKED:
-            del headers["TRANSFER_ENCODING"]  # it is undone before the application sees it
+            del headers["HTTP_TRANSFER_ENCODING"]  # it is undone before the application sees it
             self.chunked = True
             self.body_rcv = ChunkedBody(limit - 1)
         elif length >= limit:
@@ -174,7 +190,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
             self.content_length = length
             self.body_rcv = SizedBody(length)
         if self.version == "1.1":
-            self.expect_continue = headers.get("EXPECT", "").lower() == "100-continue"
+            self.expect_continue = headers.get("HTTP_EXPECT", "").lower() == "100-continue"
         self._judge_head()
         return len(seen) if self.unread else end
 

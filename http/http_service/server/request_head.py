@@ -1,8 +1,8 @@
 """The strict reading of a request's head: what is accepted, and which status refuses the rest.
 
-Rules of this file: everything here is a pure function of bytes (two bounded tables remember
-answers, nothing else), nothing knows Waitress. Whatever two readers of HTTP may understand
-differently is refused, because a proxy in front of us may be the other reader (RFC 9112, 11.2).
+Everything here is a pure function of bytes (bounded tables remember results, nothing else), and
+nothing knows Waitress. What two readers of HTTP may understand differently is refused, because a
+proxy in front of us may be the other reader (RFC 9112, 11.2).
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import filterfalse
 from typing import Final, TypeAlias
 from urllib.parse import unquote_to_bytes, urlsplit
+
+from http_service.api.api_keys import RELAYED
 
 __all__ = [
     "CHUNKED",
     "FIELD_COUNT_LIMIT",
+    "UNTRUSTED",
     "BadHead",
     "RequestLine",
     "body_length",
@@ -35,49 +39,65 @@ LENGTH_DIGITS: Final = 18
 """Digits of a Content-Length that are read: more than any body, fewer than int() minds."""
 
 _LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Z]+) ([\x21-\x7e]+) HTTP/([0-9]\.[0-9])")
-_FIELD: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)")
-_HOST: Final = re.compile(r"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*")
-_DIGITS: Final = re.compile(r"[0-9]+")
+# PERF: the methods themselves: each is called for every request.
+_match_field: Final = re.compile(
+    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)"
+).fullmatch
+_match_host: Final = re.compile(r"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*").fullmatch
+_match_digits: Final = re.compile(r"[0-9]+").fullmatch
 
 _VERSIONS: Final = frozenset(("1.0", "1.1"))
 _SCHEMES: Final = frozenset(("http", "https"))
 
 _SINGLE: Final[Mapping[str, str]] = {
-    "HOST": "Host",
-    "AUTHORIZATION": "Authorization",
+    "HTTP_HOST": "Host",
+    "HTTP_AUTHORIZATION": "Authorization",
     "CONTENT_TYPE": "Content-Type",
     "CONTENT_LENGTH": "Content-Length",
 }
 """Fields of which a second one is refused: joined by a comma they would mean something else."""
 
-_REMEMBERED: Final = frozenset(
+UNTRUSTED: Final = frozenset(
     (
-        "ACCEPT",
-        "ACCEPT_ENCODING",
-        "ACCEPT_LANGUAGE",
-        "CONNECTION",
-        "CONTENT_TYPE",
-        "HOST",
-        "USER_AGENT",
-        "X_STAINLESS_ARCH",
-        "X_STAINLESS_ASYNC",
-        "X_STAINLESS_LANG",
-        "X_STAINLESS_OS",
-        "X_STAINLESS_PACKAGE_VERSION",
-        "X_STAINLESS_READ_TIMEOUT",
-        "X_STAINLESS_RETRY_COUNT",
-        "X_STAINLESS_RUNTIME",
-        "X_STAINLESS_RUNTIME_VERSION",
+        b"FORWARDED",
+        b"X_FORWARDED_BY",
+        b"X_FORWARDED_FOR",
+        b"X_FORWARDED_HOST",
+        b"X_FORWARDED_PORT",
+        b"X_FORWARDED_PROTO",
     )
 )
-"""Fields that clients repeat in every request. SECURITY: no credentials, ever: neither in memory,
-nor told apart by how long they take."""
+"""SECURITY: what a proxy says about a client, and any client can say about itself. Their values are
+dropped; that there was one is ``RELAYED``."""
+
+_REMEMBERED: Final = frozenset(
+    (
+        "CONTENT_TYPE",
+        "HTTP_ACCEPT",
+        "HTTP_ACCEPT_ENCODING",
+        "HTTP_ACCEPT_LANGUAGE",
+        "HTTP_CONNECTION",
+        "HTTP_HOST",
+        "HTTP_USER_AGENT",
+        "HTTP_X_STAINLESS_ARCH",
+        "HTTP_X_STAINLESS_ASYNC",
+        "HTTP_X_STAINLESS_LANG",
+        "HTTP_X_STAINLESS_OS",
+        "HTTP_X_STAINLESS_PACKAGE_VERSION",
+        "HTTP_X_STAINLESS_READ_TIMEOUT",
+        "HTTP_X_STAINLESS_RETRY_COUNT",
+        "HTTP_X_STAINLESS_RUNTIME",
+        "HTTP_X_STAINLESS_RUNTIME_VERSION",
+    )
+)
+"""Fields that clients repeat in every request. SECURITY: never credentials: they are neither kept
+in memory nor distinguishable by how long they take."""
 
 REMEMBER_COUNT: Final = 512
-"""Lines that are remembered; strangers can fill the table, and then it just stops helping."""
+"""Entries of each table; a client can fill one, and then it stops helping, nothing more."""
 
 REMEMBER_BYTES: Final = 256
-"""The longest line that is remembered."""
+"""The longest line, or name of a field, that is remembered."""
 
 Field: TypeAlias = tuple[str, str]
 
@@ -92,11 +112,12 @@ class BadHead(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RequestLine:
-    """A request line, taken apart as WSGI needs it; ``path`` is unquoted, latin-1 as text.
+    """A request line, taken apart; ``path`` is unquoted, latin-1 as text.
 
-    ``rare`` says that there is a scheme, an authority or a fragment.
+    ``environ`` is what WSGI's environment has of it. It is shared: copy it, never change it.
     """
 
+    raw: bytes
     method: str
     target: str
     version: str
@@ -105,7 +126,11 @@ class RequestLine:
     path: str
     query: str
     fragment: str
-    rare: bool
+    environ: Mapping[str, str]
+
+
+NO_LINE: Final = RequestLine(b"", "", "", "1.0", "", "", "", "", "", {})
+"""Of a request whose head was not read."""
 
 
 def read_line(line: bytes) -> RequestLine:
@@ -118,18 +143,26 @@ def read_line(line: bytes) -> RequestLine:
         raise BadHead(400, "the request line is malformed")
     method, target, version = (part.decode("ascii") for part in match.groups())
     if version not in _VERSIONS:
-        raise BadHead(505, "HTTP/1.1 and HTTP/1.0 are spoken here")
+        raise BadHead(505, "only HTTP/1.1 and HTTP/1.0 are supported")
     scheme, authority, path, query, fragment = _split(target)
-    rare = bool(scheme or authority or fragment)
-    read = RequestLine(method, target, version, scheme, authority, path, query, fragment, rare)
+    environ = {
+        "REQUEST_METHOD": method,
+        "SERVER_PROTOCOL": f"HTTP/{version}",
+        "PATH_INFO": "/" + path.lstrip("/") if path.startswith("//") else path,
+        "REQUEST_URI": target,
+        "QUERY_STRING": query,
+    }
+    read = RequestLine(
+        line, method, target, version, scheme, authority, path, query, fragment, environ
+    )
     # SECURITY: a query may hold a secret.
-    if len(remembered_lines) < REMEMBER_COUNT and len(line) <= REMEMBER_BYTES and not read.query:
+    if len(remembered_lines) < REMEMBER_COUNT and len(line) <= REMEMBER_BYTES and not query:
         remembered_lines[line] = read
     return read
 
 
 def read_fields(lines: list[bytes], into: dict[str, str]) -> None:
-    """Add the header ``lines`` to ``into``, named as in WSGI's environment but without ``HTTP_``.
+    """Add the header ``lines`` to ``into``, which is empty, named as in WSGI's environment.
 
     A repeated field is joined by ", ". A name with an underscore is left out: it would be taken for
     the one with a hyphen. Raises :class:`BadHead` (400, 431); what was read until then is in
@@ -137,29 +170,65 @@ def read_fields(lines: list[bytes], into: dict[str, str]) -> None:
     """
     if len(lines) > FIELD_COUNT_LIMIT:
         raise BadHead(431, f"more than {FIELD_COUNT_LIMIT} header fields")
-    for line in lines:
-        field = remembered_fields.get(line)
-        if field is not None:
-            key, value = field
+    # PERF: lines that were read before are looked up in C, all at once; the others are read here.
+    # Whatever is unusual leaves fewer entries than lines, and all are read again, one by one.
+    into.update(filter(None, map(remembered_fields.get, lines)))
+    relayed_again = 0
+    for line in filterfalse(remembered_fields.__contains__, lines):
+        match = _match_field(line)
+        if match is None:
+            break
+        name, content = match.groups()
+        key = remembered_names.get(name) or _environ_name(name)
+        if key is RELAYED:
+            relayed_again += RELAYED in into
+            into[RELAYED] = "1"
+        elif key is None:
+            break
         else:
-            # PERF: here, and not in a function: most requests have some that no other has.
-            match = _FIELD.fullmatch(line)
-            if match is None:
-                folded = line[:1] in (b" ", b"\t")
-                raise BadHead(400, "a header is folded" if folded else "a header is malformed")
-            name, content = match.groups()
-            if b"_" in name:
-                continue
-            key = name.upper().replace(b"-", b"_").decode("ascii")
-            value = content.strip(b" \t").decode("latin-1")
+            into[key] = value = content.strip(b" \t").decode("latin-1")
             if key in _REMEMBERED and len(line) <= REMEMBER_BYTES:
                 _remember(line, (key, value))
-        if key not in into:
+    if len(into) + relayed_again != len(lines):
+        into.clear()
+        _read_each(lines, into)
+
+
+def _read_each(lines: list[bytes], into: dict[str, str]) -> None:
+    """As :func:`read_fields`, for lines of which some are malformed, repeated or left out."""
+    for line in lines:
+        match = _match_field(line)
+        if match is None:
+            folded = line[:1] in (b" ", b"\t")
+            raise BadHead(400, "a header is folded" if folded else "a header is malformed")
+        name, content = match.groups()
+        key = _environ_name(name)
+        if key is None:
+            continue
+        value = content.strip(b" \t").decode("latin-1")
+        if key == RELAYED:
+            into[key] = "1"
+        elif key not in into:
             into[key] = value
         elif key in _SINGLE:
             raise BadHead(400, f"more than one {_SINGLE[key]} header")
         else:
             into[key] += ", " + value
+
+
+def _environ_name(name: bytes) -> str | None:
+    """Where WSGI's environment has the field ``name``; ``None`` if nowhere."""
+    if b"_" in name:
+        return None
+    upper = name.upper().replace(b"-", b"_")
+    if upper in UNTRUSTED:
+        key = RELAYED
+    else:
+        plain = upper in (b"CONTENT_TYPE", b"CONTENT_LENGTH")
+        key = upper.decode("ascii") if plain else "HTTP_" + upper.decode("ascii")
+    if len(remembered_names) < REMEMBER_COUNT and len(name) <= REMEMBER_BYTES:
+        remembered_names[name] = key
+    return key
 
 
 def _remember(line: bytes, field: Field) -> None:
@@ -169,19 +238,19 @@ def _remember(line: bytes, field: Field) -> None:
 
 def body_length(version: str, fields: Mapping[str, str]) -> int:
     """How many bytes follow the head, or ``CHUNKED``. Raises :class:`BadHead` (400, 501)."""
-    coding = fields.get("TRANSFER_ENCODING")
+    coding = fields.get("HTTP_TRANSFER_ENCODING")
     length = fields.get("CONTENT_LENGTH")
     if coding is not None:
         _check_coding(version, coding, length)
-    if version == "1.1" and "HOST" not in fields:
-        raise BadHead(400, "there is no Host header")
-    if not _HOST.fullmatch(fields.get("HOST", "")):
+    host = fields.get("HTTP_HOST")
+    if host is None:
+        if version == "1.1":
+            raise BadHead(400, "there is no Host header")
+    elif not _match_host(host):
         raise BadHead(400, "the Host header is malformed")
-    if coding is not None:
-        return CHUNKED
     if length is None:
-        return 0
-    if not _DIGITS.fullmatch(length):
+        return 0 if coding is None else CHUNKED
+    if not _match_digits(length):
         raise BadHead(400, "the Content-Length is not a number")
     # Too long a number is too large a body: whatever it says, it is over every limit.
     return int(length) if len(length) <= LENGTH_DIGITS else 10**LENGTH_DIGITS
@@ -199,10 +268,10 @@ def _check_coding(version: str, coding: str, length: str | None) -> None:
     if length is not None:
         raise BadHead(400, "it has both a Content-Length and a Transfer-Encoding")
     if version == "1.0":
-        raise BadHead(400, "HTTP/1.0 knows no Transfer-Encoding")
+        raise BadHead(400, "HTTP/1.0 has no Transfer-Encoding")
     codings = {each.strip(" \t").lower() for each in coding.split(",")}
     if codings - {"chunked", ""}:
-        raise BadHead(501, "only the transfer coding chunked is understood")
+        raise BadHead(501, "the only supported transfer coding is chunked")
     if coding.lower() != "chunked":
         raise BadHead(400, "the Transfer-Encoding is malformed")
 
@@ -230,3 +299,10 @@ def _split(target: str) -> tuple[str, str, str, str, str]:
 remembered_lines: Final[dict[bytes, RequestLine]] = {}
 """Request lines that were read before."""
 remembered_fields: Final[dict[bytes, Field]] = {}
+"""Header lines that were read before: name in WSGI's environment, and value."""
+remembered_names: Final[dict[bytes, str]] = {}
+"""Names of fields, as they were sent, that were read before."""
+for _common in ("Authorization", "Content-Length", "X-Request-Id"):
+    # They differ in every request; no client can fill the table before they are in it.
+    _environ_name(_common.encode())
+    _environ_name(_common.lower().encode())

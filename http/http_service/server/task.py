@@ -1,4 +1,4 @@
-"""One request on its way through the application: what is changed of Waitress' tasks.
+"""One request on its way through the application: its WSGI environment, and its response.
 
 Written against waitress 3.0.x (pinned); the internals in use are ``WSGITask.{get_environment,
 write, build_response_header}``, ``ErrorTask.execute``, and the attributes of ``Task``.
@@ -12,20 +12,67 @@ write, build_response_header}``, ``ErrorTask.execute``, and the attributes of ``
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from io import BytesIO
 from itertools import chain
 from typing import Any, Final
 
 from waitress.task import ErrorTask, WSGITask
 
 from actors.eventloop import EventLoop
-from http_service.connection import Answering
+from http_service.connection import KEY, Answering
 from http_service.headers import ID_HEADER, NO_SNIFF, NO_STORE, request_id_from, response_head
+from http_service.server.parser import Parser
 from http_service.server.refusals import refusal
 from http_service.telemetry.access_log import AccessRecord, log_request
 
-__all__ = ["ANSWERED", "Made", "RefusalTask", "Task", "replay"]
+__all__ = ["ANSWERED", "Made", "RefusalTask", "Task", "fixed_environ", "replay", "request_environ"]
+
+
+def fixed_environ(
+    server_name: str, server_port: int, url_scheme: str, file_wrapper: type
+) -> dict[str, Any]:
+    """What is the same in WSGI's environment of every request to one server (PEP 3333)."""
+    return {
+        "SERVER_NAME": server_name,
+        "SERVER_PORT": str(server_port),
+        "SERVER_SOFTWARE": None,
+        "SCRIPT_NAME": "",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": url_scheme,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        "wsgi.file_wrapper": file_wrapper,
+        "wsgi.input_terminated": True,
+    }
+
+
+def request_environ(
+    fixed: Mapping[str, Any], request: Parser, client: tuple[Any, ...], connection: object
+) -> dict[str, Any]:
+    """The environment of ``request``, which came on ``connection`` from the address ``client``.
+
+    PERF: copied from what the request line and the headers were read to, key by key in C.
+    """
+    address = client[0]
+    return {
+        **fixed,
+        **request.line.environ,
+        **request.headers,
+        "REMOTE_ADDR": address,
+        "REMOTE_HOST": address,
+        "REMOTE_PORT": str(client[1]),
+        "wsgi.errors": sys.stderr,
+        # PERF: most bodies came along with their head, in one piece.
+        "wsgi.input": BytesIO(request.body)
+        if request.body_rcv is None
+        else request.get_body_stream(),
+        KEY: connection,
+    }
+
 
 _HOP_BY_HOP: Final = frozenset(
     (
@@ -40,6 +87,10 @@ _HOP_BY_HOP: Final = frozenset(
     )
 )
 """What an application may not set (PEP 3333)."""
+
+_NOTABLE: Final = _HOP_BY_HOP | {"content-length", "cache-control"}
+"""Headers that change how the response is framed, or must not be there."""
+
 
 _BODILESS: Final = frozenset(("204", "304"))
 
@@ -75,13 +126,20 @@ class Made:
             return write
         if self.status and not exc_info:
             raise AssertionError("start_response called a second time without exc_info")
-        # SECURITY: a line break would let a value write headers of its own.
-        if "\n" in status or "\r" in status:
-            raise ValueError("there is a line break in the status")
         self.length = None
+        # PERF: in C: names and values as one text, and the names that matter as a set.
+        text = status + "".join(map("".join, headers))
+        # SECURITY: a line break would let a value write headers of its own.
+        if "\n" in text or "\r" in text:
+            raise ValueError(f"there is a line break in {_broken(status, headers)}")
+        if not _NOTABLE.isdisjoint(map(str.lower, dict(headers))):
+            self._note(headers)
+        self.status = status
+        self.headers = [*headers]
+        return self._write
+
+    def _note(self, headers: list[tuple[str, str]]) -> None:
         for name, value in headers:
-            if "\n" in value or "\r" in value or "\n" in name or "\r" in name:
-                raise ValueError(f"there is a line break in the header {name!r}")
             key = name.lower()
             if key == "content-length":
                 self.length = int(value)
@@ -89,9 +147,6 @@ class Made:
                 self.cacheable = True
             elif key in _HOP_BY_HOP:
                 raise AssertionError(f"the header {name!r} is the server's to send")
-        self.status = status
-        self.headers = [*headers]
-        return self._write
 
     def short_body(self, method: str, longest: int) -> bytes | None:
         """The body if it is whole, of one piece, and at most ``longest`` bytes."""
@@ -212,7 +267,7 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]  # waitress ships no types
         began = time.monotonic()
         request = self.request
         reply = refusal(request.error.code, request.error.body)
-        request_id = request_id_from(request.headers.get("X_REQUEST_ID"))
+        request_id = request_id_from(request.headers.get("HTTP_X_REQUEST_ID"))
         body = reply.body()
         self.status = f"{reply.status} {request.error.reason}"
         self.content_length = len(body)
@@ -241,3 +296,10 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]  # waitress ships no types
 
 def _names(headers: list[tuple[str, str]], name: str) -> bool:
     return any(each.lower() == name for each, _ in headers)
+
+
+def _broken(status: str, headers: list[tuple[str, str]]) -> str:
+    """What has a line break in it: the status, or the first such header."""
+    if set("\r\n") & {*status}:
+        return "the status"
+    return next(f"the header {name!r}" for name, value in headers if set("\r\n") & {*name, *value})

@@ -31,7 +31,6 @@ from http_service.config import HttpServiceConfig
 from http_service.server.admission import PROBE_RESERVE, refuse, turn_away
 from http_service.server.channel import Channel
 from http_service.server.deadlines import overdue
-from http_service.server.environ import fixed_part
 from http_service.server.intake import Intake
 from http_service.server.limits import (
     DRAIN_LIMITS,
@@ -44,7 +43,7 @@ from http_service.server.limits import (
 )
 from http_service.server.parser import Parser
 from http_service.server.socket_map import SocketMap
-from http_service.server.task import replay
+from http_service.server.task import fixed_environ, replay
 
 __all__ = ["WaitressServer"]
 
@@ -108,7 +107,7 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         self._next_telling = 0.0
         self._lookout: TimerHandle | None = None
         settings = waitress_settings(config)
-        settings["clear_untrusted_proxy_headers"] = False  # ours never come so far: see environ
+        settings["clear_untrusted_proxy_headers"] = False  # ours never come so far: see UNTRUSTED
         adjustments = Adjustments(sockets=[listening], **settings)
         info = (listening.family, listening.type, listening.proto, listening.getsockname())
         super().__init__(
@@ -120,8 +119,8 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
             sockinfo=info,
             bind_socket=False,
         )
-        self.environ: Final = fixed_part(
-            self.server_name, self.effective_port, ReadOnlyFileBasedBuffer
+        self.environ: Final = fixed_environ(
+            self.server_name, self.effective_port, self.adj.url_scheme, ReadOnlyFileBasedBuffer
         )
         self.trigger.close()
         self.task_dispatcher.set_thread_count(adjustments.threads)

@@ -22,7 +22,7 @@ from tests.http_service.serving import eventually
 
 KEY = "sk-first-0123456789"
 PATHS = frozenset(("/v1/chat/completions", "/v1/completions"))
-GOOD = {"AUTHORIZATION": f"Bearer {KEY}", "CONTENT_TYPE": "application/json"}
+GOOD = {"HTTP_AUTHORIZATION": f"Bearer {KEY}", "CONTENT_TYPE": "application/json"}
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +62,12 @@ def test_a_head_is_refused_by_what_is_wrong_with_it(
 
 HEADS: list[tuple[str, str, dict[str, str]]] = [
     ("POST", "/v1/chat/completions", GOOD),
-    ("POST", "/v1/completions", {**GOOD, "CONTENT_ENCODING": "identity"}),
-    ("POST", "/v1/chat/completions", {**GOOD, "AUTHORIZATION": "Bearer nobodys-key"}),
+    ("POST", "/v1/completions", {**GOOD, "HTTP_CONTENT_ENCODING": "identity"}),
+    ("POST", "/v1/chat/completions", {**GOOD, "HTTP_AUTHORIZATION": "Bearer nobodys-key"}),
     ("POST", "/v1/chat/completions", {"CONTENT_TYPE": "application/json"}),
     ("POST", "/v1/chat/completions", {**GOOD, "CONTENT_TYPE": "text/plain"}),
-    ("POST", "/v1/chat/completions", {**GOOD, "CONTENT_ENCODING": "br"}),
-    ("POST", "/v1/chat/completions", {**GOOD, "X_REQUEST_TIMEOUT": "-1"}),
+    ("POST", "/v1/chat/completions", {**GOOD, "HTTP_CONTENT_ENCODING": "br"}),
+    ("POST", "/v1/chat/completions", {**GOOD, "HTTP_X_REQUEST_TIMEOUT": "-1"}),
     ("POST", "/v1/embeddings", GOOD),
     ("POST", "/", GOOD),
     ("PUT", "/v1/chat/completions", GOOD),
@@ -84,7 +84,7 @@ HEADS: list[tuple[str, str, dict[str, str]]] = [
 def test_a_body_is_read_exactly_where_the_application_reads_it(
     locked: HttpService, file: Path, method: str, path: str, headers: dict[str, str]
 ) -> None:
-    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    sent = {name.removeprefix("HTTP_").replace("_", "-"): value for name, value in headers.items()}
     web = testing.TestClient(locked.app)
     with_nothing, with_a_body = (
         web.simulate_request(method, path, headers=sent, body=body)
@@ -104,7 +104,7 @@ def test_an_unknown_key_is_looked_up_again_once_a_second(tmp_path: Path) -> None
     file, clock = tmp_path / "keys.txt", FakeClock()
     file.write_text(f"{KEY}\n")
     keys = ApiKeys(str(file), clock.monotonic)
-    new = {**GOOD, "AUTHORIZATION": "Bearer sk-brand-new-key"}
+    new = {**GOOD, "HTTP_AUTHORIZATION": "Bearer sk-brand-new-key"}
 
     def read() -> bool | None:
         return reads_body(PATHS, keys, "POST", "/v1/completions", new)

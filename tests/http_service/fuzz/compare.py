@@ -8,39 +8,40 @@ from typing import Any, Final
 
 from waitress.adjustments import Adjustments
 from waitress.parser import HTTPRequestParser
+from waitress.proxy_headers import PROXY_HEADERS
+from waitress.task import rename_headers
 
+from http_service.api.api_keys import RELAYED
 from http_service.config import HttpServiceConfig
 from http_service.server.limits import waitress_settings
 from http_service.server.parser import Parser
 from tests.http_service.fuzz.inputs import Case
 
-__all__ = ["Outcome", "difference", "run"]
+__all__ = ["Outcome", "difference", "reading", "run"]
 
 STATUSES: Final = frozenset((400, 413, 431, 501, 505))
 ADJUSTMENTS: Final = Adjustments(**waitress_settings(HttpServiceConfig(body_limit=2000)))
-SAME: Final = (
-    "command",
-    "request_uri",
-    "first_line",
-    "version",
-    "path",
-    "query",
-    "fragment",
-    "proxy_scheme",
-    "proxy_netloc",
-    "url_scheme",
-    "connection_close",
-    "chunked",
-    "content_length",
-    "headers",
-)
+SAME: Final = ("version", "connection_close", "chunked", "content_length")
+"""Attributes that stock and ours have alike."""
+
+LINE: Final = {
+    "first_line": "raw",
+    "command": "method",
+    "request_uri": "target",
+    "path": "path",
+    "query": "query",
+    "fragment": "fragment",
+    "proxy_scheme": "scheme",
+    "proxy_netloc": "authority",
+}
+"""What stock calls the parts of a request line, and what ours does."""
 
 
 @dataclass
 class Outcome:
     """What a parser made of one connection's bytes.
 
-    ``requests`` are the accepted ones, each as the attributes of ``SAME`` and its body; ``refused``
+    ``requests`` are the accepted ones, each as :func:`reading` and its body; ``refused``
     is the status of what was not (0: the parser raised); ``left`` counts the bytes that belong to
     an unfinished request, or come after a refusal.
     """
@@ -75,6 +76,23 @@ def run(parser_class: Callable[[Adjustments], Any], reads: Iterable[bytes]) -> O
     return outcome
 
 
+def reading(request: Any) -> dict[str, Any]:
+    """What a parser, ours or stock, read of a head; headers named as in WSGI's environment."""
+    told = {name: getattr(request, name) for name in SAME}
+    if isinstance(request, Parser):
+        return told | {
+            "headers": dict(request.headers),
+            **{name: getattr(request.line, ours) for name, ours in LINE.items()},
+        }
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        if name in PROXY_HEADERS:
+            headers[RELAYED] = "1"
+        else:
+            headers[rename_headers.get(name, f"HTTP_{name}")] = value
+    return told | {"headers": headers, **{name: getattr(request, name) for name in LINE}}
+
+
 def difference(case: Case, ours: Callable[[Adjustments], Any] = Parser) -> str | None:
     """What is wrong with ours on ``case``; ``None`` if nothing is."""
     stock = run(HTTPRequestParser, case.reads)
@@ -106,7 +124,7 @@ def _record(outcome: Outcome, request: Any) -> None:
     outcome.left = 0
     if request.empty:
         return
-    told = {name: getattr(request, name) for name in SAME}
+    told = reading(request)
     told["body"] = request.get_body_stream().read()
     outcome.requests.append(told)
     request.close()

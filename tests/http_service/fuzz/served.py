@@ -18,16 +18,15 @@ from actors.eventloop import READ, WRITE
 from http_service.connection import KEY
 from http_service.server.channel import Channel
 from http_service.server.deadlines import Limits
-from http_service.server.environ import fixed_part
 from http_service.server.parser import Parser
-from http_service.server.task import replay
-from tests.http_service.fuzz.compare import ADJUSTMENTS, SAME, Outcome, run
+from http_service.server.task import fixed_environ, replay
+from tests.http_service.fuzz.compare import ADJUSTMENTS, Outcome, reading, run
 from tests.http_service.fuzz.inputs import Case
 
 __all__ = ["served", "served_differs"]
 
 STATUS: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3}) ")
-ENVIRON: Final = fixed_part("name", 80, ReadOnlyFileBasedBuffer)
+ENVIRON: Final = fixed_environ("name", 80, "http", ReadOnlyFileBasedBuffer)
 
 
 class Wire:
@@ -100,7 +99,7 @@ class Host:
     def _noted(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
         channel = environ[KEY]
         (request, *_) = channel.requests
-        told = {name: getattr(request, name) for name in SAME}
+        told = reading(request)
         told["body"] = environ["wsgi.input"].read()
         assert channel.whole_body() == told["body"]
         self.outcome.requests.append(told)

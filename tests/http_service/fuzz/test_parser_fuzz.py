@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from waitress.parser import HTTPRequestParser
 
+from http_service.server import request_head
 from http_service.server.parser import Parser
 from tests.http_service.fuzz.compare import difference, run
 from tests.http_service.fuzz.inputs import FIELDS, LINES, Case, make_case
@@ -18,12 +19,37 @@ from tests.http_service.fuzz.served import served, served_differs
 
 CASES = 3000
 SEED = 20_260
+POISONS = b"\x00\t\n\r :,_-aZ1\x7f\xe9"
+TABLES: list[dict[bytes, Any]] = [
+    request_head.remembered_lines,
+    request_head.remembered_fields,
+    request_head.remembered_names,
+]
 
 
 def test_ours_differs_from_stock_only_by_being_stricter() -> None:
     for number in range(CASES):
         case = make_case(Random(SEED + number))
         assert difference(case) is None, (number, case.data, case.cuts)
+
+
+def test_a_head_that_was_read_before_is_read_the_same() -> None:
+    """Each head twice, and then with one byte changed: memory must not lend it a reading."""
+    for number in range(CASES):
+        random = Random(SEED + number)
+        case = make_case(random)
+        again = [*case.reads]
+        assert run(Parser, again) == run(Parser, again), (number, case.data)
+        spot = random.randrange(len(case.data))
+        poison = bytes((random.choice(POISONS),))
+        poisoned = case.data[:spot] + poison + case.data[spot + 1 :]
+        found = difference(Case(poisoned, case.cuts))
+        assert found is None, (number, poisoned, case.cuts)
+        for table in TABLES:
+            table.clear()
+        fresh = run(Parser, Case(poisoned, case.cuts).reads)
+        run(Parser, again)
+        assert run(Parser, Case(poisoned, case.cuts).reads) == fresh, (number, poisoned)
 
 
 def test_a_channel_serves_what_the_parser_reads() -> None:
@@ -73,7 +99,7 @@ class _Mutant(Parser):
 class LosesAHeader(_Mutant):
     def _read_head(self, seen: bytes, end: int) -> int:
         taken = super()._read_head(seen, end)
-        self.headers.pop("ACCEPT", None)
+        self.headers.pop("HTTP_ACCEPT", None)
         return taken
 
 
