@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ __all__ = ["LeanRequest", "LeanResponse", "Request", "Response", "Scope", "diffe
 
 _UNSET: Final[Any] = getattr(falcon.Request, "_cached_if_match", None)
 """What Falcon compares with where ``None`` would be a value."""
+
+_NO_PARAMS: Final[Mapping[str, str]] = MappingProxyType({})
 
 _log: Final = logging.getLogger("http_service.falcon")
 
@@ -54,7 +57,7 @@ class LeanRequest(Request):
     is_websocket = False
     query_string = ""
     uri_template = None
-    _params: Any = MappingProxyType({})
+    _params: Any = _NO_PARAMS
     _media: Any = _UNSET
     _media_error = None
     _bounded_stream = None
