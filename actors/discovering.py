@@ -28,7 +28,7 @@ from discovery import (
     discovery_child,
     prefix_of,
 )
-from discovery.prometheus import DiscoveryMetrics
+from discovery.metrics import DiscoveryMetrics
 from http_service import Component, ComponentStatus
 
 __all__ = ["discover", "engine_of", "upstream_tls"]
@@ -55,15 +55,15 @@ def _sources(settings: ServeSettings) -> Iterator[tuple[Source, str]]:
     """Where entries come from, each with the root of its keys. Raises ``ValueError``."""
     # Imported late: a service without etcd does not pay 0.2 s and 30 MB for grpc.
     if settings.etcd:
-        from discovery.etcd_client import EtcdClient
-        from discovery.etcd_watch import EtcdSource
+        from discovery.etcd.client import EtcdClient
+        from discovery.etcd.watch import EtcdSource
 
         endpoints, access = Endpoints.parse(settings.etcd), etcd_access(settings)
         root = settings.etcd_root
         connect = partial(EtcdClient, access=access)
         yield EtcdSource(endpoints, prefix_of(root), connect=connect), root
     if settings.discovery_dir:
-        from discovery.directory import DirectorySource
+        from discovery.directory.source import DirectorySource
 
         yield DirectorySource(settings.discovery_dir), ""
 

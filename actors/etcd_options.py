@@ -8,7 +8,7 @@ from __future__ import annotations
 from actors.engines.upstream import Tls
 from actors.settings import ServeSettings, WorkerSettings
 from discovery import Endpoints
-from discovery.etcd_access import EtcdAccess
+from discovery.etcd.access import EtcdAccess
 
 __all__ = ["etcd_access"]
 

@@ -1,12 +1,11 @@
 """Discovery: what workers announce, turned into messages to the registry.
 
 This package's front door leaves etcd out, so that a program without one pays nothing for it:
-``discovery.etcd_watch.EtcdSource`` reads entries from etcd and ``discovery.registration`` writes
-them; both load grpc on import.
+``discovery.etcd.watch.EtcdSource`` reads entries from etcd and ``discovery.etcd.registration``
+writes them; both load grpc on import.
 
-Lowest first: ``rules``, ``entry``, ``wire``, ``codec``, ``endpoints``, ``errors``, ``source``,
-``ledger``, ``orphans`` and ``batch`` are pure; ``etcd_client`` alone speaks to etcd;
-``etcd_watch``, ``directory`` and ``memory`` are sources; ``actor`` applies their events to the
+Lowest first: ``rules``, ``entry``, ``codec``, ``source``, ``applied_state`` and ``reconcile`` are
+pure; ``etcd``, ``directory`` and ``memory`` are sources; ``actor`` applies their events to the
 registry.
 """
 
@@ -14,9 +13,9 @@ import logging as _logging
 
 from discovery.actor import DiscoveryActor, EngineFactory, discovery_child
 from discovery.codec import decode, encode, key_of, prefix_of
-from discovery.endpoints import Endpoint, Endpoints
-from discovery.entry import Entry, Quarantined, Timeouts
+from discovery.entry import Entry, EntryTimeouts, Quarantined
 from discovery.errors import DiscoveryError, EntryUnusable
+from discovery.etcd.access import Endpoint, Endpoints
 from discovery.memory import MemorySource
 from discovery.source import Deleted, Put, Source, Stale, Synced
 from discovery.status import DiscoveryStatus, StatusBoard
@@ -30,6 +29,7 @@ __all__ = [
     "Endpoints",
     "EngineFactory",
     "Entry",
+    "EntryTimeouts",
     "EntryUnusable",
     "MemorySource",
     "Put",
@@ -38,7 +38,6 @@ __all__ = [
     "Stale",
     "StatusBoard",
     "Synced",
-    "Timeouts",
     "decode",
     "discovery_child",
     "encode",

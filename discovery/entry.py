@@ -1,6 +1,6 @@
 """The entry: one announced instance of a model, as a record that is valid or does not exist. Pure.
 
-What each field means to an operator stands in ``discovery.wire``, beside the field of the value
+What each field means to an operator stands in ``discovery.codec``, beside the field of the value
 that it comes from; the limits stand in ``discovery.rules``. ``discovery.codec`` reads and writes.
 """
 
@@ -12,7 +12,14 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 from actors.engines.contract import Kind
-from actors.engines.pool import PolicyName
+from actors.engines.pool import (
+    DEFAULT_MODEL_SPEC,
+    HedgeAfter,
+    InstanceSpec,
+    ModelSpec,
+    PolicyName,
+    Timeouts,
+)
 from discovery.rules import (
     MAX_CONCURRENCY,
     MAX_PERCENTILE,
@@ -26,7 +33,16 @@ from discovery.rules import (
     check_url,
 )
 
-__all__ = ["NO_TIMEOUTS", "Entry", "Quarantined", "State", "Timeouts", "Unary"]
+__all__ = [
+    "NO_TIMEOUTS",
+    "Entry",
+    "EntryTimeouts",
+    "Quarantined",
+    "State",
+    "Unary",
+    "instance_spec",
+    "model_spec",
+]
 
 State: TypeAlias = Literal["serving", "draining"]
 """``draining``: requests in flight finish, no new one is sent."""
@@ -37,7 +53,7 @@ _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
+class EntryTimeouts:
     """Deadlines in seconds, each above 0 and at most a day; ``None`` is the front-end's default."""
 
     connect: float | None = None
@@ -52,7 +68,7 @@ class Timeouts:
                 check_number(seconds, f"timeouts.{each.name}", MAX_TIMEOUT)
 
 
-NO_TIMEOUTS: Final = Timeouts()
+NO_TIMEOUTS: Final = EntryTimeouts()
 """Every deadline is the front-end's default. PERF: shared by the entries that say nothing."""
 
 
@@ -75,7 +91,7 @@ class Entry:
     max_concurrency: int | None = None
     weight: float = 1.0
     unary: Unary = "pass"
-    timeouts: Timeouts = NO_TIMEOUTS
+    timeouts: EntryTimeouts = NO_TIMEOUTS
     state: State = "serving"
     policy: PolicyName | None = None
     hedge_after: float | None = None
@@ -107,3 +123,28 @@ class Quarantined:
 
     key: bytes
     reason: str
+
+
+def instance_spec(entry: Entry) -> InstanceSpec:
+    """What concerns this instance alone."""
+    return InstanceSpec(
+        weight=entry.weight,
+        max_concurrency=entry.max_concurrency,
+        draining=entry.state == "draining",
+        endpoint=entry.url,
+    )
+
+
+def model_spec(entry: Entry) -> ModelSpec:
+    """What concerns the whole model. PERF: most entries say nothing of it, and share that."""
+    timeouts = entry.timeouts
+    said = ModelSpec(
+        aliases=entry.aliases,
+        fallback=entry.fallback,
+        policy=entry.policy or DEFAULT_MODEL_SPEC.policy,
+        timeouts=DEFAULT_MODEL_SPEC.timeouts
+        if timeouts == NO_TIMEOUTS
+        else Timeouts(timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total),
+        hedge_after=None if entry.hedge_after is None else HedgeAfter(percentile=entry.hedge_after),
+    )
+    return DEFAULT_MODEL_SPEC if said == DEFAULT_MODEL_SPEC else said

@@ -1,50 +1,16 @@
-"""The worker's side: keeps entries announced in etcd under a lease, whatever etcd does.
-
-One lease for all entries. It is kept alive three times within its life; if it is gone (expired,
-revoked, etcd lost its data) a new one is granted and every entry is put again, so a worker that
-lives is announced and one that died is not, one TTL later at the latest. Any trouble is retried
-for ever with a jittered delay, at another member each time.
-
-A worker that means to go drains first: its entries say ``draining``, front-ends send it nothing
-new, and only then it withdraws them.
-
-NOTE: a key that somebody deletes by hand stays deleted while the lease lives: whoever removes a
-worker with ``etcdctl del`` means it. It comes back with the next new lease, which a restart of the
-worker or ``etcdctl lease revoke`` brings about at once.
-"""
+"""A worker's announcement, wherever it is made: its status, and the actor that keeps it up."""
 
 from __future__ import annotations
 
-import logging
-import random
-import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol
 
+from actors.supervision import Backoff, Child
 from actors.supervision.cancellation import CancellationToken
-from discovery.backoff import FullJitter
-from discovery.codec import encode
-from discovery.endpoints import Endpoint, Endpoints
-from discovery.entry import Entry, State
-from discovery.errors import EtcdError, LeaseGone
-from discovery.etcd_client import EtcdClient
-from discovery.namesakes import Namesakes
+from discovery.loop_actor import LoopActor
 
-__all__ = ["DEFAULT_TTL", "Registration", "RegistrationStatus"]
-
-_log = logging.getLogger("discovery.registration")
-
-DEFAULT_TTL: Final = 10
-"""Seconds that an entry outlives its worker."""
-MIN_TTL: Final = 2
-"""Seconds; etcd raises anything below to two."""
-BEATS: Final = 3
-"""Keep-alives within one TTL: two may be lost."""
-MAX_RPC: Final = 3.0
-"""Seconds for one call, or a third of the TTL if that is less."""
-GOODBYE: Final = 1.0
-"""Seconds for revoking the lease at the end; it expires by itself if that fails."""
+__all__ = ["Announcement", "RegistrationActor", "RegistrationStatus", "registration_child"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,187 +18,57 @@ class RegistrationStatus:
     """Whether the entries are announced, and if not, why not."""
 
     registered: bool = False
-    """Whether all entries were put under a lease that was alive at the last keep-alive."""
+    """Whether all entries were announced when it was last checked (in etcd: under a live lease)."""
     lease: int | None = None
-    """The lease's id, as etcdctl shows it in hexadecimal."""
+    """The lease's id, as etcdctl shows it in hexadecimal; None in a folder."""
     last_error: str | None = "not started"
     """One clause that is safe to show; None while registered."""
     draining: bool = False
-    """Whether the entries stand there as draining."""
+    """Whether the entries are announced as draining."""
 
 
-@dataclass(slots=True)
-class _Session:
-    """What one run holds in etcd: a lease, and as what every entry was put under it."""
-
-    lease: int | None = None
-    announced: State | None = None
-
-
-class Registration:
-    """Announces ``entries`` below ``root`` while :meth:`run` runs; no two may share a key.
-
-    ``status`` may be read and :meth:`wait_registered` called from any thread. ``connect`` makes a
-    client for one member; the seam for credentials and for tests.
-    """
-
-    def __init__(
-        self,
-        endpoints: Endpoints,
-        entries: Sequence[Entry],
-        *,
-        root: str = "",
-        ttl: int = DEFAULT_TTL,
-        connect: Callable[..., EtcdClient] = EtcdClient,
-        rng: random.Random | None = None,
-    ) -> None:
-        if ttl < MIN_TTL:
-            raise ValueError(f"a lease of {ttl} s is too short: give {MIN_TTL} s or more")
-        states: tuple[State, ...] = ("serving", "draining")
-        self._pairs: Final[dict[State, dict[bytes, bytes]]] = {
-            state: dict(encode(replace(entry, state=state), root) for entry in entries)
-            for state in states
-        }
-        if len(self._pairs["serving"]) != len(entries) or not entries:
-            raise ValueError("give at least one entry, and each its own model, type or instance")
-        self._endpoints: Final = endpoints
-        self._ttl: Final = ttl
-        self._rpc: Final = min(MAX_RPC, ttl / BEATS)
-        self._namesakes: Final = Namesakes(self._rpc)
-        self._connect: Final = connect
-        self._rng: Final = rng or random.Random()  # noqa: S311  # spreads load, keeps no secret
-        self._status = RegistrationStatus()
-        self._registered: Final = threading.Event()
-        self._said: set[str] = set()  # the troubles since the last success that were logged
-        self._wanted: State = "serving"
-        self._drained: Final = threading.Event()
-        self._bell: Final = threading.Event()  # rung when a beat must not be waited for
+class Announcement(Protocol):
+    """Entries that are announced while :meth:`run` runs: in etcd, or in a folder."""
 
     @property
     def status(self) -> RegistrationStatus:
         """The latest record. One attribute load."""
-        return self._status
+        ...
 
     def wait_registered(self, timeout: float) -> bool:
-        """Block until the entries are announced or ``timeout`` seconds passed; tell which."""
-        return self._registered.wait(timeout)
+        """Block until the entries are announced or ``timeout`` seconds passed; returns which."""
+        ...
 
     def drain(self, timeout: float) -> bool:
-        """Mark the entries as draining, under the same lease; for good, and idempotent.
-
-        Blocks until they stand in etcd so, or ``timeout`` seconds passed; tells which. With False
-        it is still tried for as long as :meth:`run` runs.
-        """
-        self._wanted = "draining"
-        self._bell.set()
-        return self._drained.wait(timeout)
+        """Mark the entries as draining within ``timeout`` seconds; returns whether they are."""
+        ...
 
     def run(self, token: CancellationToken) -> None:
-        """Keep the entries announced until ``token`` is cancelled, then withdraw them.
+        """Keep the entries announced until ``token`` is cancelled, then withdraw them."""
+        ...
 
-        Returns within ``GOODBYE`` and a little after the cancellation, also when etcd is frozen.
-        """
-        session = _Session()
-        backoff = FullJitter(rng=self._rng)
-        attempt = 0
-        try:
-            while not token.cancelled:
-                try:
-                    self._visit(self._endpoints.turn(attempt), session, token, backoff)
-                except EtcdError as error:
-                    if isinstance(error, LeaseGone):
-                        session.lease, session.announced = None, None
-                        self._namesakes.forget()
-                    else:
-                        attempt += 1
-                    self._lose(error, token)
-                    token.wait(backoff.next())
-        finally:
-            self._withdraw(session, attempt)
 
-    def _visit(
-        self, endpoint: Endpoint, session: _Session, token: CancellationToken, backoff: FullJitter
-    ) -> None:
-        """Keep the entries at one member, over a connection of its own."""
-        client = self._connect(endpoint)
-        try:
-            with token.on_cancel(client.close):
-                self._keep(client, session, token, backoff)
-        finally:
-            client.close()
+class RegistrationActor(LoopActor):
+    """Runs an :class:`Announcement`; a stop withdraws the entries."""
 
-    def _keep(
-        self,
-        client: EtcdClient,
-        session: _Session,
-        token: CancellationToken,
-        backoff: FullJitter,
-    ) -> None:
-        """Announce if need be, then keep the lease alive; ends with the token or by an error."""
-        with token.on_cancel(self._bell.set):
-            while not token.cancelled:
-                self._bell.clear()
-                if session.lease is None:
-                    session.lease = client.grant(self._ttl, self._rpc)
-                else:
-                    client.keep_alive(session.lease, self._rpc)
-                if session.announced is not None:
-                    pairs = self._pairs[session.announced]
-                    self._namesakes.look_after(client, pairs, session.lease)
-                if session.announced != self._wanted:
-                    self._announce(client, session, session.lease)
-                backoff.reset()
-                self._regain(session)
-                if not token.cancelled:  # else the bell for it may have been muted above
-                    self._bell.wait(self._ttl / BEATS)
+    def __init__(self, announcement: Announcement) -> None:
+        super().__init__()
+        self._announcement: Final = announcement
 
-    def _announce(self, client: EtcdClient, session: _Session, lease: int) -> None:
-        """Put every entry as what is wanted now; one that drains takes nothing from a namesake."""
-        state = self._wanted
-        for key, value in self._pairs[state].items():
-            if state == "serving" or not self._namesakes.has(client, key, lease):
-                client.put(key, value, lease=lease, timeout=self._rpc)
-        session.announced = state
+    def run_loop(self, token: CancellationToken) -> None:
+        """Keep the entries announced."""
+        self._announcement.run(token)
 
-    def _withdraw(self, session: _Session, attempt: int) -> None:
-        """Revoke the lease, which removes the keys; once, with a short deadline."""
-        self._registered.clear()
-        self._status = RegistrationStatus(last_error="stopped")
-        if session.lease is None:
-            return
-        try:
-            client = self._connect(self._endpoints.turn(attempt))
-            try:
-                client.revoke(session.lease, GOODBYE)
-            finally:
-                client.close()
-            _log.info("withdrawn from etcd", extra={"entries": len(self._pairs["serving"])})
-        except LeaseGone:
-            _log.info("withdrawn from etcd: the lease was gone already")
-        except EtcdError as error:
-            _log.warning("not withdrawn, etcd will after %s s: %s", self._ttl, error)
+    def on_event(self, event: Any) -> None:
+        """Ignore every message: ``status`` has all there is to ask."""
 
-    def _regain(self, session: _Session) -> None:
-        draining = session.announced == "draining"
-        before, lease = self._status, session.lease or 0
-        facts = {"entries": len(self._pairs["serving"]), "lease": f"{lease:x}", "ttl": self._ttl}
-        if not before.registered:
-            _log.info("registered in etcd", extra=facts)
-        if draining and not before.draining:
-            _log.info("marked as draining in etcd", extra=facts)
-        self._said.clear()
-        self._status = RegistrationStatus(
-            registered=True, lease=session.lease, last_error=None, draining=draining
-        )
-        self._registered.set()
-        if draining:
-            self._drained.set()
 
-    def _lose(self, error: EtcdError, token: CancellationToken) -> None:
-        if token.cancelled:
-            return
-        level = logging.DEBUG if error.summary in self._said else logging.WARNING
-        self._said.add(error.summary)
-        _log.log(level, "registration in etcd is in doubt, trying again: %s", error)
-        self._status = RegistrationStatus(last_error=error.summary)
-        self._registered.clear()
+def registration_child(
+    announcement: Announcement,
+    *,
+    id: str = "registration",  # noqa: A002  # what Child calls it
+) -> Child:
+    """The actor as a child for a supervisor: always restarted, after 0.2 to 5 s."""
+    return Child(
+        id, partial(RegistrationActor.start, announcement), backoff=Backoff(first=0.2, cap=5.0)
+    )

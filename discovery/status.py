@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any, Final
 
-from discovery.ledger import Ledger
+from discovery.applied_state import AppliedState
 
-__all__ = ["MAX_LISTED", "DiscoveryStatus", "StatusBoard", "counted", "lost", "regained"]
+__all__ = ["MAX_LISTED", "DiscoveryStatus", "StatusBoard", "disconnected", "synced", "with_counts"]
 
 MAX_LISTED: Final = 100
 """Quarantined entries that the status lists; ``quarantined_count`` counts them all."""
@@ -57,7 +57,7 @@ class DiscoveryStatus:
     """Key to the fields of its value that nobody here knows, at most ``MAX_LISTED`` of them."""
 
 
-def regained(status: DiscoveryStatus, revision: int, repaired: int = 0) -> DiscoveryStatus:
+def synced(status: DiscoveryStatus, revision: int, repaired: int = 0) -> DiscoveryStatus:
     """The status after the source said that everything up to ``revision`` was delivered."""
     came_back = status.synced_once and not status.synced
     return replace(
@@ -72,21 +72,21 @@ def regained(status: DiscoveryStatus, revision: int, repaired: int = 0) -> Disco
     )
 
 
-def lost(status: DiscoveryStatus, reason: str, now: float) -> DiscoveryStatus:
+def disconnected(status: DiscoveryStatus, reason: str, now: float) -> DiscoveryStatus:
     """The status after the source went away, or still is: the first such moment stays."""
     since = now if status.stale_since is None else status.stale_since
     return replace(status, synced=False, stale_since=since, last_error=reason)
 
 
-def counted(status: DiscoveryStatus, ledger: Ledger) -> DiscoveryStatus:
-    """The status with the numbers and lists of ``ledger``."""
+def with_counts(status: DiscoveryStatus, applied: AppliedState) -> DiscoveryStatus:
+    """The status with the numbers and lists of ``applied``."""
     return replace(
         status,
-        entries=len(ledger.placed) - len(ledger.draining),
-        draining=len(ledger.draining),
-        quarantined=dict(islice(ledger.quarantined.items(), MAX_LISTED)),
-        quarantined_count=len(ledger.quarantined),
-        unknown_fields=dict(islice(ledger.unknown.items(), MAX_LISTED)),
+        entries=len(applied.placed) - len(applied.draining),
+        draining=len(applied.draining),
+        quarantined=dict(islice(applied.quarantined.items(), MAX_LISTED)),
+        quarantined_count=len(applied.quarantined),
+        unknown_fields=dict(islice(applied.unknown.items(), MAX_LISTED)),
     )
 
 

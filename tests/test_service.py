@@ -22,7 +22,7 @@ from actors.engines.upstream.reach import Reach
 from actors.service import Service
 from actors.settings import ServeSettings
 from actors.supervision import Address, CancellationToken, ChildEnded
-from discovery.entry import Entry, Timeouts
+from discovery.entry import Entry, EntryTimeouts
 from http_service import BindFailed, HttpServiceConfig
 from http_service.config import RESTART_INTENSITY
 from tests.support.chat import chat, get_json, get_models, get_text
@@ -246,7 +246,7 @@ def test_the_engine_timeout_is_the_only_bound_on_a_workers_silence(silence: floa
 
 
 def test_an_entry_may_allow_a_worker_less_silence() -> None:
-    timeouts = Timeouts(first_byte=2.0, idle=1.0)
+    timeouts = EntryTimeouts(first_byte=2.0, idle=1.0)
     entry = Entry(Kind.CHAT, "m", "http://127.0.0.1:9", timeouts=timeouts)
     engine = engine_of(Tls(), Reach(), 600.0, entry)
     assert isinstance(engine, UpstreamEngine)

@@ -31,11 +31,10 @@ from actors.logs import configure_logging
 from actors.settings import WorkerSettings, instance_name
 from actors.supervision import CancellationToken, Child, Strategy, Supervised, Supervisor, Tree
 from discovery import Endpoints, Entry
-from discovery.etcd_access import EtcdAccess
-from discovery.etcd_client import EtcdClient
-from discovery.file_registration import FileRegistration
-from discovery.registration import Registration
-from discovery.registration_actor import registration_child
+from discovery.directory.registration import FileRegistration
+from discovery.etcd.access import EtcdAccess
+from discovery.etcd.client import EtcdClient
+from discovery.etcd.registration import Registration, registration_child
 
 __all__ = ["DESCRIPTION", "entries_of", "run"]
 

@@ -27,10 +27,10 @@ from actors.registry.messages import PutInstance
 from actors.supervision import CancellationToken, Child, Supervisor
 from discovery.actor import discovery_child
 from discovery.codec import encode
-from discovery.endpoints import Endpoints
 from discovery.entry import Entry
-from discovery.etcd_client import EtcdClient
-from discovery.etcd_watch import EtcdSource
+from discovery.etcd.access import Endpoints
+from discovery.etcd.client import EtcdClient
+from discovery.etcd.watch import EtcdSource
 from discovery.source import Event
 from discovery.status import StatusBoard
 from tests.support.etcd import EtcdServer

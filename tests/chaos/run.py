@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from discovery.endpoints import Endpoints
-from discovery.etcd_watch import EtcdSource, WatchTimes
+from discovery.etcd.access import Endpoints
+from discovery.etcd.watch import EtcdSource, WatchTimes
 from discovery.source import Source
 from tests.chaos.faults import FAULTS, Stage
 from tests.chaos.front_end import FrontEnd

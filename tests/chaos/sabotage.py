@@ -7,10 +7,10 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from actors.supervision.cancellation import CancellationToken
-from discovery.endpoints import Endpoint, Endpoints
-from discovery.etcd_client import EtcdClient
-from discovery.etcd_records import Batch, KeyValue, Snapshot
-from discovery.etcd_watch import EtcdSource, WatchTimes
+from discovery.etcd.access import Endpoint, Endpoints
+from discovery.etcd.client import EtcdClient
+from discovery.etcd.records import KeyValue, Snapshot, WatchBatch
+from discovery.etcd.watch import EtcdSource, WatchTimes
 from discovery.source import Deleted, Deliver, Event, Put, Source, Stale
 
 __all__ = ["SABOTAGES"]
@@ -40,7 +40,7 @@ class _Trusting(EtcdClient):
     def watch(self, *args: Any, **options: Any) -> Any:
         return self._copied(iter(super().watch(*args, **options)))
 
-    def _copied(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def _copied(self, batches: Iterator[WatchBatch]) -> Iterator[WatchBatch]:
         known = self._mirror.known
         assert known is not None
         for batch in batches:

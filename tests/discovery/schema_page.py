@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from discovery.wire import schema
+from discovery.codec import schema
 
 __all__ = ["PAGE", "with_schema"]
 

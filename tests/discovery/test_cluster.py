@@ -9,10 +9,10 @@ import pytest
 
 from actors.engines.contract import Kind
 from discovery.codec import encode
-from discovery.endpoints import Endpoints
 from discovery.entry import Entry
-from discovery.etcd_watch import EtcdSource, WatchTimes
-from discovery.registration import Registration
+from discovery.etcd.access import Endpoints
+from discovery.etcd.registration import Registration
+from discovery.etcd.watch import EtcdSource, WatchTimes
 from discovery.source import Stale
 from tests.discovery.recorder import Recorder
 from tests.discovery.test_registration import Running

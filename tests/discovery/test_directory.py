@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
-from discovery import directory as module
-from discovery import folder as folder_module
-from discovery.directory import DirectorySource, DirectoryTimes
+from discovery.directory.source import DirectorySource, DirectoryTimes
+from discovery.directory.source import scan as scan_module
+from discovery.directory.source import source as module
 from discovery.source import Deleted, Put, Stale, Synced, Trouble
 from tests.discovery.recorder import Recorder
 from tests.discovery.world import World
@@ -122,7 +122,7 @@ def test_a_folder_that_is_moved_away_in_the_middle_of_a_look_deletes_nothing(
     folder = tmp_path / "models"
     folder.mkdir()
     write(folder / "a.json", entry("a"))
-    looked = folder_module._counts  # pyright: ignore[reportPrivateUsage]  # the moment of the race
+    looked = scan_module._counts  # pyright: ignore[reportPrivateUsage]  # the moment of the race
     moving: list[Path] = []
 
     def counts(name: str) -> bool:
@@ -130,7 +130,7 @@ def test_a_folder_that_is_moved_away_in_the_middle_of_a_look_deletes_nothing(
             folder.rename(moving[0])
         return looked(name)
 
-    monkeypatch.setattr(folder_module, "_counts", counts)
+    monkeypatch.setattr(scan_module, "_counts", counts)
     with Recorder(DirectorySource(folder, times=DirectoryTimes(rescan=0.2, away=0.02))) as run:
         run.until(lambda: len(run.content) == 1 and run.synced, "the file")
         before = run.content
@@ -162,7 +162,7 @@ def test_a_file_that_did_not_change_is_not_read_again(
         reads.append(name)
         return os.open(name, os.O_RDONLY, dir_fd=folder)
 
-    monkeypatch.setattr(folder_module, "_without_blocking", counting)
+    monkeypatch.setattr(scan_module, "_without_blocking", counting)
     for name in "ab":
         write(tmp_path / f"{name}.json", entry(name))
         os.utime(tmp_path / f"{name}.json", (1_000_000, 1_000_000))

@@ -15,11 +15,10 @@ from actors.supervision import Child, Supervisor, Tree
 from actors.supervision.cancellation import CancellationToken
 from discovery.actor import discovery_child
 from discovery.codec import encode, prefix_of
-from discovery.endpoints import Endpoints
 from discovery.entry import Entry
-from discovery.etcd_watch import EtcdSource, WatchTimes
-from discovery.registration import Registration
-from discovery.registration_actor import registration_child
+from discovery.etcd.access import Endpoints
+from discovery.etcd.registration import Registration, registration_child
+from discovery.etcd.watch import EtcdSource, WatchTimes
 from discovery.status import StatusBoard
 from tests.discovery.fakes import Factory
 from tests.support.etcd import EtcdServer, unique_root

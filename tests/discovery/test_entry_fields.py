@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from actors.engines.contract import Kind
 from actors.engines.pool import PolicyName
-from discovery.codec import decode, encode
-from discovery.entry import NO_TIMEOUTS, Entry, Quarantined, Timeouts
+from discovery.codec import WireValue, decode, encode, schema, unknown_fields
+from discovery.entry import NO_TIMEOUTS, Entry, EntryTimeouts, Quarantined
 from discovery.status import DiscoveryStatus
-from discovery.wire import WireValue, schema, unknown_fields
 from tests.discovery.schema_page import PAGE, with_schema
 
 KEY = b"/models/chat/m"
@@ -57,8 +56,8 @@ def test_an_entry_that_says_nothing_more_has_the_defaults() -> None:
         ("hedge_after", 99.9, 99.9),
         ("api_key_env", "CALLBOARD_KEY_OPENAI_2", "CALLBOARD_KEY_OPENAI_2"),
         ("timeouts", {}, NO_TIMEOUTS),
-        ("timeouts", {"connect": 1, "idle": 2.5}, Timeouts(connect=1.0, idle=2.5)),
-        ("timeouts", {"total": 86400, "first_byte": None}, Timeouts(total=86400.0)),
+        ("timeouts", {"connect": 1, "idle": 2.5}, EntryTimeouts(connect=1.0, idle=2.5)),
+        ("timeouts", {"total": 86400, "first_byte": None}, EntryTimeouts(total=86400.0)),
     ],
 )
 def test_an_optional_field_is_read(field: str, raw: object, expected: object) -> None:
@@ -132,7 +131,7 @@ def test_every_option_survives_encoding() -> None:
         "http://h/v1",
         aliases=("a", "b"),
         fallback="f",
-        timeouts=Timeouts(1.0, 2.0, 3.0, 4.0),
+        timeouts=EntryTimeouts(1.0, 2.0, 3.0, 4.0),
         state="draining",
         policy=PolicyName.SESSION,
         hedge_after=95.0,

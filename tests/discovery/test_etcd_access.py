@@ -11,13 +11,12 @@ import pytest
 
 from actors.engines.contract import Kind
 from discovery.codec import encode
-from discovery.endpoints import Endpoint, Endpoints
 from discovery.entry import Entry
-from discovery.errors import EtcdError, EtcdRefused, EtcdUnavailable
-from discovery.etcd_access import EtcdAccess, read_password
-from discovery.etcd_client import EtcdClient
-from discovery.etcd_watch import EtcdSource, WatchTimes
-from discovery.registration import Registration
+from discovery.etcd.access import Endpoint, Endpoints, EtcdAccess, read_password
+from discovery.etcd.client import EtcdClient
+from discovery.etcd.errors import EtcdError, EtcdRefused, EtcdUnavailable
+from discovery.etcd.registration import Registration
+from discovery.etcd.watch import EtcdSource, WatchTimes
 from discovery.source import Stale
 from tests.discovery.recorder import Recorder
 from tests.discovery.test_registration import Running

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.endpoints import Endpoint, Endpoints
-from discovery.errors import (
+from discovery.etcd.access import Endpoint, Endpoints
+from discovery.etcd.client import CHANNEL_OPTIONS, EtcdClient, WatchStream
+from discovery.etcd.errors import (
     EtcdCanceled,
     EtcdCompacted,
     EtcdError,
@@ -22,11 +23,9 @@ from discovery.errors import (
     EtcdTooLarge,
     EtcdUnavailable,
     LeaseGone,
+    translate,
 )
-from discovery.etcd_client import EtcdClient, WatchStream
-from discovery.etcd_failures import translate
-from discovery.etcd_options import CHANNEL_OPTIONS
-from discovery.etcd_records import KeyValue, prefix_end
+from discovery.etcd.records import KeyValue, prefix_end
 from tests.support.etcd import EtcdServer, unique_root
 from tests.support.waiting import eventually, free_port
 
@@ -111,7 +110,7 @@ def test_a_snapshot_whose_page_is_too_large_is_read_in_smaller_ones(
         (name, limit if name == "grpc.max_receive_message_length" else value)
         for name, value in CHANNEL_OPTIONS
     )
-    monkeypatch.setattr("discovery.etcd_client.CHANNEL_OPTIONS", options)
+    monkeypatch.setattr("discovery.etcd.client.CHANNEL_OPTIONS", options)
     for number in range(9):
         client.put(root + b"%d" % number, b"x" * 90_000)
     small = EtcdClient(Endpoints.parse(etcd_server.endpoint).turn(0))

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.endpoints import Endpoint, Endpoints
-from discovery.errors import EtcdUnavailable
-from discovery.etcd_client import EtcdClient
-from discovery.etcd_records import Batch, KeyValue
-from discovery.etcd_watch import EtcdSource, WatchTimes, difference
+from discovery.etcd.access import Endpoint, Endpoints
+from discovery.etcd.client import EtcdClient
+from discovery.etcd.errors import EtcdUnavailable
+from discovery.etcd.records import KeyValue, WatchBatch
+from discovery.etcd.watch import EtcdSource, WatchTimes, difference
 from discovery.source import Deleted, Put, Stale, Synced
 from tests.discovery.recorder import Recorder
 from tests.support.etcd import EtcdServer, unique_root
@@ -151,7 +151,7 @@ def test_etcd_killed_and_started_again_is_synced_with(server: EtcdServer) -> Non
 def test_a_lost_data_directory_deletes_what_is_no_longer_there(server: EtcdServer) -> None:
     for name in "abc":
         server.put(f"/models/chat/{name}", "1")
-    with Recorder(source_of(server, patience=0.0)) as run:
+    with Recorder(source_of(server, history_loss_grace=0.0)) as run:
         run.until(lambda: len(run.content) == 3 and run.synced, "all three")
         server.kill()
         server.wipe()
@@ -204,7 +204,7 @@ def test_a_change_that_the_watch_had_skipped_counts_as_repaired(etcd_server: Etc
         def watch(self, *args: Any, **options: Any) -> Any:
             for batch in super().watch(*args, **options):
                 told = tuple(c for c in batch.changes if b"/told" in getattr(c, "key", b""))
-                yield Batch(batch.revision, told)
+                yield WatchBatch(batch.revision, told)
 
     source = EtcdSource(
         Endpoints.parse(etcd_server.endpoint),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from actors.supervision.cancellation import CancellationToken
-from discovery.inbox import EventInbox
+from discovery.actor import EventInbox
 from discovery.source import Event, Synced
 from tests.support.waiting import eventually
 

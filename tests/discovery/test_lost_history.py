@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from discovery.endpoints import Endpoints
-from discovery.etcd_watch import EtcdSource, WatchTimes
+from discovery.etcd.access import Endpoints
+from discovery.etcd.watch import EtcdSource, WatchTimes
 from discovery.source import Deleted, Put
 from tests.discovery.recorder import Recorder
 from tests.discovery.test_end_to_end import FrontEnd, entry
@@ -16,8 +16,8 @@ from tests.support.waiting import eventually
 A, B = b"/models/chat/a", b"/models/chat/b"
 
 
-def source_of(server: EtcdServer, patience: float) -> EtcdSource:
-    times = WatchTimes(rpc=1.0, patience=patience)
+def source_of(server: EtcdServer, grace: float) -> EtcdSource:
+    times = WatchTimes(rpc=1.0, history_loss_grace=grace)
     return EtcdSource(Endpoints.parse(server.endpoint), b"/models/", times=times)
 
 
@@ -50,10 +50,10 @@ def test_a_model_whose_worker_lives_stays_while_it_announces_anew(server: EtcdSe
         assert seen == {("org/model",)}
 
 
-def test_what_nobody_announces_anew_is_gone_after_the_patience(server: EtcdServer) -> None:
+def test_what_nobody_announces_anew_is_gone_after_the_grace(server: EtcdServer) -> None:
     server.put(A, "1")
     server.put(B, "1")
-    with Recorder(source_of(server, patience=2.0)) as run:
+    with Recorder(source_of(server, grace=2.0)) as run:
         run.until_content({A: b"1", B: b"1"})
         lose_everything(server)
         server.put(B, "2")
@@ -66,7 +66,7 @@ def test_a_delete_that_is_told_by_the_new_history_counts_at_once(server: EtcdSer
     server.put(A, "1")
     for number in range(10):
         server.put("/elsewhere", str(number))
-    with Recorder(source_of(server, patience=60.0)) as run:
+    with Recorder(source_of(server, grace=60.0)) as run:
         run.until_content({A: b"1"})
         lose_everything(server)
         server.put(A, "2")

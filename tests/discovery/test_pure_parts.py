@@ -1,4 +1,4 @@
-"""The parts of discovery that are data and decisions only: ledger, status, log, delays, imports."""
+"""The parts of discovery that are data and decisions only: state, status, log, delays, imports."""
 
 from __future__ import annotations
 
@@ -15,15 +15,19 @@ from hypothesis import strategies as st
 
 from actors.engines.contract import Context, EngineRequest, Kind, Sink
 from actors.supervision import Supervised
-from discovery.actor import DiscoveryActor
-from discovery.backoff import FullJitter
-from discovery.engine_closer import EngineCloser
+from discovery.actor import (
+    MAX_QUARANTINE_LINES,
+    MAX_REMEMBERED,
+    DiscoveryActor,
+    EngineCloser,
+    QuarantineLog,
+)
+from discovery.applied_state import MAX_LABEL, AppliedState, Placement, label_of
 from discovery.entry import Entry
-from discovery.etcd_library import WrongLibrary, check_one_distribution
-from discovery.ledger import MAX_LABEL, Ledger, Placement, label_of
-from discovery.quarantine_log import MAX_LINES, MAX_REMEMBERED, QuarantineLog
-from discovery.registration_actor import RegistrationActor
-from discovery.status import DiscoveryStatus, StatusBoard, lost, regained
+from discovery.etcd.access import FullJitter
+from discovery.etcd.errors import WrongLibrary, check_one_distribution
+from discovery.etcd.registration import RegistrationActor
+from discovery.status import DiscoveryStatus, StatusBoard, disconnected, synced
 from tests.support.waiting import eventually
 
 
@@ -38,47 +42,47 @@ PLACED = Placement(Entry(Kind.CHAT, "m", "http://h/v1"), NoEngine())
 
 
 def test_a_ledger_is_never_changed_only_followed() -> None:
-    empty = Ledger()
-    draft = empty.draft()
-    draft.place(b"k", PLACED)
-    one = draft.freeze()
-    draft = one.draft()
-    draft.quarantine("k", "broken")
-    draft.quarantine("other", "broken too")
-    bad = draft.freeze()
+    empty = AppliedState()
+    builder = empty.builder()
+    builder.place(b"k", PLACED)
+    one = builder.freeze()
+    builder = one.builder()
+    builder.quarantine("k", "broken")
+    builder.quarantine("other", "broken too")
+    bad = builder.freeze()
     assert (empty.placed, empty.quarantined) == ({}, {})
     assert (one.placed, one.quarantined) == ({b"k": PLACED}, {})
     assert bad.placed == one.placed
     assert bad.quarantined == {"k": "broken", "other": "broken too"}
-    draft = bad.draft()
-    draft.remove(b"k")
-    draft.pardon("k")
-    assert draft.freeze() == Ledger({}, {"other": "broken too"})
+    builder = bad.builder()
+    builder.remove(b"k")
+    builder.clear("k")
+    assert builder.freeze() == AppliedState({}, {"other": "broken too"})
     assert len(bad.placed) == 1
 
 
 def test_a_good_value_ends_the_quarantine_of_its_key_only() -> None:
-    draft = Ledger().draft()
-    draft.quarantine("k", "broken")
-    draft.quarantine("l", "broken")
-    draft.place(b"k", PLACED)
-    assert draft.freeze().quarantined == {"l": "broken"}
+    builder = AppliedState().builder()
+    builder.quarantine("k", "broken")
+    builder.quarantine("l", "broken")
+    builder.place(b"k", PLACED)
+    assert builder.freeze().quarantined == {"l": "broken"}
 
 
 def test_a_ledger_knows_who_drains_and_whose_value_has_unknown_fields() -> None:
-    draft = Ledger().draft()
+    builder = AppliedState().builder()
     leaving = replace(PLACED.entry, state="draining", unknown=("future",))
-    draft.place(b"k", Placement(leaving, NoEngine()))
-    ledger = draft.freeze()
-    assert ledger.draining == {b"k"}
-    assert ledger.unknown == {"k": ("future",)}
-    draft = ledger.draft()
-    draft.place(b"k", PLACED)
-    assert not draft.freeze().draining
-    assert not draft.freeze().unknown
-    draft = ledger.draft()
-    draft.remove(b"k")
-    assert draft.freeze() == Ledger()
+    builder.place(b"k", Placement(leaving, NoEngine()))
+    applied = builder.freeze()
+    assert applied.draining == {b"k"}
+    assert applied.unknown == {"k": ("future",)}
+    builder = applied.builder()
+    builder.place(b"k", PLACED)
+    assert not builder.freeze().draining
+    assert not builder.freeze().unknown
+    builder = applied.builder()
+    builder.remove(b"k")
+    assert builder.freeze() == AppliedState()
 
 
 @pytest.mark.parametrize(
@@ -112,25 +116,25 @@ def test_long_keys_keep_labels_of_their_own() -> None:
 
 
 def test_being_away_keeps_the_first_moment_and_the_last_reason() -> None:
-    status = lost(DiscoveryStatus(), "down", now=10.0)
-    status = lost(status, "still down", now=20.0)
+    status = disconnected(DiscoveryStatus(), "down", now=10.0)
+    status = disconnected(status, "still down", now=20.0)
     assert (status.synced, status.synced_once) == (False, False)
     assert (status.stale_since, status.last_error) == (10.0, "still down")
 
 
 def test_being_back_clears_the_trouble_and_is_remembered() -> None:
-    status = regained(lost(DiscoveryStatus(), "down", now=10.0), revision=7)
+    status = synced(disconnected(DiscoveryStatus(), "down", now=10.0), revision=7)
     assert (status.synced, status.synced_once, status.revision) == (True, True, 7)
     assert (status.stale_since, status.last_error) == (None, None)
-    again = lost(status, "down", now=30.0)
+    again = disconnected(status, "down", now=30.0)
     assert (again.synced, again.synced_once, again.revision) == (False, True, 7)
     assert again.stale_since == 30.0
 
 
 def test_a_status_counts_how_often_it_came_back_and_what_was_repaired() -> None:
-    status = regained(DiscoveryStatus(), 1)
+    status = synced(DiscoveryStatus(), 1)
     assert (status.resyncs, status.repairs) == (0, 0)
-    status = regained(regained(lost(status, "down", now=1.0), 2), 3, repaired=2)
+    status = synced(synced(disconnected(status, "down", now=1.0), 2), 3, repaired=2)
     assert (status.resyncs, status.repairs) == (1, 2)
 
 
@@ -139,7 +143,7 @@ def test_a_board_shows_the_latest_status_and_describes_it() -> None:
     assert board.status.source == "etcd"
     assert not board.status.synced
     assert board.status.last_error
-    board.show(regained(board.status, 3))
+    board.show(synced(board.status, 3))
     assert board.status.revision == 3
     assert board.describe()["synced"] is True
     assert set(board.describe()) == set(DiscoveryStatus.__dataclass_fields__)
@@ -162,8 +166,10 @@ def test_a_flood_of_bad_entries_does_not_fill_the_log(caplog: pytest.LogCaptureF
     log = QuarantineLog(logging.getLogger("discovery.test"))
     for number in range(10_000):
         log.say(f"k{number}", "r", number + 1)
-    assert len(lines(caplog)) == MAX_LINES + 1
-    assert lines(caplog)[-1].startswith(f"more than {MAX_LINES} entries are in quarantine")
+    assert len(lines(caplog)) == MAX_QUARANTINE_LINES + 1
+    assert lines(caplog)[-1].startswith(
+        f"more than {MAX_QUARANTINE_LINES} entries are in quarantine"
+    )
 
 
 def test_what_was_said_is_forgotten_at_some_time(caplog: pytest.LogCaptureFixture) -> None:
@@ -211,7 +217,7 @@ def _is_the_rival(name: str) -> bool:
 
 
 def test_a_rival_distribution_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("discovery.etcd_library._is_installed", _is_the_rival)
+    monkeypatch.setattr("discovery.etcd.errors._is_installed", _is_the_rival)
     expected = "installed over by etcd3 .*pip uninstall etcd3; pip install --force-reinstall"
     with pytest.raises(WrongLibrary, match=expected), check_one_distribution():
         raise TypeError("Descriptors cannot be created directly.")
@@ -220,7 +226,7 @@ def test_a_rival_distribution_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_rival_that_did_no_harm_yet_is_warned_of(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("discovery.etcd_library._is_installed", _is_the_rival)
+    monkeypatch.setattr("discovery.etcd.errors._is_installed", _is_the_rival)
     with check_one_distribution():
         pass
     assert "several distributions own the package etcd3" in caplog.text
@@ -250,7 +256,7 @@ def test_importing_discovery_brings_neither_grpc_nor_watchfiles_nor_threads() ->
 def test_grpcs_fork_handlers_are_off_before_grpc_is_imported() -> None:
     program = (
         "import os; os.environ.pop('GRPC_ENABLE_FORK_SUPPORT', None);"
-        "import discovery.etcd_client;"
+        "import discovery.etcd.client;"
         "assert os.environ['GRPC_ENABLE_FORK_SUPPORT'] == '0'"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -13,11 +13,11 @@ import pytest
 from actors.engines.contract import Kind
 from actors.supervision.cancellation import CancellationToken
 from discovery.codec import decode, encode
-from discovery.endpoints import Endpoint, Endpoints
 from discovery.entry import Entry
-from discovery.errors import EtcdUnavailable
-from discovery.etcd_client import EtcdClient
-from discovery.registration import Registration
+from discovery.etcd.access import Endpoint, Endpoints
+from discovery.etcd.client import EtcdClient
+from discovery.etcd.errors import EtcdUnavailable
+from discovery.etcd.registration import Registration
 from tests.support.etcd import EtcdServer, unique_root
 from tests.support.waiting import eventually, free_port
 

@@ -12,9 +12,9 @@ import pytest
 
 from actors.engines.contract import Kind
 from discovery.codec import encode, key_for
-from discovery.endpoints import Endpoint, Endpoints
-from discovery.etcd_client import EtcdClient
-from discovery.etcd_watch import EtcdSource, WatchTimes
+from discovery.etcd.access import Endpoint, Endpoints
+from discovery.etcd.client import EtcdClient
+from discovery.etcd.watch import EtcdSource, WatchTimes
 from tests.discovery.recorder import Recorder
 from tests.discovery.test_end_to_end import FrontEnd, entry
 from tests.discovery.test_registration import Running, registration
@@ -70,7 +70,7 @@ def test_a_restored_backup_brings_its_entries_back_and_drops_later_ones_with_pat
         server.put(B, "new")
         server.put(C, "later")
         source = EtcdSource(
-            Endpoints.parse(server.endpoint), b"/models/", times=WatchTimes(patience=4.0)
+            Endpoints.parse(server.endpoint), b"/models/", times=WatchTimes(history_loss_grace=4.0)
         )
         with Recorder(source) as seen:
             seen.until_content({A: b"kept", B: b"new", C: b"later", key: value})

@@ -12,9 +12,9 @@ from typing import Final
 import pytest
 
 from actors.supervision.cancellation import CancellationToken
-from discovery.directory import DirectorySource, DirectoryTimes
-from discovery.endpoints import Endpoints
-from discovery.etcd_watch import EtcdSource
+from discovery.directory.source import DirectorySource, DirectoryTimes
+from discovery.etcd.access import Endpoints
+from discovery.etcd.watch import EtcdSource
 from discovery.memory import MemorySource
 from discovery.source import Deleted, Deliver, Event, Put, Source, Stale, Synced
 from tests.discovery.recorder import Recorder

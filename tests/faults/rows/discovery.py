@@ -14,7 +14,7 @@ from actors.testing.faults import (
     ResetPeer,
     Slicer,
 )
-from discovery.etcd_watch import WatchTimes
+from discovery.etcd.watch import WatchTimes
 from tests.faults.evidence import Evidence
 from tests.faults.invariants import (
     Invariant,
@@ -239,6 +239,7 @@ ROWS: Final = (
         KNOWN,
         failures=all_failures_are("status 404"),
         figures=(Figure("models dropped at once", "", _dropped), RECONVERGED),
-        seconds=WatchTimes().patience + 2.0,  # what nobody announces again is dropped by then
+        seconds=WatchTimes().history_loss_grace
+        + 2.0,  # what nobody announces again is dropped by then
     ),
 )

@@ -26,42 +26,42 @@ DISCOVERY: Final = (
     Mutant(
         "etcd-kill",
         "after an outage nobody connects again",
-        "discovery/etcd_watch.py",
+        "discovery/etcd/watch.py",
         "                    token.wait(backoff.next())",
         "                    token.wait()",
     ),
     Mutant(
         "compaction",
         "a delete that happened meanwhile is missed",
-        "discovery/etcd_watch.py",
+        "discovery/etcd/watch.py",
         "            yield Deleted(key)",
         "            pass",
     ),
     Mutant(
         "partition",
         "changes after the snapshot are not applied",
-        "discovery/etcd_watch.py",
+        "discovery/etcd/watch.py",
         "                self._apply(change)",
         "                pass",
     ),
     Mutant(
         "lease",
         "a delete is ignored",
-        "discovery/etcd_watch.py",
+        "discovery/etcd/watch.py",
         "            self._deliver(Deleted(change))",
         "            pass",
     ),
     Mutant(
         "garbage",
         "a bad entry is forgotten instead of quarantined",
-        "discovery/batch.py",
-        "        self._draft.quarantine(label, reason)",
+        "discovery/reconcile.py",
+        "        self._builder.quarantine(label, reason)",
         "        pass",
     ),
     Mutant(
         "wiped",
         "what etcd lost is not noticed",
-        "discovery/etcd_watch.py",
+        "discovery/etcd/watch.py",
         "        for event in difference(self._known, snapshot.entries):\n"
         "            self._deliver(event)",
         "        for event in ([] if self._known else difference({}, snapshot.entries)):\n"
@@ -70,7 +70,7 @@ DISCOVERY: Final = (
     Mutant(
         "etcd-freeze",
         "a connection is given up only after hours of silence",
-        "discovery/etcd_options.py",
+        "discovery/etcd/client.py",
         '("grpc.keepalive_time_ms", 6_000)',
         '("grpc.keepalive_time_ms", 6_000_000)',
     ),
@@ -84,7 +84,7 @@ DISCOVERY: Final = (
     Mutant(
         "partition-up",
         "half a second of silence is an outage",
-        "discovery/etcd_options.py",
+        "discovery/etcd/client.py",
         '("grpc.keepalive_time_ms", 6_000),\n    ("grpc.keepalive_timeout_ms", 3_000),\n'
         '    ("grpc.http2.ping_timeout_ms", 3_000),',
         '("grpc.keepalive_time_ms", 1_000),\n    ("grpc.keepalive_timeout_ms", 500),\n'
@@ -93,21 +93,21 @@ DISCOVERY: Final = (
     Mutant(
         "partition-down",
         "a key that the snapshot did not have is not delivered",
-        "discovery/etcd_watch.py",
+        "discovery/etcd/watch.py",
         "            self._known[change.key] = change.version\n",
         "            if change.key not in self._known:\n                return\n",
     ),
     Mutant(
         "etcd-reset",
         "a connection that was closed is used again",
-        "discovery/etcd_watch.py",
+        "discovery/etcd/watch.py",
         "        client = self._connect(endpoint)",
         '        client = self.__dict__.setdefault("_kept", self._connect(endpoint))',
     ),
     Mutant(
         "etcd-latency",
         "an etcd whose pings take 200 ms counts as gone",
-        "discovery/etcd_options.py",
+        "discovery/etcd/client.py",
         '("grpc.keepalive_time_ms", 6_000),\n    ("grpc.keepalive_timeout_ms", 3_000),\n'
         '    ("grpc.http2.ping_timeout_ms", 3_000),',
         '("grpc.keepalive_time_ms", 1_000),\n    ("grpc.keepalive_timeout_ms", 200),\n'
@@ -116,14 +116,14 @@ DISCOVERY: Final = (
     Mutant(
         "etcd-slicer",
         "the first change of a message is lost",
-        "discovery/etcd_client.py",
+        "discovery/etcd/client.py",
         "        for event in answer.events\n",
         "        for event in answer.events[1:]\n",
     ),
     Mutant(
         "etcd-half-close",
         "the first error of etcd is the end of discovery",
-        "discovery/etcd_watch.py",
+        "discovery/etcd/watch.py",
         "                attempt += 1\n",
         "                return\n",
     ),

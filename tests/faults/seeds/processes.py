@@ -12,7 +12,7 @@ PROCESSES: Final = (
     Mutant(
         "sigstop",
         "a put after the snapshot is not applied",
-        "discovery/etcd_watch.py",
+        "discovery/etcd/watch.py",
         "            self._deliver(Put(change.key, change.value))",
         "            pass",
     ),
@@ -103,7 +103,7 @@ PROCESSES: Final = (
     Mutant(
         "sigterm-outage",
         "the pause between two tries can't be ended",
-        "discovery/etcd_watch.py",
+        "discovery/etcd/watch.py",
         "                    token.wait(backoff.next())",
         "                    time.sleep(60.0)",
     ),

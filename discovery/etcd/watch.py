@@ -8,30 +8,29 @@ on purpose every few minutes, because etcd can lose a delete without an error (e
 only the new snapshot told is counted as repaired.
 
 Revisions that begin anew mean that etcd lost its history, not that every worker went at once: what
-such an etcd does not hold any more stays for ``WatchTimes.patience``, in which workers that live
-announce it again.
+such an etcd no longer holds stays for ``WatchTimes.history_loss_grace``, in which workers that
+live announce it again.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final
 
 from actors.supervision.cancellation import CancellationToken
-from discovery.backoff import FullJitter
-from discovery.endpoints import Endpoint, Endpoints
-from discovery.errors import EtcdCompacted, EtcdError, EtcdPlanned
-from discovery.etcd_client import EtcdClient
-from discovery.etcd_records import KeyValue, Snapshot, Version
-from discovery.orphans import Orphans
+from discovery.etcd.access import Endpoint, Endpoints, FullJitter
+from discovery.etcd.client import EtcdClient
+from discovery.etcd.errors import EtcdCompacted, EtcdError, EtcdPlanned
+from discovery.etcd.records import KeyValue, Snapshot, Version
 from discovery.source import Deleted, Deliver, Put, Stale, Synced
 
-__all__ = ["EtcdSource", "WatchTimes", "difference"]
+__all__ = ["EtcdSource", "HistoryLossGrace", "WatchTimes", "difference"]
 
 _log = logging.getLogger("discovery.etcd")
 
@@ -50,9 +49,9 @@ class WatchTimes:
     """Bound of the delay after a first failure; doubles."""
     max_delay: float = 5.0
     """Bound of any delay."""
-    patience: float = 10.0
+    history_loss_grace: float = 10.0
     """For which entries stay that an etcd without its history lacks: the TTL of most workers."""
-    calm: float = 5.0
+    stable_after: float = 5.0
     """A watch that held this long counts as recovery: the next delay is short again."""
 
 
@@ -97,7 +96,7 @@ class EtcdSource:
                 attempt += 1
                 if not token.cancelled:
                     run.lose(error)
-                    if run.was_calm():
+                    if run.was_stable():
                         backoff.reset()
                     token.wait(backoff.next())
 
@@ -123,7 +122,7 @@ class _Run:
         self._rng: Final = rng
         self._known: dict[bytes, Version] = {}
         self._revision = 0  # everything up to it was delivered
-        self._orphans: Final = Orphans(times.patience)
+        self._missing: Final = HistoryLossGrace(times.history_loss_grace)
         self._synced_at: float | None = None  # time.monotonic(); None while out of sync
         self._held = 0.0  # seconds that the last sync lasted
         self._said: set[str] = set()  # the troubles of this outage that were logged
@@ -142,7 +141,7 @@ class _Run:
         stream = client.watch(
             self._prefix,
             snapshot.revision + 1,
-            max_age=min(self._times.max_age * (1.0 + jitter), self._orphans.left(time.monotonic())),
+            max_age=min(self._times.max_age * (1.0 + jitter), self._missing.left(time.monotonic())),
             timeout=self._times.rpc,
         )
         for batch in stream:
@@ -157,10 +156,10 @@ class _Run:
         now = time.monotonic()
         lost = snapshot.revision < self._revision
         if lost:
-            self._orphans.history_lost(now)
-        self._known = self._orphans.sort_out(self._known, snapshot.entries, now)
+            self._missing.history_lost(now)
+        self._known = self._missing.sort_out(self._known, snapshot.entries, now)
         if lost:
-            facts = {"missing": len(self._orphans), "seconds": self._times.patience}
+            facts = {"missing": len(self._missing), "seconds": self._times.history_loss_grace}
             _log.warning("etcd lost its history; what it lacks stays for a while", extra=facts)
 
     def _missed(self, client: EtcdClient, snapshot: Snapshot) -> int:
@@ -195,13 +194,13 @@ class _Run:
         _log.log(level, "out of sync with etcd, the last known entries stay: %s", error)
         self._deliver(Stale(error.summary))
 
-    def was_calm(self) -> bool:
+    def was_stable(self) -> bool:
         """Whether the sync that was just lost had lasted."""
-        return self._held >= self._times.calm
+        return self._held >= self._times.stable_after
 
     def _apply(self, change: KeyValue | bytes) -> None:
         if isinstance(change, KeyValue):
-            self._orphans.found(change.key)
+            self._missing.found(change.key)
             self._known[change.key] = change.version
             self._deliver(Put(change.key, change.value))
         elif self._known.pop(change, None) is not None:
@@ -233,3 +232,38 @@ def difference(
     changed = [record for key, record in seen.items() if known.get(key) != record.version]
     for record in sorted(changed, key=attrgetter("mod_revision")):
         yield Put(record.key, record.value)
+
+
+class HistoryLossGrace:
+    """The entries that stay without being in etcd. One owner; moments are ``time.monotonic()``."""
+
+    def __init__(self, history_loss_grace: float) -> None:
+        self._patience: Final = history_loss_grace
+        self._until = -math.inf
+        self._keys: dict[bytes, Version] = {}
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def history_lost(self, now: float) -> None:
+        """etcd began anew: have history_loss_grace from now on."""
+        self._until = now + self._patience
+
+    def sort_out(
+        self, known: dict[bytes, Version], seen: Container[bytes], now: float
+    ) -> dict[bytes, Version]:
+        """What of ``known``, and of the orphans so far, ``seen`` decides about; keep the rest."""
+        held = known | self._keys
+        if now >= self._until:
+            self._keys = {}
+            return held
+        self._keys = {key: version for key, version in held.items() if key not in seen}
+        return {key: version for key, version in held.items() if key in seen}
+
+    def found(self, key: bytes) -> None:
+        """``key`` is announced again."""
+        self._keys.pop(key, None)
+
+    def left(self, now: float) -> float:
+        """Seconds until a new look has to decide about them; infinite if there are none."""
+        return max(0.0, self._until - now) if self._keys else math.inf

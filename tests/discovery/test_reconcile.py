@@ -1,4 +1,4 @@
-"""A batch of events worked out: what is noted, what is sent, in which order, and nothing else."""
+"""The reconciler: what is saved, what is sent, in which order, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from actors.engines.contract import Kind
 from actors.registry.messages import DropInstance, PutInstance
-from discovery.batch import Batch, Unseen
+from discovery.applied_state import AppliedState
 from discovery.entry import Entry
-from discovery.ledger import Ledger
+from discovery.reconcile import Reconciler, Unconfirmed
 from discovery.source import Deleted, Event, Put, Synced, Trouble
 from tests.discovery.fakes import Factory, FakeEngine
 
@@ -29,108 +29,110 @@ def put(name: str = "a", port: int = 1, **fields: Any) -> Put:
     return Put(f"/models/chat/{name}".encode(), json.dumps(value).encode())
 
 
-def run(*events: Event, ledger: Ledger | None = None, unseen: Unseen | None = None) -> Batch:
-    batch = Batch(ledger or Ledger(), unseen or Unseen(), Factory())
+def run(
+    *events: Event, applied: AppliedState | None = None, unconfirmed: Unconfirmed | None = None
+) -> Reconciler:
+    reconciler = Reconciler(applied or AppliedState(), unconfirmed or Unconfirmed(), Factory())
     for event in events:
-        batch.take(event)
-    return batch
+        reconciler.take(event)
+    return reconciler
 
 
-def sent(batch: Batch) -> list[str]:
-    return [f"{type(m).__name__} {m.model}#{m.instance}" for m in batch.messages]
+def sent(reconciler: Reconciler) -> list[str]:
+    return [f"{type(m).__name__} {m.model}#{m.instance}" for m in reconciler.messages]
 
 
-def after(*events: Event) -> Ledger:
+def after(*events: Event) -> AppliedState:
     return run(*events).outcome()[1]
 
 
 def test_what_is_new_is_noted_before_it_is_sent_and_what_is_gone_only_after() -> None:
-    batch = run(put("b"), Deleted(A), ledger=after(put()))
-    noted, settled = batch.outcome()
-    assert sent(batch) == ["PutInstance b#", "DropInstance a#"]
+    reconciler = run(put("b"), Deleted(A), applied=after(put()))
+    noted, settled = reconciler.outcome()
+    assert sent(reconciler) == ["PutInstance b#", "DropInstance a#"]
     assert {*noted.placed} == {A, b"/models/chat/b"}
     assert {*settled.placed} == {b"/models/chat/b"}
 
 
-def told(batch: Batch) -> list[tuple[str, bool]]:
+def told(reconciler: Reconciler) -> list[tuple[str, bool]]:
     """The instances that were put, and whether they were said to drain."""
-    puts = [each for each in batch.messages if isinstance(each, PutInstance)]
+    puts = [each for each in reconciler.messages if isinstance(each, PutInstance)]
     return [(each.model, each.spec.draining) for each in puts]
 
 
 def test_an_entry_that_begins_to_drain_is_said_to_and_keeps_its_engine() -> None:
     before = after(put())
-    batch = run(put(state="draining"), ledger=before)
-    _, settled = batch.outcome()
-    assert told(batch) == [("a", True)]
-    assert batch.leaving == batch.made == []
+    reconciler = run(put(state="draining"), applied=before)
+    _, settled = reconciler.outcome()
+    assert told(reconciler) == [("a", True)]
+    assert reconciler.leaving == reconciler.made == []
     assert settled.placed[A].engine is before.placed[A].engine
     assert settled.draining == {A}
 
 
 def test_a_draining_entry_that_is_removed_is_dropped_and_gives_its_engine_back() -> None:
-    draining = run(put(state="draining"), ledger=after(put())).outcome()[1]
-    batch = run(Deleted(A), ledger=draining)
-    assert sent(batch) == ["DropInstance a#"]
-    assert len(batch.leaving) == 1
-    assert batch.outcome()[1] == Ledger()
+    draining = run(put(state="draining"), applied=after(put())).outcome()[1]
+    reconciler = run(Deleted(A), applied=draining)
+    assert sent(reconciler) == ["DropInstance a#"]
+    assert len(reconciler.leaving) == 1
+    assert reconciler.outcome()[1] == AppliedState()
 
 
 def test_an_entry_that_serves_again_after_a_drain_keeps_its_engine() -> None:
-    draining = run(put(state="draining"), ledger=after(put())).outcome()[1]
-    batch = run(put(), ledger=draining)
-    assert told(batch) == [("a", False)]
-    assert batch.leaving == batch.made == []
-    assert batch.outcome()[1].draining == frozenset()
+    draining = run(put(state="draining"), applied=after(put())).outcome()[1]
+    reconciler = run(put(), applied=draining)
+    assert told(reconciler) == [("a", False)]
+    assert reconciler.leaving == reconciler.made == []
+    assert reconciler.outcome()[1].draining == frozenset()
 
 
 def test_an_entry_that_drains_at_another_address_gets_another_engine() -> None:
     before = after(put())
-    batch = run(put(port=2, state="draining"), ledger=before)
-    assert told(batch) == [("a", True)]
-    assert batch.leaving == [before.placed[A].engine]
-    assert batch.outcome()[1].placed[A].engine is batch.made[0]
+    reconciler = run(put(port=2, state="draining"), applied=before)
+    assert told(reconciler) == [("a", True)]
+    assert reconciler.leaving == [before.placed[A].engine]
+    assert reconciler.outcome()[1].placed[A].engine is reconciler.made[0]
 
 
 def test_an_entry_that_comes_as_draining_is_known_as_draining() -> None:
-    batch = run(put(state="draining"))
-    assert told(batch) == [("a", True)]
-    assert batch.outcome()[1].placed[A].engine is batch.made[0]
+    reconciler = run(put(state="draining"))
+    assert told(reconciler) == [("a", True)]
+    assert reconciler.outcome()[1].placed[A].engine is reconciler.made[0]
 
 
 def test_a_key_put_deleted_and_put_in_one_batch_is_there_at_the_end() -> None:
-    batch = run(put(), Deleted(A), put(port=2), ledger=after(put()))
-    noted, settled = batch.outcome()
+    reconciler = run(put(), Deleted(A), put(port=2), applied=after(put()))
+    noted, settled = reconciler.outcome()
     assert noted == settled
     assert settled.placed[A].entry.url == "http://h:2/v1"
-    assert sent(batch) == ["DropInstance a#", "PutInstance a#"]
+    assert sent(reconciler) == ["DropInstance a#", "PutInstance a#"]
 
 
 def test_after_a_crash_a_draining_entry_is_said_to_drain_again() -> None:
-    draining = run(put(state="draining"), ledger=after(put())).outcome()[1]
-    batch = run(put(state="draining"), ledger=draining, unseen=Unseen({A}))
-    assert told(batch) == [("a", True)]
+    draining = run(put(state="draining"), applied=after(put())).outcome()[1]
+    reconciler = run(put(state="draining"), applied=draining, unconfirmed=Unconfirmed({A}))
+    assert told(reconciler) == [("a", True)]
 
 
 def test_trouble_is_quarantined_under_its_own_name_and_ends() -> None:
-    batch = run(put(), Trouble(b"file:w.json", "not JSON"))
-    assert batch.outcome()[1].quarantined == {"file:w.json": "not JSON"}
-    over = run(Trouble(b"file:w.json", None), ledger=batch.outcome()[1])
+    reconciler = run(put(), Trouble(b"file:w.json", "not JSON"))
+    assert reconciler.outcome()[1].quarantined == {"file:w.json": "not JSON"}
+    over = run(Trouble(b"file:w.json", None), applied=reconciler.outcome()[1])
     assert over.outcome()[1].quarantined == {}
     assert {*over.outcome()[1].placed} == {A}
 
 
 def test_unknown_fields_are_noted_even_if_nothing_else_changed() -> None:
-    batch = run(put(future=1), ledger=after(put()))
-    assert batch.messages == []
-    assert batch.outcome()[1].unknown == {"/models/chat/a": ("future",)}
+    reconciler = run(put(future=1), applied=after(put()))
+    assert reconciler.messages == []
+    assert reconciler.outcome()[1].unknown == {"/models/chat/a": ("future",)}
 
 
 def test_an_origin_keeps_the_instances_of_two_sources_apart() -> None:
-    batch = Batch(Ledger(), Unseen(), Factory(), origin="file")
-    batch.take(put("a#w1"))
-    batch.take(put("a"))
-    assert sent(batch) == ["PutInstance a#file#w1", "PutInstance a#file#"]
+    reconciler = Reconciler(AppliedState(), Unconfirmed(), Factory(), origin="file")
+    reconciler.take(put("a#w1"))
+    reconciler.take(put("a"))
+    assert sent(reconciler) == ["PutInstance a#file#w1", "PutInstance a#file#"]
 
 
 def test_the_message_that_announces_an_instance_can_be_another_one() -> None:
@@ -138,9 +140,9 @@ def test_the_message_that_announces_an_instance_can_be_another_one() -> None:
         assert isinstance(engine, FakeEngine)
         return PutInstance(Kind.CHAT, f"{entry.name}-weighted", instance, engine)
 
-    batch = Batch(Ledger(), Unseen(), Factory(), announce=announce)
-    batch.take(put("a"))
-    assert sent(batch) == ["PutInstance a-weighted#"]
+    reconciler = Reconciler(AppliedState(), Unconfirmed(), Factory(), announce=announce)
+    reconciler.take(put("a"))
+    assert sent(reconciler) == ["PutInstance a-weighted#"]
 
 
 def test_a_stranger_is_refused() -> None:
@@ -168,10 +170,10 @@ EVENTS = st.lists(
 )
 
 
-def registry_after(batches: list[Batch]) -> dict[str, object]:
+def registry_after(reconcilers: list[Reconciler]) -> dict[str, object]:
     held: dict[str, object] = {}
-    for batch in batches:
-        for message in batch.messages:
+    for reconciler in reconcilers:
+        for message in reconciler.messages:
             if isinstance(message, DropInstance):
                 held.pop(message.model, None)
             else:
@@ -183,7 +185,7 @@ def registry_after(batches: list[Batch]) -> dict[str, object]:
 def test_the_cut_into_batches_changes_nothing(events: list[Event], cut: int) -> None:
     whole = run(*events)
     first = run(*events[:cut])
-    second = run(*events[cut:], ledger=first.outcome()[1])
+    second = run(*events[cut:], applied=first.outcome()[1])
     one, two = whole.outcome()[1], second.outcome()[1]
     assert {key: each.entry for key, each in one.placed.items()} == {
         key: each.entry for key, each in two.placed.items()
@@ -196,9 +198,9 @@ def test_the_cut_into_batches_changes_nothing(events: list[Event], cut: int) -> 
 def test_the_registry_holds_exactly_what_is_placed_and_nothing_that_leaves(
     events: list[Event],
 ) -> None:
-    batch = run(*events)
-    settled = batch.outcome()[1]
-    held = registry_after([batch])
+    reconciler = run(*events)
+    settled = reconciler.outcome()[1]
+    held = registry_after([reconciler])
     kept = [each.engine for each in settled.placed.values()]
     assert held == {each.entry.name: each.engine for each in settled.placed.values()}
-    assert sorted(map(id, [*kept, *batch.leaving])) == sorted(map(id, batch.made))
+    assert sorted(map(id, [*kept, *reconciler.leaving])) == sorted(map(id, reconciler.made))

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from discovery.endpoints import Endpoint
-from discovery.errors import (
+from discovery.etcd.access import NO_AUTH, Endpoint, EtcdAccess
+from discovery.etcd.errors import (
     EtcdCanceled,
     EtcdCompacted,
     EtcdError,
@@ -28,12 +28,12 @@ from discovery.errors import (
     EtcdTooLarge,
     EtcdUnavailable,
     LeaseGone,
+    check_one_distribution,
+    translate,
 )
-from discovery.etcd_access import OPEN, EtcdAccess
-from discovery.etcd_failures import translate
-from discovery.etcd_library import check_one_distribution
-from discovery.etcd_options import CHANNEL_OPTIONS, HAS_LEADER, PAGE, RPC_TIMEOUT
-from discovery.etcd_records import Batch, KeyValue, Snapshot, prefix_end
+from discovery.etcd.records import KeyValue, Snapshot, WatchBatch, prefix_end
+
+__all__ = ["CHANNEL_OPTIONS", "HAS_LEADER", "PAGE", "RPC_TIMEOUT", "EtcdClient", "WatchStream"]
 
 # With gRPC's fork handlers on, a fork anywhere in the process breaks running calls (gRPC #43055).
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -42,11 +42,37 @@ with check_one_distribution():
     import etcd3.etcdrpc as _untyped_rpc
     import grpc as _untyped_grpc
 
-__all__ = ["EtcdClient", "WatchStream"]
 
 _rpc: Final[Any] = _untyped_rpc  # Any on purpose: neither library ships types
 _grpc: Final[Any] = _untyped_grpc
 
+RPC_TIMEOUT: Final = 3.0
+"""Seconds that one call may take; etcd answers in milliseconds or not at all."""
+PAGE: Final = 1000
+"""Keys in one page of a snapshot: 20,000 keys in one answer exceed gRPC's default limit."""
+MAX_MESSAGE: Final = 64 * 1024 * 1024
+"""Bytes of one message that are accepted: the backlog of a watch comes in one piece."""
+
+CHANNEL_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
+    # A frozen member is noticed within 9 s. Without ping_timeout_ms gRPC waits for 60 s at least,
+    # without max_pings_without_data=0 it stops asking. etcd hangs up on who asks three times in
+    # less than 5 s each (--grpc-keepalive-min-time): a second more, for a ping that was held up.
+    # gRPC reads the answers on threads of its own, so a busy interpreter is no silent etcd.
+    ("grpc.keepalive_time_ms", 6_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.http2.ping_timeout_ms", 3_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.keepalive_permit_without_calls", 0),
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 3_000),
+    ("grpc.enable_retries", 0),
+    # etcd is a neighbour: http_proxy and the like are meant for the internet, also on loopback.
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+HAS_LEADER: Final = (("hasleader", "true"),)
+"""Metadata that has a member without a leader fail the call; it would stay silent otherwise."""
 SHRINK: Final = 8
 """A page that was too large is asked for again with this fraction of its keys."""
 AUTH_IS_OFF: Final = "authentication is not enabled"
@@ -62,7 +88,7 @@ class EtcdClient:
     thread that waited there gets ``EtcdUnavailable``.
     """
 
-    def __init__(self, endpoint: Endpoint, access: EtcdAccess = OPEN) -> None:
+    def __init__(self, endpoint: Endpoint, access: EtcdAccess = NO_AUTH) -> None:
         """Raises ``EtcdRefused`` if a certificate can't be read; connects on the first call."""
         self._endpoint: Final = endpoint
         self._access: Final = access
@@ -258,7 +284,7 @@ class WatchStream:
         self._max_age: Final = max_age
         self._verdict: EtcdError | None = None  # why an alarm ended the watch
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[WatchBatch]:
         # etcd accepts the stream at once and may never create the watch: a deadline of our own.
         late = EtcdUnavailable("etcd does not answer", f"{self._endpoint} created no watch")
         alarm = _alarm(self._created_within, partial(self._end, late))
@@ -328,7 +354,7 @@ def _key_value(pair: Any) -> KeyValue:
     return KeyValue(pair.key, pair.value, pair.create_revision, pair.mod_revision)
 
 
-def _batch(answer: Any) -> Batch:
+def _batch(answer: Any) -> WatchBatch:
     """One message of the watch. A denied watch says created and canceled at once: check first."""
     if answer.compact_revision:
         raise EtcdCompacted("the history was compacted", f"up to {answer.compact_revision}")
@@ -338,7 +364,7 @@ def _batch(answer: Any) -> Batch:
         _key_value(event.kv) if event.type == event.PUT else bytes(event.kv.key)
         for event in answer.events
     )
-    return Batch(_reached(answer), changes)
+    return WatchBatch(_reached(answer), changes)
 
 
 def _reached(answer: Any) -> int:

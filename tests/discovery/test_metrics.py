@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 
-from discovery.prometheus import DiscoveryMetrics
-from discovery.status import StatusBoard, lost, regained
+from discovery.metrics import DiscoveryMetrics
+from discovery.status import StatusBoard, disconnected, synced
 
 NOW = 1_000.0
 
@@ -25,7 +25,7 @@ def read(*boards: StatusBoard) -> dict[tuple[str, str], float]:
 def test_a_source_in_sync_shows_its_counts() -> None:
     board = StatusBoard("etcd")
     status = replace(board.status, entries=3, draining=1, quarantined_count=2, lag=0.5, waiting=4)
-    board.show(regained(status, revision=7, repaired=1))
+    board.show(synced(status, revision=7, repaired=1))
     assert read(board) == {
         ("synced", "etcd"): 1.0,
         ("stale_seconds", "etcd"): 0.0,
@@ -42,14 +42,14 @@ def test_a_source_in_sync_shows_its_counts() -> None:
 
 def test_a_source_that_is_away_shows_for_how_long() -> None:
     board = StatusBoard("etcd")
-    board.show(lost(regained(board.status, 1), "down", now=NOW - 30))
+    board.show(disconnected(synced(board.status, 1), "down", now=NOW - 30))
     figures = read(board)
     assert (figures["synced", "etcd"], figures["stale_seconds", "etcd"]) == (0.0, 30.0)
 
 
 def test_a_clock_that_was_set_back_makes_no_negative_time() -> None:
     board = StatusBoard("etcd")
-    board.show(lost(board.status, "down", now=NOW + 3600))
+    board.show(disconnected(board.status, "down", now=NOW + 3600))
     assert read(board)["stale_seconds", "etcd"] == 0.0
 
 

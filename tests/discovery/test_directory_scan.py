@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.files import NOTHING, Content, File, merged, parsed, steps
+from discovery.directory.scan import NOTHING, Content, File, merged, parsed, steps
 from discovery.source import Deleted, Put
 
 MARK = (1, 2, 3)

@@ -1,10 +1,10 @@
-"""Works a batch of events out against a ledger: what to note, what to send, what to say. Pure.
+"""Compares events with the applied state: what to save, what to send, what to log. Pure.
 
 Only the engine factory is foreign; what it raises quarantines its entry and harms no other.
 
-The order that loses nothing: note every new placement (``noted``), have the registry do it
-(``messages``), then note what is gone (``settled``). Whoever dies in between leaves a ledger that
-knows too much, and the next incarnation drops what the source does not hold.
+The order that loses nothing: save every new placement (``intent``), have the registry do it
+(``messages``), then save what is gone (``committed``). A crash in between leaves a state that holds
+too much, and the next incarnation drops what the source does not hold.
 """
 
 from __future__ import annotations
@@ -15,14 +15,21 @@ from typing import Any, Final, assert_never
 
 from actors.engines.contract import Engine
 from actors.registry.messages import DropInstance, PutInstance
+from discovery.applied_state import AppliedState, Placement, label_of
 from discovery.codec import decode
-from discovery.entry import Entry, Quarantined
+from discovery.entry import Entry, Quarantined, instance_spec, model_spec
 from discovery.errors import EntryUnusable
-from discovery.ledger import Ledger, Placement, label_of
 from discovery.source import Deleted, Event, Put, Stale, Synced, Trouble
-from discovery.specs import instance_spec, model_spec
 
-__all__ = ["Announce", "Batch", "Change", "EngineFactory", "Problem", "Unseen", "put_instance"]
+__all__ = [
+    "Announce",
+    "Change",
+    "EngineFactory",
+    "Problem",
+    "Reconciler",
+    "Unconfirmed",
+    "put_instance",
+]
 
 EngineFactory = Callable[[Entry], Engine]
 """Makes the engine for an entry, in microseconds and without I/O; what it raises quarantines it."""
@@ -38,7 +45,7 @@ def put_instance(entry: Entry, instance: str, engine: Engine) -> PutInstance:
 
 
 @dataclass(slots=True)
-class Unseen:
+class Unconfirmed:
     """What the previous incarnation knew and this one has not heard of yet; empty after a sync."""
 
     keys: set[bytes] = field(default_factory=set[bytes])
@@ -64,22 +71,22 @@ class Problem:
     error: Exception | None = None
 
 
-class Batch:
+class Reconciler:
     """Takes events one after the other; the attributes tell the outcome so far."""
 
     def __init__(
         self,
-        ledger: Ledger,
-        unseen: Unseen,
+        applied: AppliedState,
+        unconfirmed: Unconfirmed,
         make_engine: EngineFactory,
         *,
         root: str = "",
         origin: str = "",
         announce: Announce = put_instance,
     ) -> None:
-        self._draft: Final = ledger.draft()
+        self._builder: Final = applied.builder()
         self._gone: Final[set[bytes]] = set()  # removed, still in the draft
-        self._unseen: Final = unseen
+        self._unconfirmed: Final = unconfirmed
         self._make_engine: Final = make_engine
         self._root: Final = root
         self._origin: Final = origin
@@ -108,35 +115,35 @@ class Batch:
             case _:
                 assert_never(event)
 
-    def outcome(self) -> tuple[Ledger, Ledger]:
-        """``noted`` and ``settled``; take no more events after this."""
-        noted = self._draft.freeze()
+    def outcome(self) -> tuple[AppliedState, AppliedState]:
+        """``intent`` and ``committed``; take no more events after this."""
+        intent = self._builder.freeze()
         if not self._gone:
-            return noted, noted
-        rest = noted.draft()
+            return intent, intent
+        rest = intent.builder()
         for key in self._gone:
             rest.remove(key)
-        return noted, rest.freeze()
+        return intent, rest.freeze()
 
     def _current(self, key: bytes) -> Placement | None:
-        return None if key in self._gone else self._draft.placed.get(key)
+        return None if key in self._gone else self._builder.placed.get(key)
 
     def _put(self, event: Put) -> None:
         key = event.key
         entry = decode(key, event.value, self._root)
-        self._unseen.labels.discard(label_of(key))
+        self._unconfirmed.labels.discard(label_of(key))
         if isinstance(entry, Quarantined):
             self._quarantine(label_of(key), entry.reason)
         else:
             self._put_entry(key, entry)
-        self._unseen.keys.discard(key)
+        self._unconfirmed.keys.discard(key)
 
     def _put_entry(self, key: bytes, entry: Entry) -> None:
         current = self._current(key)
         if current is not None and current.entry == entry:
             # Also when nothing is new: the key may have been in quarantine, its unknown fields may
             # differ, and a successor's registry has to hear of it.
-            self._place(key, Placement(entry, current.engine), again=key in self._unseen.keys)
+            self._place(key, Placement(entry, current.engine), again=key in self._unconfirmed.keys)
             return
         if current is not None and replace(current.entry, state=entry.state) == entry:
             engine = current.engine  # it only begins to drain, or serves again
@@ -165,7 +172,7 @@ class Batch:
         return engine
 
     def _place(self, key: bytes, placement: Placement, *, again: bool) -> None:
-        self._draft.place(key, placement)
+        self._builder.place(key, placement)
         self._gone.discard(key)
         if again:
             name = self._instance(placement.entry)
@@ -173,16 +180,16 @@ class Batch:
 
     def _delete(self, key: bytes) -> None:
         current = self._current(key)
-        self._unseen.keys.discard(key)
-        self._unseen.labels.discard(label_of(key))
+        self._unconfirmed.keys.discard(key)
+        self._unconfirmed.labels.discard(label_of(key))
         if current is None:
-            self._draft.pardon(label_of(key))
+            self._builder.clear(label_of(key))
             return
         entry = current.entry
         self.messages.append(DropInstance(entry.kind, entry.name, self._instance(entry)))
         self.leaving.append(current.engine)
         self._gone.add(key)
-        self._draft.pardon(label_of(key))
+        self._builder.clear(label_of(key))
         self.changes.append(Change("removed", key, entry))
 
     def _instance(self, entry: Entry) -> str:
@@ -191,22 +198,22 @@ class Batch:
 
     def _trouble(self, event: Trouble) -> None:
         label = label_of(event.where)
-        self._unseen.labels.discard(label)
+        self._unconfirmed.labels.discard(label)
         if event.reason is None:
-            self._draft.pardon(label)
+            self._builder.clear(label)
         else:
             self._quarantine(label, event.reason)
 
     def _sweep(self) -> None:
         """The source said everything: what the predecessor knew beyond that is gone."""
-        for key in sorted(self._unseen.keys):
+        for key in sorted(self._unconfirmed.keys):
             self._delete(key)
-        for label in self._unseen.labels:
-            self._draft.pardon(label)
-        self._unseen.labels.clear()
+        for label in self._unconfirmed.labels:
+            self._builder.clear(label)
+        self._unconfirmed.labels.clear()
 
     def _quarantine(self, label: str, reason: str, error: Exception | None = None) -> None:
-        if self._draft.quarantined.get(label) == reason:
+        if self._builder.quarantined.get(label) == reason:
             return
-        self._draft.quarantine(label, reason)
-        self.problems.append(Problem(label, reason, len(self._draft.quarantined), error))
+        self._builder.quarantine(label, reason)
+        self.problems.append(Problem(label, reason, len(self._builder.quarantined), error))

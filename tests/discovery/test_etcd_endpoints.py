@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from discovery.endpoints import Endpoint, Endpoints
+from discovery.etcd.access import Endpoint, Endpoints
 
 
 @pytest.mark.parametrize(

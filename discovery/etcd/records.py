@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["Batch", "KeyValue", "Snapshot", "Version", "prefix_end"]
+__all__ = ["KeyValue", "Snapshot", "Version", "WatchBatch", "prefix_end"]
 
 Version: TypeAlias = tuple[int, int, int]
 """Create revision, modification revision and hash of a value: enough to see that it changed."""
@@ -35,7 +35,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class WatchBatch:
     """What one message of a watch told: everything up to ``revision``, changes in order.
 
     A change is the key's new record, or the bare key if it was deleted.

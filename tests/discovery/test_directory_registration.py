@@ -12,9 +12,9 @@ import pytest
 from actors.engines.contract import Kind
 from actors.supervision import CancellationToken
 from discovery.codec import decode
+from discovery.directory.registration import FileRegistration
+from discovery.directory.scan import parsed
 from discovery.entry import Entry
-from discovery.file_registration import FileRegistration
-from discovery.files import parsed
 
 ENTRIES = [Entry(kind, "m", "http://127.0.0.1:8000/v1", "w1") for kind in Kind]
 

@@ -17,8 +17,15 @@ from typing import Final
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
 from actors.supervision.cancellation import CancellationToken
-from discovery.files import NOTHING, Content, File, merged, steps
-from discovery.folder import Away, scan
+from discovery.directory.scan import (
+    NOTHING,
+    Content,
+    DirectoryUnavailable,
+    File,
+    merged,
+    scan,
+    steps,
+)
 from discovery.source import Deliver, Stale, Synced
 
 __all__ = ["DirectorySource", "DirectoryTimes"]
@@ -78,7 +85,7 @@ class DirectorySource:
                         run.look()
                 finally:
                     notices.close()
-            except Away as error:
+            except DirectoryUnavailable as error:
                 run.lose(error)
                 token.wait(self._times.away)
 
@@ -109,7 +116,7 @@ class _Run:
         if events or not self._synced:
             self._regain()
 
-    def lose(self, error: Away) -> None:
+    def lose(self, error: DirectoryUnavailable) -> None:
         """Say that the folder is away, once for each reason."""
         if str(error) != self._said:
             self._said = str(error)
@@ -147,7 +154,7 @@ class _Notices:
         try:
             self._notify.watch(self._step * 5, self._step, self._rescan, self._stop)
         except (WatchfilesRustInternalError, OSError) as error:
-            raise Away(f"{self._directory}: {error}") from None
+            raise DirectoryUnavailable(f"{self._directory}: {error}") from None
         return not self._token.cancelled and _inode(self._directory) == self._inode
 
     def close(self) -> None:
@@ -182,18 +189,18 @@ def _watch(directory: Path, times: DirectoryTimes, *, polling: bool) -> RustNoti
     try:
         return start(by_polling=polling)
     except FileNotFoundError as error:
-        raise Away(f"{directory}: {error}") from None
+        raise DirectoryUnavailable(f"{directory}: {error}") from None
     except (WatchfilesRustInternalError, OSError) as error:
         _log.warning("no notices of the system (%s): looking every %s s", error, times.poll)
     try:
         return start(by_polling=True)
     except (WatchfilesRustInternalError, OSError) as error:
-        raise Away(f"{directory}: {error}") from None
+        raise DirectoryUnavailable(f"{directory}: {error}") from None
 
 
 def _inode(directory: Path) -> tuple[int, int]:
     try:
         found = directory.stat()
     except OSError as error:
-        raise Away(f"{directory}: {error.strerror}") from None
+        raise DirectoryUnavailable(f"{directory}: {error.strerror}") from None
     return found.st_dev, found.st_ino
