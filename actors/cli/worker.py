@@ -34,7 +34,8 @@ from discovery import Endpoints, Entry
 from discovery.directory.registration import FileRegistration
 from discovery.etcd.access import EtcdAccess
 from discovery.etcd.client import EtcdClient
-from discovery.etcd.registration import Registration, registration_child
+from discovery.etcd.registration import Registration
+from discovery.registration import registration_child
 
 __all__ = ["DESCRIPTION", "entries_of", "run"]
 

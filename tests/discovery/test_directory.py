@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
+from discovery.directory import scan as scan_module
+from discovery.directory import source as module
 from discovery.directory.source import DirectorySource, DirectoryTimes
-from discovery.directory.source import scan as scan_module
-from discovery.directory.source import source as module
 from discovery.source import Deleted, Put, Stale, Synced, Trouble
 from tests.discovery.recorder import Recorder
 from tests.discovery.world import World

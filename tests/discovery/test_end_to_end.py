@@ -17,8 +17,9 @@ from discovery.actor import discovery_child
 from discovery.codec import encode, prefix_of
 from discovery.entry import Entry
 from discovery.etcd.access import Endpoints
-from discovery.etcd.registration import Registration, registration_child
+from discovery.etcd.registration import Registration
 from discovery.etcd.watch import EtcdSource, WatchTimes
+from discovery.registration import registration_child
 from discovery.status import StatusBoard
 from tests.discovery.fakes import Factory
 from tests.support.etcd import EtcdServer, unique_root

@@ -26,7 +26,7 @@ from discovery.applied_state import MAX_LABEL, AppliedState, Placement, label_of
 from discovery.entry import Entry
 from discovery.etcd.access import FullJitter
 from discovery.etcd.errors import WrongLibrary, check_one_distribution
-from discovery.etcd.registration import RegistrationActor
+from discovery.registration import RegistrationActor
 from discovery.status import DiscoveryStatus, StatusBoard, disconnected, synced
 from tests.support.waiting import eventually
 
