@@ -30,6 +30,7 @@ from actors.engines.builtin import ENGINES
 from actors.engines.pool import PoolListeners
 from actors.registry import PoolFactory, RegistryActor
 from actors.settings import ServeSettings
+from actors.shutdown import TREE_MARGIN, front_end_stop
 from actors.supervision import CancellationToken, Child, Exit, Strategy, Supervisor, Tree
 from actors.supervision.metrics import SupervisionMetrics
 from actors.version import callboard_version
@@ -51,13 +52,10 @@ __all__ = ["Service", "check_upstream_files", "stop_time"]
 
 _log = logging.getLogger("actors.service")
 
-STOP_MARGIN: Final = 10.0
-"""Seconds beyond the drain for everything else to stop."""
-
 
 def stop_time(settings: ServeSettings) -> float:
     """Seconds within which :meth:`Service.stop` returns."""
-    return settings.drain_grace + settings.drain_timeout + STOP_MARGIN
+    return front_end_stop(settings.drain_grace, settings.drain_timeout)
 
 
 class Service:
@@ -91,7 +89,7 @@ class Service:
         try:
             return cls._grow(tree, settings, token, metrics)
         except BaseException:
-            tree.stop(timeout=STOP_MARGIN)
+            tree.stop(timeout=TREE_MARGIN)
             raise
 
     @classmethod

@@ -29,6 +29,7 @@ from actors.engines.llama.weights import BUNDLED_ALIAS, BUNDLED_NAME, resolve_mo
 from actors.etcd_options import etcd_access
 from actors.logs import configure_logging
 from actors.settings import WorkerSettings, instance_name
+from actors.shutdown import MARK_DRAINING, WORKER_MARGIN, worker_stop
 from actors.supervision import CancellationToken, Child, Strategy, Supervised, Supervisor, Tree
 from discovery import Endpoints, Entry
 from discovery.directory.registration import FileRegistration
@@ -52,10 +53,6 @@ under a lease: when the worker is told to stop it first says that it drains, the
 
 LOAD_DEADLINE: Final = 300.0
 """Seconds that loading a model may take: gigabytes from a slow disk."""
-STOP_DEADLINE: Final = 10.0
-"""Seconds for the whole worker to stop; the registration needs one, the model server two."""
-MARK_DEADLINE: Final = 1.0
-"""Seconds for etcd to take the word that this worker drains; without it nobody hears it anyway."""
 LOOK_AGAIN: Final = 0.2
 """Seconds between two looks whether the announcement was made, or is not wanted any more."""
 
@@ -74,7 +71,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 def _stop_time(settings: WorkerSettings) -> float:
     """Seconds within which a worker stops, its drain included."""
     drain_timeout = settings.drain_timeout if settings.llama else 0.0
-    return MARK_DEADLINE + settings.drain + drain_timeout + STOP_DEADLINE
+    return worker_stop(settings.drain, drain_timeout)
 
 
 def _complete(settings: WorkerSettings) -> WorkerSettings:
@@ -186,7 +183,7 @@ class _Worker:
         self._gave_up: str | None = None
         self._tree = _start_tree(settings)
         self._tree.on_exit(self._on_exit)
-        self._url = settings.url or self._tree.address("llama").ask("url", timeout=STOP_DEADLINE)
+        self._url = settings.url or self._tree.address("llama").ask("url", timeout=WORKER_MARGIN)
         self._registration = _registration(settings, access, self._url)
 
     def announce(self) -> None:
@@ -210,12 +207,12 @@ class _Worker:
         """Drain, then stop the tree, its last child first."""
         if self._gave_up is None and self._registration.status.registered:
             self._drain()
-        self._tree.stop(timeout=STOP_DEADLINE)
+        self._tree.stop(timeout=WORKER_MARGIN)
         return self._gave_up
 
     def _drain(self) -> None:
         """Say that it goes; wait for who did not hear it yet, and for what is in flight."""
-        marked = self._registration.drain(MARK_DEADLINE)
+        marked = self._registration.drain(MARK_DRAINING)
         _log.info("draining", extra={"seconds": self._settings.drain, "told": marked})
         # Nothing ends this wait early but a second signal, which ends the process.
         CancellationToken().wait(self._settings.drain)

@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from actors.shutdown import REVOKE_TIMEOUT
 from actors.supervision.cancellation import CancellationToken
 from discovery.applied_state import label_of
 from discovery.codec import encode
@@ -43,8 +44,6 @@ KEEPALIVES_PER_TTL: Final = 3
 """Keep-alives within one TTL: two may be lost."""
 MAX_RPC: Final = 3.0
 """Seconds for one call, or a third of the TTL if that is less."""
-REVOKE_TIMEOUT: Final = 1.0
-"""Seconds for revoking the lease at the end; it expires by itself if that fails."""
 
 
 @dataclass(slots=True)

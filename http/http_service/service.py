@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final, Self
 
 from actors.eventloop import EventLoop, shared_loop
+from actors.shutdown import embedded_stop
 from actors.supervision import CancellationToken, Child, Exit, Strategy, Supervisor
 from http_service.api.api_keys import ApiKeys
 from http_service.api.app import WsgiApp, build_app
@@ -203,7 +204,7 @@ class HttpService:
         with cancel_token.on_cancel(ended.set):
             ended.wait()
         gave_up = bool(exits)
-        tree.stop(timeout=shutdown_time(self.config) + 1.0)
+        tree.stop(timeout=embedded_stop(self.config.drain_grace, self.config.drain_timeout))
         if gave_up:
             raise ServiceCrashed(f"the HTTP server failed too often: {exits[0]}")
 

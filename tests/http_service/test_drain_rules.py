@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.shutdown import ABORT_GRACE
 from http_service.errors import Draining
-from http_service.server.drain import CUT_GRACE, IDLE_GRACE, Drain, Verdict, verdict
+from http_service.server.drain import IDLE_GRACE, Drain, Verdict, verdict
 from http_service.streaming.exchange import Exchange, InflightRequests
 
 
@@ -24,9 +25,9 @@ from http_service.streaming.exchange import Exchange, InflightRequests
         (0.0, 5.0, Verdict.KEEP),  # it was answered just now
         (None, IDLE_GRACE + 0.01, Verdict.KEEP),
         (None, 10.0, Verdict.KEEP),
-        (None, 10.0 + CUT_GRACE, Verdict.KEEP),
-        (None, 10.01 + CUT_GRACE, Verdict.ABORT),
-        (0.0, 10.01 + CUT_GRACE, Verdict.ABORT),
+        (None, 10.0 + ABORT_GRACE, Verdict.KEEP),
+        (None, 10.01 + ABORT_GRACE, Verdict.ABORT),
+        (0.0, 10.01 + ABORT_GRACE, Verdict.ABORT),
     ],
 )
 def test_the_table_of_verdicts(idle: float | None, since: float, expected: Verdict) -> None:
@@ -39,7 +40,7 @@ def test_a_busy_connection_is_never_closed_before_its_time(
 ) -> None:
     judged = verdict(idle=idle, since=since, timeout=timeout)
 
-    if since <= timeout + CUT_GRACE:
+    if since <= timeout + ABORT_GRACE:
         assert judged is not Verdict.ABORT
         assert idle is not None or judged is Verdict.KEEP
 

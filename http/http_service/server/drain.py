@@ -14,19 +14,17 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final, Protocol
 
+from actors.shutdown import ABORT_GRACE
 from http_service.errors import Draining
 from http_service.streaming.exchange import InflightRequests
 
-__all__ = ["CUT_GRACE", "Drain", "Verdict", "verdict"]
+__all__ = ["Drain", "Verdict", "verdict"]
 
 _log: Final = logging.getLogger("http_service.drain")
 
 IDLE_GRACE: Final = 0.2
 """Seconds without a request after which a connection is closed. One that was used just now may have
 its next request on the wire already, and no proxy repeats a POST; others are closed at once."""
-
-CUT_GRACE: Final = 1.0
-"""Seconds after the deadline in which a request that was cut may still write its error."""
 
 
 class Verdict(Enum):
@@ -61,7 +59,7 @@ def verdict(*, idle: float | None, since: float, timeout: float) -> Verdict:
 
     ``idle`` is for how many seconds it has had nothing to do, ``None`` if it has.
     """
-    if since > timeout + CUT_GRACE:
+    if since > timeout + ABORT_GRACE:
         return Verdict.ABORT
     if idle is not None and idle > IDLE_GRACE:
         return Verdict.CLOSE
@@ -102,7 +100,7 @@ class Drain:
                 connection.close_unless_heard()
             elif judged is Verdict.ABORT:
                 connection.cancel()
-        over = since > self._timeout + 2 * CUT_GRACE
+        over = since > self._timeout + 2 * ABORT_GRACE
         self.finished = over or not (connections or self._inflight)
 
     def _cut_running(self) -> None:

@@ -7,19 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from actors.eventloop import EventLoop
+from actors.shutdown import server_stop
 from actors.supervision import CancellationToken, Supervised
 from http_service.api.context import Lifecycle
 from http_service.config import HttpServiceConfig
 from http_service.server.choosing import AnyServing
-from http_service.server.drain import CUT_GRACE
 
 __all__ = ["Broken", "HttpServer", "LoopKeeper", "shutdown_time"]
 
 _log: Final = logging.getLogger("http_service.server")
-
-
-MARGIN: Final = 2.0
-"""Seconds for the loop to take notice, and for the workers to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +27,7 @@ class Broken:
 
 def shutdown_time(config: HttpServiceConfig) -> float:
     """Seconds after which a server that was asked to stop has surely stopped."""
-    return config.drain_grace + config.drain_timeout + 2 * CUT_GRACE + MARGIN
+    return server_stop(config.drain_grace, config.drain_timeout)
 
 
 class LoopKeeper(Supervised):

@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from waitress.server import create_server
 
+from actors.shutdown import ABORT_GRACE
 from http_service.config import HttpServiceConfig
 from http_service.errors import Draining
-from http_service.server.drain import CUT_GRACE
 from http_service.server.limits import waitress_settings
 from http_service.server.listener import Listener
 from http_service.streaming.exchange import InflightRequests
@@ -82,7 +82,7 @@ class PlainServing:
         server, self._server = self._server, None
         if server is not None:
             server.close()
-            server.task_dispatcher.shutdown(timeout=CUT_GRACE)
+            server.task_dispatcher.shutdown(timeout=ABORT_GRACE)
         self._ended.set()
 
     def _run(self, server: Any, on_broken: Callable[[BaseException], None]) -> None:
@@ -102,5 +102,5 @@ class PlainServing:
         if cut := self._inflight.terminate_all(Draining()):
             names = [f"{each.request_id} ({each.model})" for each in cut]
             _log.warning("the drain deadline cut requests", extra={"requests": names})
-            pause.wait(CUT_GRACE)
+            pause.wait(ABORT_GRACE)
         self.close()
