@@ -20,11 +20,11 @@ from http_service.api.routes import enabled_routes
 from http_service.builder import HttpServiceConfigBuilder
 from http_service.config import RESTART_INTENSITY, RESTART_PERIOD, ConfigError, HttpServiceConfig
 from http_service.models import ModelManager
-from http_service.server.choosing import AnyServing, choose_serving
-from http_service.server.http_server import HttpServer, LoopKeeper, shutdown_time
-from http_service.server.intake import Intake
-from http_service.server.limits import body_budget
+from http_service.server.actors import EventLoopActor, HttpServerActor, shutdown_time
+from http_service.server.limits import BodyAdmission, body_budget
 from http_service.server.listener import Listener
+from http_service.server.server import HttpServer
+from http_service.server.waitress_check import require_known_waitress
 from http_service.streaming.exchange import InflightRequests
 from http_service.telemetry.metrics import Metrics, no_connections
 
@@ -79,11 +79,11 @@ class HttpService:
         self._lifecycle = Lifecycle()
         self._inflight = InflightRequests()
         self._loop = loop or shared_loop()
-        self._serving: AnyServing | None = None
+        self._server: HttpServer | None = None
         context = self._context(components, keys, operator_keys)
         with_body = frozenset(route.path for route in context.routes if route.body is not None)
         reads = partial(reads_body, with_body, keys, hosts=hosts_of(self.config.allowed_hosts))
-        self.intake: Final = Intake(reads, body_budget(self.config))
+        self.intake: Final = BodyAdmission(reads, body_budget(self.config))
         self.app: Final[WsgiApp] = build_app(context)
 
     @classmethod
@@ -98,9 +98,9 @@ class HttpService:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port actually listened on. Raises ``RuntimeError`` before :meth:`bind`."""
-        if self._serving is None:
+        if self._server is None:
             raise RuntimeError("the service is not bound: call bind(), spawn() or child() first")
-        return self._serving.listener.host, self._serving.listener.port
+        return self._server.listener.host, self._server.listener.port
 
     @property
     def url(self) -> str:
@@ -112,15 +112,17 @@ class HttpService:
         """Open the listening socket, unless it is open; return its host and port.
 
         From here on clients can connect; they are answered once the server runs. Raises
-        :class:`~http_service.server.listener.BindFailed`.
+        :class:`~http_service.server.listener.BindFailed`, and
+        :class:`~http_service.server.waitress_check.UnsupportedWaitress`.
         """
-        if self._serving is None:
+        if self._server is None:
+            require_known_waitress()
             listener = Listener(self.config.host, self.config.port)
-            self._serving = choose_serving(
+            self._server = HttpServer(
                 self.app, listener, self.config, self._inflight, self._loop, self.intake
             )
-            serving = self._serving
-            self._manager.metrics().connections = lambda: serving.connections
+            server = self._server
+            self._manager.metrics().connections = lambda: server.connections
         return self.address
 
     def child(self, token: CancellationToken | None = None) -> Child:
@@ -131,14 +133,14 @@ class HttpService:
         stay open, and new ones wait, until :meth:`close`.
         """
         self.bind()
-        assert self._serving is not None  # noqa: S101  # bind() has just made it
+        assert self._server is not None  # noqa: S101  # bind() has just made it
         self._lifecycle.follow(token or CancellationToken())
-        start = partial(HttpServer.start, self._serving, self._lifecycle)
+        start = partial(HttpServerActor.start, self._server, self._lifecycle)
         return Child(CHILD, start, shutdown=shutdown_time(self.config))
 
     def loop_child(self) -> Child:
         """The keeper of the event loop as a supervised child; goes before :meth:`child`."""
-        return Child(LOOP_CHILD, partial(LoopKeeper.start, self._loop))
+        return Child(LOOP_CHILD, partial(EventLoopActor.start, self._loop))
 
     def run(self, cancel_token: CancellationToken) -> None:
         """Serve until ``cancel_token`` is cancelled, then drain; returns when all is answered.
@@ -235,10 +237,10 @@ class HttpService:
         )
 
     def _unbind(self) -> None:
-        serving, self._serving = self._serving, None
-        if serving is not None:
+        server, self._server = self._server, None
+        if server is not None:
             self._manager.metrics().connections = no_connections
-            serving.close()
+            server.close()
 
 
 def _keys_of(

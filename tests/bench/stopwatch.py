@@ -18,9 +18,9 @@ WAIT: Final = "wait"
 
 LAYERS: Final[tuple[tuple[str, str], ...]] = (
     ("loop", "actors.eventloop.loop:EventLoop._round"),
-    ("server", "http_service.server.channel:Channel.ready"),
-    ("server", "http_service.server.channel:Channel.service"),
-    ("server", "http_service.server.channel:Channel.resume"),
+    ("server", "http_service.server.waitress_channel:Channel.ready"),
+    ("server", "http_service.server.waitress_channel:Channel.service"),
+    ("server", "http_service.server.waitress_channel:Channel.resume"),
     ("parse", "http_service.server.parser:Parser.received"),
     ("route", "falcon:App.__call__"),
     ("validate", "http_service.api.generate:parse_json"),
@@ -39,7 +39,7 @@ LAYERS: Final[tuple[tuple[str, str], ...]] = (
     ("encode", "http_service.streaming.unary_exchange:UnaryExchange.take"),
     ("write", "http_service.streaming.stream_exchange:StreamExchange._flush"),
     ("write", "http_service.streaming.unary_exchange:UnaryExchange._flush"),
-    ("write", "http_service.server.channel:Channel.send_now"),
+    ("write", "http_service.server.waitress_channel:Channel.send_now"),
     ("books", "http_service.telemetry.metrics:InflightGuard.__init__"),
     ("books", "http_service.streaming.exchange:Exchange.close_books"),
 )

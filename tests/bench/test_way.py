@@ -12,7 +12,7 @@ MOST_CALLS_AN_EVENT = 13
 """12, and a share of the loop's own timers, which come in between."""
 
 ORDER = (
-    "http/http_service/server/channel.py",
+    "http/http_service/server/waitress_channel.py",
     "http/http_service/server/parser.py",
     "http/http_service/api/generate.py",
     "http/http_service/api/validation.py",

@@ -11,7 +11,7 @@ import pytest
 from http_service.api import app as middleware
 from http_service.api.openapi import document
 from http_service.api.routes import ROUTES
-from http_service.server import task
+from http_service.server import waitress_task as task
 from http_service.streaming import exchange
 from http_service.telemetry.access_log import AccessRecord, log_request
 

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from io import BytesIO
 from typing import Final
 
-from http_service.server.refusals import Refusal
+from http_service.server.parse_error import ParseError
 
 __all__ = ["ChunkedBody", "SizedBody"]
 
@@ -34,7 +34,7 @@ _TRAILER: Final = re.compile(rb"%b:[\t\x20-\x7e\x80-\xff]*" % _TOKEN)
 class SizedBody:
     """A body of ``length`` bytes."""
 
-    error: Refusal | None = None
+    error: ParseError | None = None
 
     def __init__(self, length: int) -> None:
         self.remain: int = length
@@ -84,7 +84,7 @@ class ChunkedBody:
 
     def __init__(self, limit: int) -> None:
         self.completed = False
-        self.error: Refusal | None = None
+        self.error: ParseError | None = None
         self._limit = limit
         self._file = BytesIO()
         self._size = 0
@@ -131,31 +131,31 @@ class ChunkedBody:
         self._line = line
         at_end = self._part is _Part.END
         if len(line) > _LINE_LIMITS[self._part] or (at_end and not CRLF.startswith(line)):
-            self.error = Refusal(400, "a chunk is malformed")
+            self.error = ParseError(400, "a chunk is malformed")
         elif end:
             self._line = b""
             if line.endswith(CRLF):
                 _ON_LINE[self._part](self, line[:-2])
             else:
-                self.error = Refusal(400, "a chunk is malformed")
+                self.error = ParseError(400, "a chunk is malformed")
         return end or len(data)
 
     def on_size(self, line: bytes) -> None:
         """A chunk begins; one of no bytes ends the body."""
         match = _SIZE.fullmatch(line)
         if match is None:
-            self.error = Refusal(400, "the size of a chunk is malformed")
+            self.error = ParseError(400, "the size of a chunk is malformed")
             return
         self._remain = int(match[1], 16)
         self._part = _Part.DATA if self._remain else _Part.TRAILER
         if self._size + self._remain > self._limit:
-            self.error = Refusal(413, "the body exceeds the limit")
+            self.error = ParseError(413, "the body exceeds the limit")
 
     def on_end(self, line: bytes) -> None:
         """A chunk's data is over."""
         self._part = _Part.SIZE
         if line:
-            self.error = Refusal(400, "a chunk is longer than it said")
+            self.error = ParseError(400, "a chunk is longer than it said")
 
     def on_trailer(self, line: bytes) -> None:
         """One trailer field, or the empty line that ends them all."""
@@ -163,7 +163,7 @@ class ChunkedBody:
         if not line:
             self.completed = True
         elif self._trailer_size > TRAILER_LIMIT or not _TRAILER.fullmatch(line):
-            self.error = Refusal(400, "a trailer is malformed")
+            self.error = ParseError(400, "a trailer is malformed")
 
 
 _LINE_LIMITS: Final = {_Part.SIZE: SIZE_LINE_LIMIT, _Part.END: 2, _Part.TRAILER: TRAILER_LIMIT}

@@ -2,7 +2,7 @@
 
 Every head goes through ``request_head``, every body through ``bodies``; of Waitress remains the
 contract with its channel and tasks: the attributes that they read, and ``received``. Where both
-accept a request, both say the same of it; ``tests/http_service/fuzz`` compares them.
+accept a request, both say the same of it; ``tests/http_service/server/fuzz`` compares them.
 
 Written against waitress 3.0.x (pinned); the internals in use are ``HTTPRequestParser.{adj,
 headers, close, get_body_stream}`` and the attributes that ``received`` sets.
@@ -23,12 +23,11 @@ from waitress.parser import HTTPRequestParser
 
 from http_service.errors import NO_ROOM
 from http_service.server.bodies import ChunkedBody, SizedBody
-from http_service.server.intake import Intake
-from http_service.server.refusals import Refusal
+from http_service.server.limits import BodyAdmission
+from http_service.server.parse_error import ParseError
 from http_service.server.request_head import (
     CHUNKED,
     NO_LINE,
-    BadHead,
     RequestLine,
     body_length,
     ends_connection,
@@ -41,7 +40,7 @@ __all__ = ["Parser"]
 
 HEAD_END: Final = b"\r\n\r\n"
 
-NO_LIMIT: Final = Intake(lambda _method, _path, _headers: True, 1 << 62)
+NO_LIMIT: Final = BodyAdmission(lambda _method, _path, _headers: True, 1 << 62)
 """For a parser on its own: takes in every body."""
 
 LEAST_FRAMING: Final = 4096
@@ -67,7 +66,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
     body: bytes = b""
     """A body that came whole, along with its head. PERF: kept as it came, in no file."""
     body_rcv: SizedBody | ChunkedBody | None = None
-    error: Refusal | None = None
+    error: ParseError | None = None
     unread: bool = False
     parked_since: float | None = None
     """When it first had to wait, on the loop's clock."""
@@ -78,7 +77,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
     headers_finished: bool = False
     expect_continue: bool = False
 
-    def __init__(self, adj: Any, intake: Intake = NO_LIMIT) -> None:
+    def __init__(self, adj: Any, intake: BodyAdmission = NO_LIMIT) -> None:
         # PERF: Waitress' own does just this.
         self.headers = {}
         self.adj = adj
@@ -105,8 +104,9 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         self.headers_finished = True
         try:
             return self._read_head(seen, end) - held
-        except BadHead as bad:
-            self._refuse(bad.status, str(bad))
+        except ParseError as error:
+            # Without its traceback, which holds this parser.
+            self._refuse(error.with_traceback(None))
             return end - held
 
     # What Waitress and logs read of a request line.
@@ -136,23 +136,23 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
 
     def refuse_late(self) -> None:
         """Refuse what has come until now: the client was too slow (408)."""
-        self._refuse(408, "it took too long to arrive")
+        self._refuse(ParseError(408, "it took too long to arrive"))
 
     def _keep_head(self, seen: bytes) -> None:
         """Keep the part of a head that has come, if it may still become one."""
         self.header_plus = seen
         limit = self.adj.max_request_header_size
         if len(seen) >= limit:
-            self._refuse(431, f"more than {limit} bytes")
+            self._refuse(ParseError(431, f"more than {limit} bytes"))
 
     def _read_head(self, seen: bytes, end: int) -> int:
         """Read the head, ``seen[:end]``, and the body if all of it is there; the bytes taken.
 
-        Raises :class:`BadHead`; what was read until then is there for the log.
+        Raises :class:`ParseError`; what was read until then is there for the log.
         """
         adj = self.adj
         if end >= adj.max_request_header_size:
-            raise BadHead(431, f"more than {adj.max_request_header_size} bytes")
+            raise ParseError(431, f"more than {adj.max_request_header_size} bytes")
         # A client may send an empty line after a request (RFC 9112, 2.2); other blanks it may not.
         lines = seen[: end - 4].removeprefix(b"\r\n").split(b"\r\n")
         first = lines.pop(0)
@@ -185,7 +185,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
             self.chunked = True
             self.body_rcv = ChunkedBody(limit - 1)
         elif length >= limit:
-            raise BadHead(413, f"more than {limit - 1} bytes")
+            raise ParseError(413, f"more than {limit - 1} bytes")
         else:
             self.content_length = length
             self.body_rcv = SizedBody(length)
@@ -222,7 +222,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
             self.unread = self.connection_close = True
             self._complete_without_body()
         elif not self.intake.has_room(self.content_length - self.reserved):
-            self._refuse(503, NO_ROOM)
+            self._refuse(ParseError(503, NO_ROOM))
 
     def _receive_body(self, data: bytes) -> int:
         if self._undecided:
@@ -234,11 +234,11 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         taken = body.received(data)
         self.body_bytes_received += taken
         if body.error is not None:
-            self._refuse(body.error.code, body.error.body)
+            self._refuse(body.error)
         elif self.reserved < len(body) and not self.hold(len(body) - self.reserved):
-            self._refuse(503, NO_ROOM)
+            self._refuse(ParseError(503, NO_ROOM))
         elif self.body_bytes_received >= limit + max(limit, LEAST_FRAMING):
-            self._refuse(413, "its chunks are too small for its size")
+            self._refuse(ParseError(413, "its chunks are too small for its size"))
         elif body.completed:
             self.completed = True
             self.expect_continue = False  # all is here: there is nothing to go on with
@@ -246,8 +246,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
                 self.headers["CONTENT_LENGTH"] = str(len(body))
         return taken
 
-    def _refuse(self, status: int, message: str) -> None:
-        self.error = Refusal(status, message)
+    def _refuse(self, error: ParseError) -> None:
+        self.error = error
         self.header_plus = b""
         self._complete_without_body()
 

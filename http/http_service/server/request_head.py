@@ -15,12 +15,12 @@ from typing import Final, TypeAlias
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from http_service.api.api_keys import RELAYED
+from http_service.server.parse_error import ParseError
 
 __all__ = [
     "CHUNKED",
     "FIELD_COUNT_LIMIT",
     "UNTRUSTED",
-    "BadHead",
     "RequestLine",
     "body_length",
     "ends_connection",
@@ -102,14 +102,6 @@ REMEMBER_BYTES: Final = 256
 Field: TypeAlias = tuple[str, str]
 
 
-class BadHead(Exception):
-    """A head that is refused with ``status``; the message is for the client."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 @dataclass(frozen=True, slots=True)
 class RequestLine:
     """A request line, taken apart; ``path`` is unquoted, latin-1 as text.
@@ -136,14 +128,14 @@ NO_LINE: Final = RequestLine(b"", "", "", "1.0", "", "", "", "", "", {})
 def read_line(line: bytes) -> RequestLine:
     """The request line, not looked up in :data:`remembered_lines` but kept there.
 
-    Raises :class:`BadHead` (400, 505).
+    Raises :class:`ParseError` (400, 505).
     """
     match = _LINE.fullmatch(line)
     if match is None:
-        raise BadHead(400, "the request line is malformed")
+        raise ParseError(400, "the request line is malformed")
     method, target, version = (part.decode("ascii") for part in match.groups())
     if version not in _VERSIONS:
-        raise BadHead(505, "only HTTP/1.1 and HTTP/1.0 are supported")
+        raise ParseError(505, "only HTTP/1.1 and HTTP/1.0 are supported")
     scheme, authority, path, query, fragment = _split(target)
     environ = {
         "REQUEST_METHOD": method,
@@ -165,11 +157,11 @@ def read_fields(lines: list[bytes], into: dict[str, str]) -> None:
     """Add the header ``lines`` to ``into``, which is empty, named as in WSGI's environment.
 
     A repeated field is joined by ", ". A name with an underscore is left out: it would be taken for
-    the one with a hyphen. Raises :class:`BadHead` (400, 431); what was read until then is in
+    the one with a hyphen. Raises :class:`ParseError` (400, 431); what was read until then is in
     ``into``.
     """
     if len(lines) > FIELD_COUNT_LIMIT:
-        raise BadHead(431, f"more than {FIELD_COUNT_LIMIT} header fields")
+        raise ParseError(431, f"more than {FIELD_COUNT_LIMIT} header fields")
     # PERF: lines that were read before are looked up in C, all at once; the others are read here.
     # Whatever is unusual leaves fewer entries than lines, and all are read again, one by one.
     into.update(filter(None, map(remembered_fields.get, lines)))
@@ -200,7 +192,7 @@ def _read_each(lines: list[bytes], into: dict[str, str]) -> None:
         match = _match_field(line)
         if match is None:
             folded = line[:1] in (b" ", b"\t")
-            raise BadHead(400, "a header is folded" if folded else "a header is malformed")
+            raise ParseError(400, "a header is folded" if folded else "a header is malformed")
         name, content = match.groups()
         key = _environ_name(name)
         if key is None:
@@ -211,7 +203,7 @@ def _read_each(lines: list[bytes], into: dict[str, str]) -> None:
         elif key not in into:
             into[key] = value
         elif key in _SINGLE:
-            raise BadHead(400, f"more than one {_SINGLE[key]} header")
+            raise ParseError(400, f"more than one {_SINGLE[key]} header")
         else:
             into[key] += ", " + value
 
@@ -237,7 +229,7 @@ def _remember(line: bytes, field: Field) -> None:
 
 
 def body_length(version: str, fields: Mapping[str, str]) -> int:
-    """How many bytes follow the head, or ``CHUNKED``. Raises :class:`BadHead` (400, 501)."""
+    """How many bytes follow the head, or ``CHUNKED``. Raises :class:`ParseError` (400, 501)."""
     coding = fields.get("HTTP_TRANSFER_ENCODING")
     length = fields.get("CONTENT_LENGTH")
     if coding is not None:
@@ -245,13 +237,13 @@ def body_length(version: str, fields: Mapping[str, str]) -> int:
     host = fields.get("HTTP_HOST")
     if host is None:
         if version == "1.1":
-            raise BadHead(400, "there is no Host header")
+            raise ParseError(400, "there is no Host header")
     elif not _match_host(host):
-        raise BadHead(400, "the Host header is malformed")
+        raise ParseError(400, "the Host header is malformed")
     if length is None:
         return 0 if coding is None else CHUNKED
     if not _match_digits(length):
-        raise BadHead(400, "the Content-Length is not a number")
+        raise ParseError(400, "the Content-Length is not a number")
     # Too long a number is too large a body: whatever it says, it is over every limit.
     return int(length) if len(length) <= LENGTH_DIGITS else 10**LENGTH_DIGITS
 
@@ -266,14 +258,14 @@ def ends_connection(version: str, options: str) -> bool:
 
 def _check_coding(version: str, coding: str, length: str | None) -> None:
     if length is not None:
-        raise BadHead(400, "it has both a Content-Length and a Transfer-Encoding")
+        raise ParseError(400, "it has both a Content-Length and a Transfer-Encoding")
     if version == "1.0":
-        raise BadHead(400, "HTTP/1.0 has no Transfer-Encoding")
+        raise ParseError(400, "HTTP/1.0 has no Transfer-Encoding")
     codings = {each.strip(" \t").lower() for each in coding.split(",")}
     if codings - {"chunked", ""}:
-        raise BadHead(501, "the only supported transfer coding is chunked")
+        raise ParseError(501, "the only supported transfer coding is chunked")
     if coding.lower() != "chunked":
-        raise BadHead(400, "the Transfer-Encoding is malformed")
+        raise ParseError(400, "the Transfer-Encoding is malformed")
 
 
 def _split(target: str) -> tuple[str, str, str, str, str]:
@@ -288,9 +280,9 @@ def _split(target: str) -> tuple[str, str, str, str, str]:
         try:
             scheme, authority, path, query, fragment = urlsplit(target)
         except ValueError as error:
-            raise BadHead(400, "the request target is malformed") from error
+            raise ParseError(400, "the request target is malformed") from error
         if scheme not in _SCHEMES or not authority:
-            raise BadHead(400, "the request target is malformed")
+            raise ParseError(400, "the request target is malformed")
     if "%" in path:
         path = unquote_to_bytes(path).decode("latin-1")
     return scheme, authority, path, query, fragment

@@ -24,26 +24,28 @@ from waitress.adjustments import Adjustments
 from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
+from waitress.trigger import trigger
 
 from actors.eventloop import READ, EventLoop, FdHandle, TimerHandle
 from http_service.api.generate import INLINE_BODY
 from http_service.config import HttpServiceConfig
-from http_service.server.admission import PROBE_RESERVE, refuse, turn_away
-from http_service.server.channel import Channel
-from http_service.server.deadlines import overdue
-from http_service.server.intake import Intake
 from http_service.server.limits import (
     DRAIN_LIMITS,
     DRAIN_LINGER,
     LINGER_SECONDS,
+    PROBE_RESERVE,
     PROBE_SECONDS,
+    BodyAdmission,
     connection_cap,
     deadlines,
+    refuse,
+    turn_away,
     waitress_settings,
 )
 from http_service.server.parser import Parser
-from http_service.server.socket_map import SocketMap
-from http_service.server.task import fixed_environ, replay
+from http_service.server.timeouts import overdue
+from http_service.server.waitress_channel import Channel
+from http_service.server.waitress_task import fixed_environ, replay
 
 __all__ = ["WaitressServer"]
 
@@ -72,6 +74,30 @@ class _Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress shi
     queue_logger = logging.Logger("http_service.queue", logging.CRITICAL)  # noqa: LOG001  # no log
 
 
+class SocketMap(dict[int, Any]):
+    """What wasyncore calls a map: file descriptor to dispatcher. The loop's thread only.
+
+    A dispatcher is a :class:`~actors.eventloop.Handler` with an attribute ``watch``. Waitress' own
+    trigger is left out: calls from other threads go through the loop.
+    """
+
+    def __init__(self, loop: EventLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def __setitem__(self, fd: int, dispatcher: Any) -> None:
+        super().__setitem__(fd, dispatcher)
+        if not isinstance(dispatcher, trigger):
+            dispatcher.watch = self._loop.watch(fd, dispatcher, READ)
+
+    def __delitem__(self, fd: int) -> None:
+        dispatcher = self.pop(fd)
+        watch = getattr(dispatcher, "watch", None)
+        if watch is not None:
+            dispatcher.watch = None
+            watch.close()
+
+
 class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no types
     """Accepts from ``listening`` and serves ``application``, all of it on ``loop``'s thread.
 
@@ -90,7 +116,7 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         listening: socket.socket,
         config: HttpServiceConfig,
         loop: EventLoop,
-        intake: Intake,
+        intake: BodyAdmission,
     ) -> None:
         """Take over ``listening`` and start the workers; ``config`` gives every limit."""
         self.app: Final = application

@@ -19,7 +19,7 @@ CLIENTS: Final = (
     Mutant(
         "slow-readers",
         "the loop waits for a client that does not read",
-        "http/http_service/server/channel.py",
+        "http/http_service/server/waitress_channel.py",
         "                sent = self.socket.send(data)",
         "                self.socket.settimeout(10.0)\n"
         "                self.socket.sendall(data)\n"
@@ -49,42 +49,42 @@ CLIENTS: Final = (
     Mutant(
         "leave-before-body",
         "who leaves within a request keeps the connection",
-        "http/http_service/server/channel.py",
+        "http/http_service/server/waitress_channel.py",
         "        super().handle_close()\n        answering",
         "        if self.request is None:\n            super().handle_close()\n        answering",
     ),
     Mutant(
         "leave-before-body-rst",
         "who leaves within a request keeps the connection",
-        "http/http_service/server/channel.py",
+        "http/http_service/server/waitress_channel.py",
         "        super().handle_close()\n        answering",
         "        if self.request is None:\n            super().handle_close()\n        answering",
     ),
     Mutant(
         "leave-mid-body",
         "who leaves within a request keeps the connection",
-        "http/http_service/server/channel.py",
+        "http/http_service/server/waitress_channel.py",
         "        super().handle_close()\n        answering",
         "        if self.request is None:\n            super().handle_close()\n        answering",
     ),
     Mutant(
         "leave-mid-body-rst",
         "who leaves within a request keeps the connection",
-        "http/http_service/server/channel.py",
+        "http/http_service/server/waitress_channel.py",
         "        super().handle_close()\n        answering",
         "        if self.request is None:\n            super().handle_close()\n        answering",
     ),
     Mutant(
         "leave-waiting",
         "nobody looks whether a client that waits has left",
-        "http/http_service/server/channel.py",
+        "http/http_service/server/waitress_channel.py",
         "        elif events & HANGUP:\n            self.handle_close()",
         "        elif events & HANGUP:\n            pass",
     ),
     Mutant(
         "leave-waiting-rst",
         "an answer on its way is not told that its client left",
-        "http/http_service/server/channel.py",
+        "http/http_service/server/waitress_channel.py",
         "        if answering is not None:\n            answering.client_left()",
         "        if answering is not None:\n            pass",
     ),
@@ -105,7 +105,7 @@ CLIENTS: Final = (
     Mutant(
         "slow-bodies",
         "each piece of a body costs all others 20 ms",
-        "http/http_service/server/channel.py",
+        "http/http_service/server/waitress_channel.py",
         "            data = self.socket.recv(self.adj.recv_bytes)",
         "            if self.request is not None:\n"
         "                threading.Event().wait(0.02)\n"

@@ -33,7 +33,7 @@ PROCESSES: Final = (
     Mutant(
         "eventloop",
         "the server does not outlive the keeper of its loop",
-        "http/http_service/server/http_server.py",
+        "http/http_service/server/actors.py",
         "            self._serving.pause()\n            return",
         "            self._serving.close()\n            return",
     ),
@@ -96,7 +96,7 @@ PROCESSES: Final = (
     Mutant(
         "sigterm-restart",
         "a restart forgets the connections that are open",
-        "http/http_service/server/serving.py",
+        "http/http_service/server/server.py",
         "        if self._server is None:\n            self._server = WaitressServer(",
         "        if True:\n            self._server = WaitressServer(",
     ),

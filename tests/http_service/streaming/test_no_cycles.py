@@ -20,7 +20,7 @@ from actors.engines.upstream import UpstreamEngine
 from actors.eventloop import shared_loop
 from http_service import HttpService, HttpServiceConfig
 from http_service.server.parser import Parser
-from http_service.server.task import Made
+from http_service.server.waitress_task import Made
 from tests.engines.raw_server import RawServer, answer, says
 from tests.engines.relaying import STREAM, UNARY
 from tests.http_service.engines import DEADLINE, ManualEngine

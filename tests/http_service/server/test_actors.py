@@ -14,7 +14,7 @@ from actors.eventloop import EventLoop
 from actors.supervision import Address, Supervisor, Tree
 from actors.supervision.cancellation import CancellationToken
 from http_service import HttpService
-from http_service.server.http_server import Broken
+from http_service.server.actors import ServerFailed
 from http_service.server.waitress_server import WaitressServer
 from tests.http_service.conftest import LOCAL
 from tests.http_service.engines import DEADLINE, ManualEngine, token_chunk
@@ -36,7 +36,7 @@ def grown(service: HttpService) -> Iterator[Tree]:
 def crash(address: Address) -> None:
     """Kill the server and wait for its next incarnation."""
     before = address.epoch
-    address.tell(Broken(RuntimeError("a poison event")))
+    address.tell(ServerFailed(RuntimeError("a poison event")))
     eventually(lambda: address.epoch > before, "a new incarnation")
 
 

@@ -11,15 +11,15 @@ from actors.shutdown import server_stop
 from actors.supervision import CancellationToken, Supervised
 from http_service.api.context import Lifecycle
 from http_service.config import HttpServiceConfig
-from http_service.server.choosing import AnyServing
+from http_service.server.server import HttpServer
 
-__all__ = ["Broken", "HttpServer", "LoopKeeper", "shutdown_time"]
+__all__ = ["EventLoopActor", "HttpServerActor", "ServerFailed", "shutdown_time"]
 
 _log: Final = logging.getLogger("http_service.server")
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class ServerFailed:
     """What the actor looks after failed with ``error``: the actor must die of it."""
 
     error: BaseException
@@ -30,7 +30,7 @@ def shutdown_time(config: HttpServiceConfig) -> float:
     return server_stop(config.drain_grace, config.drain_timeout)
 
 
-class LoopKeeper(Supervised):
+class EventLoopActor(Supervised):
     """Keeps ``loop`` running: crashes when the loop's thread dies, and starts another.
 
     What is watched belongs to the loop and not to its thread: streams go on after a restart.
@@ -46,18 +46,18 @@ class LoopKeeper(Supervised):
     def on_start(self) -> None:
         """Have the loop run."""
         own = self.address
-        unhook = self._loop.on_crash(lambda error: own.tell(Broken(error)))
+        unhook = self._loop.on_crash(lambda error: own.tell(ServerFailed(error)))
         self.lifecycle.watch(lambda _exit: unhook())
         self._loop.ensure_running()
 
     def on_receive(self, message: Any) -> Any:
         """Crash with the loop; nothing else is a message of this actor."""
-        if isinstance(message, Broken):
+        if isinstance(message, ServerFailed):
             raise message.error
         return None
 
 
-class HttpServer(Supervised):
+class HttpServerActor(Supervised):
     """Has ``serving`` accept connections until it is stopped, which is a drain (see ``drain``).
 
     Connections and their answers outlive the actor: while its supervisor restarts it, nothing is
@@ -66,7 +66,7 @@ class HttpServer(Supervised):
 
     use_daemon_thread = True
 
-    def __init__(self, serving: AnyServing, lifecycle: Lifecycle) -> None:
+    def __init__(self, serving: HttpServer, lifecycle: Lifecycle) -> None:
         super().__init__()
         self._serving = serving
         self._lifecycle = lifecycle
@@ -74,13 +74,13 @@ class HttpServer(Supervised):
     def on_start(self) -> None:
         """Serve. Raises ``OSError`` if the listener is closed."""
         own = self.address
-        self._serving.open(lambda error: own.tell(Broken(error)))
+        self._serving.open(lambda error: own.tell(ServerFailed(error)))
         listener = self._serving.listener
         _log.info("serving", extra={"host": listener.host, "port": listener.port})
 
     def on_receive(self, message: Any) -> Any:
         """Crash when accepting failed; nothing else is a message of this actor."""
-        if isinstance(message, Broken):
+        if isinstance(message, ServerFailed):
             raise message.error
         return None
 

@@ -10,8 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from http_service.server.admission import ConnectionCap, network_of, turn_away
-from http_service.server.limits import connection_cap, waitress_settings
+from http_service.server.limits import (
+    ConnectionCap,
+    connection_cap,
+    network_of,
+    turn_away,
+    waitress_settings,
+)
 from tests.http_service.conftest import LOCAL
 from tests.http_service.serving import RawClient
 

@@ -9,8 +9,7 @@ from typing import Any
 from waitress.adjustments import Adjustments
 
 from http_service.config import HttpServiceConfig
-from http_service.server.intake import Intake
-from http_service.server.limits import body_budget, waitress_settings
+from http_service.server.limits import BodyAdmission, body_budget, waitress_settings
 from http_service.server.parser import Parser
 
 HEAD = b"POST /v1/x HTTP/1.1\r\nHost: h\r\n"
@@ -21,11 +20,11 @@ class Held:
     reserved: int = 0
 
 
-def intake(limit: int, *, reads: bool | None = True) -> Intake:
-    return Intake(lambda _method, _path, _headers: reads, limit)
+def intake(limit: int, *, reads: bool | None = True) -> BodyAdmission:
+    return BodyAdmission(lambda _method, _path, _headers: reads, limit)
 
 
-def parser(into: Intake, data: bytes) -> Any:
+def parser(into: BodyAdmission, data: bytes) -> Any:
     made = Parser(Adjustments(**waitress_settings(HttpServiceConfig())), into)
     while data and not made.completed:
         data = data[made.received(data) :]
@@ -155,7 +154,7 @@ def test_a_body_that_nobody_reads_is_not_waited_for() -> None:
 
 def test_while_it_is_not_known_whether_a_body_is_read_it_is_asked_again() -> None:
     answers: list[bool | None] = [None, None, False]
-    it = Intake(lambda _method, _path, _headers: answers.pop(0), 1_000)
+    it = BodyAdmission(lambda _method, _path, _headers: answers.pop(0), 1_000)
     made = parser(it, sized(900, 100))
     assert not made.completed
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import functools
+import socket
+import tomllib
 from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +15,15 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import WSGITask
 
-from http_service.server.selfcheck import TABLE, Part, mismatches
+from http_service import HttpService
+from http_service.server.waitress_check import (
+    KNOWN,
+    TABLE,
+    Internal,
+    UnsupportedWaitress,
+    mismatches,
+)
+from tests.http_service.conftest import LOCAL
 from tests.http_service.leaks import leaks
 
 
@@ -27,7 +39,7 @@ def test_each_internal_stands_once_and_says_why() -> None:
 
 
 @pytest.mark.parametrize("part", TABLE, ids=lambda part: f"{part.owner}.{part.name}")
-def test_each_row_can_fail(part: Part) -> None:
+def test_each_row_can_fail(part: Internal) -> None:
     gone = replace(part, name=f"{part.name}_that_is_gone")
     assert len(mismatches((gone,))) == 1
     if part.shape:
@@ -85,3 +97,27 @@ def test_the_check_leaves_nothing_behind() -> None:
     with leaks(deadline=0.5):
         for _ in range(5):
             mismatches()
+
+
+def test_a_service_on_an_unknown_waitress_refuses_to_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(HTTPChannel, "will_close", 0)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with HttpService(replace(LOCAL, port=port)) as service:
+        with pytest.raises(UnsupportedWaitress) as caught:
+            service.bind()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+
+    message = str(caught.value)
+    assert f"Waitress {version('waitress')} is installed" in message
+    assert "channel.will_close is int, not bool" in message
+    assert message.endswith(f"run pip install 'waitress{KNOWN}'")
+    assert "\n" not in message
+
+
+def test_the_known_versions_are_those_that_are_installed() -> None:
+    project = tomllib.loads(Path(__file__).parents[3].joinpath("pyproject.toml").read_text())
+    assert f"waitress{KNOWN}" in project["project"]["dependencies"]

@@ -1,15 +1,14 @@
-"""What is answered to a request that Waitress refused before the application saw it."""
+"""Why the bytes of a request are refused before the application sees it, and the response then."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
 from http_service.errors import INTERNAL, ErrorReply, reply_for_status
 
-__all__ = ["Refusal", "refusal"]
+__all__ = ["ParseError", "refusal"]
 
 SHORTAGE: Final = 503
 
@@ -23,15 +22,16 @@ _MESSAGES: Final[Mapping[int, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a request's bytes were refused, in the shape of Waitress' own errors.
+class ParseError(Exception):
+    """A request whose bytes are refused, with the attributes of Waitress' own errors.
 
-    ``code`` is the status, ``body`` the reason for the client.
+    ``code`` is the response's status, ``body`` the reason for the client.
     """
 
-    code: int
-    body: str
+    def __init__(self, code: int, body: str) -> None:
+        super().__init__(body)
+        self.code: Final = code
+        self.body: Final = body
 
     @property
     def reason(self) -> str:
@@ -41,16 +41,12 @@ class Refusal:
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
         """What Waitress' own error task would write: our document, without a product's name."""
         del ident
-        reply = refusal(self.code, self.body)
-        return (
-            f"{self.code} {self.reason}",
-            [("Content-Type", "application/json")],
-            reply.body(),
-        )
+        body = refusal(self.code, self.body).body()
+        return f"{self.code} {self.reason}", [("Content-Type", "application/json")], body
 
 
 def refusal(status: int, detail: str) -> ErrorReply:
-    """The answer in OpenAI's shape; ``detail`` is what is wrong, or what is short (503)."""
+    """The response in OpenAI's shape; ``detail`` is what is wrong, or what is short (503)."""
     message = detail if status == SHORTAGE else _MESSAGES.get(status)
     if message is None:
         message = f"The request is not valid HTTP: {detail}."

@@ -1,7 +1,7 @@
 """WSGI's environment: the same as stock Waitress', but for what a client may say of itself."""
 
 # pyright: basic, reportArgumentType=false
-# The reason: see ``http_service.server.task``.
+# The reason: see ``http_service.server.waitress_task``.
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from http_service.api.api_keys import RELAYED
 from http_service.connection import KEY
 from http_service.server.parser import Parser
 from http_service.server.request_head import UNTRUSTED
-from http_service.server.task import fixed_environ, request_environ
+from http_service.server.waitress_task import fixed_environ, request_environ
 
 CLIENT = ("127.0.0.1", 40_000)
 OURS_NOT = {"waitress.client_disconnected", "wsgi.input"}

@@ -1,4 +1,4 @@
-"""``python -m tests.http_service.fuzz --cases 100000 --seed 1``: exits with 1 on a difference."""
+"""``python -m tests.http_service.server.fuzz --cases 100000``: exits with 1 on a difference."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from random import Random
 
 from http_service.server.parser import Parser
 from http_service.telemetry.access_log import set_access_log_writer
-from tests.http_service.fuzz.compare import difference, run
-from tests.http_service.fuzz.inputs import make_case
-from tests.http_service.fuzz.served import served_differs
+from tests.http_service.server.fuzz.compare import difference, run
+from tests.http_service.server.fuzz.inputs import make_case
+from tests.http_service.server.fuzz.served import served_differs
 
 REPORT = 10_000
 

@@ -11,9 +11,9 @@ import pytest
 
 from actors.eventloop import READ
 from http_service.connection import KEY, Connection
-from http_service.server.channel import TURN
 from http_service.server.parser import Parser
-from tests.http_service.fuzz.served import Host
+from http_service.server.waitress_channel import TURN
+from tests.http_service.server.fuzz.served import Host
 
 GET = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody"

@@ -16,12 +16,12 @@ from waitress.buffers import ReadOnlyFileBasedBuffer
 
 from actors.eventloop import READ, WRITE
 from http_service.connection import KEY
-from http_service.server.channel import Channel
-from http_service.server.deadlines import Limits
 from http_service.server.parser import Parser
-from http_service.server.task import fixed_environ, replay
-from tests.http_service.fuzz.compare import ADJUSTMENTS, Outcome, reading, run
-from tests.http_service.fuzz.inputs import Case
+from http_service.server.timeouts import Limits
+from http_service.server.waitress_channel import Channel
+from http_service.server.waitress_task import fixed_environ, replay
+from tests.http_service.server.fuzz.compare import ADJUSTMENTS, Outcome, reading, run
+from tests.http_service.server.fuzz.inputs import Case
 
 __all__ = ["served", "served_differs"]
 

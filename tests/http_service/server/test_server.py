@@ -16,8 +16,8 @@ from actors.eventloop import shared_loop
 from actors.testing.faults import ClockJump
 from http_service import HttpService
 from http_service.headers import ID_HEADER
-from http_service.server.channel import Channel
 from http_service.server.limits import HEADER_LIMIT, SPARE, waitress_settings
+from http_service.server.waitress_channel import Channel
 from http_service.server.waitress_server import LOOK
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.engines import DEADLINE

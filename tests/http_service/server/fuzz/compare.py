@@ -15,7 +15,7 @@ from http_service.api.api_keys import RELAYED
 from http_service.config import HttpServiceConfig
 from http_service.server.limits import waitress_settings
 from http_service.server.parser import Parser
-from tests.http_service.fuzz.inputs import Case
+from tests.http_service.server.fuzz.inputs import Case
 
 __all__ = ["Outcome", "difference", "reading", "run"]
 

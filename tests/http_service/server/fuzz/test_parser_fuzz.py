@@ -13,9 +13,9 @@ from waitress.parser import HTTPRequestParser
 
 from http_service.server import request_head
 from http_service.server.parser import Parser
-from tests.http_service.fuzz.compare import difference, run
-from tests.http_service.fuzz.inputs import FIELDS, LINES, Case, make_case
-from tests.http_service.fuzz.served import served, served_differs
+from tests.http_service.server.fuzz.compare import difference, run
+from tests.http_service.server.fuzz.inputs import FIELDS, LINES, Case, make_case
+from tests.http_service.server.fuzz.served import served, served_differs
 
 CASES = 3000
 SEED = 20_260

@@ -24,8 +24,8 @@ from waitress.task import ErrorTask, WSGITask
 from actors.eventloop import EventLoop
 from http_service.connection import KEY, Answering
 from http_service.headers import ID_HEADER, NO_SNIFF, NO_STORE, request_id_from, response_head
+from http_service.server.parse_error import refusal
 from http_service.server.parser import Parser
-from http_service.server.refusals import refusal
 from http_service.telemetry.access_log import AccessRecord, log_request
 
 __all__ = ["ANSWERED", "Made", "RefusalTask", "Task", "fixed_environ", "replay", "request_environ"]

@@ -1,7 +1,7 @@
 """What outlives the actor that serves HTTP: the listening socket, the connections, their answers.
 
 The actor may be killed at any moment: nothing here belongs to it, so that no client notices. Only
-:meth:`Serving.drain` and :meth:`Serving.close` end anything.
+:meth:`HttpServer.drain` and :meth:`HttpServer.close` end anything.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any, Final
 from actors.eventloop import EventLoop
 from http_service.config import HttpServiceConfig
 from http_service.server.drain import Drain
-from http_service.server.intake import Intake
+from http_service.server.limits import BodyAdmission
 from http_service.server.listener import Listener
 from http_service.server.waitress_server import WaitressServer
 from http_service.streaming.exchange import InflightRequests
 
-__all__ = ["Serving"]
+__all__ = ["HttpServer"]
 
 _log: Final = logging.getLogger("http_service.server")
 
@@ -30,7 +30,7 @@ OPEN_TIMEOUT: Final = 5.0
 """Seconds that the event loop gets to take a server in: a busy loop needs milliseconds."""
 
 
-class Serving:
+class HttpServer:
     """Serves ``app`` on ``listener``, on ``loop``'s thread. Every method may be called from any."""
 
     def __init__(
@@ -40,7 +40,7 @@ class Serving:
         config: HttpServiceConfig,
         inflight: InflightRequests,
         loop: EventLoop,
-        intake: Intake,
+        intake: BodyAdmission,
     ) -> None:
         self.listener: Final = listener
         self.config: Final = config

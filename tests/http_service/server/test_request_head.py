@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from http_service.api.api_keys import RELAYED
 from http_service.server import request_head
+from http_service.server.parse_error import ParseError
 from http_service.server.request_head import (
     CHUNKED,
     FIELD_COUNT_LIMIT,
-    BadHead,
     body_length,
     read_fields,
     read_line,
@@ -27,9 +27,9 @@ def fields_of(*lines: bytes) -> dict[str, str]:
 
 
 def status_of(line: bytes) -> int:
-    with pytest.raises(BadHead) as caught:
+    with pytest.raises(ParseError) as caught:
         read_line(line)
-    return caught.value.status
+    return caught.value.code
 
 
 @pytest.mark.parametrize(
@@ -111,17 +111,17 @@ def test_a_target_is_taken_apart(target: str, path: str, query: str) -> None:
     ],
 )
 def test_a_malformed_or_folded_field_is_a_400(line: bytes) -> None:
-    with pytest.raises(BadHead) as caught:
+    with pytest.raises(ParseError) as caught:
         fields_of(line)
-    assert caught.value.status == 400
+    assert caught.value.code == 400
 
 
 @pytest.mark.parametrize("name", ["Host", "Authorization", "Content-Type", "Content-Length"])
 def test_a_second_of_a_field_that_must_be_one_is_a_400(name: str) -> None:
     for second in (name, name.lower(), name.upper()):
-        with pytest.raises(BadHead, match=f"more than one {name} header") as caught:
+        with pytest.raises(ParseError, match=f"more than one {name} header") as caught:
             fields_of(f"{name}: 1".encode(), b"A: b", f"{second}: 1".encode())
-        assert caught.value.status == 400
+        assert caught.value.code == 400
 
 
 def test_other_repeated_fields_are_joined_in_their_order() -> None:
@@ -143,14 +143,14 @@ def test_blanks_around_a_value_go_and_those_inside_stay() -> None:
 def test_too_many_fields_are_a_431() -> None:
     lines = [b"X: y"] * FIELD_COUNT_LIMIT
     fields_of(*lines)
-    with pytest.raises(BadHead) as caught:
+    with pytest.raises(ParseError) as caught:
         fields_of(*lines, b"X: y")
-    assert caught.value.status == 431
+    assert caught.value.code == 431
 
 
 def test_what_was_read_before_a_bad_field_is_there_for_the_log() -> None:
     found: dict[str, str] = {}
-    with pytest.raises(BadHead):
+    with pytest.raises(ParseError):
         read_fields([b"X-Request-Id: 7", b"bad"], found)
     assert found == {"HTTP_X_REQUEST_ID": "7"}
 
@@ -200,9 +200,9 @@ BAD_FRAMING: list[tuple[str, dict[str, str], int]] = [
 
 @pytest.mark.parametrize(("version", "fields", "status"), BAD_FRAMING)
 def test_doubtful_framing_is_refused(version: str, fields: dict[str, str], status: int) -> None:
-    with pytest.raises(BadHead) as caught:
+    with pytest.raises(ParseError) as caught:
         body_length(version, fields)
-    assert caught.value.status == status
+    assert caught.value.code == status
 
 
 def test_credentials_and_queries_are_never_remembered() -> None:
@@ -245,8 +245,8 @@ def line_by_line(lines: list[bytes]) -> dict[str, str] | str:
     found: dict[str, str] = {}
     try:
         request_head._read_each(lines, found)  # pyright: ignore[reportPrivateUsage]  # the reference
-    except BadHead as bad:
-        return f"{bad.status} {bad}"
+    except ParseError as bad:
+        return f"{bad.code} {bad}"
     return found
 
 
@@ -255,8 +255,8 @@ def test_what_is_looked_up_is_what_a_reading_line_by_line_finds(lines: list[byte
     for _ in range(2):
         try:
             found: dict[str, str] | str = fields_of(*lines)
-        except BadHead as bad:
-            found = f"{bad.status} {bad}"
+        except ParseError as bad:
+            found = f"{bad.code} {bad}"
         assert found == line_by_line(lines)
 
 
@@ -269,7 +269,7 @@ def test_that_a_proxy_spoke_is_kept_and_what_it_said_is_not() -> None:
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(line: bytes) -> None:
     for read in (read_line, fields_of):
-        with contextlib.suppress(BadHead):
+        with contextlib.suppress(ParseError):
             read(line)
 
 
@@ -278,6 +278,6 @@ def test_the_second_reading_is_the_first(value: bytes) -> None:
     line = b"Accept:" + value
     try:
         first = fields_of(line)
-    except BadHead:
+    except ParseError:
         return
     assert fields_of(line) == first

@@ -37,10 +37,10 @@ from http_service.connection import LEFT, Answering
 from http_service.errors import ClientGone
 from http_service.headers import response_head
 from http_service.inline import CURRENT_THREAD
-from http_service.server.admission import FULL, PROBES
-from http_service.server.deadlines import Progress, Reason
-from http_service.server.refusals import Refusal
-from http_service.server.task import ANSWERED, Made, RefusalTask, Task, request_environ
+from http_service.server.limits import FULL, PROBES
+from http_service.server.parse_error import ParseError
+from http_service.server.timeouts import Progress, Reason
+from http_service.server.waitress_task import ANSWERED, Made, RefusalTask, Task, request_environ
 
 __all__ = ["Channel"]
 
@@ -354,7 +354,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
 
     def _refuse_unless_probe(self, request: Any) -> None:
         if request.error is None and request.path.removesuffix("/") not in PROBES:
-            request.error = Refusal(503, FULL)
+            request.error = ParseError(503, FULL)
 
     # A connection to the resource that answers: see ``http_service.connection``.
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from http_service.server.deadlines import Facts, Limits, Progress, Reason, overdue
+from http_service.server.timeouts import Facts, Limits, Progress, Reason, overdue
 
 LIMITS = Limits(head=10, body=8, body_bytes=800, reader=20, reader_bytes=1000, idle=60)
 

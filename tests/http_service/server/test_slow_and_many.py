@@ -11,9 +11,9 @@ from unittest.mock import Mock
 import pytest
 
 from http_service import HttpService, HttpServiceConfig
-from http_service.server import admission, limits, waitress_server
-from http_service.server.admission import PROBE_RESERVE
-from http_service.server.deadlines import Limits
+from http_service.server import limits, waitress_server
+from http_service.server.limits import PROBE_RESERVE
+from http_service.server.timeouts import Limits
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.serving import CHAT, RawClient, Running, eventually, post_bytes, running
 
@@ -175,7 +175,7 @@ def test_each_client_of_a_process_that_relays_leaves_a_descriptor_for_its_upstre
     config = replace(LOCAL, connection_limit=10_000)
     cap = limits.connection_cap(config)
     for relays, most in ((True, connections), (False, min(10_000, files - 128))):
-        monkeypatch.setattr(admission, "asks_others", lambda relays=relays: relays)
+        monkeypatch.setattr(limits, "asks_others", lambda relays=relays: relays)
         cap.open = most - 1
         assert not cap.full
         cap.open = most
