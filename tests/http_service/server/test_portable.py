@@ -18,7 +18,7 @@ from tests.http_service.hosting import SERVERS
 from tests.http_service.serving import CHAT, Client, RawClient, events, eventually
 
 PATH = "/v1/chat/completions"
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module", params=sorted(SERVERS))
