@@ -176,7 +176,7 @@ def test_who_has_read_everything_starts_anew() -> None:
 STAMPS = {
     "actors/testing/faults/clock.py",
     "discovery/actor.py",
-    "http/http_service/telemetry/access_log.py",
+    "actors/background_writer.py",
     "http/http_service/telemetry/metrics.py",
     "http/http_service/api/api_keys.py",
     "http/http_service/streaming/unary_exchange.py",
