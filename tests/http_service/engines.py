@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, SupportsIndex
 
 from actors.engines.contract import Chunk, Context, EngineRequest, Kind, Sink
 from actors.engines.errors import EngineRejected
@@ -93,13 +93,26 @@ class ScriptEngine:
 
 
 class Unreadable(StreamExchange):
-    """An answer that fails whoever takes from it, the ``failing``-th time."""
+    """A response whose events can't be taken, the ``failing``-th time."""
 
     failing = 0
 
-    def take(self) -> bytes:
-        """All that is ready, or the failure."""
-        self.failing -= 1
-        if not self.failing:
+    def prepare(self, *, include_usage: bool) -> None:
+        """Take chunks from now on."""
+        super().prepare(include_usage=include_usage)
+        self._events = _Failing(self)
+
+
+class _Failing(list[bytes]):
+    """Events that fail to be taken once."""
+
+    def __init__(self, exchange: Unreadable) -> None:
+        super().__init__()
+        self._exchange = exchange
+
+    def pop(self, index: SupportsIndex = -1, /) -> bytes:
+        """One event, or the failure."""
+        self._exchange.failing -= 1
+        if not self._exchange.failing:
             raise TypeError("/srv/secret")
-        return super().take()
+        return super().pop(index)
