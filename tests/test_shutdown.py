@@ -12,7 +12,7 @@ from actors.service import stop_time
 from actors.settings import ServeSettings, WorkerSettings
 from actors.supervision.process_actor import KILL_WAIT, ProcessActor
 from http_service import HttpServiceConfig
-from http_service.server.http_server import shutdown_time
+from http_service.server.actors import shutdown_time
 
 DRAINS = [(0.0, 0.0), (5.0, 30.0), (0.5, 600.0)]
 
