@@ -8,8 +8,8 @@
     │                       ``--discovery-dir``
     ├─ discovery-directory  the folder's, if both are given
     └─ serving              rest_for_one
-        ├─ eventloop        LoopKeeper: one thread for every connection, stream and upstream
-        └─ http             HttpServer; its shutdown is the drain
+        ├─ eventloop        EventLoopActor: one thread for every connection, stream and upstream
+        └─ http             HttpServerActor; its shutdown is the drain
 
 Start order is top to bottom, stop order bottom to top: HTTP drains first; discovery outlives the
 drain, so that a worker that leaves meanwhile is still seen; the registry goes last.

@@ -181,7 +181,7 @@ def _await_successor(address: Address, epoch: int) -> None:
 def _class_at(path: str) -> type[Any]:
     """The class of the actor at ``path``: Pykka's registry knows every living one."""
     wanted = path.rpartition("/")[2]
-    names = {"registry": "RegistryActor", "http": "HttpServer", "eventloop": "LoopKeeper"}
+    names = {"registry": "RegistryActor", "http": "HttpServerActor", "eventloop": "EventLoopActor"}
     name = names.get(wanted, "DiscoveryActor" if "discovery" in path else wanted)
     for ref in pykka.ActorRegistry.get_all():
         if name in ref.actor_class.__name__:
