@@ -52,7 +52,6 @@ faults: $(VENV)/.ready  ## Inject every failure we claim to survive; refresh doc
 
 mutants: $(VENV)/.ready  ## Break the product on purpose; list which breaks the tests and scenarios catch.
 	@$(BIN)/python -m tests.mutants $(ARGS)
-	@$(BIN)/python -m tests.faults.mutants $(ARGS)
 
 clean:  ## Remove the virtual environment and every cache.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

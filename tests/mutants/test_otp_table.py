@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from dataclasses import dataclass
+from typing import Final
 
 import pytest
 
-from tests.mutants.named_tests import exists
-from tests.mutants.otp_table import HELD, OTHERWISE, PAGE, Row, rows
+from tests.mutants.mutant import ROOT, TESTS, known_tests
+
+PAGE: Final = ROOT / TESTS / "README.md"
+HELD: Final = "held"
+OTHERWISE: Final = frozenset({"does not apply"})
+
+_LINE: Final = re.compile(r"^\| `(?P<case>\w+)` \| (?P<status>[\w ]+) \| (?P<words>.+) \|$")
+_TEST: Final = re.compile(r"`(test_\w+\.py::test_\w+)`")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One of OTP's cases: its status here, and the tests that hold it or the reason."""
+
+    case: str
+    status: str
+    words: str
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """The tests that the row names, as ``module.py::function``."""
+        return tuple(_TEST.findall(self.words))
+
+
+def rows() -> list[Row]:
+    """Every row of every table of the page, in order."""
+    found = (_LINE.match(line) for line in PAGE.read_text().splitlines())
+    return [Row(each["case"], each["status"], each["words"]) for each in found if each]
+
 
 ROWS = rows()
 
@@ -63,4 +93,5 @@ def test_a_row_names_tests_that_exist_or_a_reason(row: Row) -> None:
     else:
         assert row.status in OTHERWISE
         assert row.words.endswith("."), "a reason is a sentence"
-    assert [test for test in row.tests if not exists(PAGE.parent, test)] == []
+    there = {node.removeprefix(f"{TESTS}/") for node in known_tests().values()}
+    assert set(row.tests) <= there
