@@ -36,6 +36,10 @@ Inject every failure that Callboard claims to survive, and measure what survives
 real sockets, a real etcd. Each scenario runs twice, without its fault and with it; the exit code is
 0 if all held, 1 if one broke. Ctrl-C heals every fault, ends every process, and reports what was
 done so far.
+
+what is there: --list; one row, a family or a part of a key: --only 14, --only engines, --only etcd
+repeat a run:  the seed that it printed (--seed 7), or its schedule (--replay DIR/schedule.json)
+look at it:    --report DIR, then open DIR/index.html
 """
 
 _UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -43,7 +47,11 @@ _UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options; wrong ones end the process with a sentence, as argparse does."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=DESCRIPTION)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add("--only", default="", metavar="WHAT", help="rows, families or keys, with commas between")
     add("--quick", action="store_true", help="the short ones that `make test` runs")

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from tests.faults.catalogue import SCENARIOS
 from tests.faults.evidence import Evidence, Mark, Request
+from tests.faults.invariants import COMMON
 from tests.faults.judge import Verdict, judge, skipped
 from tests.faults.report.page import page
 from tests.faults.report.timeline import bins_of, timeline
@@ -74,6 +75,14 @@ def test_the_table_has_a_line_for_each_scenario_and_what_broke_below() -> None:
     assert "## What broke" in text
 
 
+def test_the_sentence_of_a_common_invariant_is_written_once() -> None:
+    found = verdicts()
+    text = as_markdown(found, summed_up(found, 1, 1.0, "itself"))
+    for letter, each in COMMON.items():
+        assert text.count(f"**{letter}** {each.name}") == text.count(each.name) == 1
+    assert "| C1, C2, C3" in text
+
+
 def test_a_row_is_held_only_if_all_its_scenarios_are() -> None:
     found = verdicts()
     summary = summed_up(found, 1, 1.0, "itself")
@@ -100,6 +109,6 @@ def test_what_could_not_be_looked_at_is_told_apart_in_each_report() -> None:
     assert blind.unseen
     summary = summed_up([blind], 1, 1.0, "a URL")
     said = f"not seen from here: {blind.unseen[0]}"
-    assert said in as_markdown([blind], summary)
+    assert f"not seen from here: {blind.unseen[0][:2]}" in as_markdown([blind], summary)
     assert said in page([blind], summary)
     assert json.loads(as_json([blind], summary))["scenarios"][0]["unseen"] == list(blind.unseen)

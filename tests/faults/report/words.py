@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tests.faults.invariants import COMMON
 from tests.faults.judge import Verdict
 from tests.faults.scenario import Figure
 
@@ -78,6 +80,10 @@ def as_markdown(verdicts: Sequence[Verdict], summary: Summary) -> str:
         "",
         f"{summary.line}: {counts}; {rows} rows of the catalogue held throughout.",
         "",
+        "What holds in most rows has a letter:",
+        "",
+        *(f"- **{letter}** {each.name}" for letter, each in COMMON.items()),
+        "",
         "| row | what goes wrong | outcome | figures | invariants |",
         "|---|---|---|---|---|",
     ]
@@ -88,7 +94,7 @@ def as_markdown(verdicts: Sequence[Verdict], summary: Summary) -> str:
             for f in scenario.figures
             if f.name in verdict.figures
         )
-        names = "; ".join(verdict.promises)
+        names = _short("; ".join(verdict.promises))
         lines.append(
             f"| {scenario.row} | {_cell(scenario.title)} | {verdict.outcome} | "
             f"{_cell(figures or verdict.reason)} | {_cell(names)} |"
@@ -125,6 +131,13 @@ def as_json(verdicts: Sequence[Verdict], summary: Summary) -> str:
         for each in verdicts
     ]
     return json.dumps({"summary": summary.line, "scenarios": found}, indent=1) + "\n"
+
+
+def _short(promises: str) -> str:
+    """Without the sentences of the common invariants: their letters say it."""
+    for letter, each in COMMON.items():
+        promises = promises.replace(f"{letter} {each.name}", letter)
+    return re.sub(r"(?<=C\d); (?=C\d(?:;|$))", ", ", promises)
 
 
 def _cell(text: str) -> str:

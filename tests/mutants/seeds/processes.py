@@ -101,7 +101,7 @@ PROCESSES: Final = (
         "the pause between two tries can't be ended",
         "discovery:EtcdSource.run",
         "token.wait(backoff.next())",
-        "time.sleep(60.0)",
+        "__import__('threading').Event().wait(60.0)",
     ),
     Mutant(
         "sigterm-start",
