@@ -42,10 +42,10 @@ bench-peers: $(VENV)/.ready  ## Measure beside other gateways; write docs/benchm
 	$(BIN)/python -m tests.bench.peers $(ARGS)
 
 chaos: $(VENV)/.ready  ## Break a real etcd at random for ten minutes, from a seed (ARGS="--seconds 60 --seed 7").
-	@$(BIN)/python -m tests.chaos $(ARGS)
+	@$(BIN)/python -m tests.faults --long chaos $(ARGS)
 
 acceptance: $(VENV)/.ready  ## Show what is promised, at full length (ARGS="frozen", "rolling", "attacks --root ../old").
-	@$(BIN)/python -m tests.acceptance $(or $(ARGS),all)
+	@$(BIN)/python -m tests.faults --long $(or $(ARGS),all)
 
 faults: $(VENV)/.ready  ## Inject every failure we claim to survive; refresh docs/faults.md (ARGS="--only 14").
 	@$(BIN)/python -m tests.faults --seed 1 --report build/faults --table docs/faults.md $(ARGS)

@@ -18,6 +18,8 @@ from tests.faults.campaign import campaign
 from tests.faults.catalogue import SCENARIOS, chosen, unknown
 from tests.faults.engine import Timing, run_scenario
 from tests.faults.judge import Verdict
+from tests.faults.long.command import SHOWS as LONG
+from tests.faults.long.command import main as long_rows
 from tests.faults.mix import mixed
 from tests.faults.report.page import page
 from tests.faults.report.words import as_json, as_markdown, one_line, summed_up
@@ -39,6 +41,7 @@ done so far.
 
 what is there: --list; one row, a family or a part of a key: --only 14, --only engines, --only etcd
 repeat a run:  the seed that it printed (--seed 7), or its schedule (--replay DIR/schedule.json)
+minutes each:  --long soak, --long chaos --seed 7, --long all (--long --help names them)
 look at it:    --report DIR, then open DIR/index.html
 """
 
@@ -67,6 +70,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--model", default="", help="with --against: the model to ask (default: the first listed)")
     add("--rate", type=rate_of, default=20.0, metavar="N", help="with --against: requests a second")
     add("--attack-another-host", action="store_true", help="allow a host that is not this machine")
+    add("--long", nargs=argparse.REMAINDER, help="a row of minutes: NAME, all, or --help")
     return parser.parse_args(arguments)
 
 
@@ -89,6 +93,8 @@ def rate_of(text: str) -> float:
 def main(arguments: Sequence[str]) -> int:
     """Run one command line; answer the exit code."""
     options = parse(arguments)
+    if options.long is not None:
+        return long_rows(options.long)
     try:
         _check(options)
         if options.list:
@@ -119,6 +125,9 @@ def _list(options: argparse.Namespace) -> int:
     for each in chosen(options.only, black_box=bool(options.against), quick=options.quick):
         marks = ("url" if each.black_box else "   ") + ("  quick" if each.quick else "")
         print(f"{each.row:3} {each.family:12} {each.key:24} {marks:11} {each.title}")
+    if not (options.only or options.quick or options.against):
+        for name, (_, _, title) in LONG.items():
+            print(f"    {'long':12} {name:24} {'--long':11} {title}")
     return HELD
 
 

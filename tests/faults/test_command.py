@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.command import main, seconds_of
+from tests.faults.long.command import SHOWS as LONG
 from tests.faults.worlds.remote import NotAllowed, address_of, permitted
 from tests.support.callboard import Callboard
 from tests.support.waiting import eventually, free_port
@@ -28,6 +29,15 @@ def test_times_are_read_with_their_units() -> None:
 def test_the_list_names_rows_families_and_keys(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list", "--only", "11"]) == 0
     assert "  11 actors       cycle" in capsys.readouterr().out.replace(" 11 a", "  11 a")
+
+
+def test_the_list_and_the_help_name_the_long_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list"]) == 0
+    listed = capsys.readouterr().out
+    assert all(f" {name} " in listed for name in LONG)
+    with pytest.raises(SystemExit):
+        main(["--long", "--help"])
+    assert all(name in capsys.readouterr().out for name in list(LONG)[:1])
 
 
 def test_an_unknown_name_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:

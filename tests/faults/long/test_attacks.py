@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance import __main__ as command
-from tests.acceptance import attacks, rolling
-from tests.acceptance.attack_ground import Ground
-from tests.acceptance.attack_probe import answer, requests_of
-from tests.acceptance.report import Report, Settings, Unavailable
+from tests.faults.long import attacks, command, rolling
+from tests.faults.long.attack_ground import Ground
+from tests.faults.long.attack_probe import answer, requests_of
+from tests.faults.long.report import Report, Settings, Unavailable
 
 ROW = attacks.Row(attacks.ATTACKS[0], "before", 43.4, 0.0123, 0, 1.5, 2, 0.26, 3.0)
 

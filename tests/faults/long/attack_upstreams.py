@@ -1,6 +1,6 @@
 """The upstreams of the attacks, in one process: well ones, slow ones, one that is all blank lines.
 
-``python -m tests.acceptance.attack_upstreams`` prints their ports as JSON by name and serves until
+``python -m tests.faults.long.attack_upstreams`` prints their ports as JSON by name and serves until
 its standard input ends. ``silent`` takes connections at :data:`SILENT` loopback addresses and says
 nothing.
 """

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.acceptance.measures import between, failures, milliseconds
-from tests.acceptance.report import Report, Settings
-from tests.acceptance.stage import Stage, pause
-from tests.acceptance.upstreams import Upstreams
+from tests.faults.long.measures import between, failures, milliseconds
+from tests.faults.long.report import Report, Settings
+from tests.faults.long.stage import Stage, pause
+from tests.faults.long.upstreams import Upstreams
 from tests.support.waiting import eventually
 
 __all__ = ["run"]

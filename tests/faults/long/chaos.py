@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import random
+import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,14 +16,16 @@ from typing import Final
 from discovery.etcd.access import Endpoints
 from discovery.etcd.watch import EtcdSource, WatchTimes
 from discovery.source import Source
-from tests.chaos.faults import FAULTS, Stage
-from tests.chaos.front_end import FrontEnd
-from tests.chaos.writers import Writers, entry
+from tests.faults.long.etcd_faults import FAULTS, Stage
+from tests.faults.long.front_end import FrontEnd
+from tests.faults.long.report import Report, Settings
+from tests.faults.long.sabotage import SABOTAGES
+from tests.faults.long.writers import Writers, entry
 from tests.support.etcd import EtcdServer
 from tests.support.proxy import TcpProxy
 from tests.support.waiting import eventually
 
-__all__ = ["Recovery", "Report", "default_source", "run"]
+__all__ = ["Outcome", "Recovery", "default_source", "play", "run", "show"]
 
 PROBE: Final = "probe"
 """The model whose change after each fault is waited for."""
@@ -43,7 +47,7 @@ class Recovery:
 
 
 @dataclass
-class Report:
+class Outcome:
     """What came out. ``failures`` is empty if discovery kept its promises."""
 
     seed: int
@@ -61,7 +65,43 @@ def default_source(endpoint: str) -> Source:
     return EtcdSource(Endpoints.parse(endpoint), b"/models/", times=WatchTimes(max_age=7.0))
 
 
-def run(
+def run(report: Report, settings: Settings) -> None:
+    """Twenty writers change an etcd that is broken at random, behind a proxy, for the seconds.
+
+    In the end the registry must hold what etcd holds, and no model whose key stayed may ever have
+    left. ``settings.sabotage`` breaks the watch loop instead: then this must fail.
+    """
+    logging.disable(logging.WARNING)
+    try:
+        outcome = play(
+            settings.seconds,
+            settings.seed,
+            longest=settings.longest,
+            make_source=SABOTAGES.get(settings.sabotage, default_source),
+            say=report.say,
+        )
+    finally:
+        logging.disable(logging.NOTSET)
+    show(report, outcome)
+
+
+def show(report: Report, outcome: Outcome) -> None:
+    """State the recovery times of each fault, the counts, and the promise."""
+    for fault in FAULTS:
+        times = [each.seconds * 1000 for each in outcome.recoveries if each.fault == fault]
+        if times:
+            report.figure(f"{fault}: recoveries", len(times))
+            report.figure(f"{fault}: median", statistics.median(times), "ms")
+            report.figure(f"{fault}: longest", max(times), "ms")
+    for name in ("writes", "drops", "resyncs", "repairs", "entries"):
+        report.figure(name, getattr(outcome, name))
+    for failure in outcome.failures:
+        report.promise(failure, held=False)
+    if not outcome.failures:
+        report.promise(f"registry == etcd, 0 wrong deletes (seed {outcome.seed})", held=True)
+
+
+def play(
     seconds: float,
     seed: int,
     *,
@@ -71,9 +111,9 @@ def run(
     deadline: float = DEADLINE,
     start_within: float = 30.0,
     say: Callable[[str], None] = lambda _text: None,
-) -> Report:
+) -> Outcome:
     """Break things for ``seconds`` on the main thread; outages last ``longest`` seconds at most."""
-    report, rng = Report(seed), random.Random(seed)
+    outcome, rng = Outcome(seed), random.Random(seed)
     with EtcdServer() as etcd, TcpProxy(("127.0.0.1", etcd.port)) as proxy:
         writers = Writers(etcd, seed)
         steady = writers.put_steady()
@@ -82,16 +122,16 @@ def run(
             watch = _Absence(front, steady)
             with writers, watch:
                 stage = Stage(etcd, proxy, rng, longest)
-                _break(stage, front, report, time.monotonic() + seconds, faults, deadline, say)
-            _judge(etcd, front, report, watch)
-            report.writes = writers.writes
-    return report
+                _break(stage, front, outcome, time.monotonic() + seconds, faults, deadline, say)
+            _judge(etcd, front, outcome, watch)
+            outcome.writes = writers.writes
+    return outcome
 
 
 def _break(
     stage: Stage,
     front: FrontEnd,
-    report: Report,
+    outcome: Outcome,
     until: float,
     faults: Sequence[str],
     deadline: float,
@@ -108,14 +148,14 @@ def _break(
         try:
             waited = eventually(lambda: front.guard.held.get(PROBE) == url, deadline)  # noqa: B023  # called at once
         except AssertionError:
-            report.failures.append(f"after '{fault}' a change did not arrive in {deadline} s")
+            outcome.failures.append(f"after '{fault}' a change did not arrive in {deadline} s")
             return
-        report.recoveries.append(Recovery(fault, waited))
+        outcome.recoveries.append(Recovery(fault, waited))
         say(f"{fault:<26} {waited * 1000:8.0f} ms")
         stage.pause(0.1, 1.0)
 
 
-def _judge(etcd: EtcdServer, front: FrontEnd, report: Report, watch: _Absence) -> None:
+def _judge(etcd: EtcdServer, front: FrontEnd, outcome: Outcome, watch: _Absence) -> None:
     """Compare once nobody writes any more and the leases have run out."""
 
     def equal() -> bool:
@@ -126,13 +166,15 @@ def _judge(etcd: EtcdServer, front: FrontEnd, report: Report, watch: _Absence) -
     except AssertionError:
         here, there = front.guard.held, _content(etcd)
         names = sorted(n for n in here.keys() | there.keys() if here.get(n) != there.get(n))
-        report.failures.append(f"registry and etcd differ in {len(names)}: {names[:10]}")
+        outcome.failures.append(f"registry and etcd differ in {len(names)}: {names[:10]}")
     wrong = sorted({*front.guard.wrong, *watch.missing})
     if wrong:
-        report.failures.append(f"{len(wrong)} models left although their keys stayed: {wrong[:10]}")
+        outcome.failures.append(
+            f"{len(wrong)} models left although their keys stayed: {wrong[:10]}"
+        )
     status = front.board.status
-    report.drops, report.entries = front.guard.drops, status.entries
-    report.resyncs, report.repairs = status.resyncs, status.repairs
+    outcome.drops, outcome.entries = front.guard.drops, status.entries
+    outcome.resyncs, outcome.repairs = status.resyncs, status.repairs
 
 
 def _content(etcd: EtcdServer) -> dict[str, str]:

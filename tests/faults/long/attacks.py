@@ -17,11 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from tests.acceptance.attack_ground import EXIT_LIMIT, KEY, Ground, peak_mib
-from tests.acceptance.attack_upstreams import SILENT, silent_address
-from tests.acceptance.report import Report, Settings
 from tests.bench.peers.cpu import Cores, on_core
 from tests.bench.peers.stats import quantile
+from tests.faults.long.attack_ground import EXIT_LIMIT, KEY, Ground, peak_mib
+from tests.faults.long.attack_upstreams import SILENT, silent_address
+from tests.faults.long.report import Report, Settings
 from tests.support.waiting import eventually
 
 __all__ = ["ATTACKS", "Attack", "Row", "run", "table"]

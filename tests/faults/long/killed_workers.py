@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
 
-from tests.acceptance.report import Report, Settings
-from tests.acceptance.stage import Stage, pause
+from tests.faults.long.report import Report, Settings
+from tests.faults.long.stage import Stage, pause
 from tests.support.callboard import Callboard
 from tests.support.waiting import eventually
 

@@ -1,6 +1,6 @@
 """Measures a gateway while it is attacked, from a process of its own that does little else.
 
-``python -m tests.acceptance.attack_probe HOST PORT KEY`` asks ``/live`` every 20 ms and the model
+``python -m tests.faults.long.attack_probe HOST PORT KEY`` asks ``/live`` every 20 ms and the model
 ``innocent`` every 100 ms until its standard input ends, then prints the seconds that each took as
 JSON. Both are open loops: a request counts from when it was due, not from when it could be sent.
 """

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.acceptance.report import Report, Settings
-from tests.acceptance.stage import Stage, pause
-from tests.acceptance.upstreams import Upstreams
 from tests.bench.peers.clients import Request
 from tests.bench.peers.load import Load, Outcome, drive
 from tests.bench.peers.script import Script, post
 from tests.bench.peers.stats import Quantiles
+from tests.faults.long.report import Report, Settings
+from tests.faults.long.stage import Stage, pause
+from tests.faults.long.upstreams import Upstreams
 
 __all__ = ["run", "worst_share"]
 

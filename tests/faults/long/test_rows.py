@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.acceptance import balance, etcd_away, hedging, soak
-from tests.acceptance.report import Report, Settings
+from tests.faults.long import balance, etcd_away, hedging, soak
+from tests.faults.long.report import Report, Settings
 
 
 @pytest.fixture

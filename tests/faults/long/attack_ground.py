@@ -26,7 +26,7 @@ EXIT_LIMIT: Final = 60.0
 """Seconds after SIGTERM that count as never."""
 START: Final = 90.0
 STOP: Final = 30.0
-_ROOT: Final = Path(__file__).parents[2]
+_ROOT: Final = Path(__file__).parents[3]
 
 
 class Child:
@@ -38,7 +38,7 @@ class Child:
     def __init__(self, module: str, *words: str) -> None:
         with on_core(Cores.of_this_machine().load):
             self.popen: Final = subprocess.Popen(
-                [sys.executable, "-m", f"tests.acceptance.{module}", *words],
+                [sys.executable, "-m", f"tests.faults.long.{module}", *words],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 cwd=_ROOT,

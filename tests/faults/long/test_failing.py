@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.acceptance import failing, frozen
-from tests.acceptance.report import Report, Settings
+from tests.faults.long import failing, frozen
+from tests.faults.long.report import Report, Settings
 
 
 @pytest.fixture

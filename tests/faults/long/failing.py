@@ -5,10 +5,10 @@ While one is well every request is answered well. When all fail, retries stay wi
 
 from __future__ import annotations
 
-from tests.acceptance.measures import between, failures, milliseconds
-from tests.acceptance.report import Report, Settings
-from tests.acceptance.stage import Stage, pause
-from tests.acceptance.upstreams import FAILURES, Upstreams
+from tests.faults.long.measures import between, failures, milliseconds
+from tests.faults.long.report import Report, Settings
+from tests.faults.long.stage import Stage, pause
+from tests.faults.long.upstreams import FAILURES, Upstreams
 
 __all__ = ["run"]
 

@@ -11,18 +11,18 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.acceptance.measures import slope
-from tests.acceptance.plot import plot
-from tests.acceptance.report import Report, Settings
-from tests.acceptance.stage import MODEL, Stage
-from tests.acceptance.upstreams import Upstreams
 from tests.bench.peers.clients import Request
 from tests.bench.peers.load import Load, Outcome, drive
 from tests.bench.peers.script import Script, post
+from tests.faults.long.measures import slope
+from tests.faults.long.plot import plot
+from tests.faults.long.report import Report, Settings
+from tests.faults.long.stage import MODEL, Stage
+from tests.faults.long.upstreams import Upstreams
 
 __all__ = ["OUTPUT", "Sample", "run", "soak"]
 
-OUTPUT: Final = Path(__file__).parents[2] / "docs" / "benchmarks"
+OUTPUT: Final = Path(__file__).parents[3] / "docs" / "benchmarks"
 CLIENTS: Final = 16
 EVERY: Final = 1.0
 """Seconds between two samples."""

@@ -1,16 +1,16 @@
-"""``python -m tests.acceptance NAME``: one show, or ``all`` of them; 1 if a promise broke."""
+"""``python -m tests.faults --long NAME``: one long row, or ``all``; 1 if a promise broke."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.acceptance import (
+from tests.faults.long import (
     attacks,
     balance,
+    chaos,
     etcd_away,
     failing,
     frozen,
@@ -19,7 +19,8 @@ from tests.acceptance import (
     rolling,
     soak,
 )
-from tests.acceptance.report import Report, Settings, Unavailable
+from tests.faults.long.report import Report, Settings, Unavailable
+from tests.faults.long.sabotage import SABOTAGES
 
 __all__ = ["SHOWS", "main"]
 
@@ -32,6 +33,7 @@ SHOWS: Final[dict[str, tuple[Callable[[Report, Settings], None], float, str]]] =
     "soak": (soak.run, 0.0, "a million requests: memory, threads and descriptors stay flat"),
     "hedging": (hedging.run, 20.0, "a second instance is asked beside a slow one"),
     "rolling": (rolling.run, 0.0, "two front-ends behind nginx, then HAProxy: twenty restarts"),
+    "chaos": (chaos.run, 600.0, "a real etcd breaks at random under twenty writers, from a seed"),
     "attacks": (attacks.run, 0.0, "each attack: memory, /live, an innocent model, the exit"),
 }
 """Name: what runs it, its seconds by default, what it shows."""
@@ -41,11 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the arguments name; answer the exit code."""
     shows = "\n".join(f"  {name:<16} {text}" for name, (_, _, text) in SHOWS.items())
     parser = argparse.ArgumentParser(
-        prog="python -m tests.acceptance",
-        description=f"{__doc__}\n\nshows:\n{shows}",
+        prog="python -m tests.faults --long",
+        description=f"{__doc__}\n\nrows:\n{shows}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", choices=[*SHOWS, "all"], help="the show", metavar="NAME")
+    parser.add_argument("name", choices=[*SHOWS, "all"], help="the row", metavar="NAME")
     parser.add_argument("--seconds", type=float, help="how long the load, or the fault, lasts")
     parser.add_argument("--seed", type=int, default=1, help="for what is left to chance")
     parser.add_argument("--requests", type=int, default=1_000_000, help="of the soak")
@@ -58,6 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="a checkout whose code attacks, rolling run; again for one more, to compare",
     )
     parser.add_argument("--report", type=Path, metavar="FILE", help="where their table goes")
+    parser.add_argument("--longest", type=float, default=18.0, help="chaos: the longest outage")
+    parser.add_argument(
+        "--sabotage", default="", choices=["", *SABOTAGES], help="chaos must notice it"
+    )
     options = parser.parse_args(arguments)
     names = [*SHOWS] if options.name == "all" else [options.name]
     codes = [_run(name, options) for name in names]
@@ -76,6 +82,8 @@ def _run(name: str, options: argparse.Namespace) -> int:
         tuple(options.root or [Path()]),
         options.only,
         options.report,
+        options.longest,
+        options.sabotage,
     )
     try:
         show(report, settings)
@@ -86,7 +94,3 @@ def _run(name: str, options: argparse.Namespace) -> int:
         report.promise(f"the show ends: {error}", held=False)
     report.say(f"{name}: {report.kept} promises kept, {len(report.broken)} broken")
     return report.exit_code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

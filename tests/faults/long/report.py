@@ -29,6 +29,10 @@ class Settings:
     """Which parts of a show, by their keys; empty for all."""
     file: Path | None = None
     """Where its table goes."""
+    longest: float = 18.0
+    """Seconds of the longest outage in ``chaos``."""
+    sabotage: str = ""
+    """How ``chaos`` breaks the watch loop, to show that it notices."""
 
     def parts(self, known: Iterable[str]) -> list[str]:
         """The chosen ones of ``known``, in their order. Raises :class:`Unavailable`."""

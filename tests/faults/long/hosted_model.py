@@ -1,7 +1,7 @@
 """Ask a hosted model in both of our ways, and llama.cpp's own HTTP server; compare each field.
 
-``python -m tests.acceptance.hosted_model`` prints the table. What may differ says why: nothing else
-does.
+``python -m tests.faults.long.hosted_model`` prints the table. What may differ says why: nothing
+else does.
 """
 
 from __future__ import annotations

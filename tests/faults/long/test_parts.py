@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.acceptance import __main__ as command
-from tests.acceptance.balance import worst_share
-from tests.acceptance.killed_workers import verdict
-from tests.acceptance.measures import between, failures, milliseconds, slope
-from tests.acceptance.plot import plot
-from tests.acceptance.report import Report, Settings
 from tests.faults.evidence import Request
+from tests.faults.long import command
+from tests.faults.long.balance import worst_share
+from tests.faults.long.killed_workers import verdict
+from tests.faults.long.measures import between, failures, milliseconds, slope
+from tests.faults.long.plot import plot
+from tests.faults.long.report import Report, Settings
 
 TOKEN = 'data: {"choices": [{"delta": {"content": "a"}, "finish_reason": null}]}'
 LAST = 'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}'

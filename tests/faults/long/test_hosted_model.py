@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.acceptance.hosted_model import CASES, compare
+from tests.faults.long.hosted_model import CASES, compare
 
 
 @pytest.mark.model

@@ -6,10 +6,10 @@ import json
 import time
 from collections.abc import Sequence
 
-from tests.acceptance.measures import failures, milliseconds
-from tests.acceptance.report import Report, Settings
-from tests.acceptance.stage import Stage, pause
-from tests.acceptance.upstreams import Upstreams
+from tests.faults.long.measures import failures, milliseconds
+from tests.faults.long.report import Report, Settings
+from tests.faults.long.stage import Stage, pause
+from tests.faults.long.upstreams import Upstreams
 from tests.support.chat import get_json, wait_for_model
 from tests.support.waiting import eventually
 

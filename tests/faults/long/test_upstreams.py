@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.upstreams import Upstreams
 from tests.bench.peers.script import Script, post
+from tests.faults.long.upstreams import Upstreams
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Mock upstreams that fail as told, several in one process: cheap as the benchmarks' mock.
 
-``python -m tests.acceptance.upstreams --count 4`` prints their ports as JSON and serves until its
+``python -m tests.faults.long.upstreams --count 4`` prints their ports as JSON and serves until its
 standard input ends. ``GET /be/MODE/MILLISECONDS`` sets how requests are answered from then on, and
 ``GET /seen`` gives the counts. Other GETs, and so probes, are answered whatever the mode.
 """
@@ -112,7 +112,7 @@ class Upstreams:
     def __init__(self, count: int, delay: float = 0.0) -> None:
         words = ("--count", str(count), "--delay", str(delay))
         self._popen = subprocess.Popen(
-            [sys.executable, "-m", "tests.acceptance.upstreams", *words],
+            [sys.executable, "-m", "tests.faults.long.upstreams", *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
