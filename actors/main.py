@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 from actors.cli.exiting import LAST_SECONDS, end_within, leave
 from actors.cli.parsing import UsageError
 from actors.cli.signals import hold_signals
-from actors.option_types import suggestion
+from actors.suggestion import suggestion
 from actors.version import callboard_version
 
 __all__ = ["main", "run"]

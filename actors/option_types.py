@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from actors.engines.builtin import ENGINES
+from actors.suggestion import suggestion
 
 __all__ = [
     "alias",
@@ -33,7 +34,6 @@ __all__ = [
     "one_of",
     "port",
     "seconds",
-    "suggestion",
     "ttl",
     "upstream_url",
     "user_name",
@@ -48,14 +48,6 @@ MAX_TTL: Final = 3600
 MAX_NAME: Final = 256
 """Characters in a model or instance name; they become etcd keys and metric labels."""
 _UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'x'?"`` for the known word nearest to ``word``, or nothing."""
-    import difflib  # PERF: only a refused command line needs it
-
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def one_of(*allowed: str) -> Callable[[str], str]:

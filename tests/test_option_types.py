@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors import option_types
+from actors.suggestion import suggestion
 
 ACCEPTED: list[tuple[Callable[[str], Any], str, Any]] = [
     (option_types.port, "0", 0),
@@ -148,5 +149,5 @@ def test_no_text_makes_a_check_fail_otherwise_than_by_its_sentence(
 
 
 def test_a_word_far_from_every_known_one_gets_no_suggestion() -> None:
-    assert option_types.suggestion("zzz", ["serve", "worker"]) == ""
-    assert option_types.suggestion("serv", ["serve", "worker"]) == "; did you mean 'serve'?"
+    assert suggestion("zzz", ["serve", "worker"]) == ""
+    assert suggestion("serv", ["serve", "worker"]) == "; did you mean 'serve'?"

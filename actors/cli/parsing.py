@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeVar
 
-from actors.option_types import suggestion
 from actors.settings import Setting
+from actors.suggestion import suggestion
 
 __all__ = ["ENVIRONMENT_PREFIX", "UsageError", "parse_settings", "unknown_variables", "usage"]
 

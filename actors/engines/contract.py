@@ -25,10 +25,11 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, NoReturn, Protocol, TypeAlias, runtime_checkable
 
 import orjson
 
+from actors.suggestion import suggestion
 from actors.supervision.callbacks import call_all
 from actors.supervision.cancellation import CancellationToken, Registration
 
@@ -64,6 +65,12 @@ class Kind(StrEnum):
 
     CHAT = "chat"
     COMPLETIONS = "completions"
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        """``Kind(word)`` for an unknown word: a ``ValueError`` that suggests a known one."""
+        hint = suggestion(str(value), cls)
+        raise ValueError(f"unknown kind {value!r:.100}: give one of {', '.join(cls)}{hint}")
 
 
 @dataclass(slots=True)

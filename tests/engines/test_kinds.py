@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -89,3 +90,17 @@ def test_each_table_by_kind_has_a_row_for_each_kind() -> None:
                     short.append(f"{module.__name__}.{name}")
     assert short == []
     assert tables
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("chta", "; did you mean 'chat'?"),
+        ("completion", "; did you mean 'completions'?"),
+        ("x", ""),
+    ],
+)
+def test_an_unknown_kind_is_refused_with_a_suggestion(word: str, hint: str) -> None:
+    expected = f"unknown kind '{word}': give one of chat, completions{hint}"
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
+        Kind(word)

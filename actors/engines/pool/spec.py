@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NoReturn
 
+from actors.suggestion import suggestion
+
 __all__ = [
     "DEFAULT_INSTANCE_SPEC",
     "DEFAULT_MODEL_SPEC",
@@ -39,12 +41,8 @@ class PolicyName(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> NoReturn:
         """``PolicyName(word)`` for an unknown word: a ``ValueError`` that suggests a known one."""
-        from difflib import get_close_matches  # PERF: only an unknown word needs it
-
-        known = ", ".join(cls)
-        near = get_close_matches(str(value), list(map(str, cls)), n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        raise ValueError(f"unknown policy {value!r:.100}: give one of {known}{hint}")
+        hint = suggestion(str(value), cls)
+        raise ValueError(f"unknown policy {value!r:.100}: give one of {', '.join(cls)}{hint}")
 
 
 @dataclass(frozen=True, slots=True)
