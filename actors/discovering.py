@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 
@@ -31,7 +33,7 @@ from discovery import (
 from discovery.metrics import DiscoveryMetrics
 from http_service import Component, ComponentStatus
 
-__all__ = ["discover", "engine_of", "upstream_tls"]
+__all__ = ["SOURCES", "discover", "engine_of", "upstream_tls"]
 
 
 def discover(
@@ -45,27 +47,39 @@ def discover(
     Raises ``ValueError``.
     """
     boards: list[StatusBoard] = []
-    for source, root in _sources(settings):
-        boards.append(_discover(tree, source, root, make_engine, first=not boards))
+    for setting, make in SOURCES.items():
+        if getattr(settings, setting):
+            source, root = make(settings)
+            boards.append(_discover(tree, source, root, make_engine, first=not boards))
     registry.register(DiscoveryMetrics(settings.metrics_prefix, boards))
     return [_component(board, first=board is boards[0]) for board in boards]
 
 
-def _sources(settings: ServeSettings) -> Iterator[tuple[Source, str]]:
-    """Where entries come from, each with the root of its keys. Raises ``ValueError``."""
-    # Imported late: a service without etcd does not pay 0.2 s and 30 MB for grpc.
-    if settings.etcd:
-        from discovery.etcd.client import EtcdClient
-        from discovery.etcd.watch import EtcdSource
+def _etcd_source(settings: ServeSettings) -> tuple[Source, str]:
+    # PERF: imported late, as each source is: a service without etcd does not hold grpc's 17 MiB.
+    from discovery.etcd.client import EtcdClient
+    from discovery.etcd.watch import EtcdSource
 
-        endpoints, access = Endpoints.parse(settings.etcd), etcd_access(settings)
-        root = settings.etcd_root
-        connect = partial(EtcdClient, access=access)
-        yield EtcdSource(endpoints, prefix_of(root), connect=connect), root
-    if settings.discovery_dir:
-        from discovery.directory.source import DirectorySource
+    endpoints, access = Endpoints.parse(settings.etcd), etcd_access(settings)
+    root = settings.etcd_root
+    connect = partial(EtcdClient, access=access)
+    return EtcdSource(endpoints, prefix_of(root), connect=connect), root
 
-        yield DirectorySource(settings.discovery_dir), ""
+
+def _directory_source(settings: ServeSettings) -> tuple[Source, str]:
+    from discovery.directory.source import DirectorySource
+
+    return DirectorySource(settings.discovery_dir), ""
+
+
+SOURCES: Final[Mapping[str, Callable[[ServeSettings], tuple[Source, str]]]] = MappingProxyType({
+    "etcd": _etcd_source,
+    "discovery_dir": _directory_source,
+})  # fmt: skip
+"""By the setting that asks for it: makes the source, and returns it with the root of its keys.
+
+The first one that is asked for is "discovery" in readiness, the others have their name added.
+"""
 
 
 def _discover(

@@ -166,8 +166,7 @@ def _metrics(settings: ServeSettings) -> Metrics:
 
 def _add_engines(manager: ModelManager, settings: ServeSettings) -> None:
     """Add the built-in engines; the echo model alone when nothing else was asked for."""
-    discovers = settings.etcd or settings.discovery_dir
-    wanted = settings.engine or (() if discovers else ("echo=echo",))
+    wanted = settings.engine or (() if settings.discovers else ("echo=echo",))
     for option in wanted:
         built_in, _, name = option.partition("=")
         row = ENGINES[built_in]
@@ -181,7 +180,7 @@ def _discover(
 ) -> tuple[Sequence[Component], Reach | None]:
     """Start discovery where it is asked for; returns what readiness asks of it, and its reach."""
     check_upstream_files(settings)  # also where nothing is discovered
-    if not (settings.etcd or settings.discovery_dir):
+    if not settings.discovers:
         return (), None
     # PERF: imported late, a service that discovers nothing does not hold forty modules for it.
     from actors.discovering import discover, engine_of, upstream_tls

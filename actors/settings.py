@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ class Setting:
     ``parse`` turns text into the value, or raises ``ValueError`` with a sentence that names what is
     wrong and what is allowed. ``repeatable`` options may be given several times, or as a comma
     list. A ``secret`` is taken from its variable only: everybody on a machine can read arguments.
+    One of a ``source`` asks for a source of discovery (``actors.discovering.SOURCES``).
     """
 
     parse: Callable[[str], Any]
@@ -39,6 +40,7 @@ class Setting:
     repeatable: bool = False
     required: bool = False
     secret: bool = False
+    source: bool = False
 
 
 def _setting(
@@ -50,8 +52,9 @@ def _setting(
     repeatable: bool = False,
     required: bool = False,
     secret: bool = False,
+    source: bool = False,
 ) -> Any:
-    setting = Setting(parse, metavar, help_text, repeatable, required, secret)
+    setting = Setting(parse, metavar, help_text, repeatable, required, secret, source)
     return field(default=default, repr=not secret, metadata={"setting": setting})
 
 
@@ -133,6 +136,7 @@ class ServeSettings:
         "URL[,URL…]",
         "the etcd members in which workers announce their models, as in http://10.0.0.5:2379",
         repeatable=True,
+        source=True,
     )
     etcd_root: str = _etcd_root()
     etcd_ca: str = _etcd_ca()
@@ -146,6 +150,7 @@ class ServeSettings:
         option_types.file_path,
         "FOLDER",
         "read models from the JSON files in this folder, beside etcd or without one",
+        source=True,
     )
     upstream_ca: str = _setting(
         "",
@@ -282,6 +287,12 @@ class ServeSettings:
         "/metrics)",
     )
     log_format: str = _log_format()
+
+    @property
+    def discovers(self) -> bool:
+        """Whether models are read from some source of discovery."""
+        settings = ((each.name, each.metadata["setting"]) for each in fields(self))
+        return any(setting.source and getattr(self, name) for name, setting in settings)
 
 
 @dataclass(frozen=True, slots=True)

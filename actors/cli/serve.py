@@ -76,7 +76,7 @@ class _Serving:
 
     def __init__(self, service: Service, settings: ServeSettings) -> None:
         self._service = service
-        only_echo = not (settings.etcd or settings.discovery_dir or settings.engine)
+        only_echo = not (settings.discovers or settings.engine)
         self._hint = only_echo and settings.log_format == "text"  # who reads JSON is no beginner
 
     def announce(self) -> None:

@@ -8,11 +8,14 @@ import re
 import subprocess
 import sys
 import urllib.request
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from actors.discovering import SOURCES
+from actors.settings import ServeSettings
 from tests.docs.blocks import ROOT
 from tests.docs.patches import Patch, copy_of_the_product, patches
 from tests.support.callboard import Callboard
@@ -21,7 +24,7 @@ from tests.support.slow_upstream import SlowUpstream
 from tests.support.waiting import eventually
 
 PAGE = ROOT / "docs" / "guides" / "extending.md"
-ENGINE, KIND, POLICY = patches(PAGE)
+ENGINE, KIND, POLICY, SOURCE = patches(PAGE)
 LONGEST = 15
 
 
@@ -120,6 +123,25 @@ def test_a_policy_is_a_file_and_a_word(
             (folder / "old.json").unlink()
             eventually(lambda: instances(front.url) == 1, 30, "the old instance is gone")
             assert {tokens(front.url) for _ in range(3)} == {2}
+
+
+def test_a_source_is_a_file_a_row_and_a_setting(tree: Path) -> None:
+    apply(SOURCE, tree)
+    with (
+        SlowUpstream(tokens=1) as upstream,
+        serving(tree, "--static", f"m={upstream.url}") as front,
+    ):
+        wait_for_model(front.url, "m")
+        assert tokens(front.url) == 1
+        assert get_json(f"{front.url}/ready")[0] == 200
+        assert get_json(f"{front.url}/health")[1]["components"]["discovery"]["entries"] == 1
+
+
+def test_each_setting_of_a_source_has_its_source() -> None:
+    settings = {each.name: each.metadata["setting"] for each in fields(ServeSettings)}
+    assert {name for name, setting in settings.items() if setting.source} == {*SOURCES}
+    assert not ServeSettings().discovers
+    assert ServeSettings(discovery_dir="entries").discovers
 
 
 def entry(upstream: SlowUpstream, instance: str) -> str:
