@@ -7,10 +7,9 @@ in its environment (``http_service.connection``): an answer that is still to com
 the connection waits for it without a thread. A short whole answer is one system call. Whatever else
 an application may return is written by Waitress (``task``).
 
-Written against waitress 3.0.x (pinned); the internals in use are ``HTTPChannel.{handle_close,
-handle_write, service, cancel, send, add_channel, del_channel, send_continue, sent_continue}``, the
-attributes that its ``__init__`` sets, its buffers, and ``_flush_some``, ``_flush_exception`` and
-``_flush_outbufs_below_high_watermark``.
+Written against waitress 3.0.x (pinned); the internals in use are ``HTTPChannel.{service,
+add_channel, send_continue, sent_continue}``, the attributes that its ``__init__`` sets, and those
+of ``waitress_closing``.
 """
 
 # pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
@@ -20,16 +19,13 @@ attributes that its ``__init__`` sets, its buffers, and ``_flush_some``, ``_flus
 
 from __future__ import annotations
 
-import socket
 import threading
 from _thread import get_ident
 from collections.abc import Iterable
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Final
 
 from waitress import wasyncore
-from waitress.buffers import OverflowableBuffer
-from waitress.channel import HTTPChannel
 
 from actors.eventloop import HANGUP, READ, WRITE, EventLoop, FdHandle
 from http_service.api.generate import INLINE_BODY
@@ -39,7 +35,8 @@ from http_service.headers import response_head
 from http_service.inline import CURRENT_THREAD
 from http_service.server.limits import FULL, PROBES
 from http_service.server.parse_error import ParseError
-from http_service.server.timeouts import Progress, Reason
+from http_service.server.timeouts import Progress
+from http_service.server.waitress_closing import TURN, ClosingChannel
 from http_service.server.waitress_task import ANSWERED, Made, RefusalTask, Task, request_environ
 
 __all__ = ["Channel"]
@@ -47,20 +44,13 @@ __all__ = ["Channel"]
 TLS_HANDSHAKE: Final = b"\x16"
 """The first byte of a TLS record that says hello (RFC 8446, 5.1); no request begins with it."""
 
-DISCARD_BYTES: Final = 64 * 1024
-"""How much of a refused upload is read and dropped at a time."""
-
-TURN: Final = 64 * 1024
-"""Bytes sent to one client until the others have their turn: a fast reader takes a large answer as
-quickly as it is written, and everybody would wait for its end."""
-
 
 SHORTEST_PARKING: Final = 0.002
 LONGEST_PARKING: Final = 0.1
 """Seconds until a parked request runs again."""
 
 
-class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
+class Channel(ClosingChannel):
     """One connection. All on the loop's thread, except ``service`` where it has to wait.
 
     A client that closes its side of the connection while it waits for an answer has left: its
@@ -71,12 +61,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
     error_task_class = RefusalTask
     watch: FdHandle | None = None
     sent_continue: bool
-    sendbuf_len: int = TURN
     reserved = False
     """Beyond the limit of connections: only a probe is answered."""
-    lingers = False
-    linger_until = 0.0
-    _sent = 0
     _settles = False
     """Whether :meth:`ready` settles in a moment. PERF: then nothing else has to."""
 
@@ -91,11 +77,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         # PERF: Waitress' own does this, and makes a buffer and a condition of one kilobyte, which
         # few connections ever need: here they are made when they are.
         self.server = server
-        self.loop: Final[EventLoop] = server.loop
+        self.loop: EventLoop = server.loop
         self.adj = adj
         self.addr = addr
         self.parser_class: Any = server.parser_class
-        self.progress: Final = Progress(server.limits, self.loop.clock())
+        self.progress = Progress(server.limits, self.loop.clock())
         self.requests: list[Any] = []
         self.requests_lock = threading.Lock()
         # PERF: what each request sets stands in the table of names that all connections share.
@@ -104,19 +90,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         """The :class:`Made` of the first request, until its response is on its way."""
         self.answering: Answering | None = None
         """Who writes the response to the first request, once the application has returned."""
-        self._turn_left = 0
         wasyncore.dispatcher.__init__(self, sock, map=map)
         self.connected = True
-
-    @cached_property
-    def outbufs(self) -> list[Any]:
-        """What is unsent."""
-        return [OverflowableBuffer(self.adj.outbuf_overflow)]
-
-    @cached_property
-    def outbuf_lock(self) -> threading.Condition:
-        """Guards what is unsent while a worker may write; made on the loop's thread."""
-        return threading.Condition()
 
     # A handler of the event loop.
 
@@ -139,11 +114,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
             # PERF: what settling comes to where an answer was just begun.
             progress = self.progress
             progress.head_since = progress.body_since = progress.idle_since = None
-
-    def failed(self, error: BaseException) -> None:
-        """A handler raised ``error``: this connection is lost, no other."""
-        del error
-        self.handle_close()
 
     def settle(self) -> None:
         """Close if that is due, note since when it waits for what, and watch for what matters."""
@@ -172,17 +142,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
             interest = READ
         if interest != watch.interest:
             watch.set_interest(interest)
-
-    def end_late(self, reason: Reason) -> None:
-        """The client was too slow: answer where there is something to answer, and close."""
-        if reason.status is None or self.request is None:
-            self.handle_close()
-            return
-        with self.requests_lock:
-            late, self.request = self.request, None
-            late.refuse_late()
-            self.requests.append(late)
-        self.server.add_task(self)
 
     # From bytes to requests.
 
@@ -231,12 +190,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
                 self.server.add_worker_task(self)
         else:
             self.server.add_task(self)  # one a read: who pipelines keeps nobody waiting
-
-    def _discard(self) -> None:
-        if self.loop.clock() > self.linger_until:
-            self.handle_close()
-        else:
-            self.recv(DISCARD_BYTES)  # closes the channel itself at the end of the upload
 
     def received(self, data: bytes) -> bool:
         """Make requests of ``data``; whether the connection takes any."""
@@ -432,107 +385,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         if not self._settles:
             self.settle()
 
-    def _end(self, *, close: bool) -> None:
-        """What Waitress does at the end of a request."""
-        with self.requests_lock:
-            ended = [*self.requests] if close else self.requests[:1]
-            del self.requests[: len(ended)]
-            for request in ended:
-                request.close()
-            if close:
-                self.close_when_flushed = True
-            elif self.requests:
-                self.server.add_task(self)
-            elif self.request.expect_continue and not self.sent_continue:
-                self.send_continue()
-
-    def drop(self) -> None:
-        """Close at once, whatever is unsent."""
-        self.handle_close()
-
-    def cancel(self) -> None:
-        """Drop the requests and close at once: nobody writes to a channel that says it is gone."""
-        super().cancel()
-        self.handle_close()
-
-    def send(self, data: bytes, do_close: bool = True) -> int:  # noqa: FBT001, FBT002  # Waitress'
-        """Send what the socket takes; how much. Nothing more once it had its turn."""
-        if self._turn_left <= 0:
-            return 0
-        sent: int = super().send(data, do_close)
-        self._sent += sent
-        self._turn_left -= sent
-        return sent
-
-    def handle_close(self) -> None:
-        """Close the connection; an answer on its way is told."""
-        super().handle_close()
-        answering, self.answering = self.answering, None
-        if answering is not None:
-            answering.client_left()
-
-    def del_channel(self, map: Any = None) -> None:  # noqa: A002  # waitress' name
-        """The connection is gone: there is room for another."""
-        first = self._fileno is not None  # a connection that was being answered is closed twice
-        super().del_channel(map)
-        if first:
-            for request in (*self.requests, self.request):
-                if request is not None:
-                    request.release()
-            self.server.channel_closed(self)
-
     @property
     def draining(self) -> bool:
         """Whether the connection is to end with the response that is being written."""
         ending = self.server.draining or self.reserved
         return bool(ending) and len(self.requests) <= 1  # else more was pipelined
 
-    @property
-    def idle_since(self) -> float | None:
-        """When its last answer was sent; ``None`` while something is received, answered or sent."""
-        busy = self.requests or self.request is not None or self.total_outbufs_len
-        return None if busy or self.linger_until else self.progress.idle_since
-
-    def close_unless_heard(self) -> None:
-        """Close, unless a request has come that was not read yet: that one is served."""
-        try:
-            heard = self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except OSError:  # nothing has come, or the client is gone
-            heard = b""
-        if heard:
-            self.ready(READ)
-        else:
-            self.handle_close()
-
-    def _flush_outbufs_below_high_watermark(self) -> None:
-        # The loop's thread is the one that flushes: it can't wait for itself.
-        if self.loop.thread != get_ident():
-            super()._flush_outbufs_below_high_watermark()
-
     # A refused upload: answer, say that no more comes, read the rest and drop it, then close.
-
-    def handle_write(self) -> None:
-        """Send what is ready; after a refusal, linger instead of closing."""
-        self._turn_left = TURN
-        if self.linger_until:
-            if self.will_close:
-                self.handle_close()
-            return
-        # A request behind the last answer of a drain would have the kernel reset what was sent.
-        lingers = self.lingers or self.server.draining
-        if lingers and self.close_when_flushed and not self.will_close:
-            self._flush_exception(self._flush_some)
-            if not self.total_outbufs_len and not self.will_close and self.connected:
-                self._linger()
-            return
-        super().handle_write()
-        if self.answering is not None:
-            self.answering.sent(self.total_outbufs_len)
-
-    def _linger(self) -> None:
-        self.close_when_flushed = False
-        self.linger_until = self.loop.clock() + self.server.linger
-        try:
-            self.socket.shutdown(socket.SHUT_WR)
-        except OSError:  # the client has left already
-            self.handle_close()
