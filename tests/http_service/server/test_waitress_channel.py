@@ -12,7 +12,7 @@ import pytest
 from actors.eventloop import READ
 from http_service.connection import KEY, Connection
 from http_service.server.parser import Parser
-from http_service.server.waitress_channel import TURN
+from http_service.server.waitress_closing import TURN
 from tests.http_service.server.fuzz.served import Host
 
 GET = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"

@@ -15,7 +15,8 @@ import pytest
 
 from actors.testing import FakeClock
 from http_service.inline import CURRENT_THREAD, WouldBlock
-from http_service.server.waitress_channel import TURN, Channel
+from http_service.server.waitress_channel import Channel
+from http_service.server.waitress_closing import TURN
 from http_service.telemetry import scraping as module
 from http_service.telemetry.exposition import PIECE_BYTES, Numbers, Table, Tables
 from http_service.telemetry.metrics import Metrics
