@@ -13,24 +13,24 @@ from typing import Final, Protocol
 
 from actors.eventloop import EventLoop
 
-__all__ = ["KEY", "LEFT", "Answering", "Connection"]
+__all__ = ["HANDED_OFF", "KEY", "Connection", "ResponseWriter"]
 
 KEY: Final = "http_service.connection"
 """Where the :class:`Connection` is in a request's environment."""
 
 
-class _Left:
+class _HandedOff:
     """An empty body."""
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(())
 
 
-LEFT: Final[Iterable[bytes]] = _Left()
+HANDED_OFF: Final[Iterable[bytes]] = _HandedOff()
 """What WSGI gets for a body while the connection has the response written."""
 
 
-class Answering(Protocol):
+class ResponseWriter(Protocol):
     """Who writes one response to a connection; on the loop's thread."""
 
     def begin(self, version: str, headers: list[tuple[str, str]], *, close: bool) -> None:
@@ -74,8 +74,8 @@ class Connection(Protocol):
         """
         ...
 
-    def take_over(self, answering: Answering) -> Iterable[bytes]:
-        """Have ``answering`` write the response; what to give to WSGI for a body. Any thread."""
+    def take_over(self, writer: ResponseWriter) -> Iterable[bytes]:
+        """Have ``writer`` write the response; what to give to WSGI for a body. Any thread."""
         ...
 
     def run_on_worker(self) -> Iterable[bytes]:

@@ -54,7 +54,7 @@ LEFT: Final = {
     "actors/testing": 27,
     "discovery": 39,
     "docs": 98,
-    "http": 22,
+    "http": 0,
     ".": 3,
 }
 """How many of them each folder still has. Lower a number when you clean; never raise one."""

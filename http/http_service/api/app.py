@@ -17,7 +17,7 @@ from http_service.api.api_keys import KeyCheck
 from http_service.api.context import AppContext
 from http_service.api.endpoints import LABELS
 from http_service.api.hosts import Hosts, hosts_of
-from http_service.connection import KEY, LEFT
+from http_service.connection import HANDED_OFF, KEY
 from http_service.errors import ErrorReply, Misdirected, reply_for
 from http_service.falcon_types import Request, Response, types
 from http_service.headers import ID_HEADER, request_id_from
@@ -166,7 +166,7 @@ class RequestScope:
         del resource, req_succeeded
         call = req.context.call
         stream = resp.stream
-        if stream is not None and (stream is LEFT or call is not None):
+        if stream is not None and (stream is HANDED_OFF or call is not None):
             return
         if not req.context.request_id:  # Falcon refuses its "WEBSOCKET" before it asks us
             self.process_request(req, resp)

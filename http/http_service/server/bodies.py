@@ -17,7 +17,7 @@ from http_service.server.parse_error import ParseError
 __all__ = ["ChunkedBody", "SizedBody"]
 
 SIZE_LINE_LIMIT: Final = 256
-"""Bytes of a chunk's size and its extensions, which nobody sends."""
+"""Bytes of a chunk's size and its extensions, which clients don't send."""
 
 TRAILER_LIMIT: Final = 4096
 """Bytes of trailer fields; they are read and dropped."""

@@ -23,8 +23,8 @@ __all__ = ["Drain", "Verdict", "verdict"]
 _log: Final = logging.getLogger("http_service.drain")
 
 IDLE_GRACE: Final = 0.2
-"""Seconds without a request after which a connection is closed. One that was used just now may have
-its next request on the wire already, and no proxy repeats a POST; others are closed at once."""
+"""Seconds without a request after which a connection is closed. One that was in use may have its
+next request on the wire already, and no proxy repeats a POST; others are closed at once."""
 
 
 class Verdict(Enum):
@@ -45,7 +45,7 @@ class Connection(Protocol):
         """When its last answer was sent; ``None`` while something is received, answered or sent."""
         ...
 
-    def close_unless_heard(self) -> None:
+    def close_if_silent(self) -> None:
         """Close it, unless a request has come that was not read yet: that one is served."""
         ...
 
@@ -82,32 +82,32 @@ class Drain:
         self._timeout = timeout
         self._clock = clock
         self._began = clock()
-        self._cut = False
+        self._aborted = False
         self.finished = False
 
     def step(self, connections: list[Connection]) -> None:
         """Judge every open connection; finished once nothing is open and nothing runs."""
         now = self._clock()
         since = now - self._began
-        if since > self._timeout and not self._cut:
-            self._cut = True
-            self._cut_running()
+        if since > self._timeout and not self._aborted:
+            self._aborted = True
+            self._abort_running()
         for connection in connections:
             last = connection.idle_since
             idle = None if last is None else now - last
             judged = verdict(idle=idle, since=since, timeout=self._timeout)
             if judged is Verdict.CLOSE:
-                connection.close_unless_heard()
+                connection.close_if_silent()
             elif judged is Verdict.ABORT:
                 connection.cancel()
         over = since > self._timeout + 2 * ABORT_GRACE
         self.finished = over or not (connections or self._inflight)
 
-    def _cut_running(self) -> None:
+    def _abort_running(self) -> None:
         cut = self._inflight.terminate_all(Draining())
         if cut:
             _log.warning(
-                "the drain deadline cut %d requests",
+                "drain timeout: aborted %d requests",
                 len(cut),
                 extra={"requests": [f"{each.request_id} ({each.model})" for each in cut]},
             )

@@ -21,13 +21,27 @@ from typing import Any, Final, Protocol
 from actors.eventloop import asks_others
 from http_service.config import HttpServiceConfig
 from http_service.errors import reply_for_status
-from http_service.server.timeouts import Limits
+from http_service.server.timeouts import ClientTimeouts
 from http_service.streaming.exchange import UNSENT_LIMIT
 
 __all__ = [
-    "DRAIN_LIMITS", "DRAIN_LINGER", "FULL", "LINGER_SECONDS", "PROBES", "PROBE_RESERVE",
-    "PROBE_SECONDS", "BodyAdmission", "BodyHolder", "ConnectionCap", "body_budget",
-    "connection_cap", "deadlines", "network_of", "refuse", "turn_away", "waitress_settings",
+    "DRAIN_LINGER",
+    "DRAIN_TIMEOUTS",
+    "FULL",
+    "LINGER_SECONDS",
+    "PROBES",
+    "PROBE_RESERVE",
+    "PROBE_SECONDS",
+    "BodyAdmission",
+    "BodyHolder",
+    "ConnectionCap",
+    "body_budget",
+    "client_timeouts",
+    "connection_cap",
+    "network_of",
+    "reject",
+    "send_rejection",
+    "waitress_settings",
 ]  # fmt: skip
 
 KIB: Final = 1024
@@ -41,7 +55,7 @@ CLEANUP_INTERVAL: Final = 5
 RESERVED_FILES: Final = 64
 """File descriptors kept for everything that is neither a client nor an upstream: logs, etcd."""
 
-SPARE: Final = 64
+SPARE_CONNECTIONS: Final = 64
 """Connections above our own cap before Waitress' own sets in, which would leave clients waiting
 without an answer: ours has to be met first."""
 
@@ -49,7 +63,7 @@ LINGER_SECONDS: Final = 5.0
 """How long a refused upload is read and dropped, so that the client can read the refusal: closing
 at once would make the kernel reset the connection and discard our answer (RFC 9112, 9.6)."""
 
-DRAIN_LIMITS: Final = Limits(head=3.0, body=3.0)
+DRAIN_TIMEOUTS: Final = ClientTimeouts(head=3.0, body=3.0)
 """How slow a client may be in a drain: who stalls in a request must not hold the exit."""
 
 PROBE_SECONDS: Final = 1.0
@@ -64,7 +78,7 @@ def waitress_settings(config: HttpServiceConfig) -> dict[str, Any]:
     """Waitress' adjustments for ``config``."""
     return {
         "threads": config.threads,
-        "connection_limit": _connections(config) + SPARE,
+        "connection_limit": _connections(config) + SPARE_CONNECTIONS,
         "channel_timeout": config.idle_timeout,
         "cleanup_interval": CLEANUP_INTERVAL,
         "max_request_header_size": HEADER_LIMIT,
@@ -76,7 +90,7 @@ def waitress_settings(config: HttpServiceConfig) -> dict[str, Any]:
         "outbuf_overflow": 64 * UNSENT_LIMIT,
         # select() can't see a file descriptor from 1024 on.
         "asyncore_use_poll": True,
-        # No look-ahead: the poller tells of a client's leaving without reading on, and what was not
+        # No look-ahead: the poller reports that a client left without reading on, and what was not
         # read can't be half a request when the connection closes.
         "channel_request_lookahead": 0,
         # SECURITY: no product name, no tracebacks, no trust in forwarded headers.
@@ -90,7 +104,9 @@ def waitress_settings(config: HttpServiceConfig) -> dict[str, Any]:
 def connection_cap(config: HttpServiceConfig) -> ConnectionCap:
     """What counts the connections, and says which is one too many."""
     # Half of the descriptors: each request may need a connection to another server, too.
-    relaying = min(config.connection_limit, (_file_limit() - RESERVED_FILES - SPARE) // 2)
+    relaying = min(
+        config.connection_limit, (_file_limit() - RESERVED_FILES - SPARE_CONNECTIONS) // 2
+    )
     return ConnectionCap(_connections(config), config.connections_per_address, relaying=relaying)
 
 
@@ -99,13 +115,13 @@ def body_budget(config: HttpServiceConfig) -> int:
     return max(config.body_memory, config.body_limit)
 
 
-def deadlines(config: HttpServiceConfig) -> Limits:
+def client_timeouts(config: HttpServiceConfig) -> ClientTimeouts:
     """How slow a client may be."""
-    return Limits(idle=config.idle_timeout)
+    return ClientTimeouts(idle=config.idle_timeout)
 
 
 def _connections(config: HttpServiceConfig) -> int:
-    return min(config.connection_limit, _file_limit() - RESERVED_FILES - SPARE)
+    return min(config.connection_limit, _file_limit() - RESERVED_FILES - SPARE_CONNECTIONS)
 
 
 def _file_limit() -> int:
@@ -188,15 +204,15 @@ def network_of(address: str) -> str:
     return f"{IPv6Address(int(parsed) >> IPV6_HOST_BITS << IPV6_HOST_BITS)}/{IPV6_HOST_BITS}"
 
 
-def turn_away(connection: socket.socket) -> None:
+def reject(connection: socket.socket) -> None:
     """Answer 503 on a connection that was not admitted, and close it. Never blocks or raises."""
-    refuse(connection)
+    send_rejection(connection)
     connection.close()
 
 
-def refuse(connection: socket.socket) -> None:
-    """As :func:`turn_away`, but leave the closing to the caller."""
-    with contextlib.suppress(OSError):  # whoever left already needs no answer
+def send_rejection(connection: socket.socket) -> None:
+    """As :func:`reject`, but leave the closing to the caller."""
+    with contextlib.suppress(OSError):  # a client that left needs no response
         connection.setblocking(False)  # noqa: FBT003  # the socket module's signature
         connection.send(_ANSWER)
         connection.shutdown(socket.SHUT_WR)

@@ -20,7 +20,7 @@ class BindFailed(Exception):
 class Listener:
     """A bound, listening TCP socket with a stable address.
 
-    Whoever serves it gets a duplicate from :meth:`share`: closing that one closes nothing else, and
+    A server gets a duplicate from :meth:`share`: closing that one closes nothing else, and
     until the next one comes the kernel keeps new connections waiting instead of refusing them.
     Thread-safe apart from :meth:`close`.
     """
@@ -77,7 +77,7 @@ _CURES: Final[Mapping[int, Callable[[str, int], str]]] = {
         f"port {port} on {host} needs privileges: choose one above 1023 with --port"
     ),
     errno.EADDRNOTAVAIL: lambda host, port: (
-        f"{host} is no address of this machine, so port {port} can't be opened there: "
+        f"{host} is not an address of this machine, so port {port} can't be opened there: "
         "choose another with --host"
     ),
 }

@@ -51,13 +51,13 @@ class HttpServer:
         self._server: WaitressServer | None = None
         self._ended = threading.Event()
 
-    def open(self, on_broken: Callable[[BaseException], None]) -> None:
+    def open(self, on_failure: Callable[[BaseException], None]) -> None:
         """Accept connections, again or for the first time.
 
-        ``on_broken(error)`` is called when accepting fails. Raises ``OSError`` once the listener is
-        closed, ``TimeoutError`` if the event loop hangs.
+        ``on_failure(error)`` is called when accepting fails. Raises ``OSError`` once the listener
+        is closed, ``TimeoutError`` if the event loop hangs.
         """
-        self._on_loop(lambda: self._open(on_broken))
+        self._on_loop(lambda: self._open(on_failure))
 
     @property
     def connections(self) -> tuple[int, int]:
@@ -80,13 +80,13 @@ class HttpServer:
         if self._server is not None:
             self._on_loop(self._end)
 
-    def _open(self, on_broken: Callable[[BaseException], None]) -> None:
+    def _open(self, on_failure: Callable[[BaseException], None]) -> None:
         if self._server is None:
             self._server = WaitressServer(
                 self._app, self.listener.share(), self.config, self._loop, self._intake
             )
-        self._server.on_broken = on_broken
-        self._server.accept_again()
+        self._server.on_failure = on_failure
+        self._server.resume_accepting()
 
     def _pause(self) -> None:
         if self._server is not None:

@@ -1,8 +1,8 @@
-"""How slow a client may be: when a connection's time is over, and what it is told then.
+"""How slow a client may be: when a connection's time is over, and what it gets then.
 
-A connection that is merely open costs a file descriptor; one that drips costs as much, for ever,
-unless each phase has its deadline (slowloris and its kin). The rule of all of them: a head must be
-complete in time, a body must come, and an answer must be taken, at a minimum rate.
+A connection that is merely open costs a file descriptor; one that drips costs as much, without
+end, unless each phase has its timeout (slowloris and similar attacks). For all of them: a head must
+be complete in time, a body must come, and a response must be read, at a minimum rate.
 
 Everything here is pure or a plain record; the clock is the caller's, in monotonic seconds.
 """
@@ -13,12 +13,19 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
-__all__ = ["Facts", "Limits", "Progress", "Reading", "Reason", "overdue"]
+__all__ = [
+    "ClientTimeouts",
+    "ConnectionTimes",
+    "Progress",
+    "RequestProgress",
+    "TimeoutReason",
+    "expired",
+]
 
 REQUEST_TIMEOUT: Final = 408
 
 
-class Reason(Enum):
+class TimeoutReason(Enum):
     """Why a connection's time is over; the value is for the log."""
 
     HEAD = "the request's head took too long"
@@ -29,11 +36,11 @@ class Reason(Enum):
     @property
     def status(self) -> int | None:
         """What to answer before closing; ``None`` means just to close."""
-        return REQUEST_TIMEOUT if self in (Reason.HEAD, Reason.BODY) else None
+        return REQUEST_TIMEOUT if self in (TimeoutReason.HEAD, TimeoutReason.BODY) else None
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ClientTimeouts:
     """Seconds, and bytes, that a client gets.
 
     ``head``: from the first byte of a head to its end. ``body``: seconds in which ``body_bytes``
@@ -51,7 +58,7 @@ class Limits:
     idle: float = 75.0
 
 
-class Facts(Protocol):
+class ConnectionTimes(Protocol):
     """Since when a connection waits for what; ``None`` where it does not wait for that."""
 
     head_since: float | None
@@ -60,20 +67,20 @@ class Facts(Protocol):
     idle_since: float | None
 
 
-class Reading(Protocol):
+class RequestProgress(Protocol):
     """What is asked of a request that is being received (``Parser`` has it)."""
 
     headers_finished: bool
     body_bytes_received: int
 
 
-def overdue(facts: Facts, now: float, limits: Limits) -> Reason | None:
+def expired(facts: ConnectionTimes, now: float, limits: ClientTimeouts) -> TimeoutReason | None:
     """Why the connection's time is over at ``now``, if it is; pure."""
     for reason, since, allowed in (
-        (Reason.READER, facts.unsent_since, limits.reader),
-        (Reason.HEAD, facts.head_since, limits.head),
-        (Reason.BODY, facts.body_since, limits.body),
-        (Reason.IDLE, facts.idle_since, limits.idle),
+        (TimeoutReason.READER, facts.unsent_since, limits.reader),
+        (TimeoutReason.HEAD, facts.head_since, limits.head),
+        (TimeoutReason.BODY, facts.body_since, limits.body),
+        (TimeoutReason.IDLE, facts.idle_since, limits.idle),
     ):
         if since is not None and now - since > allowed:
             return reason
@@ -81,7 +88,7 @@ def overdue(facts: Facts, now: float, limits: Limits) -> Reason | None:
 
 
 class Progress:
-    """The :class:`Facts` of one connection, told by whoever reads from it and writes to it.
+    """The :class:`ConnectionTimes` of one connection, kept by what reads and writes it.
 
     Call :meth:`read` after bytes were received and after an answer began or ended, :meth:`wrote`
     after an attempt to send; both cost less than a microsecond. One thread, the loop's.
@@ -97,7 +104,7 @@ class Progress:
         "unsent_since",
     )
 
-    def __init__(self, limits: Limits, now: float) -> None:
+    def __init__(self, limits: ClientTimeouts, now: float) -> None:
         self._limits = limits
         self.head_since: float | None = None
         self.body_since: float | None = None
@@ -106,7 +113,7 @@ class Progress:
         self._body_mark = 0
         self._sent_mark = 0
 
-    def read(self, now: float, request: Reading | None, *, busy: bool) -> None:
+    def read(self, now: float, request: RequestProgress | None, *, busy: bool) -> None:
         """``request`` is the one being received, if one is; ``busy``: one is being answered.
 
         While busy, nothing is the client's fault: we may not be reading at all.
@@ -124,7 +131,7 @@ class Progress:
             if self.head_since is None:
                 self.head_since = now
 
-    def begin_again(self, now: float) -> None:
+    def restart(self, now: float) -> None:
         """Count the time of what is being received from ``now``."""
         if self.head_since is not None:
             self.head_since = now

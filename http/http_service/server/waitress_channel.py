@@ -29,15 +29,21 @@ from waitress import wasyncore
 
 from actors.eventloop import HANGUP, READ, WRITE, EventLoop, FdHandle
 from http_service.api.generate import INLINE_BODY
-from http_service.connection import LEFT, Answering
+from http_service.connection import HANDED_OFF, ResponseWriter
 from http_service.errors import ClientGone
 from http_service.headers import response_head
 from http_service.inline import CURRENT_THREAD
 from http_service.server.limits import FULL, PROBES
 from http_service.server.parse_error import ParseError
 from http_service.server.timeouts import Progress
-from http_service.server.waitress_closing import TURN, ClosingChannel
-from http_service.server.waitress_task import ANSWERED, Made, RefusalTask, Task, request_environ
+from http_service.server.waitress_closing import WRITE_QUANTUM, ClosingChannel
+from http_service.server.waitress_task import (
+    ANSWERED,
+    AppResponse,
+    RefusalTask,
+    Task,
+    request_environ,
+)
 
 __all__ = ["Channel"]
 
@@ -87,8 +93,8 @@ class Channel(ClosingChannel):
         # PERF: what each request sets stands in the table of names that all connections share.
         self.request: Any = None
         self.made: Any = None
-        """The :class:`Made` of the first request, until its response is on its way."""
-        self.answering: Answering | None = None
+        """The :class:`AppResponse` of the first request, until its response is on its way."""
+        self.writer: ResponseWriter | None = None
         """Who writes the response to the first request, once the application has returned."""
         wasyncore.dispatcher.__init__(self, sock, map=map)
         self.connected = True
@@ -108,7 +114,7 @@ class Channel(ClosingChannel):
             self.watch.set_interest(0)  # bytes behind a request that is being answered: they wait
         if events & WRITE and self.connected:
             self.handle_write()
-        if self.answering is None or self.total_outbufs_len or events & WRITE:
+        if self.writer is None or self.total_outbufs_len or events & WRITE:
             self.settle()
         else:
             # PERF: what settling comes to where an answer was just begun.
@@ -189,7 +195,7 @@ class Channel(ClosingChannel):
             else:
                 self.server.add_worker_task(self)
         else:
-            self.server.add_task(self)  # one a read: who pipelines keeps nobody waiting
+            self.server.add_task(self)  # one a read: a client that pipelines delays no other
 
     def received(self, data: bytes) -> bool:
         """Make requests of ``data``; whether the connection takes any."""
@@ -235,7 +241,7 @@ class Channel(ClosingChannel):
         if self.reserved:
             self._refuse_unless_probe(request)
         if request.error is None and self.connected:
-            made = self.made = Made()
+            made = self.made = AppResponse()
             environ = request_environ(self.server.environ, request, self.addr, self)
             CURRENT_THREAD.inline = inline = self.loop.thread == get_ident()
             try:
@@ -244,28 +250,28 @@ class Channel(ClosingChannel):
                 made.error = error
             finally:
                 CURRENT_THREAD.inline = False
-            if inline and made.answering is not None and made.error is None:
+            if inline and made.writer is not None and made.error is None:
                 self._begin(made)
                 return
             if made.error is None and self._leave(made, request, inline=inline):
                 return
-        self._turn_left = TURN
+        self._quantum_left = WRITE_QUANTUM
         super().service()  # Waitress writes what was refused, iterates over what is long
         failed, self.made = self.made, None
         if failed is not None and failed.error is not None:
             failed.forget(self.loop)
 
-    def _leave(self, made: Made, request: Any, *, inline: bool) -> bool:
+    def _leave(self, made: AppResponse, request: Any, *, inline: bool) -> bool:
         """Whether nothing is left for Waitress: the response is another's, or sent."""
         if made.parked is not None:
             self.made = None
             self.loop.call_later(made.parked, self._serve_parked)
-        elif made.body is not LEFT and made.answering is None and not made.again:
-            data = made.short_body(request.command, TURN) if inline else None
+        elif made.body is not HANDED_OFF and made.writer is None and not made.again:
+            data = made.short_body(request.command, WRITE_QUANTUM) if inline else None
             if data is None:
                 return False
             self._send_whole(made, request, data)
-        elif made.answering is None:
+        elif made.writer is None:
             self.made = None
             self.server.add_worker_task(self)
         else:
@@ -277,24 +283,24 @@ class Channel(ClosingChannel):
         if self.connected and self.requests:
             self.service()
 
-    def _begin(self, made: Made) -> None:
+    def _begin(self, made: AppResponse) -> None:
         """Have the response written by who took it over."""
-        answering: Any = made.answering
+        writer: Any = made.writer
         self.made = None
         if not self.connected:
-            answering.client_left()
+            writer.client_left()
             return
         request = self.requests[0]
         if request.reserved or request.unread:
             request.forget()
         else:
             self.requests[0] = ANSWERED  # a held stream keeps neither headers nor body here
-        self.answering = answering
+        self.writer = writer
         ending = self.server.draining or self.reserved  # PERF: not by the property
         close = request.connection_close or (ending and len(self.requests) <= 1)
-        answering.begin(request.version, made.headers, close=close)
+        writer.begin(request.version, made.headers, close=close)
 
-    def _send_whole(self, made: Made, request: Any, data: bytes) -> None:
+    def _send_whole(self, made: AppResponse, request: Any, data: bytes) -> None:
         """Head and body in one system call."""
         self.made = None
         close = request.connection_close or self.draining
@@ -322,15 +328,15 @@ class Channel(ClosingChannel):
         held: bool = self.requests[0].hold(size)
         return held
 
-    def take_over(self, answering: Answering) -> Iterable[bytes]:
-        """Have ``answering`` write the response; what to give to WSGI for a body. Any thread."""
-        self.made.answering = answering
-        return LEFT
+    def take_over(self, writer: ResponseWriter) -> Iterable[bytes]:
+        """Have ``writer`` write the response; what to give to WSGI for a body. Any thread."""
+        self.made.writer = writer
+        return HANDED_OFF
 
     def run_on_worker(self) -> Iterable[bytes]:
         """Run the request again, from its beginning, on a thread that may wait; as above."""
         self.made.again = True
-        return LEFT
+        return HANDED_OFF
 
     def park(self, seconds: float) -> Iterable[bytes] | None:
         """Run the request again, from its beginning, on the loop and in a moment; as above.
@@ -345,11 +351,11 @@ class Channel(ClosingChannel):
             return None
         # As long again as it has waited: few runs for a long wait, a short one is not prolonged.
         self.made.parked = min(max(waited, SHORTEST_PARKING), LONGEST_PARKING)
-        return LEFT
+        return HANDED_OFF
 
     def send_now(self, data: bytes) -> int:
         """Send what the socket takes, keep the rest; how much is unsent. Raises ``ClientGone``."""
-        # PERF: without the lock of what is unsent: a worker writes only what nobody took over.
+        # PERF: without the lock of what is unsent: a worker writes only what was not handed off.
         if not self.connected:
             raise ClientGone
         sent = 0
@@ -371,7 +377,7 @@ class Channel(ClosingChannel):
 
     def resume(self, *, close: bool) -> None:
         """The response is complete: close, or go on with the next request."""
-        self.answering = None
+        self.writer = None
         requests = self.requests
         if not requests:
             return

@@ -57,7 +57,7 @@ TABLE: Final[tuple[Internal, ...]] = (
     Internal("parser", "headers", "dict", "WSGI's environment is made from it"),
     Internal("parser", "adj", "Adjustments", "the limits"),
     Internal("parser", "completed", "bool", "the channel starts the task by it"),
-    Internal("parser", "empty", "bool", "a blank line is no request"),
+    Internal("parser", "empty", "bool", "a blank line is not a request"),
     Internal("parser", "error", "NoneType", "the channel chooses the error task by it"),
     Internal("parser", "expect_continue", "bool", "100 Continue"),
     Internal("parser", "headers_finished", "bool", "100 Continue; the head's deadline"),
@@ -137,7 +137,7 @@ TABLE: Final[tuple[Internal, ...]] = (
     Internal("dispatcher", "add_task", "(task)", "starts a worker on a request"),
     Internal("dispatcher", "set_thread_count", "(count)", "the workers"),
     Internal("dispatcher", "shutdown", "(cancel_pending=True, timeout=5)", "stops the workers"),
-    Internal("dispatcher", "queue_logger", "Logger", "a full pool is no news"),
+    Internal("dispatcher", "queue_logger", "Logger", "a full pool is not worth a log line"),
 )
 
 

@@ -25,15 +25,15 @@ from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
 
 from actors.eventloop import READ, EventLoop
-from http_service.connection import Answering
-from http_service.server.timeouts import Progress, Reason
+from http_service.connection import ResponseWriter
+from http_service.server.timeouts import Progress, TimeoutReason
 
-__all__ = ["TURN", "ClosingChannel"]
+__all__ = ["WRITE_QUANTUM", "ClosingChannel"]
 
 DISCARD_BYTES: Final = 64 * 1024
 """How much of a refused upload is read and dropped at a time."""
 
-TURN: Final = 64 * 1024
+WRITE_QUANTUM: Final = 64 * 1024
 """Bytes sent to one client until the others have their turn: a fast reader takes a large response
 as quickly as it is written, and everybody would wait for its end."""
 
@@ -46,8 +46,8 @@ class ClosingChannel(HTTPChannel):  # type: ignore[misc]  # waitress ships no ty
 
     loop: EventLoop
     progress: Progress
-    answering: Answering | None
-    sendbuf_len: int = TURN
+    writer: ResponseWriter | None
+    sendbuf_len: int = WRITE_QUANTUM
     lingers = False
     """Whether the client still sends what it was refused for."""
     linger_until = 0.0
@@ -56,7 +56,7 @@ class ClosingChannel(HTTPChannel):  # type: ignore[misc]  # waitress ships no ty
     requests: list[Any]
     """What is being answered, and what waits behind it."""
     _sent = 0
-    _turn_left = 0
+    _quantum_left = 0
 
     def ready(self, events: int) -> None:
         """Read, write, or notice that the client has left."""
@@ -74,16 +74,16 @@ class ClosingChannel(HTTPChannel):  # type: ignore[misc]  # waitress ships no ty
 
     def send(self, data: bytes, do_close: bool = True) -> int:  # noqa: FBT001, FBT002  # Waitress'
         """Send what the socket takes; how much. Nothing more once it had its turn."""
-        if self._turn_left <= 0:
+        if self._quantum_left <= 0:
             return 0
         sent: int = super().send(data, do_close)
         self._sent += sent
-        self._turn_left -= sent
+        self._quantum_left -= sent
         return sent
 
     def handle_write(self) -> None:
         """Send what is ready; after a refusal, linger instead of closing."""
-        self._turn_left = TURN
+        self._quantum_left = WRITE_QUANTUM
         if self.linger_until:
             if self.will_close:
                 self.handle_close()
@@ -96,8 +96,8 @@ class ClosingChannel(HTTPChannel):  # type: ignore[misc]  # waitress ships no ty
                 self._linger()
             return
         super().handle_write()
-        if self.answering is not None:
-            self.answering.sent(self.total_outbufs_len)
+        if self.writer is not None:
+            self.writer.sent(self.total_outbufs_len)
 
     def _flush_outbufs_below_high_watermark(self) -> None:
         # The loop's thread is the one that flushes: it can't wait for itself.
@@ -118,7 +118,7 @@ class ClosingChannel(HTTPChannel):  # type: ignore[misc]  # waitress ships no ty
         else:
             self.recv(DISCARD_BYTES)  # closes the channel itself at the end of the upload
 
-    def end_late(self, reason: Reason) -> None:
+    def time_out(self, reason: TimeoutReason) -> None:
         """The client was too slow: answer where there is something to answer, and close."""
         if reason.status is None or self.request is None:
             self.handle_close()
@@ -129,7 +129,7 @@ class ClosingChannel(HTTPChannel):  # type: ignore[misc]  # waitress ships no ty
             self.requests.append(late)
         self.server.add_task(self)
 
-    def close_unless_heard(self) -> None:
+    def close_if_silent(self) -> None:
         """Close, unless a request has come that was not read yet: that one is served."""
         try:
             heard = self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
@@ -151,16 +151,16 @@ class ClosingChannel(HTTPChannel):  # type: ignore[misc]  # waitress ships no ty
         self.handle_close()
 
     def cancel(self) -> None:
-        """Drop the requests and close at once: nobody writes to a channel that says it is gone."""
+        """Drop the requests and close at once: nothing is written to a channel that is gone."""
         super().cancel()
         self.handle_close()
 
     def handle_close(self) -> None:
         """Close the connection; an answer on its way is told."""
         super().handle_close()
-        answering, self.answering = self.answering, None
-        if answering is not None:
-            answering.client_left()
+        writer, self.writer = self.writer, None
+        if writer is not None:
+            writer.client_left()
 
     def del_channel(self, map: Any = None) -> None:  # noqa: A002  # waitress' name
         """The connection is gone: there is room for another."""

@@ -30,20 +30,20 @@ from actors.eventloop import READ, EventLoop, FdHandle, TimerHandle
 from http_service.api.generate import INLINE_BODY
 from http_service.config import HttpServiceConfig
 from http_service.server.limits import (
-    DRAIN_LIMITS,
     DRAIN_LINGER,
+    DRAIN_TIMEOUTS,
     LINGER_SECONDS,
     PROBE_RESERVE,
     PROBE_SECONDS,
     BodyAdmission,
+    client_timeouts,
     connection_cap,
-    deadlines,
-    refuse,
-    turn_away,
+    reject,
+    send_rejection,
     waitress_settings,
 )
 from http_service.server.parser import Parser
-from http_service.server.timeouts import overdue
+from http_service.server.timeouts import expired
 from http_service.server.waitress_channel import Channel
 from http_service.server.waitress_task import fixed_environ, replay
 
@@ -52,13 +52,13 @@ __all__ = ["WaitressServer"]
 OUT_OF_RESOURCES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 """What accepting fails with while descriptors or memory are short: trying at once would spin."""
 
-REST: Final = 1.0
+ACCEPT_RETRY_SECONDS: Final = 1.0
 """Seconds without accepting then."""
 
-TELL_EVERY: Final = 60.0
+LOG_INTERVAL: Final = 60.0
 """Seconds between two lines about connections that were refused."""
 
-LOOK: Final = 1.0
+SWEEP_SECONDS: Final = 1.0
 """Seconds between two looks for clients that are too slow."""
 
 ACCEPT_BURST: Final = 64
@@ -101,14 +101,14 @@ class SocketMap(dict[int, Any]):
 class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no types
     """Accepts from ``listening`` and serves ``application``, all of it on ``loop``'s thread.
 
-    Workers serve only what may have to wait. ``on_broken(error)`` is called when accepting failed
-    for a reason nobody foresaw: it has stopped then, and :meth:`accept_again` resumes it; open
+    Workers serve only what may have to wait. ``on_failure(error)`` is called when accepting failed
+    for an unexpected reason: it has stopped then, and :meth:`resume_accepting` resumes it; open
     connections are served on.
     """
 
     channel_class = Channel
     watch: FdHandle | None = None
-    on_broken: Callable[[BaseException], None]
+    on_failure: Callable[[BaseException], None]
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         """Take over ``listening`` and start the workers; ``config`` gives every limit."""
         self.app: Final = application
         self.parser_class: Final = partial(Parser, intake=intake)
-        self.limits = deadlines(config)
+        self.limits = client_timeouts(config)
         self.linger = LINGER_SECONDS
         self._cap = connection_cap(config)
         self.loop = loop
@@ -130,8 +130,8 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         self._closed = False
         self._full = False
         self._reserved: list[Channel] = []
-        self._next_telling = 0.0
-        self._lookout: TimerHandle | None = None
+        self._next_log = 0.0
+        self._sweep_timer: TimerHandle | None = None
         settings = waitress_settings(config)
         settings["clear_untrusted_proxy_headers"] = False  # ours never come so far: see UNTRUSTED
         adjustments = Adjustments(sockets=[listening], **settings)
@@ -150,12 +150,12 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         )
         self.trigger.close()
         self.task_dispatcher.set_thread_count(adjustments.threads)
-        self._look()
+        self._sweep()
 
     # A handler of the event loop: the listening socket.
 
     def ready(self, events: int) -> None:
-        """Take the connections that wait, as far as there is room."""
+        """Take the connections that wait and have room."""
         del events
         for _ in range(ACCEPT_BURST):
             before = len(self.active_channels) + self._cap.refused
@@ -169,9 +169,9 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
     def failed(self, error: BaseException) -> None:
         """Accepting raised ``error``; its watch is gone."""
         self.watch = None
-        self.on_broken(error)
+        self.on_failure(error)
 
-    def accept_again(self) -> None:
+    def resume_accepting(self) -> None:
         """Accept, unless it does already, or is not to do so any more."""
         self._full = False
         if self.accepting and self.watch is None:
@@ -191,9 +191,9 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
             full = self._cap.full
             admitted = self._cap.admit(address[0])
             if not admitted:
-                self._tell_refusals()
+                self._log_rejections()
             if not (admitted or full):
-                turn_away(connection)  # one client has too many: there is room for others' probes
+                reject(connection)  # one client has too many: there is room for others' probes
                 return
             try:
                 self.set_socket_options(connection)
@@ -204,7 +204,7 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
                 raise
         except OSError as error:
             if error.errno in OUT_OF_RESOURCES:
-                self._rest(error)
+                self._retry_later(error)
             return  # else it left before it was taken
         peer = self.fix_addr(address)
         channel = self.channel_class(self, connection, peer, self.adj, map=self._map)
@@ -218,15 +218,15 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         else:
             self._cap.release(channel.addr[0])
         if self._full and len(self.active_channels) < self.adj.connection_limit:
-            self.accept_again()
+            self.resume_accepting()
 
     def begin_drain(self) -> None:
         """Have every answer end its connection, and give what is half received less time."""
         self.draining = True
-        self.limits = DRAIN_LIMITS
+        self.limits = DRAIN_TIMEOUTS
         self.linger = DRAIN_LINGER
         for channel in self.channels():
-            channel.progress.begin_again(self.loop.clock())
+            channel.progress.restart(self.loop.clock())
 
     def stop_accepting(self) -> None:
         """Take what the kernel has accepted already, then let go of the listening socket."""
@@ -252,7 +252,7 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         self.task_dispatcher.add_task(task)
 
     def pull_trigger(self) -> None:
-        """Nothing: whoever changes a channel off the loop has the loop look at that channel."""
+        """Nothing: what changes a channel off the loop has the loop look at that channel."""
 
     @property
     def refused(self) -> int:
@@ -268,8 +268,8 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         if self._closed:
             return
         self._closed = True
-        if self._lookout is not None:
-            self._lookout.cancel()
+        if self._sweep_timer is not None:
+            self._sweep_timer.cancel()
         for channel in self.channels():
             channel.cancel()
             channel.handle_close()
@@ -289,42 +289,42 @@ class WaitressServer(TcpWSGIServer):  # type: ignore[misc]  # waitress ships no 
         channel.reserved = True
         self._reserved.append(channel)
         if len(self._reserved) > PROBE_RESERVE:
-            self._give_up(self._reserved[0])
-        self.loop.call_later(PROBE_SECONDS, partial(self._give_up, channel))
+            self._reject_reserved(self._reserved[0])
+        self.loop.call_later(PROBE_SECONDS, partial(self._reject_reserved, channel))
 
-    def _give_up(self, channel: Channel) -> None:
+    def _reject_reserved(self, channel: Channel) -> None:
         """Tell a connection beyond the limit that there is no room, unless it is being answered."""
         if channel.connected and not channel.requests and not channel.linger_until:
-            refuse(channel.socket)
+            send_rejection(channel.socket)
             channel.handle_close()
 
-    def _tell_refusals(self) -> None:
+    def _log_rejections(self) -> None:
         """Say that connections are refused, once a minute at most."""
         now = self.loop.clock()
-        if now < self._next_telling:
+        if now < self._next_log:
             return
-        self._next_telling = now + TELL_EVERY
+        self._next_log = now + LOG_INTERVAL
         known = {"open": self._cap.open, "refused": self._cap.refused}
         _log.warning("connections are refused: too many are open", extra=known)
 
-    def _rest(self, error: OSError) -> None:
+    def _retry_later(self, error: OSError) -> None:
         """The system has nothing left for another connection: let them wait, and say so once."""
         _log.warning(
-            "can't accept connections just now; they wait",
+            "can't accept connections; they wait in the kernel's queue",
             extra={"error": error.strerror, "open": len(self.active_channels)},
         )
         self._pause(full=False)
-        self.loop.call_later(REST, self.accept_again)
+        self.loop.call_later(ACCEPT_RETRY_SECONDS, self.resume_accepting)
 
-    def _look(self) -> None:
+    def _sweep(self) -> None:
         """End the connections whose time is over."""
         now = self.loop.clock()
         for channel in self.channels():
-            reason = overdue(channel.progress, now, self.limits)
+            reason = expired(channel.progress, now, self.limits)
             if reason is not None:
-                channel.end_late(reason)
+                channel.time_out(reason)
         self.close_lingering()
-        self._lookout = self.loop.call_later(LOOK, self._look)
+        self._sweep_timer = self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def _pause(self, *, full: bool) -> None:
         watch, self.watch = self.watch, None

@@ -22,13 +22,21 @@ from typing import Any, Final
 from waitress.task import ErrorTask, WSGITask
 
 from actors.eventloop import EventLoop
-from http_service.connection import KEY, Answering
+from http_service.connection import KEY, ResponseWriter
 from http_service.headers import ID_HEADER, NO_SNIFF, NO_STORE, request_id_from, response_head
 from http_service.server.parse_error import refusal
 from http_service.server.parser import Parser
 from http_service.telemetry.access_log import AccessRecord, log_request
 
-__all__ = ["ANSWERED", "Made", "RefusalTask", "Task", "fixed_environ", "replay", "request_environ"]
+__all__ = [
+    "ANSWERED",
+    "AppResponse",
+    "RefusalTask",
+    "Task",
+    "fixed_environ",
+    "replay",
+    "request_environ",
+]
 
 
 def fixed_environ(
@@ -95,7 +103,7 @@ _NOTABLE: Final = _HOP_BY_HOP | {"content-length", "cache-control"}
 _BODILESS: Final = frozenset(("204", "304"))
 
 
-class Made:
+class AppResponse:
     """What the application makes of one request; :meth:`start_response` is WSGI's.
 
     PERF: no object is made for what the class says already, and no closure a request.
@@ -108,7 +116,7 @@ class Made:
     """Whether the headers say for themselves how the response may be kept."""
     body: Iterable[bytes] = ()
     error: Exception | None = None
-    answering: Answering | None = None
+    writer: ResponseWriter | None = None
     """Who took the response over."""
     again = False
     """Whether the request is to run again, on a worker."""
@@ -182,8 +190,8 @@ class Made:
     def forget(self, loop: EventLoop) -> None:
         """The application failed: tell who took the response over, if that was before."""
         self.error = None  # PERF: its traceback holds what called the application: a cycle
-        if self.answering is not None:
-            loop.call(self.answering.client_left)
+        if self.writer is not None:
+            loop.call(self.writer.client_left)
 
     def _write(self, data: bytes) -> None:
         self._written = [*(self._written or ()), data]
@@ -207,7 +215,7 @@ class Answered:
 ANSWERED: Final = Answered()
 
 
-def replay(made: Made, start_response: Any) -> Iterable[bytes]:
+def replay(made: AppResponse, start_response: Any) -> Iterable[bytes]:
     """Waitress' application: the real one has been called already."""
     return made.replay(start_response)
 
@@ -217,9 +225,9 @@ class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
 
     wrote_header: bool
 
-    def get_environment(self) -> Made:
+    def get_environment(self) -> AppResponse:
         """What :func:`replay` gets for an environment."""
-        made: Made = self.channel.made
+        made: AppResponse = self.channel.made
         return made
 
     def write(self, data: bytes) -> None:

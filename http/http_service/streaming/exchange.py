@@ -1,7 +1,7 @@
 """A request whose response is made: one object from the moment it is valid until its last byte.
 
 It is what the engine of the first instance pushes into (a ``Sink``, by way of ``PoolRequest``), and
-it writes to the client's connection (``Answering``). Its shapes are ``StreamExchange`` and
+it writes to the client's connection (``ResponseWriter``). Its shapes are ``StreamExchange`` and
 ``UnaryExchange``. Invariants:
 
 1. The head is written with the first bytes: until then a failure is an ordinary HTTP error.
@@ -141,7 +141,7 @@ class Exchange(PoolRequest):
             else:
                 loop.call(self._flush)
 
-    # The connection's side: see ``Answering``.
+    # The connection's side: see ``ResponseWriter``.
 
     def begin(self, version: str, headers: list[tuple[str, str]], *, close: bool) -> None:
         """Write from now on, these ``headers`` first; ``close``: the connection ends with it."""

@@ -14,7 +14,7 @@ from http_service.server.limits import (
     ConnectionCap,
     connection_cap,
     network_of,
-    turn_away,
+    reject,
     waitress_settings,
 )
 from tests.http_service.conftest import LOCAL
@@ -91,7 +91,7 @@ def test_who_is_turned_away_is_told_when_to_come_again() -> None:
         socket.create_server(("127.0.0.1", 0)) as listening,
         RawClient(listening.getsockname()[:2]) as raw,
     ):
-        turn_away(listening.accept()[0])
+        reject(listening.accept()[0])
         answer = raw.read_answer()
         assert raw.read_to_end() == b""
 
@@ -104,10 +104,10 @@ def test_who_is_turned_away_is_told_when_to_come_again() -> None:
 def test_turning_away_who_has_left_already_is_quiet() -> None:
     ours, theirs = socket.socketpair()
     theirs.close()
-    turn_away(ours)
+    reject(ours)
 
     assert ours.fileno() == -1
-    turn_away(ours)
+    reject(ours)
 
 
 def test_our_cap_is_met_before_waitress_stops_accepting() -> None:

@@ -66,7 +66,7 @@ class FakeConnection:
     closed: bool = False
     cancelled: bool = False
 
-    def close_unless_heard(self) -> None:
+    def close_if_silent(self) -> None:
         """Be closed."""
         self.closed = True
 

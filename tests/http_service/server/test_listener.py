@@ -34,7 +34,7 @@ def test_a_taken_port_is_told_in_one_sentence_with_the_cure(taken: int) -> None:
 @pytest.mark.parametrize(
     ("host", "words"),
     [
-        ("192.0.2.1", "192.0.2.1 is no address of this machine"),
+        ("192.0.2.1", "192.0.2.1 is not an address of this machine"),
         ("no-such-host.invalid", "'no-such-host.invalid' can't be resolved"),
     ],
 )

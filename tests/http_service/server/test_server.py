@@ -16,9 +16,9 @@ from actors.eventloop import shared_loop
 from actors.testing.faults import ClockJump
 from http_service import HttpService
 from http_service.headers import ID_HEADER
-from http_service.server.limits import HEADER_LIMIT, SPARE, waitress_settings
+from http_service.server.limits import HEADER_LIMIT, SPARE_CONNECTIONS, waitress_settings
 from http_service.server.waitress_channel import Channel
-from http_service.server.waitress_server import LOOK
+from http_service.server.waitress_server import SWEEP_SECONDS
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.engines import DEADLINE
 from tests.http_service.serving import (
@@ -332,7 +332,7 @@ def test_the_settings_use_no_temporary_files_and_name_no_product() -> None:
     assert settings["ident"] is None
     assert settings["expose_tracebacks"] is False
     assert settings["asyncore_use_poll"] is True
-    assert 0 < settings["connection_limit"] <= LOCAL.connection_limit + SPARE
+    assert 0 < settings["connection_limit"] <= LOCAL.connection_limit + SPARE_CONNECTIONS
 
 
 @pytest.mark.parametrize("hours", [1, -1, 24 * 365])
@@ -341,7 +341,7 @@ def test_a_wall_clock_that_jumps_closes_no_idle_connection(live: Running, hours:
     with RawClient(live.address) as raw, ClockJump(hours * 3600.0):
         raw.send(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
         assert raw.read_answer().status == 200
-        shared_loop().call_later(1.5 * LOOK, looked.set)
+        shared_loop().call_later(1.5 * SWEEP_SECONDS, looked.set)
         assert looked.wait(DEADLINE)
         raw.send(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
         assert raw.read_answer().status == 200

@@ -13,15 +13,15 @@ import pytest
 from http_service import HttpService, HttpServiceConfig
 from http_service.server import limits, waitress_server
 from http_service.server.limits import PROBE_RESERVE
-from http_service.server.timeouts import Limits
+from http_service.server.timeouts import ClientTimeouts
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.serving import CHAT, RawClient, Running, eventually, post_bytes, running
 
 GET_LIVE = b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n"
-HASTY = Limits(head=0.2, body=0.2, body_bytes=64, reader=0.2, idle=0.4)
+HASTY = ClientTimeouts(head=0.2, body=0.2, body_bytes=64, reader=0.2, idle=0.4)
 
 
-def impatient(_config: HttpServiceConfig) -> Limits:
+def impatient(_config: HttpServiceConfig) -> ClientTimeouts:
     """The limits of a service with little patience."""
     return HASTY
 
@@ -29,8 +29,8 @@ def impatient(_config: HttpServiceConfig) -> Limits:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
     """A service with little patience."""
-    monkeypatch.setattr(waitress_server, "deadlines", impatient)
-    monkeypatch.setattr(waitress_server, "LOOK", 0.02)
+    monkeypatch.setattr(waitress_server, "client_timeouts", impatient)
+    monkeypatch.setattr(waitress_server, "SWEEP_SECONDS", 0.02)
     with HttpService(LOCAL) as service:
         add_echo(service)
         with running(service) as it:

@@ -10,14 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from http_service.server.timeouts import Facts, Limits, Progress, Reason, overdue
+from http_service.server.timeouts import (
+    ClientTimeouts,
+    ConnectionTimes,
+    Progress,
+    TimeoutReason,
+    expired,
+)
 
-LIMITS = Limits(head=10, body=8, body_bytes=800, reader=20, reader_bytes=1000, idle=60)
+LIMITS = ClientTimeouts(head=10, body=8, body_bytes=800, reader=20, reader_bytes=1000, idle=60)
 
 
 @dataclass
 class Waiting:
-    """Facts as they come."""
+    """ConnectionTimes as they come."""
 
     head_since: float | None = None
     body_since: float | None = None
@@ -33,61 +39,63 @@ class Request:
     body_bytes_received: int = 0
 
 
-RULES: list[tuple[Facts, float, Reason]] = [
-    (Waiting(head_since=0), LIMITS.head, Reason.HEAD),
-    (Waiting(body_since=0), LIMITS.body, Reason.BODY),
-    (Waiting(unsent_since=0), LIMITS.reader, Reason.READER),
-    (Waiting(idle_since=0), LIMITS.idle, Reason.IDLE),
+RULES: list[tuple[ConnectionTimes, float, TimeoutReason]] = [
+    (Waiting(head_since=0), LIMITS.head, TimeoutReason.HEAD),
+    (Waiting(body_since=0), LIMITS.body, TimeoutReason.BODY),
+    (Waiting(unsent_since=0), LIMITS.reader, TimeoutReason.READER),
+    (Waiting(idle_since=0), LIMITS.idle, TimeoutReason.IDLE),
 ]
 
 
 @pytest.mark.parametrize(("facts", "allowed", "reason"), RULES)
-def test_each_wait_has_its_own_deadline(facts: Facts, allowed: float, reason: Reason) -> None:
-    assert overdue(facts, allowed, LIMITS) is None
-    assert overdue(facts, allowed + 0.1, LIMITS) is reason
+def test_each_wait_has_its_own_deadline(
+    facts: ConnectionTimes, allowed: float, reason: TimeoutReason
+) -> None:
+    assert expired(facts, allowed, LIMITS) is None
+    assert expired(facts, allowed + 0.1, LIMITS) is reason
 
 
 def test_who_waits_for_nothing_is_never_overdue() -> None:
-    assert overdue(Waiting(), 1e9, LIMITS) is None
+    assert expired(Waiting(), 1e9, LIMITS) is None
 
 
 def test_a_reader_is_dropped_rather_than_told_that_it_wrote_slowly() -> None:
-    assert overdue(Waiting(head_since=0, unsent_since=0), 1000, LIMITS) is Reason.READER
+    assert expired(Waiting(head_since=0, unsent_since=0), 1000, LIMITS) is TimeoutReason.READER
 
 
 def test_who_was_sending_is_told_and_who_was_not_is_just_closed() -> None:
-    told = {reason: reason.status for reason in Reason}
+    told = {reason: reason.status for reason in TimeoutReason}
 
     assert told == {
-        Reason.HEAD: 408,
-        Reason.BODY: 408,
-        Reason.IDLE: None,
-        Reason.READER: None,
+        TimeoutReason.HEAD: 408,
+        TimeoutReason.BODY: 408,
+        TimeoutReason.IDLE: None,
+        TimeoutReason.READER: None,
     }
 
 
 def test_a_new_connection_is_idle_until_its_first_byte() -> None:
     progress = Progress(LIMITS, 5)
 
-    assert overdue(progress, 65.1, LIMITS) is Reason.IDLE
+    assert expired(progress, 65.1, LIMITS) is TimeoutReason.IDLE
     progress.read(60, Request(), busy=False)
-    assert overdue(progress, 65.1, LIMITS) is None
+    assert expired(progress, 65.1, LIMITS) is None
 
 
 def test_dripping_does_not_move_the_heads_deadline() -> None:
     progress = Progress(LIMITS, 0)
     for second in range(1, 12):
         progress.read(second, Request(), busy=False)
-        assert overdue(progress, second, LIMITS) is None
+        assert expired(progress, second, LIMITS) is None
 
-    assert overdue(progress, 11.1, LIMITS) is Reason.HEAD
+    assert expired(progress, 11.1, LIMITS) is TimeoutReason.HEAD
 
 
 def test_a_body_at_the_minimum_rate_is_never_overdue() -> None:
     progress = Progress(LIMITS, 0)
     for second in range(1, 1000):
         progress.read(second, Request(True, second * 101), busy=False)
-        assert overdue(progress, second + 0.9, LIMITS) is None
+        assert expired(progress, second + 0.9, LIMITS) is None
 
 
 @given(st.integers(0, 88))
@@ -96,7 +104,7 @@ def test_a_body_below_the_minimum_rate_is_overdue_soon(rate: int) -> None:
     ended = None
     for second in range(100):
         progress.read(second, Request(True, second * rate), busy=False)
-        if overdue(progress, second, LIMITS):
+        if expired(progress, second, LIMITS):
             ended = second
             break
 
@@ -109,21 +117,21 @@ def test_a_body_that_was_fast_and_stops_is_overdue_as_soon_as_any() -> None:
     progress.read(1, Request(True, 0), busy=False)
     progress.read(2, Request(True, 10_000_000), busy=False)
 
-    assert overdue(progress, 10, LIMITS) is None
-    assert overdue(progress, 10.1, LIMITS) is Reason.BODY
+    assert expired(progress, 10, LIMITS) is None
+    assert expired(progress, 10.1, LIMITS) is TimeoutReason.BODY
 
 
 def test_while_an_answer_is_being_made_nothing_is_the_clients_fault() -> None:
     progress = Progress(LIMITS, 0)
     progress.read(1, Request(), busy=False)
     progress.read(2, None, busy=True)
-    assert overdue(progress, 1000, LIMITS) is None
+    assert expired(progress, 1000, LIMITS) is None
     progress.read(1000, Request(), busy=True)
-    assert overdue(progress, 2000, LIMITS) is None
+    assert expired(progress, 2000, LIMITS) is None
 
     progress.read(2000, None, busy=False)
-    assert overdue(progress, 2060, LIMITS) is None
-    assert overdue(progress, 2060.1, LIMITS) is Reason.IDLE
+    assert expired(progress, 2060, LIMITS) is None
+    assert expired(progress, 2060.1, LIMITS) is TimeoutReason.IDLE
 
 
 def test_a_half_received_request_gets_its_full_time_after_the_answer_before_it() -> None:
@@ -131,8 +139,8 @@ def test_a_half_received_request_gets_its_full_time_after_the_answer_before_it()
     progress.read(0, Request(), busy=True)
     progress.read(500, Request(), busy=False)
 
-    assert overdue(progress, 510, LIMITS) is None
-    assert overdue(progress, 510.1, LIMITS) is Reason.HEAD
+    assert expired(progress, 510, LIMITS) is None
+    assert expired(progress, 510.1, LIMITS) is TimeoutReason.HEAD
 
 
 def test_a_reader_that_takes_nothing_is_overdue() -> None:
@@ -140,9 +148,9 @@ def test_a_reader_that_takes_nothing_is_overdue() -> None:
     progress.read(0, None, busy=True)
     for second in range(21):
         progress.wrote(second, unsent=5000 + second, sent=700)
-        assert overdue(progress, second, LIMITS) is None
+        assert expired(progress, second, LIMITS) is None
 
-    assert overdue(progress, 20.1, LIMITS) is Reason.READER
+    assert expired(progress, 20.1, LIMITS) is TimeoutReason.READER
 
 
 def test_a_reader_that_takes_a_byte_now_and_then_is_overdue_too() -> None:
@@ -151,7 +159,7 @@ def test_a_reader_that_takes_a_byte_now_and_then_is_overdue_too() -> None:
     for second in range(21):
         progress.wrote(second, unsent=5000, sent=second)
 
-    assert overdue(progress, 20.1, LIMITS) is Reason.READER
+    assert expired(progress, 20.1, LIMITS) is TimeoutReason.READER
 
 
 def test_a_slow_reader_that_keeps_up_is_left_alone_although_its_backlog_grows() -> None:
@@ -159,7 +167,7 @@ def test_a_slow_reader_that_keeps_up_is_left_alone_although_its_backlog_grows() 
     progress.read(0, None, busy=True)
     for second in range(1000):
         progress.wrote(second, unsent=second * 10, sent=second * 60)
-        assert overdue(progress, second, LIMITS) is None
+        assert expired(progress, second, LIMITS) is None
 
 
 def test_who_has_read_everything_starts_anew() -> None:
@@ -167,10 +175,10 @@ def test_who_has_read_everything_starts_anew() -> None:
     progress.read(0, None, busy=True)
     progress.wrote(0, unsent=10, sent=0)
     progress.wrote(15, unsent=0, sent=10)
-    assert overdue(progress, 1000, LIMITS) is None
+    assert expired(progress, 1000, LIMITS) is None
     progress.wrote(1000, unsent=10, sent=10)
-    assert overdue(progress, 1020, LIMITS) is None
-    assert overdue(progress, 1020.1, LIMITS) is Reason.READER
+    assert expired(progress, 1020, LIMITS) is None
+    assert expired(progress, 1020.1, LIMITS) is TimeoutReason.READER
 
 
 STAMPS = {

@@ -12,7 +12,7 @@ import pytest
 from actors.eventloop import READ
 from http_service.connection import KEY, Connection
 from http_service.server.parser import Parser
-from http_service.server.waitress_closing import TURN
+from http_service.server.waitress_closing import WRITE_QUANTUM
 from tests.http_service.server.fuzz.served import Host
 
 GET = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -129,12 +129,12 @@ def test_what_is_written_by_hand_comes_before_the_body() -> None:
 def test_a_long_piece_is_written_a_turn_at_a_time() -> None:
     def application(_environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response("200 OK", [])
-        return [b"x" * 3 * TURN]
+        return [b"x" * 3 * WRITE_QUANTUM]
 
     made = host(application)
     made.take(GET)
-    assert max(map(len, made.wire.written)) <= TURN
-    assert b"".join(made.wire.written).endswith(b"\r\n\r\n" + b"x" * 3 * TURN)
+    assert max(map(len, made.wire.written)) <= WRITE_QUANTUM
+    assert b"".join(made.wire.written).endswith(b"\r\n\r\n" + b"x" * 3 * WRITE_QUANTUM)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 from actors.engines.contract import Context, Kind
 from actors.eventloop import EventLoop
-from http_service.connection import Answering
+from http_service.connection import ResponseWriter
 from http_service.errors import ClientGone
 from http_service.streaming.exchange import Exchange, InflightRequests
 from http_service.streaming.stream_exchange import StreamExchange
@@ -46,7 +46,7 @@ class FakeConnection:
     def hold(self, size: int) -> bool:
         return size >= 0
 
-    def take_over(self, answering: Answering) -> Iterable[bytes]:
+    def take_over(self, writer: ResponseWriter) -> Iterable[bytes]:
         raise NotImplementedError  # the test does what a server does
 
     def run_on_worker(self) -> Iterable[bytes]:

@@ -20,7 +20,7 @@ from actors.engines.upstream import UpstreamEngine
 from actors.eventloop import shared_loop
 from http_service import HttpService, HttpServiceConfig
 from http_service.server.parser import Parser
-from http_service.server.waitress_task import Made
+from http_service.server.waitress_task import AppResponse
 from tests.engines.raw_server import RawServer, answer, says
 from tests.engines.relaying import STREAM, UNARY
 from tests.http_service.engines import DEADLINE, ManualEngine
@@ -113,7 +113,9 @@ def remains_of_requests() -> int:
     gc.collect()
     objects = gc.get_objects()
     parsers = [each for each in objects if isinstance(each, Parser)]
-    made = [each for each in objects if isinstance(each, falcon.Request | falcon.Response | Made)]
+    made = [
+        each for each in objects if isinstance(each, falcon.Request | falcon.Response | AppResponse)
+    ]
     return len(made) + sum(bool(each.headers or each.whole_body()) for each in parsers)
 
 

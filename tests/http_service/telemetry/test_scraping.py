@@ -16,7 +16,7 @@ import pytest
 from actors.testing import FakeClock
 from http_service.inline import CURRENT_THREAD, WouldBlock
 from http_service.server.waitress_channel import Channel
-from http_service.server.waitress_closing import TURN
+from http_service.server.waitress_closing import WRITE_QUANTUM
 from http_service.telemetry import scraping as module
 from http_service.telemetry.exposition import PIECE_BYTES, Numbers, Table, Tables
 from http_service.telemetry.metrics import Metrics
@@ -227,7 +227,7 @@ def test_between_two_looks_at_others_a_large_answer_sends_two_pieces_at_most(
         answer = client.read_to_end()
 
     assert len(answer) > 10 * PIECE_BYTES
-    assert 0 < max(sent.values()) <= TURN + PIECE_BYTES == 2 * PIECE_BYTES
+    assert 0 < max(sent.values()) <= WRITE_QUANTUM + PIECE_BYTES == 2 * PIECE_BYTES
 
 
 def test_few_large_renderings_are_in_memory_and_who_reads_an_older_one_is_cut_off() -> None:

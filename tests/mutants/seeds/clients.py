@@ -34,7 +34,7 @@ CLIENTS: Final = (
         "idle",
         "fifty connections are all there are",
         "http/http_service:_connections",
-        "min(config.connection_limit, _file_limit() - RESERVED_FILES - SPARE)",
+        "min(config.connection_limit, _file_limit() - RESERVED_FILES - SPARE_CONNECTIONS)",
         "50",
     ),
     Mutant(
@@ -83,7 +83,7 @@ CLIENTS: Final = (
         "leave-waiting-rst",
         "an answer on its way is not told that its client left",
         "http/http_service:ClosingChannel.handle_close",
-        "answering.client_left()",
+        "writer.client_left()",
         "",
     ),
     Mutant(

@@ -44,7 +44,7 @@ PROCESSES: Final = (
         "files",
         "accepting is tried again at once when no descriptor is left",
         "http/http_service:WaitressServer.handle_accept",
-        "self._rest(error)",
+        "self._retry_later(error)",
         "",
     ),
     Mutant(

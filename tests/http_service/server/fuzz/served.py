@@ -17,7 +17,7 @@ from waitress.buffers import ReadOnlyFileBasedBuffer
 from actors.eventloop import READ, WRITE
 from http_service.connection import KEY
 from http_service.server.parser import Parser
-from http_service.server.timeouts import Limits
+from http_service.server.timeouts import ClientTimeouts
 from http_service.server.waitress_channel import Channel
 from http_service.server.waitress_task import fixed_environ, replay
 from tests.http_service.server.fuzz.compare import ADJUSTMENTS, Outcome, reading, run
@@ -63,7 +63,7 @@ class Host:
         self.at_once = 0
         self.parser_class = parser_class
         self.adj = ADJUSTMENTS
-        self.limits = Limits()
+        self.limits = ClientTimeouts()
         self.linger = 5.0
         self.draining = False
         self.environ = ENVIRON
