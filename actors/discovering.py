@@ -1,4 +1,4 @@
-"""What the service discovers, and the engines that relay to it; imported only where it does so."""
+"""Starts discovery and makes the engines that relay to what it finds; imported only on demand."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def discover(
     make_engine: Callable[[Entry], Engine],
     registry: CollectorRegistry,
 ) -> Sequence[Component]:
-    """Add discovery from each source to the tree; answer what readiness asks of each.
+    """Add discovery from each source to the tree; return the readiness component of each.
 
     Raises ``ValueError``.
     """
@@ -61,7 +61,7 @@ def _etcd_source(settings: ServeSettings) -> tuple[Source, str]:
     from discovery.etcd.watch import EtcdSource
 
     endpoints, access = Endpoints.parse(settings.etcd), etcd_access(settings)
-    root = settings.etcd_root
+    root = settings.etcd_access.root
     connect = partial(EtcdClient, access=access)
     return EtcdSource(endpoints, prefix_of(root), connect=connect), root
 
@@ -90,9 +90,9 @@ def _discover(
     *,
     first: bool,
 ) -> StatusBoard:
-    """Add discovery from one source to the tree; answer its board."""
+    """Add discovery from one source to the tree; return its status board."""
     board = StatusBoard(source.name)
-    # Names of instances from a second source get its own in front: neither displaces the other.
+    # Instances of a second source get its name as a prefix: neither source displaces the other.
     origin = "" if first else source.name
     tree.start_child(
         discovery_child(
@@ -155,7 +155,7 @@ def engine_of(tls: Tls, reach: Reach, silence: float, entry: Entry) -> Engine:
     except AddressRefused as error:
         raise EntryUnusable(str(error)) from None
     except (OSError, ValueError) as error:
-        # A URL was checked when the entry was read, a key just now: a certificate was replaced.
+        # A URL was checked when the entry was read, the files only now.
         why = "the files of --upstream-ca, --upstream-cert and --upstream-key can't be used now"
         raise EntryUnusable(why) from error
 

@@ -19,13 +19,14 @@ def etcd_access(settings: ServeSettings | WorkerSettings) -> EtcdAccess:
     Raises ``ValueError`` with a sentence for the user that names the option or file at fault; gRPC
     would show an unusable file only by never connecting.
     """
+    options = settings.etcd_access
     access = EtcdAccess.of(
-        ca=settings.etcd_ca,
-        cert=settings.etcd_cert,
-        key=settings.etcd_key,
-        user=settings.etcd_user,
-        password=settings.etcd_password,
-        password_file=settings.etcd_password_file,
+        ca=options.ca,
+        cert=options.cert,
+        key=options.key,
+        user=options.user,
+        password=options.password,
+        password_file=options.password_file,
     )
     access.check(Endpoints.parse(settings.etcd))
     tls = Tls(ca_file=access.ca, cert_file=access.cert, key_file=access.key)

@@ -20,6 +20,7 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Sequence
+from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -42,15 +43,25 @@ from http_service import (
     ModelManager,
 )
 from http_service.api.hosts import is_loopback, name_of
-from http_service.config import DURATION_BUCKETS, RESTART_INTENSITY, RESTART_PERIOD
+from http_service.config import DURATION_BUCKETS
 from http_service.telemetry.pool_metrics import PoolMetrics
 
 if TYPE_CHECKING:
     from actors.engines.upstream.reach import Reach
 
-__all__ = ["Service", "check_upstream_files", "stop_time"]
+__all__ = ["RESTART_INTENSITY", "Service", "check_upstream_files", "stop_time"]
 
 _log = logging.getLogger("actors.service")
+
+RESTART_INTENSITY: Final = 100
+"""Restarts that a supervisor accepts within :data:`RESTART_PERIOD`.
+
+Far above OTP's one in five seconds: a restart here costs microseconds and loses nothing, while
+giving up ends every request in flight. A part that can't live at all still uses it up at once.
+"""
+
+RESTART_PERIOD: Final = 10.0
+"""Seconds over which restarts are counted."""
 
 
 def stop_time(settings: ServeSettings) -> float:
@@ -77,7 +88,7 @@ class Service:
         tree gives up, it cancels the token. Raises ``StartFailed`` with the root cause, everything
         that was started already stopped again.
         """
-        # The "_created" samples double the exposition, and nobody asks for them. The switch is for
+        # The "_created" samples double the exposition and are not used. The switch is for
         # the whole process, so this module is the one to turn it.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # theirs
         metrics = _metrics(settings)
@@ -87,13 +98,13 @@ class Service:
             registry, *before, name="callboard", intensity=RESTART_INTENSITY, period=RESTART_PERIOD
         )
         try:
-            return cls._grow(tree, settings, token, metrics)
+            return cls._start_children(tree, settings, token, metrics)
         except BaseException:
             tree.stop(timeout=TREE_MARGIN)
             raise
 
     @classmethod
-    def _grow(
+    def _start_children(
         cls, tree: Tree, settings: ServeSettings, token: CancellationToken, metrics: Metrics
     ) -> Service:
         manager = ModelManager(tree.address("registry"), metrics=metrics)
@@ -102,7 +113,7 @@ class Service:
         http = HttpService(_http_config(settings), manager, components)
         if not (settings.api_key_file or is_loopback(name_of(settings.host))):
             _log.warning(
-                "anybody who reaches this port may use every model: give --api-key-file, or listen "
+                "anyone who reaches this port may use every model: give --api-key-file, or listen "
                 "on --host 127.0.0.1; put TLS in front of it where others share the network",
                 extra={"host": settings.host, "port": http.bind()[1]},
             )
@@ -134,7 +145,7 @@ class Service:
         _log.info("read the key files again, as SIGHUP asked")
 
     def stop(self) -> str | None:
-        """Drain and stop everything; answer why the tree had given up, ``None`` if it had not."""
+        """Drain and stop everything; returns why the tree had given up, ``None`` if it had not."""
         if self._gave_up is None:
             self.tree.stop(timeout=stop_time(self._settings))
         self.http.close()
@@ -150,7 +161,7 @@ class Service:
 
 
 def _metrics(settings: ServeSettings) -> Metrics:
-    """The service's metrics, with what is told of any process, and of which version it is.
+    """The service's metrics, with those of the process and its version.
 
     Raises :class:`~http_service.config.ConfigError`.
     """
@@ -207,20 +218,15 @@ def _allowed_hosts(settings: ServeSettings) -> tuple[str, ...]:
 
 
 def _http_config(settings: ServeSettings) -> HttpServiceConfig:
+    """The HTTP service's part of the settings: those of the same name, and two that differ."""
+    ours = {setting.name for setting in fields(settings)}
+    same = {setting.name for setting in fields(HttpServiceConfig)} & ours - _APART
     return HttpServiceConfig(
-        host=settings.host,
-        port=settings.port,
-        metrics_prefix=settings.metrics_prefix,
-        body_limit=settings.body_limit,
-        body_memory=settings.body_memory,
-        drain_timeout=settings.drain_timeout,
-        drain_grace=settings.drain_grace,
-        engine_timeout=settings.engine_timeout,
-        idle_timeout=settings.idle_timeout,
-        connection_limit=settings.connection_limit,
-        connections_per_address=settings.connections_per_address,
+        **{name: getattr(settings, name) for name in same},
         allowed_hosts=_allowed_hosts(settings),
-        api_key_file=settings.api_key_file,
-        operator_key_file=settings.operator_key_file,
         open_probes=settings.open_probes == "yes",
     )
+
+
+_APART: Final = {"allowed_hosts", "open_probes", "duration_buckets"}
+"""Settings that mean something else to the HTTP service; it gets its buckets with the metrics."""

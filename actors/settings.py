@@ -4,12 +4,14 @@ A setting is a field of the dataclass of its command. Its option and its environ
 from its name: ``drain_timeout`` is ``--drain-timeout`` and ``CALLBOARD_DRAIN_TIMEOUT``. The option
 wins over the variable, the variable over the default. ``actors.cli.parsing`` turns these
 classes into parsers; nothing else reads the environment.
+
+Where a setting of ``serve`` is one of :class:`~http_service.HttpServiceConfig`, it has that one's
+name, and a test holds their defaults together. It is not taken from there: a worker, which needs no
+HTTP service, would hold 11 MiB for it.
 """
 
 from __future__ import annotations
 
-import socket
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network
@@ -18,10 +20,10 @@ from typing import Any, Final
 from actors import option_types
 from actors.engines.builtin import ENGINES
 
-__all__ = ["DemoSettings", "ServeSettings", "Setting", "WorkerSettings", "instance_name"]
+__all__ = ["DemoSettings", "EtcdSettings", "ServeSettings", "Setting", "WorkerSettings"]
 
 SMOLLM2_MODEL: Final = "smollm2-135m-instruct"
-"""The model id under which the bundled SmolLM2 is served unless told otherwise."""
+"""The model id under which the bundled SmolLM2 is served by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Setting:
 
     ``parse`` turns text into the value, or raises ``ValueError`` with a sentence that names what is
     wrong and what is allowed. ``repeatable`` options may be given several times, or as a comma
-    list. A ``secret`` is taken from its variable only: everybody on a machine can read arguments.
+    list. A ``secret`` is taken from its variable only: all users of a machine can read arguments.
     One of a ``source`` asks for a source of discovery (``actors.discovering.SOURCES``).
     """
 
@@ -58,57 +60,49 @@ def _setting(
     return field(default=default, repr=not secret, metadata={"setting": setting})
 
 
-def _etcd_root() -> Any:
-    return _setting(
+@dataclass(frozen=True, slots=True)
+class EtcdSettings:
+    """How to open etcd; the options are ``--etcd-root`` and so on, the same in each command."""
+
+    root: str = _setting(
         "",
         option_types.etcd_root,
         "PREFIX",
         "what stands before /models/… in etcd's keys; workers and front-ends must agree on it",
     )
-
-
-def _etcd_ca() -> Any:
-    return _setting(
+    ca: str = _setting(
         "",
         option_types.file_path,
         "FILE",
         "the PEM file of the authorities that etcd's certificate may come from, for https://",
     )
-
-
-def _etcd_cert() -> Any:
-    return _setting(
+    cert: str = _setting(
         "",
         option_types.file_path,
         "FILE",
         "the PEM file of the certificate to show to an etcd that asks for one; with --etcd-key",
     )
-
-
-def _etcd_key() -> Any:
-    return _setting(
+    key: str = _setting(
         "", option_types.file_path, "FILE", "the PEM file of that certificate's private key"
     )
-
-
-def _etcd_user() -> Any:
-    return _setting(
+    user: str = _setting(
         "", option_types.user_name, "NAME", "the user to etcd, where authentication is on"
     )
-
-
-def _etcd_password() -> Any:
-    return _setting(
+    password: str = _setting(
         "",
         str,
         "…",
         "that user's password; only as a variable, or in --etcd-password-file",
         secret=True,
     )
+    password_file: str = _setting(
+        "", option_types.file_path, "FILE", "a file that holds that user's password"
+    )
 
 
-def _etcd_password_file() -> Any:
-    return _setting("", option_types.file_path, "FILE", "a file that holds that user's password")
+_NO_ETCD_OPTIONS: Final = EtcdSettings()
+_ETCD_GROUP: Final = {"group": EtcdSettings, "prefix": "etcd_"}
+"""Settings that stand once for several commands, and what their options begin with."""
 
 
 def _log_format() -> Any:
@@ -138,13 +132,7 @@ class ServeSettings:
         repeatable=True,
         source=True,
     )
-    etcd_root: str = _etcd_root()
-    etcd_ca: str = _etcd_ca()
-    etcd_cert: str = _etcd_cert()
-    etcd_key: str = _etcd_key()
-    etcd_user: str = _etcd_user()
-    etcd_password: str = _etcd_password()
-    etcd_password_file: str = _etcd_password_file()
+    etcd_access: EtcdSettings = field(default=_NO_ETCD_OPTIONS, metadata=_ETCD_GROUP)
     discovery_dir: str = _setting(
         "",
         option_types.file_path,
@@ -221,15 +209,15 @@ class ServeSettings:
         "",
         option_types.file_path,
         "PATH",
-        "let in only who sends a key of this file, one a line, # begins a comment; it is read "
-        "again when it changes",
+        "accept only requests with a key from this file, one a line, # begins a comment; it is "
+        "read again when it changes",
     )
     operator_key_file: str = _setting(
         "",
         option_types.file_path,
         "PATH",
-        "the same of operators, who are let in too and see where instances run; without any key "
-        "file, who asks from this machine does",
+        "the same for operators, who may also see where instances run; without any key file, "
+        "clients on this machine may",
     )
     open_probes: str = _setting(
         "yes",
@@ -241,14 +229,14 @@ class ServeSettings:
         600.0,
         option_types.seconds,
         "SECONDS",
-        "the longest silence of an engine or server that is accepted, before its first token and "
-        "between two; an entry may allow less (timeouts.first_byte, timeouts.idle)",
+        "the longest wait for an engine or server, before its first token and between two; an "
+        "entry may allow less (timeouts.first_byte, timeouts.idle)",
     )
     idle_timeout: int = _setting(
         75,
         option_types.count,
         "SECONDS",
-        "when to close a connection that asks for nothing; keep it above that of the load "
+        "when to close an idle connection; keep it above the idle timeout of the load "
         "balancer in front",
     )
     connection_limit: int = _setting(
@@ -262,7 +250,7 @@ class ServeSettings:
         0,
         option_types.count,
         "COUNT",
-        "connections that one client address may have open; 0 is no limit, as behind a proxy all "
+        "connections that one client address may have open; 0 for no limit, as behind a proxy all "
         "come from its address",
     )
     metrics_prefix: str = _setting(
@@ -291,8 +279,11 @@ class ServeSettings:
     @property
     def discovers(self) -> bool:
         """Whether models are read from some source of discovery."""
-        settings = ((each.name, each.metadata["setting"]) for each in fields(self))
-        return any(setting.source and getattr(self, name) for name, setting in settings)
+        return any(
+            setting.source and getattr(self, each.name)
+            for each in fields(self)
+            if (setting := each.metadata.get("setting")) is not None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,13 +326,7 @@ class WorkerSettings:
         "the etcd members in which to announce the model",
         repeatable=True,
     )
-    etcd_root: str = _etcd_root()
-    etcd_ca: str = _etcd_ca()
-    etcd_cert: str = _etcd_cert()
-    etcd_key: str = _etcd_key()
-    etcd_user: str = _etcd_user()
-    etcd_password: str = _etcd_password()
-    etcd_password_file: str = _etcd_password_file()
+    etcd_access: EtcdSettings = field(default=_NO_ETCD_OPTIONS, metadata=_ETCD_GROUP)
     announce_dir: str = _setting(
         "",
         option_types.file_path,
@@ -366,7 +351,7 @@ class WorkerSettings:
         10,
         option_types.ttl,
         "SECONDS",
-        "how long the announcement outlives a worker that dies without a word",
+        "how long the announcement outlives a worker that is killed",
     )
     instance: str = _setting(
         "",
@@ -409,7 +394,7 @@ class WorkerSettings:
         1.0,
         option_types.seconds,
         "SECONDS",
-        "how long it stays after it was told to stop and has said so, for requests on their way",
+        "how long it stays after it has announced that it drains, for requests on their way",
     )
     drain_timeout: float = _setting(
         25.0,
@@ -427,9 +412,3 @@ class DemoSettings:
     host: str = _setting("127.0.0.1", option_types.host, "ADDRESS", "the address to listen on")
     port: int = _port(8787, "the TCP port to listen on")
     log_format: str = _log_format()
-
-
-def instance_name() -> str:
-    """A name for this worker that no other has: it must differ across restarts, too."""
-    host = socket.gethostname().split(".")[0] or "worker"
-    return f"{host}-{uuid.uuid4().hex[:8]}"

@@ -1,7 +1,7 @@
 """Temporary folders that are gone when their process is, at the latest when the next one starts.
 
 A process that is killed removes nothing. So each folder holds a file that its owner keeps locked
-for as long as it lives, and whoever makes a folder removes first those that nobody locks any more.
+for as long as it lives, and making a folder first removes those whose file is not locked any more.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class TempDir:
     def __init__(self, prefix: str) -> None:
         _sweep(Path(tempfile.gettempdir()), prefix)
         self.path: Final = Path(tempfile.mkdtemp(prefix=prefix))  # mode 0700
-        # Locked before it has its name: nobody ever finds it unlocked while we live.
+        # Locked before it has its name: it is never found unlocked while we live.
         unnamed = self.path / "unnamed"
         self._lock = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -60,8 +60,8 @@ def _sweep(parent: Path, prefix: str) -> None:
 
 
 def _remove_if_left(folder: Path) -> bool:
-    """Remove ``folder`` if it is ours and nobody locks it; tell whether."""
-    # SECURITY: everybody may write to this place: a link, or another's folder, is left alone.
+    """Remove ``folder`` if it is ours and not locked; returns whether it did."""
+    # SECURITY: any user may write to this place: a link, or another's folder, is left alone.
     with contextlib.suppress(OSError):  # another one removed it meanwhile, or it is not ours
         if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
             return False

@@ -19,12 +19,12 @@ from actors.discovering import engine_of
 from actors.engines import Kind
 from actors.engines.upstream import Tls, UpstreamEngine
 from actors.engines.upstream.reach import Reach
-from actors.service import Service
+from actors.service import RESTART_INTENSITY, Service
 from actors.settings import ServeSettings
 from actors.supervision import Address, CancellationToken, ChildEnded
 from discovery.entry import Entry, EntryTimeouts
 from http_service import BindFailed, HttpServiceConfig
-from http_service.config import RESTART_INTENSITY
+from http_service.config import DURATION_BUCKETS
 from tests.support.chat import chat, get_json, get_models, get_text
 from tests.support.waiting import eventually
 
@@ -122,9 +122,12 @@ def test_limits_and_timeouts_of_the_command_line_reach_the_server() -> None:
 
 def test_unless_told_otherwise_they_are_those_of_the_library() -> None:
     settings, config = ServeSettings(), HttpServiceConfig()
-    for field in dataclasses.fields(config):
-        if field.name in ("idle_timeout", "engine_timeout", "connection_limit"):
-            assert getattr(settings, field.name) == field.default
+    told_apart = {"open_probes": ("yes", True), "duration_buckets": ((), DURATION_BUCKETS)}
+    shared = [each for each in dataclasses.fields(config) if hasattr(settings, each.name)]
+    assert len(shared) >= 16
+    for field in shared:
+        ours, theirs = told_apart.get(field.name, (field.default, field.default))
+        assert (getattr(settings, field.name), field.default) == (ours, theirs), field.name
 
 
 def test_the_tree_is_the_one_of_the_design(service: Service) -> None:

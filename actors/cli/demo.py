@@ -53,9 +53,9 @@ ETCD_START: Final = 30.0
 """Seconds for etcd to accept connections; it takes one, or ten on a busy machine."""
 MODEL_DEADLINE: Final = 300.0
 """Seconds for the model to be loaded and announced."""
-LOOK_AGAIN: Final = 0.1
-"""Seconds between two looks for the model."""
-ASK: Final = 5.0
+POLL_SECONDS: Final = 0.1
+"""Seconds between two checks for the model."""
+ASK_TIMEOUT: Final = 5.0
 """Seconds for the registry to answer."""
 
 _READY: Final = """\
@@ -82,7 +82,7 @@ QUESTION: Final = "What is the capital of France? Answer in one sentence."
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run the demo until told to stop; answer the exit code. Raises ``UsageError``."""
+    """Run the demo until it is stopped; returns the exit code. Raises ``UsageError``."""
     settings = parse_settings(DemoSettings, "demo", DESCRIPTION, arguments, environment)
     configure_logging(settings.log_format)
     set_access_log_writer(AccessLogWriter(sys.stderr, settings.log_format).write)
@@ -118,11 +118,11 @@ class _Demo:
 
     def _model_came(self) -> bool:
         registry = self._service.tree.address("registry")
-        looks = int(MODEL_DEADLINE / LOOK_AGAIN)
-        for _ in range(looks):
-            if BUNDLED_ALIAS in registry.ask(ListModels(Kind.CHAT), timeout=ASK):
+        polls = int(MODEL_DEADLINE / POLL_SECONDS)
+        for _ in range(polls):
+            if BUNDLED_ALIAS in registry.ask(ListModels(Kind.CHAT), timeout=ASK_TIMEOUT):
                 return True
-            if self._token.wait(LOOK_AGAIN):
+            if self._token.wait(POLL_SECONDS):
                 return False
         print("the model did not come; the lines above say why", file=sys.stderr)
         self._token.cancel()
@@ -159,7 +159,7 @@ def _etcd_child(binary: str, folder: Path) -> tuple[Child, str]:
         *("--listen-client-urls", url, "--advertise-client-urls", url),
         *("--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url),
         *("--initial-cluster", f"demo={peer_url}"),
-        # Nobody uses etcd's own HTTP gateway here, and it warns when etcd stops.
+        # etcd's own HTTP gateway is not used here, and it warns when etcd stops.
         *("--enable-grpc-gateway=false", "--log-level", "error", "--logger", "zap"),
     ]
     start = partial(ProcessActor.start, command, ready=partial(_accepts, client))
@@ -181,7 +181,7 @@ def _is_setting(name: str) -> bool:
 
 
 def _accepts(port: int) -> bool:
-    """Whether somebody accepts connections on that port of this machine."""
+    """Whether that port of this machine accepts connections."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
     except OSError:
@@ -190,7 +190,7 @@ def _accepts(port: int) -> bool:
 
 
 def _free_port() -> int:
-    """A TCP port of this machine that nobody uses just now."""
+    """A TCP port of this machine that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -9,14 +9,21 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeVar
 
 from actors.settings import Setting
 from actors.suggestion import suggestion
 
-__all__ = ["ENVIRONMENT_PREFIX", "UsageError", "parse_settings", "unknown_variables", "usage"]
+__all__ = [
+    "ENVIRONMENT_PREFIX",
+    "UsageError",
+    "named_settings",
+    "parse_settings",
+    "unknown_variables",
+    "usage",
+]
 
 ENVIRONMENT_PREFIX: Final = "CALLBOARD_"
 
@@ -62,7 +69,20 @@ def parse_settings(
         option.field: _value(option, given[option.field], environment.get(option.variable))
         for option in options
     }
-    return settings(**values)
+    return _filled(settings, values, "")
+
+
+def _filled(settings: type[S], values: Mapping[str, Any], prefix: str) -> S:
+    """The record ``settings`` with its groups, from the values of all options."""
+    filled: dict[str, Any] = {}
+    for field in dataclasses.fields(settings):  # type: ignore[arg-type]  # a dataclass by contract
+        group = field.metadata.get("group")
+        filled[field.name] = (
+            values[prefix + field.name]
+            if group is None
+            else _filled(group, values, prefix + field.metadata["prefix"])
+        )
+    return settings(**filled)
 
 
 def usage(settings: type[Any], command: str, description: str) -> str:
@@ -70,23 +90,33 @@ def usage(settings: type[Any], command: str, description: str) -> str:
     return _parser(_options(settings), command, description).format_help()
 
 
+def named_settings(settings: type[Any], prefix: str = "") -> Iterator[tuple[str, Any, Setting]]:
+    """Name, default and description of each setting of a command, groups unfolded, in order."""
+    for each in dataclasses.fields(settings):
+        group = each.metadata.get("group")
+        if group is None:
+            yield prefix + each.name, each.default, each.metadata["setting"]
+        else:
+            yield from named_settings(group, prefix + each.metadata["prefix"])
+
+
 def _ours(environment: Mapping[str, str]) -> Mapping[str, str]:
     """``environment`` without what Kubernetes puts there for a Service named ``callboard``.
 
-    That is ``CALLBOARD_PORT=tcp://10.0.0.7:8787``, in every pod beside it: it is no setting.
+    That is ``CALLBOARD_PORT=tcp://10.0.0.7:8787``, in every pod beside it.
     """
     return {
-        name: each
-        for name, each in environment.items()
-        if name != _KUBERNETES_PORT or not each.startswith("tcp://")
+        name: value
+        for name, value in environment.items()
+        if name != _KUBERNETES_PORT or not value.startswith("tcp://")
     }
 
 
 def unknown_variables(environment: Mapping[str, str], classes: Iterable[type[Any]]) -> list[str]:
-    """A sentence for each ``CALLBOARD_`` variable that is no setting of any of the ``classes``."""
-    known = {option.variable for each in classes for option in _options(each)}
+    """A warning for each ``CALLBOARD_`` variable that belongs to none of the ``classes``."""
+    known = {option.variable for settings in classes for option in _options(settings)}
     return [
-        f"{name} is no setting, so it changes nothing{suggestion(name, known)}"
+        f"unknown variable {name} ignored{suggestion(name, known)}"
         for name in sorted(_ours(environment))
         if name.startswith(ENVIRONMENT_PREFIX)
         and not name.startswith(_NOT_SETTINGS)
@@ -97,13 +127,13 @@ def unknown_variables(environment: Mapping[str, str], classes: Iterable[type[Any
 def _options(settings: type[Any]) -> list[_Option]:
     return [
         _Option(
-            field=each.name,
-            flag="--" + each.name.replace("_", "-"),
-            variable=ENVIRONMENT_PREFIX + each.name.upper(),
-            default=each.default,
-            setting=each.metadata["setting"],
+            field=name,
+            flag="--" + name.replace("_", "-"),
+            variable=ENVIRONMENT_PREFIX + name.upper(),
+            default=default,
+            setting=setting,
         )
-        for each in dataclasses.fields(settings)
+        for name, default, setting in named_settings(settings)
     ]
 
 
@@ -165,14 +195,14 @@ def _parser(options: list[_Option], command: str, description: str) -> _Parser:
 
 
 class _Refused(argparse.Action):
-    """A secret on the command line: told how to give it instead, and not repeated."""
+    """A secret on the command line: says how to give it instead, and does not repeat it."""
 
     def __call__(self, *_anything: object) -> NoReturn:
         """What argparse calls when it meets the option: raises :class:`UsageError`."""
         flag = self.option_strings[0]
         variable = ENVIRONMENT_PREFIX + self.dest.upper()
         raise UsageError(
-            f"{flag}: everybody on this machine can read arguments: set {variable}, "
+            f"{flag}: all users of this machine can read arguments: set {variable}, "
             f"or give {flag}-file"
         )
 

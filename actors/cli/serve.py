@@ -42,7 +42,7 @@ _Write: TypeAlias = Callable[[AccessRecord], object]
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Serve until told to stop; answer the exit code. Raises ``UsageError``."""
+    """Serve until it is stopped; returns the exit code. Raises ``UsageError``."""
     settings = parse_settings(ServeSettings, "serve", DESCRIPTION, arguments, environment)
     try:
         if settings.etcd:
@@ -77,7 +77,7 @@ class _Serving:
     def __init__(self, service: Service, settings: ServeSettings) -> None:
         self._service = service
         only_echo = not (settings.discovers or settings.engine)
-        self._hint = only_echo and settings.log_format == "text"  # who reads JSON is no beginner
+        self._hint = only_echo and settings.log_format == "text"  # JSON is read by machines
 
     def announce(self) -> None:
         """Say where it listens; with nothing but echo, how to serve a real model."""

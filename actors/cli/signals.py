@@ -1,7 +1,7 @@
-"""What each signal does to a running command, and the thread that hears them.
+"""What each signal does to a running command, and the thread that receives them.
 
 Python runs a handler only between two steps of its main thread, which may be stuck: in a write to a
-pipe that nobody reads, for one. So the numbers come through ``signal.set_wakeup_fd``, written by
+pipe that is not read, for one. So the numbers come through ``signal.set_wakeup_fd``, written by
 the interpreter's C handler, to a daemon thread that does what is due.
 """
 
@@ -22,12 +22,12 @@ __all__ = ["Meaning", "Stops", "hear_signals", "hold_signals", "log_stacks", "me
 
 _log: Final = logging.getLogger("actors.signals")
 
-TOGETHER: Final = 0.01
-"""Seconds in which two signals are one wish: timeout(1) sends one to us and one to our group."""
+SAME_REQUEST_SECONDS: Final = 0.01
+"""Seconds in which two signals count as one: timeout(1) sends one to us, one to our group."""
 
 
 class Meaning(Enum):
-    """What somebody wants who sends a signal."""
+    """What the sender of a signal wants."""
 
     STOP = auto()
     RELOAD = auto()
@@ -56,16 +56,16 @@ def meaning(number: int, *, on_terminal: bool) -> Meaning:
 
 
 class Stops:
-    """Tells a second wish to stop from the first one's echo."""
+    """Tells a second request to stop from the echo of the first."""
 
     def __init__(self) -> None:
         self._first: float | None = None
 
     def again(self, now: float) -> bool:
-        """Take a wish at ``now`` (seconds); whether it is one more than the first."""
+        """Note a request at ``now`` (seconds); returns whether it is a second one."""
         if self._first is None:
             self._first = now
-        return now - self._first > TOGETHER
+        return now - self._first > SAME_REQUEST_SECONDS
 
 
 def hold_signals() -> None:
@@ -98,7 +98,7 @@ def hear_signals(act: Callable[[Meaning], object]) -> None:
 
 def log_stacks() -> None:
     """Log what every thread is doing now, a record each. Any thread."""
-    # Not faulthandler: it writes while no other thread may run, and for ever if nobody reads.
+    # Not faulthandler: it writes while no other thread may run, and a pipe may not be read.
     names = {each.ident: each.name for each in threading.enumerate()}
     for ident, frame in sys._current_frames().items():  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # documented
         stack = "".join(traceback.format_stack(frame)).rstrip()

@@ -6,7 +6,7 @@
     ├─ llama               LlamaServerActor, only with ``--llama``: the model, listening
     └─ registration        RegistrationActor: the entries under a lease, kept alive
 
-A stop says so in etcd first (``draining``), waits until front-ends have heard it and nothing is in
+A stop marks the entries ``draining`` first, waits until front-ends have seen it and nothing is in
 flight, and only then takes the tree down, bottom to top: the entries go before the model does.
 """
 
@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import socket
+import uuid
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -28,7 +30,7 @@ from actors.engines.llama.host import LlamaServer
 from actors.engines.llama.weights import BUNDLED_ALIAS, BUNDLED_NAME, resolve_model
 from actors.etcd_options import etcd_access
 from actors.logs import configure_logging
-from actors.settings import WorkerSettings, instance_name
+from actors.settings import WorkerSettings
 from actors.shutdown import MARK_DRAINING, WORKER_MARGIN, worker_stop
 from actors.supervision import CancellationToken, Child, Strategy, Supervised, Supervisor, Tree
 from discovery import Endpoints, Entry
@@ -48,17 +50,17 @@ Announce models in etcd, so that every front-end that watches there serves them.
 With --url, they run elsewhere: vLLM, SGLang, llama.cpp, anything that speaks OpenAI's API; they are
 announced once that server answers. With --llama, this process hosts one. The announcement stands
 under a lease: when the worker is told to stop it first says that it drains, then goes; it goes
---ttl seconds after the worker died; and if etcd loses it, it is made anew.
+--ttl seconds after the worker died; and if etcd loses it, it is made again.
 """
 
 LOAD_DEADLINE: Final = 300.0
 """Seconds that loading a model may take: gigabytes from a slow disk."""
-LOOK_AGAIN: Final = 0.2
-"""Seconds between two looks whether the announcement was made, or is not wanted any more."""
+POLL_SECONDS: Final = 0.2
+"""Seconds between two checks that the entries were registered, or that a stop was asked for."""
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Announce until told to stop; answer the exit code. Raises ``UsageError``."""
+    """Announce until it is stopped; returns the exit code. Raises ``UsageError``."""
     settings = _complete(
         parse_settings(WorkerSettings, "worker", DESCRIPTION, arguments, environment)
     )
@@ -87,8 +89,14 @@ def _complete(settings: WorkerSettings) -> WorkerSettings:
     if settings.llama and len(models) > 1:
         raise UsageError("--llama hosts one model: give one --model, and --alias for other names")
     unary = settings.unary or ("fold" if settings.llama else "pass")
-    instance = settings.instance or instance_name()
+    instance = settings.instance or _instance_name()
     return dataclasses.replace(settings, model=models, unary=unary, instance=instance)
+
+
+def _instance_name() -> str:
+    """A name for this worker that is unique, across restarts too."""
+    host = socket.gethostname().split(".")[0] or "worker"
+    return f"{host}-{uuid.uuid4().hex[:8]}"
 
 
 def entries_of(settings: WorkerSettings, url: str) -> list[Entry]:
@@ -129,7 +137,7 @@ def _aliases(settings: WorkerSettings) -> dict[str, tuple[str, ...]]:
 
 
 def _access(settings: WorkerSettings) -> EtcdAccess:
-    """How etcd lets us in. Raises :class:`UsageError`."""
+    """What opens etcd. Raises :class:`UsageError`."""
     try:
         return etcd_access(settings)
     except ValueError as error:
@@ -160,7 +168,7 @@ class LlamaServerActor(Supervised):
         self.save_state(int(self._url.rsplit(":", 1)[1].split("/")[0]))
 
     def on_receive(self, message: Any) -> str:
-        """Answer the base URL, whatever was asked."""
+        """The base URL, whatever the message."""
         del message
         return self._url
 
@@ -194,7 +202,7 @@ class _Worker:
         if self._token.cancelled:
             return
         self._tree.start_child(registration_child(self._registration))
-        while not self._registration.wait_registered(LOOK_AGAIN):
+        while not self._registration.wait_registered(POLL_SECONDS):
             if self._token.cancelled:
                 return
         kinds = " and ".join(self._settings.type)
@@ -211,9 +219,9 @@ class _Worker:
         return self._gave_up
 
     def _drain(self) -> None:
-        """Say that it goes; wait for who did not hear it yet, and for what is in flight."""
+        """Mark the entries; wait until front-ends have seen it and nothing is in flight."""
         marked = self._registration.drain(MARK_DRAINING)
-        _log.info("draining", extra={"seconds": self._settings.drain, "told": marked})
+        _log.info("draining", extra={"seconds": self._settings.drain, "marked": marked})
         # Nothing ends this wait early but a second signal, which ends the process.
         CancellationToken().wait(self._settings.drain)
         if self._settings.llama:
@@ -236,7 +244,7 @@ def _registration(
     return Registration(
         Endpoints.parse(settings.etcd),
         entries,
-        root=settings.etcd_root,
+        root=settings.etcd_access.root,
         ttl=settings.ttl,
         connect=partial(EtcdClient, access=access),
     )

@@ -21,7 +21,7 @@ from typing import Any, Final
 from waitress.server import create_server
 
 from actors.service import Service
-from actors.settings import ServeSettings
+from actors.settings import EtcdSettings, ServeSettings
 from actors.supervision import CancellationToken
 from tests.bench.scripted import ScriptedEngine
 from tests.bench.stopwatch import Stopwatch
@@ -45,7 +45,7 @@ def main() -> None:
         port=0,
         engine=("echo=echo",),
         etcd=tuple(options.etcd),
-        etcd_root=options.etcd_root,
+        etcd_access=EtcdSettings(root=options.etcd_root),
         drain_timeout=1.0,
     )
     service = Service.start(settings, token)

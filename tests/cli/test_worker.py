@@ -96,7 +96,7 @@ def test_a_password_is_taken_from_its_variable_and_shown_nowhere() -> None:
     given = ("--url", URL, "--model", "m")
     environment = {"CALLBOARD_ETCD_PASSWORD": "very secret"}
     parsed = parse_settings(WorkerSettings, "worker", "", given, environment)
-    assert parsed.etcd_password == "very secret"
+    assert parsed.etcd_access.password == "very secret"
     assert "very secret" not in repr(parsed)
     with pytest.raises(UsageError) as raised:
         parse_settings(WorkerSettings, "worker", "", ["--etcd-password", "very secret"], {})

@@ -10,7 +10,8 @@ from pathlib import Path
 __all__ = ["PAGES", "ROOT", "Block", "blocks", "commands", "links"]
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+ROOT_PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
+PAGES = sorted([*(ROOT / name for name in ROOT_PAGES), *(ROOT / "docs").rglob("*.md")])
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ over its environment variable (in brackets), the variable over the default.
 
 | exit code | when |
 |---|---|
-| 0 | it was told to stop, and drained |
+| 0 | it was stopped, and drained |
 | 1 | it could not start, gave up, was signalled twice, or did not stop in time |
 | 2 | the command line or a variable is wrong; the sentence suggests what was meant |
 
@@ -47,18 +47,18 @@ request. Requests that were sent on an open connection, or are half received, ar
 `Connection: close`; one that stalls for 3 seconds gets 408. After `--drain-timeout` seconds
 whatever still runs is cut with an error of code `shutting_down`.
 
-The process ends within `--drain-grace` + `--drain-timeout` + 12 seconds, also if nobody reads its
-stdout or stderr, or something in it is stuck; without such trouble it takes 3 seconds less than
+The process ends within `--drain-grace` + `--drain-timeout` + 12 seconds, even if its stdout or
+stderr is not read, or something in it is stuck; without such trouble it takes 3 seconds less than
 Kubernetes' `terminationGracePeriodSeconds` of 30. Raise that together with these options.
 
 ## Streams
 
 stdout carries one line, `listening on http://HOST:PORT`, printed when it is ready; logs go to
-stderr. Where stdout can't be written, that is logged and it serves all the same. A `CALLBOARD_…`
-variable that is no setting is told of there; what Kubernetes sets for a Service named `callboard`
+stderr. Where stdout can't be written, that is logged and it goes on serving. A warning names
+each unknown `CALLBOARD_…` variable; what Kubernetes sets for a Service named `callboard`
 (`CALLBOARD_PORT=tcp://…` and others) counts for nothing.
 
-The limit of open files is raised as far as the system lets a process (`ulimit -Hn`), to 65,536 at
+The limit of open files is raised to what the system allows (`ulimit -Hn`), to 65,536 at
 most: each client and each upstream connection takes one.
 """
 

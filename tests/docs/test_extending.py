@@ -8,12 +8,12 @@ import re
 import subprocess
 import sys
 import urllib.request
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from actors.cli.parsing import named_settings
 from actors.discovering import SOURCES
 from actors.settings import ServeSettings
 from tests.docs.blocks import ROOT
@@ -138,8 +138,8 @@ def test_a_source_is_a_file_a_row_and_a_setting(tree: Path) -> None:
 
 
 def test_each_setting_of_a_source_has_its_source() -> None:
-    settings = {each.name: each.metadata["setting"] for each in fields(ServeSettings)}
-    assert {name for name, setting in settings.items() if setting.source} == {*SOURCES}
+    settings = named_settings(ServeSettings)
+    assert {name for name, _, setting in settings if setting.source} == {*SOURCES}
     assert not ServeSettings().discovers
     assert ServeSettings(discovery_dir="entries").discovers
 

@@ -41,21 +41,22 @@ ALLOWED: Final = (
     r"letters and digits",
     r"ASCII letters",
     r"capital letters",
+    r"dead letters?",  # Akka's
     r"lower-case letters",
 )
 """Where such a word says what it says anywhere else."""
 
 LEFT: Final = {
-    "actors": 32,
+    "actors": 0,
     "actors/engines": 88,
-    "actors/eventloop": 13,
+    "actors/eventloop": 0,
     "actors/registry": 0,
-    "actors/supervision": 93,
+    "actors/supervision": 87,
     "actors/testing": 27,
-    "discovery": 39,
-    "docs": 98,
+    "discovery": 29,
+    "docs": 68,
     "http": 0,
-    ".": 3,
+    ".": 0,
 }
 """How many of them each folder still has. Lower a number when you clean; never raise one."""
 

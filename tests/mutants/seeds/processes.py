@@ -86,7 +86,7 @@ PROCESSES: Final = (
         "sigterm-twice",
         "a second signal is taken for the first",
         "actors:Stops.again",
-        "now - self._first > TOGETHER",
+        "now - self._first > SAME_REQUEST_SECONDS",
         "False",
     ),
     Mutant(
