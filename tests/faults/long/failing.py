@@ -5,6 +5,8 @@ While one is well every request is answered well. When all fail, retries stay wi
 
 from __future__ import annotations
 
+import time
+
 from tests.faults.long.measures import between, failures, milliseconds
 from tests.faults.long.report import Report, Settings
 from tests.faults.long.stage import Stage, pause
@@ -69,16 +71,18 @@ def _all_fail(report: Report, stage: Stage, upstreams: Upstreams, seconds: float
     for number in range(len(upstreams)):
         upstreams.be(number, "500")
     before = sum(upstreams.seen())
+    begun = time.monotonic()
     load = stage.load(RATE * 2)
     load.start()
     pause(seconds)
     requests = load.stop()
+    took = time.monotonic() - begun  # the budget grows by the second, and a busy machine is late
     sent = sum(upstreams.seen()) - before
-    allowed = (1 + RATIO) * len(requests) + FLOOR * seconds + BURST
+    allowed = (1 + RATIO) * len(requests) + FLOOR * took + BURST
     report.figure("all fail: requests of clients", len(requests))
     report.figure("all fail: requests to upstreams", sent)
     report.promise(
-        f"the budget holds: {sent} <= 1.2 x {len(requests)} + {FLOOR:g}/s + {BURST:g}",
+        f"the budget holds: {sent} <= 1.2 x {len(requests)} + {FLOOR:g} x {took:.1f} s + {BURST:g}",
         0 < sent <= allowed,
     )
     told = failures(requests)
