@@ -18,10 +18,10 @@ from typing import Final
 from tests.bench.peers.clients import Clients, Connection, Request
 from tests.bench.peers.process import Mock
 from tests.bench.peers.script import Script, post
-from tests.bench.peers.stats import Quantiles
 from tests.bench.relaying import relaying_with_mock
 from tests.bench.served import Served
 from tests.bench.subject import MODEL
+from tests.support.stats import Quantiles
 from tests.support.waiting import eventually
 
 __all__ = ["CASES", "Case", "delays", "main"]

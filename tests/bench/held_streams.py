@@ -23,10 +23,10 @@ from typing import Final
 from tests.bench.peers.clients import Clients, Connection, Request
 from tests.bench.peers.load import Load, drive
 from tests.bench.peers.script import Script, post
-from tests.bench.peers.stats import Quantiles
 from tests.bench.served import Served, Spent
 from tests.bench.subject import MODEL
 from tests.bench.threads import waited_seconds
+from tests.support.stats import Quantiles
 from tests.support.waiting import eventually
 
 __all__ = ["Held", "main"]

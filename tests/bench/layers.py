@@ -16,8 +16,8 @@ from typing import Final
 
 from tests.bench.cases import CASES, Case
 from tests.bench.measure import measure
-from tests.bench.peers.stats import middle
 from tests.bench.relaying import relaying
+from tests.support.stats import middle
 
 __all__ = ["main", "table"]
 

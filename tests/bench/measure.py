@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from tests.bench.cases import Case
 from tests.bench.peers.load import Outcome, drive
-from tests.bench.peers.stats import Quantiles, middle
 from tests.bench.served import Served, Spent
+from tests.support.stats import Quantiles, middle
 
 __all__ = ["Figures", "Result", "measure", "run"]
 

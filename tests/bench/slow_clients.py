@@ -23,8 +23,8 @@ from tests.bench.peers.clients import Request
 from tests.bench.peers.cpu import on_core
 from tests.bench.peers.load import Load, Outcome, drive
 from tests.bench.peers.script import Script, post
-from tests.bench.peers.stats import Quantiles
 from tests.bench.served import Served
+from tests.support.stats import Quantiles
 
 __all__ = ["main"]
 

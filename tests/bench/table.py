@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from tests.bench.measure import Figures, Result
-from tests.bench.peers.stats import middle
+from tests.support.stats import middle
 
 __all__ = ["lines", "thread_lines"]
 

@@ -14,11 +14,11 @@ from tests.bench.disconnects import CASES as LEAVINGS
 from tests.bench.disconnects import delays
 from tests.bench.measure import Figures, Result
 from tests.bench.peers.script import Script
-from tests.bench.peers.stats import Quantiles
 from tests.bench.slowloris import KINDS
 from tests.bench.subject import STOCK_THREADS
 from tests.bench.table import lines, thread_lines
 from tests.bench.threads import OTHERS, grouped, role_of
+from tests.support.stats import Quantiles
 
 
 @pytest.mark.parametrize(

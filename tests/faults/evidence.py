@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from tests.support.stats import quantile
+
 __all__ = ["OK", "Evidence", "Mark", "Request", "Sample", "Vitals"]
 
 OK = "ok"
@@ -150,9 +152,7 @@ class Evidence:
     def percentile(self, percent: float, *, during: bool = True) -> float:
         """Milliseconds that the right answers took, within the fault's window or outside of it."""
         inside = (self.injected_at, min(self.healed_at, self.ended_at))
-        times = sorted(
+        times = [
             r.took for r in self.requests if r.ok and (inside[0] <= r.at <= inside[1]) is during
-        )
-        if not times:
-            return 0.0
-        return times[min(len(times) - 1, int(len(times) * percent / 100.0))] * 1000.0
+        ]
+        return quantile(times, percent / 100.0) * 1000.0 if times else 0.0

@@ -14,7 +14,7 @@ from typing import Final, Self
 from tests.bench.peers.cases import CASES, Case
 from tests.bench.peers.gateways import OURS, Gateway
 from tests.bench.peers.rounds import Run, scaled
-from tests.bench.peers.stats import middle, quantile
+from tests.support.stats import middle, quantile
 
 __all__ = ["CHART", "Machine", "page", "ranking"]
 

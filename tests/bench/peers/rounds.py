@@ -21,7 +21,7 @@ from tests.bench.peers.gateways import Gateway
 from tests.bench.peers.load import Load, Outcome, drive
 from tests.bench.peers.process import Mock, Process
 from tests.bench.peers.script import Script, post
-from tests.bench.peers.stats import Quantiles
+from tests.support.stats import Quantiles
 
 __all__ = ["Figures", "Run", "run", "scaled"]
 

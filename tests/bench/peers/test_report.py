@@ -11,7 +11,7 @@ from tests.bench.peers.chart import Panel, chart
 from tests.bench.peers.gateways import FLOOR, OURS, Gateway, Start
 from tests.bench.peers.report import CHART, REFERENCE, Machine, page, python_words, ranking
 from tests.bench.peers.rounds import Figures, Run, scaled
-from tests.bench.peers.stats import Quantiles
+from tests.support.stats import Quantiles
 
 MACHINE = Machine(
     "A CPU", 2, 24.0, "Linux 6", "Python 3.11.7 (not of the system)", 0.1, "2026-01-02 03:04 UTC"

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.peers.cpu import Cores, on_core
-from tests.bench.peers.stats import quantile
 from tests.faults.long.attack_ground import EXIT_LIMIT, KEY, Ground, peak_mib
 from tests.faults.long.attack_upstreams import SILENT, silent_address
 from tests.faults.long.report import Report, Settings
+from tests.support.stats import quantile
 from tests.support.waiting import eventually
 
 __all__ = ["ATTACKS", "Attack", "Row", "run", "table"]

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from tests.bench.peers.clients import Request
 from tests.bench.peers.load import Load, Outcome, drive
 from tests.bench.peers.script import Script, post
-from tests.bench.peers.stats import Quantiles
 from tests.faults.long.report import Report, Settings
 from tests.faults.long.stage import Stage, pause
 from tests.faults.long.upstreams import Upstreams
+from tests.support.stats import Quantiles
 
 __all__ = ["run", "worst_share"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from tests.bench.peers.stats import quantile
 from tests.faults.evidence import Request
+from tests.support.stats import quantile
 
 __all__ = ["between", "failures", "milliseconds", "slope"]
 

@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.bench.peers.stats import quantile
 from tests.faults.long.attack_ground import serve
 from tests.faults.long.attack_probe import PATIENCE, answer, requests_of
 from tests.faults.long.report import Report, Settings, Unavailable
 from tests.faults.long.upstreams import Upstreams
+from tests.support.stats import quantile
 from tests.support.waiting import eventually, free_port
 
 __all__ = ["PROXIES", "Row", "Tally", "run", "table"]

@@ -1,4 +1,4 @@
-"""The statistics of the benchmarks: few, plain, and the same everywhere."""
+"""Quantiles and medians: few, plain, and the same in benchmarks and faults."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.bench.peers.stats import Quantiles, middle, quantile
+from tests.support.stats import Quantiles, middle, quantile
 
 numbers = st.lists(st.floats(-1e6, 1e6), min_size=1)
 
