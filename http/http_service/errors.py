@@ -36,6 +36,7 @@ __all__ = [
     "RequestError",
     "UnsupportedContentCoding",
     "UnsupportedMediaType",
+    "UnsupportedParameter",
     "body_of",
     "error_type_of_status",
     "is_counted",
@@ -80,6 +81,10 @@ class MalformedRequest(RequestError):
 
 class InvalidValue(RequestError):
     """A field has the right type and a value that is not allowed."""
+
+
+class UnsupportedParameter(InvalidValue):
+    """A field that means something, but not here. A 400: clients ask again after a 501."""
 
 
 class InvalidApiKey(Exception):
@@ -220,6 +225,10 @@ def _invalid(error: InvalidValue) -> ErrorReply:
     return reply_for_status(400, error.message, code="invalid_value", param=error.param)
 
 
+def _unsupported(error: UnsupportedParameter) -> ErrorReply:
+    return reply_for_status(400, error.message, code="unsupported_parameter", param=error.param)
+
+
 def _media_type(error: UnsupportedMediaType) -> ErrorReply:
     return reply_for_status(415, error.message)
 
@@ -297,6 +306,7 @@ _RULES: Final[Mapping[type, Callable[..., ErrorReply]]] = MappingProxyType(
     {
         MalformedRequest: _malformed,
         InvalidValue: _invalid,
+        UnsupportedParameter: _unsupported,
         UnsupportedMediaType: _media_type,
         UnsupportedContentCoding: _content_coding,
         InvalidApiKey: _invalid_api_key,

@@ -20,11 +20,13 @@ __all__ = [
     "NO_SNIFF",
     "NO_STORE",
     "PASSED_HEADERS",
+    "SESSION_HEADERS",
     "TIMEOUT_HEADER",
     "passed_headers",
     "request_id_from",
     "request_timeout_from",
     "response_head",
+    "session_from",
     "status_line",
 ]
 
@@ -64,6 +66,21 @@ def request_timeout_from(given: str) -> float:
             TIMEOUT_HEADER,
         )
     return seconds
+
+
+SESSION_HEADERS: Final = (
+    "HTTP_X_SESSION_ID",
+    "HTTP_X_DYNAMO_SESSION_ID",
+    "HTTP_X_CLAUDE_CODE_SESSION_ID",
+    "HTTP_SESSION_ID",
+)
+"""What clients call their conversation by, in WSGI's environment: ours and OpenCode's, Dynamo's,
+Claude Code's, Codex's. The first that is there counts."""
+
+
+def session_from(environ: Mapping[str, Any]) -> str | None:
+    """What the client of a WSGI request calls its conversation, if it says so in a header."""
+    return next(filter(None, map(environ.get, SESSION_HEADERS)), None)
 
 
 MAX_PASSED: Final = 8_192

@@ -21,7 +21,7 @@ import falcon
 
 from actors.regular_file import Stamp, read_if_changed
 from http_service.config import ConfigError
-from http_service.errors import InvalidApiKey
+from http_service.errors import InvalidApiKey, MalformedRequest
 from http_service.inline import RetrySoon, may_block
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "KeyCheck",
     "KeyFileBeingRead",
     "Operators",
+    "authorization_of",
     "digests_of",
 ]
 
@@ -238,9 +239,26 @@ class KeyCheck:
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Raises :class:`InvalidApiKey`."""
         del resp
-        authorization = req.env.get("HTTP_AUTHORIZATION")
+        authorization = authorization_of(req.env)
         if not self._keys.allow(authorization) and req.path not in self._open:
             raise InvalidApiKey(given=authorization is not None)
+
+
+def authorization_of(environ: Mapping[str, Any]) -> str | None:
+    """What a request shows for itself: ``Authorization``, or ``x-api-key`` as Anthropic's clients.
+
+    Raises :class:`MalformedRequest` if both are there and differ: whatever reads the request next
+    might take the other one.
+    """
+    authorization: str | None = environ.get("HTTP_AUTHORIZATION")
+    key: str | None = environ.get("HTTP_X_API_KEY")
+    if key is None:
+        return authorization
+    if authorization is not None:
+        scheme, _, given = authorization.partition(" ")
+        if scheme.lower() != "bearer" or given.strip() != key.strip():
+            raise MalformedRequest("Authorization and x-api-key differ: send one of them")
+    return f"Bearer {key}"
 
 
 def digests_of(text: bytes) -> Digests:
@@ -301,7 +319,7 @@ class Operators:
     def include(self, environ: Mapping[str, Any]) -> bool:
         """Whether the request of this WSGI environment is an operator's."""
         if self._locked:
-            return self.has_key(environ.get("HTTP_AUTHORIZATION"))
+            return self.has_key(authorization_of(environ))
         if any(name in environ for name in _PROXY_HEADERS):
             return False
         try:

@@ -16,6 +16,7 @@ import falcon
 from http_service.api.api_keys import KeyCheck
 from http_service.api.context import AppContext
 from http_service.api.endpoints import LABELS
+from http_service.api.families import error_document
 from http_service.api.hosts import Hosts, hosts_of
 from http_service.connection import HANDED_OFF, KEY
 from http_service.errors import ErrorReply, Misdirected, reply_for
@@ -193,18 +194,19 @@ def answer_error(
     if reply.status == 500:
         log_failure(error, req.context.get("request_id"), req.path)
     if isinstance(error, falcon.HTTPError) and error.description is None:
-        message = f"{HTTPStatus(reply.status).phrase}: {req.method} {req.path}"[:MESSAGE_LIMIT]
-        reply = replace(reply, message=message)
-    write_error(resp, reply)
+        told = f"{HTTPStatus(reply.status).phrase}: {req.method} {req.path}"[:MESSAGE_LIMIT]
+        reply = replace(reply, message=told)
+    write_error(req, resp, reply)
 
 
-def write_error(resp: falcon.Response, reply: ErrorReply) -> None:
-    """Write ``reply`` into ``resp``."""
+def write_error(req: falcon.Request, resp: falcon.Response, reply: ErrorReply) -> None:
+    """Make ``resp`` the error ``reply``, in the shape that the clients of its path read."""
+    body, headers = error_document(reply, req.path, req.context.get("request_id") or "")
     resp.status = reply.status
     resp.content_type = falcon.MEDIA_JSON
-    resp.data = reply.body()
+    resp.data = body
     resp.stream = None
-    for name, value in reply.headers:
+    for name, value in (*reply.headers, *headers):
         resp.set_header(name, value)
     if reply.retry_after is not None:
         resp.set_header("retry-after", str(reply.retry_after))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from http_service.api.api_keys import ApiKeys
+from http_service.api.api_keys import ApiKeys, authorization_of
 from http_service.api.content_coding import codings_of
 from http_service.api.hosts import Hosts
 from http_service.api.validation import check_content_type
@@ -55,9 +55,9 @@ def reads_body(
         return False
     if hosts is not None and not hosts.allow(headers.get("HTTP_HOST")):
         return False
-    if keys is not None and not keys.has_key(headers.get("HTTP_AUTHORIZATION")):
-        return None if keys.is_checking() else False
     try:
+        if keys is not None and not keys.has_key(authorization_of(headers)):
+            return None if keys.is_checking() else False
         check_body_head(
             headers.get("CONTENT_TYPE"), headers.get("HTTP_CONTENT_ENCODING"), headers.get(_TIMEOUT)
         )

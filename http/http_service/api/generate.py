@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import falcon
@@ -32,7 +34,7 @@ from http_service.errors import (
     reply_for,
 )
 from http_service.falcon_types import Response
-from http_service.headers import PASSED_HEADERS, passed_headers
+from http_service.headers import PASSED_HEADERS, SESSION_HEADERS, passed_headers, session_from
 from http_service.inline import WouldBlock, may_block
 from http_service.streaming.exchange import Exchange
 from http_service.streaming.stream_exchange import StreamExchange
@@ -42,6 +44,7 @@ from http_service.telemetry.metrics import UNKNOWN_MODEL, InflightGuard
 
 __all__ = [
     "GenerateResource",
+    "add_stream_headers",
 ]
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -54,7 +57,7 @@ STREAM_HEADERS: Final = {
 }
 
 _RARE_HEADERS: Final = frozenset(
-    ("HTTP_CONTENT_ENCODING", "HTTP_X_REQUEST_TIMEOUT", "HTTP_X_SESSION_ID", *PASSED_HEADERS)
+    ("HTTP_CONTENT_ENCODING", "HTTP_X_REQUEST_TIMEOUT", *SESSION_HEADERS, *PASSED_HEADERS)
 )
 """What most requests have none of. PERF: looked for in one go."""
 
@@ -77,6 +80,8 @@ class GenerateResource:
     def __init__(self, endpoint: ApiEndpoint, app: AppContext) -> None:
         self._kind, self._label = endpoint.kind, endpoint.label
         self._id_prefix, self._schema = endpoint.id_prefix, endpoint.body
+        # PERF: no call of its own.
+        self._check: Callable[[dict[str, Any]], Any] = partial(validate, endpoint.body)
         self._body_limit = app.config.body_limit
         self._idle_timeout = app.config.engine_timeout
         self._inflight = app.inflight
@@ -98,7 +103,7 @@ class GenerateResource:
                 env.get("HTTP_CONTENT_ENCODING"),
                 env.get("HTTP_X_REQUEST_TIMEOUT"),
             )
-            session, via = env.get("HTTP_X_SESSION_ID"), env.get("HTTP_VIA")
+            session, via = session_from(env), env.get("HTTP_VIA")
             passed = passed_headers(env)
         connection: Connection | None = env.get(KEY)
         if connection is not None and not codings:
@@ -149,7 +154,7 @@ class GenerateResource:
             else:
                 with _decoding:
                     body = parse_json(raw)
-            valid = validate(self._schema, body)
+            valid = self._check(body)
             if via is not None:
                 check_for_loop(via)
             return body, valid, self._state.resolve(self._kind, valid.model)
@@ -177,11 +182,21 @@ class GenerateResource:
             exchange = stream = StreamExchange(request, context, guard, inflight, path, idle)
             options = valid.stream_options
             stream.prepare(include_usage=options is not None and options.include_usage is True)
-            _add_stream_headers(resp)
+            add_stream_headers(resp)
         else:
             guard = InflightGuard(counts, self._label, "unary", metrics.clock)
             exchange = unary = UnaryExchange(request, context, guard, inflight, path, idle)
             unary.prepare(self._id_prefix)
+        self._start(req, resp, exchange, pool, connection)
+
+    def _start(
+        self,
+        req: falcon.Request,
+        resp: Response,
+        exchange: Exchange,
+        pool: Pool,
+        connection: Connection | None,
+    ) -> None:
         req.context.call = exchange
         try:
             pool.begin(exchange)
@@ -189,9 +204,9 @@ class GenerateResource:
                 exchange.connection = connection
                 resp.stream = connection.take_over(exchange)
             else:
-                _wait_for(exchange, resp, idle)
+                _wait_for(exchange, resp, self._idle_timeout)
         except BaseException as error:
-            guard.error_type = reply_for(error).error_type
+            exchange.guard.error_type = reply_for(error).error_type
             exchange.close_books()
             raise
 
@@ -208,7 +223,8 @@ class GenerateResource:
         req.context.call = guard
 
 
-def _add_stream_headers(resp: Response) -> None:
+def add_stream_headers(resp: Response) -> None:
+    """Say that the response is a stream of events, to the client and to proxies on the way."""
     if resp.fields is None:
         resp.set_headers(STREAM_HEADERS)
     else:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -24,6 +26,11 @@ __all__ = [
 ]
 
 OWNER: Final = "callboard"
+
+ANTHROPIC_VERSION: Final = "HTTP_ANTHROPIC_VERSION"
+"""What Anthropic's clients send with every request, in WSGI's environment."""
+
+_NO_ENDS: Final[Mapping[str, str | None]] = MappingProxyType({"first_id": None, "last_id": None})
 
 
 class Model(Struct):
@@ -66,9 +73,15 @@ class ModelsResource:
         self._state = app.state
         self._since = int(time.time())
 
-    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Every model that any enabled endpoint can serve."""
-        data = [model_object(model, self._since) for model in self._state.list_models()]
+        models = self._state.list_models()
+        if ANTHROPIC_VERSION in req.env:
+            data = [anthropic_model(model, self._since) for model in models]
+            ends = {"first_id": models[0], "last_id": models[-1]} if models else _NO_ENDS
+            _write(resp, {"data": data, "has_more": False, **ends})
+            return
+        data = [model_object(model, self._since) for model in models]
         _write(resp, {"object": "list", "data": data})
 
     on_head = on_get
@@ -81,11 +94,12 @@ class ModelResource:
         self._state = app.state
         self._since = int(time.time())
 
-    def on_get(self, _req: falcon.Request, resp: falcon.Response, model: str) -> None:
+    def on_get(self, req: falcon.Request, resp: falcon.Response, model: str) -> None:
         """The model's object. Raises ``ModelNotFound``."""
         if not self._state.has_model_any(model):
             raise ModelNotFound(model)
-        _write(resp, model_object(model, self._since))
+        described = anthropic_model if ANTHROPIC_VERSION in req.env else model_object
+        _write(resp, described(model, self._since))
 
     on_head = on_get
 
@@ -93,6 +107,12 @@ class ModelResource:
 def model_object(model: str, created: int) -> dict[str, Any]:
     """OpenAI's model object; ``created`` is when this service started, in Unix seconds."""
     return {"id": model, "object": "model", "created": created, "owned_by": OWNER}
+
+
+def anthropic_model(model: str, created: int) -> dict[str, Any]:
+    """Anthropic's model object, which its clients are told by their header."""
+    since = datetime.fromtimestamp(created, UTC).isoformat().replace("+00:00", "Z")
+    return {"type": "model", "id": model, "display_name": model, "created_at": since}
 
 
 def _write(resp: falcon.Response, document: dict[str, Any]) -> None:

@@ -9,11 +9,14 @@ import falcon
 import orjson
 from msgspec import Struct
 
+from actors.version import callboard_version
 from http_service.api.context import AppContext, ComponentStatus, check_components
 from http_service.errors import RETRY_AFTER
 from http_service.telemetry.scraping import Scraping
 
 __all__ = [
+    "About",
+    "AboutResource",
     "HealthResource",
     "LiveResource",
     "MetricsResource",
@@ -38,6 +41,30 @@ class Health(Struct):
     inflight_requests: int
     components: dict[str, Any]
     reason: str | None = None
+
+
+class About(Struct):
+    """What the service is."""
+
+    name: str
+    version: str
+    links: dict[str, str]
+
+
+class AboutResource:
+    """The root: some clients look at it before they ask for anything."""
+
+    def __init__(self, _app: AppContext) -> None:
+        links = {"models": "/v1/models", "health": "/health", "api": "/openapi.json"}
+        about = {"name": "callboard", "version": callboard_version(), "links": links}
+        self._document = orjson.dumps(about)
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Name, version and links."""
+        resp.content_type = falcon.MEDIA_JSON
+        resp.data = self._document
+
+    on_head = on_get
 
 
 class LiveResource:

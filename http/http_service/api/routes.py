@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Final
 
-from http_service.api.context import EVENTS, JSON, TEXT, Route
+from http_service.api.context import EVENTS, JSON, TEXT, AppContext, Route
 from http_service.api.endpoints import ENDPOINTS, ApiEndpoint
+from http_service.api.endpoints.messages import (
+    CountTokensRequest,
+    TokenCount,
+    count_of_messages,
+)
+from http_service.api.endpoints.responses import (
+    InputTokenCount,
+    InputTokensRequest,
+    count_of_input,
+    input_to_chat,
+)
 from http_service.api.generate import GenerateResource
 from http_service.api.model_list import (
     InstanceList,
@@ -19,6 +30,8 @@ from http_service.api.model_list import (
 )
 from http_service.api.openapi import OpenApiResource
 from http_service.api.probes import (
+    About,
+    AboutResource,
     Health,
     HealthResource,
     LiveResource,
@@ -26,7 +39,9 @@ from http_service.api.probes import (
     Probe,
     ReadyResource,
 )
+from http_service.api.translate import CountTokensResource, TranslatedResource
 from http_service.config import HttpServiceConfig
+from http_service.dialects.messages_request import messages_to_chat
 
 __all__ = ["ROUTES", "enabled_routes"]
 
@@ -43,17 +58,30 @@ _GENERATE: Final[Mapping[int, str]] = {
     504: "The engine did not answer in time",
     508: "The request came back here: the model's upstream leads to this service",
 }
+_COUNT: Final[Mapping[int, str]] = {
+    200: "The number of tokens",
+    400: "The request is malformed; param names the field",
+    404: "The model is not served here",
+    413: "The body exceeds the limit",
+    415: "The body is not declared as JSON",
+}
 _PROBE: Final[Mapping[int, str]] = {200: "Ready", 503: "Not ready; the document says why"}
 _NOT_READY: Final = frozenset((503,))
 
 
 def _generating(endpoint: ApiEndpoint) -> Route:
+    translate = endpoint.translate
+    resource: Callable[[AppContext], object] = (
+        partial(GenerateResource, endpoint)
+        if translate is None
+        else partial(TranslatedResource, endpoint, translate)
+    )
     return Route(
         endpoint.path,
         "POST",
         endpoint.operation,
         endpoint.summary,
-        partial(GenerateResource, endpoint),
+        resource,
         _GENERATE,
         (JSON, EVENTS),
         endpoint.body,
@@ -65,6 +93,28 @@ def _generating(endpoint: ApiEndpoint) -> Route:
 
 ROUTES: Final[tuple[Route, ...]] = (
     *map(_generating, ENDPOINTS),
+    Route(
+        "/v1/messages/count_tokens",
+        "POST",
+        "countMessageTokens",
+        "Count the tokens of a conversation, in the shape of Anthropic's API; an estimate says so",
+        partial(CountTokensResource, CountTokensRequest, messages_to_chat, count_of_messages),
+        _COUNT,
+        body=CountTokensRequest,
+        result=TokenCount,
+        enabled="enable_chat_endpoints",
+    ),
+    Route(
+        "/v1/responses/input_tokens",
+        "POST",
+        "countResponseTokens",
+        "Count the tokens of an input, in the shape of OpenAI's Responses API; an estimate says so",
+        partial(CountTokensResource, InputTokensRequest, input_to_chat, count_of_input),
+        _COUNT,
+        body=InputTokensRequest,
+        result=InputTokenCount,
+        enabled="enable_chat_endpoints",
+    ),
     Route(
         "/v1/models",
         "GET",
@@ -92,6 +142,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         result=InstanceList,
         part_of="/v1/models/{model:path}",
     ),
+    Route("/", "GET", "about", "What this is, and where to look next", AboutResource, result=About),
     Route(
         "/live", "GET", "live", "Whether the process responds at all", LiveResource, result=Probe
     ),

@@ -12,12 +12,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 import orjson
 
-from http_service.api.endpoints import ENDPOINTS, GenerateRequest
+from http_service.api.endpoints import ENDPOINTS, GenerateRequest, ModelRequest
 from http_service.errors import InvalidValue, MalformedRequest, RequestError, UnsupportedMediaType
 
 __all__ = [
@@ -31,6 +31,8 @@ __all__ = [
     "parse_json",
     "validate",
 ]
+
+R = TypeVar("R", bound=ModelRequest)
 
 MAX_DEPTH: Final = 200
 """Levels of nesting in a body. Beyond 254 no JSON writer of ours could pass it on."""
@@ -106,7 +108,7 @@ def _undecodable(error: Exception) -> Exception:
     return MalformedRequest(f"The body is not valid JSON: {error}")
 
 
-def validate(schema: type[GenerateRequest], body: dict[str, Any]) -> GenerateRequest:
+def validate(schema: type[R], body: dict[str, Any]) -> R:
     """Check every typed field of ``body`` by an endpoint's ``schema``.
 
     Raises :class:`MalformedRequest` or :class:`InvalidValue` for the first field at fault, with its
@@ -116,7 +118,11 @@ def validate(schema: type[GenerateRequest], body: dict[str, Any]) -> GenerateReq
         request = msgspec.convert(body, schema)
     except msgspec.ValidationError as error:
         raise _explained(str(error)) from None
-    if request.stream_options is not None and request.stream is not True:
+    if (
+        isinstance(request, GenerateRequest)
+        and request.stream_options is not None
+        and request.stream is not True
+    ):
         # which the schema can't say
         raise InvalidValue("stream_options is only allowed when stream is true", "stream_options")
     return request

@@ -52,6 +52,7 @@ _SCHEMES: Final = frozenset(("http", "https"))
 _SINGLE: Final[Mapping[str, str]] = {
     "HTTP_HOST": "Host",
     "HTTP_AUTHORIZATION": "Authorization",
+    "HTTP_X_API_KEY": "x-api-key",
     "CONTENT_TYPE": "Content-Type",
     "CONTENT_LENGTH": "Content-Length",
 }

@@ -22,6 +22,7 @@ from typing import Any, Final
 from waitress.task import ErrorTask, WSGITask
 
 from actors.eventloop import EventLoop
+from http_service.api.families import error_document
 from http_service.connection import KEY, ResponseWriter
 from http_service.headers import ID_HEADER, NO_SNIFF, NO_STORE, request_id_from, response_head
 from http_service.server.parse_error import refusal
@@ -276,17 +277,17 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]  # waitress ships no types
         request = self.request
         reply = refusal(request.error.code, request.error.body)
         request_id = request_id_from(request.headers.get("HTTP_X_REQUEST_ID"))
-        body = reply.body()
+        path = getattr(request, "path", "") or "-"
+        body, family_headers = error_document(reply, path, request_id)
         self.status = f"{reply.status} {request.error.reason}"
         self.content_length = len(body)
         self.response_headers += [("Content-Type", "application/json"), (ID_HEADER, request_id)]
-        self.response_headers += [NO_STORE, NO_SNIFF]
+        self.response_headers += [*family_headers, NO_STORE, NO_SNIFF]
         if reply.retry_after is not None:
             self.response_headers.append(("Retry-After", str(reply.retry_after)))
         self.set_close_on_finish()
         self.channel.lingers = True
         self.write(body)
-        path = getattr(request, "path", "") or "-"
         count = getattr(self.channel.server.app, "count_refusal", None)
         if count is not None:  # it is ours, and not any WSGI application
             count(path, reply.status)

@@ -14,8 +14,10 @@ from typing import Any, Final, TypeAlias, cast
 import orjson
 
 from actors.engines.errors import EngineUnavailable
+from actors.engines.lenient_json import DICT
 
 __all__ = [
+    "Call",
     "Json",
     "Pieces",
     "ToolCalls",
@@ -114,7 +116,9 @@ _MAX_LOOKS: Final = 16
 
 
 @dataclass(slots=True, eq=False)
-class _Call:
+class Call:
+    """One tool call while it grows."""
+
     index: int | None
     fields: Json = field(default_factory=dict[str, Any])
     looks: int = 0
@@ -123,6 +127,26 @@ class _Call:
     def function(self) -> Json:
         found = self.fields.get("function")
         return cast("Json", found) if isinstance(found, dict) else {}
+
+    @property
+    def id(self) -> str:
+        """What the answer to it will refer to; empty where the server gives none."""
+        found = self.fields.get("id")
+        return found if isinstance(found, str) else ""
+
+    @property
+    def name(self) -> str:
+        """The function's name; empty until it is known."""
+        found = self.function.get("name")
+        return found if isinstance(found, str) else ""
+
+    def argument_pieces(self, start: int) -> list[str]:
+        """The pieces of its arguments, a JSON text, from the one numbered ``start``."""
+        arguments: Any = self.function.get("arguments")
+        if isinstance(arguments, Pieces):
+            return arguments[start:]
+        whole = isinstance(arguments, DICT) and not start
+        return [orjson.dumps(joined(arguments)).decode()] if whole else []
 
     def is_whole(self) -> bool:
         """Whether its arguments are an object that nothing can be added to."""
@@ -143,12 +167,13 @@ class _Call:
 class ToolCalls:
     """The calls of one message while they grow. Not synchronised."""
 
-    __slots__ = ("_calls", "_ids", "_latest")
+    __slots__ = ("_ids", "_latest", "calls")
 
     def __init__(self) -> None:
-        self._calls: list[_Call] = []
-        self._ids: dict[str, _Call] = {}
-        self._latest: dict[int, _Call] = {}
+        self.calls: list[Call] = []
+        """In the order in which they began."""
+        self._ids: dict[str, Call] = {}
+        self._latest: dict[int, Call] = {}
 
     def add(self, parts: object) -> int:
         """Take the ``tool_calls`` of one delta; roughly the bytes that this added.
@@ -160,7 +185,7 @@ class ToolCalls:
         listed = [cast("Json", parts)] if isinstance(parts, dict) else parts
         if not isinstance(listed, list):
             raise EngineUnavailable("The engine sent a tool call that can't be read.")
-        added, taken = 0, set[_Call]()
+        added, taken = 0, set[Call]()
         items = cast("list[object]", listed)
         for position, part in enumerate(items):
             if isinstance(part, dict):
@@ -172,21 +197,21 @@ class ToolCalls:
 
     def joined(self) -> list[Json]:
         """The whole calls: by index if each has one of its own, else as they came."""
-        indexes = [call.index for call in self._calls]
-        calls = self._calls
+        indexes = [call.index for call in self.calls]
+        calls = self.calls
         if None not in indexes and len({*indexes}) == len(indexes):
             calls = sorted(calls, key=lambda call: call.index or 0)
         return [joined(call.fields) for call in calls]
 
-    def _add(self, part: Json, position: int, taken: set[_Call]) -> int:
+    def _add(self, part: Json, position: int, taken: set[Call]) -> int:
         index = index_of(part.get("index"))
         call = self._candidate(part, index, position)
         added = 0
         # What one delta lists are several calls, unless it says itself that they are one.
         twice = index is None and not part.get("id") and call in taken
         if call is None or twice or _is_another(call, part):
-            call = _Call(index)
-            self._calls.append(call)
+            call = Call(index)
+            self.calls.append(call)
             added = _COST
         taken.add(call)
         if index is not None:
@@ -197,17 +222,17 @@ class ToolCalls:
         rest = {key: value for key, value in part.items() if key != "index"}
         return added + merge(call.fields, rest, texts=True)
 
-    def _candidate(self, part: Json, index: int | None, position: int) -> _Call | None:
+    def _candidate(self, part: Json, index: int | None, position: int) -> Call | None:
         """The call that ``part`` may go on; ``position`` is its place among several, else -1."""
         if index is not None:
             return self._latest.get(index)
         name = part.get("id")
         if isinstance(name, str) and name:
             return self._ids.get(name)
-        return self._calls[position] if self._calls and position < len(self._calls) else None
+        return self.calls[position] if self.calls and position < len(self.calls) else None
 
 
-def _is_another(call: _Call, part: Json) -> bool:
+def _is_another(call: Call, part: Json) -> bool:
     """Whether ``part`` begins a call of its own, although its place is that of ``call``."""
     found: object = part.get("function")
     function: Json = cast("Json", found) if isinstance(found, dict) else {}

@@ -198,8 +198,11 @@ class Exchange(PoolRequest):
             self._close = True
         self._end(reply.status, close=self._close)
 
+    def _error_body(self, reply: ErrorReply) -> bytes:
+        return reply.body()
+
     def _error_response(self, reply: ErrorReply) -> bytes:
-        body = reply.body()
+        body = self._error_body(reply)
         headers = [(ID_HEADER, self.context.request_id), *reply.headers]
         if reply.retry_after is not None:
             headers.append(("retry-after", str(reply.retry_after)))

@@ -153,6 +153,9 @@ class StreamExchange(Exchange):
             self.guard.record_usage(usage)
         return event
 
+    def _last_events(self, error: BaseException | None) -> bytes:
+        return DONE if error is None else error_event(reply_for(error)) + DONE
+
     # The client's side.
 
     def take(self) -> bytes:
@@ -179,7 +182,7 @@ class StreamExchange(Exchange):
                 self.guard.record_tokens(tokens, now)
         if finished and not self._end_taken:
             self._end_taken = True
-            data += DONE if self.error is None else error_event(reply_for(self.error)) + DONE
+            data += self._last_events(self.error)
         if self._on_room is not None:
             self._resume_engine()
         return data

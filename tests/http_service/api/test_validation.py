@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.engines.contract import Kind
-from http_service.api.endpoints import ENDPOINTS
+from http_service.api.endpoints import ENDPOINTS, GenerateRequest
 from http_service.api.endpoints.endpoint import StreamOptions
 from http_service.api.validation import (
     check_content_type,
@@ -18,7 +18,7 @@ from http_service.api.validation import (
 )
 from http_service.errors import InvalidValue, MalformedRequest, RequestError, UnsupportedMediaType
 
-SCHEMAS = {endpoint.kind: endpoint.body for endpoint in ENDPOINTS}
+SCHEMAS = {endpoint.kind: endpoint.body for endpoint in ENDPOINTS if not endpoint.translate}
 HELLO = [{"role": "user", "content": "hello"}]
 CHAT: dict[str, Any] = {"model": "m", "messages": HELLO}
 TEXT: dict[str, Any] = {"model": "m", "prompt": "hello"}
@@ -60,6 +60,7 @@ def test_other_content_types_do_not(content_type: str | None) -> None:
 def test_the_smallest_valid_bodies_pass() -> None:
     for kind, body in ((Kind.CHAT, CHAT), (Kind.COMPLETIONS, TEXT)):
         valid = validate(SCHEMAS[kind], body)
+        assert isinstance(valid, GenerateRequest)
         assert (valid.model, valid.stream, valid.stream_options) == ("m", None, None)
 
 
@@ -67,6 +68,7 @@ def test_stream_and_usage_are_read() -> None:
     body = {**CHAT, "stream": True, "stream_options": {"include_usage": True}}
 
     valid = validate(SCHEMAS[Kind.CHAT], body)
+    assert isinstance(valid, GenerateRequest)
     assert (valid.model, valid.stream) == ("m", True)
     assert valid.stream_options == StreamOptions(include_usage=True)
 

@@ -35,8 +35,14 @@ PREFIX_CHARACTERS: Final = 256
 
 
 def session_key(request: EngineRequest, context: Context) -> str:
-    """The session that the client named in a header, else its ``user``; empty without either."""
-    session = context.session or request.body.get("user")
+    """The session that the client named in a header, else in ``prompt_cache_key`` or ``user``.
+
+    Empty without any.
+    """
+    session = context.session
+    if session is None:
+        body = request.body
+        session = body.get("prompt_cache_key") or body.get("user")
     return session if isinstance(session, str) else ""
 
 

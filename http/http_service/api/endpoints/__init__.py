@@ -6,14 +6,21 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from http_service.api.endpoints import chat, completions
-from http_service.api.endpoints.endpoint import ApiEndpoint, GenerateRequest
+from http_service.api.endpoints import chat, completions, messages, responses
+from http_service.api.endpoints.endpoint import (
+    ApiEndpoint,
+    GenerateRequest,
+    ModelRequest,
+    Translation,
+)
 
-__all__ = ["ENDPOINTS", "LABELS", "ApiEndpoint", "GenerateRequest"]
+__all__ = ["ENDPOINTS", "LABELS", "ApiEndpoint", "GenerateRequest", "ModelRequest", "Translation"]
 
 ENDPOINTS: Final[tuple[ApiEndpoint, ...]] = (
     chat.ENDPOINT,
     completions.ENDPOINT,
+    messages.ENDPOINT,
+    responses.ENDPOINT,
 )
 
 LABELS: Final[Mapping[str, str]] = MappingProxyType(

@@ -9,14 +9,19 @@ upstream wrote it: described are the members that OpenAI's clients read.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 from msgspec import Meta, Struct
 
 from actors.engines.contract import Kind
+from http_service.streaming.translated import DialectWriter
 
-__all__ = ["ApiEndpoint", "GenerateRequest", "Name", "StreamOptions", "Usage", "Whole"]
+__all__ = [
+    "ApiEndpoint", "GenerateRequest", "ModelRequest", "Name", "StreamOptions", "Translation",
+    "Usage", "Whole",
+]  # fmt: skip
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1)]
 Whole: TypeAlias = Annotated[float, Meta(multiple_of=1)]
@@ -29,11 +34,16 @@ class StreamOptions(Struct):
     include_usage: bool | None = None
 
 
-class GenerateRequest(Struct, kw_only=True):
-    """The fields that both generating endpoints share."""
+class ModelRequest(Struct, kw_only=True):
+    """The fields that every generating endpoint has."""
 
     model: Name
     stream: bool | None = None
+
+
+class GenerateRequest(ModelRequest, kw_only=True):
+    """The fields that OpenAI's older generating endpoints share."""
+
     stream_options: StreamOptions | None = None
     max_tokens: Whole | None = None
     n: Whole | None = None
@@ -55,6 +65,19 @@ class Usage(Struct):
     total_tokens: int
 
 
+class Translation(NamedTuple):
+    """A request of another API as a chat completion request, and what writes its response.
+
+    ``chat`` is without a ``model``; ``writer(request_id)`` makes the writer; ``session`` is what
+    the body calls its conversation; ``headers`` are further ones of the response.
+    """
+
+    chat: dict[str, Any]
+    writer: Callable[[str], DialectWriter]
+    session: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class ApiEndpoint:
     """One ``POST`` route where something is generated.
@@ -64,7 +87,8 @@ class ApiEndpoint:
     is, below ``/v1``, that of an upstream, too. ``operation`` and ``summary`` are OpenAPI's.
     ``id_prefix`` begins the ids of folded responses. ``body``, ``response`` and ``event`` are the
     schemas of its request, its whole response and one event of its stream. ``enabled`` names the
-    setting that switches it, "" where it is always there.
+    setting that switches it, "" where it is always there. ``translate(body)`` makes a chat
+    completion request of a valid body, for an API that models are not asked in.
     """
 
     kind: Kind
@@ -73,7 +97,8 @@ class ApiEndpoint:
     operation: str
     summary: str
     id_prefix: str
-    body: type[GenerateRequest]
+    body: type[ModelRequest]
     response: type[Struct]
     event: type[Struct]
     enabled: str = ""
+    translate: Callable[[Mapping[str, Any]], Translation] | None = None

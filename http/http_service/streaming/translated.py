@@ -1,0 +1,131 @@
+"""Responses in another API's shape: the chunks of a chat completion, translated on their way out.
+
+What the engine's side sees is an exchange like any other; what the client's side takes is what a
+:class:`DialectWriter` makes of it. A request that is not translated has none of this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import orjson
+
+from actors.engines.contract import Chunk
+from actors.engines.pool import PoolRequest, State
+from http_service.errors import ErrorReply, reply_for
+from http_service.streaming.stream_exchange import StreamExchange
+from http_service.streaming.unary_exchange import UnaryExchange
+
+__all__ = ["DialectWriter", "TranslatedStream", "TranslatedUnary"]
+
+_STARTED = State.STARTED
+
+
+class DialectWriter(Protocol):
+    """Writes one response in the shape of one API; pure, see ``http_service.dialects``.
+
+    What it raises for a chunk ends the request, as an engine's own failure does.
+    """
+
+    def begin(self) -> bytes:
+        """The events before the first output."""
+        ...
+
+    def write(self, chunk: Chunk) -> bytes:
+        """The events of one chunk, which may be none."""
+        ...
+
+    def end(self) -> bytes:
+        """The events that complete the response."""
+        ...
+
+    def fail(self, reply: ErrorReply) -> bytes:
+        """The events that end a response which can't be completed."""
+        ...
+
+    def document(self, completion: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The whole response for a whole chat completion."""
+        ...
+
+    def error_document(self, reply: ErrorReply) -> bytes:
+        """The body of an HTTP error."""
+        ...
+
+    @property
+    def completion_tokens(self) -> int | None:
+        """The engine's own count of output tokens, if a chunk carried one."""
+        ...
+
+
+class TranslatedStream(StreamExchange):
+    """A streamed response that a writer translates, chunk by chunk."""
+
+    __slots__ = ("_completion", "_translating", "_writer")
+
+    def translate(self, writer: DialectWriter) -> None:
+        """Have ``writer`` write it. Called once, after :meth:`prepare`."""
+        self._writer = writer
+        self._translating = False
+        self._completion = b""
+
+    def push(self, chunk: Chunk, tokens: int = 1, *, admitted: bool = False) -> None:
+        """Take one chunk; ignored once the stream has ended."""
+        if not admitted and (self.state is not _STARTED or not self.first_live):
+            PoolRequest.push(self, chunk, tokens)
+            return
+        if self.finished:
+            return
+        try:
+            events = self._writer.write(chunk)
+        except Exception as error:  # noqa: BLE001  # an engine's malformed chunk must not kill its thread
+            self.terminate(error)
+            return
+        if not events:
+            # NOTE: a comment is a sign of life for the client as well; it is one in every dialect.
+            if isinstance(chunk, bytes) and chunk.startswith(b":"):
+                super().push(chunk, 0, admitted=True)
+            elif tokens > 0:
+                self._tokens += tokens
+            return
+        if not self._translating:
+            self._translating = True
+            events = self._writer.begin() + events
+        super().push(events, tokens, admitted=True)
+
+    def deliver_end(self) -> None:
+        """The stream is complete, if it says anything at all."""
+        try:
+            begin = b"" if self._translating else self._writer.begin()
+            self._completion = begin + self._writer.end()
+        except Exception as error:  # noqa: BLE001  # see push
+            self.deliver_error(error)
+            return
+        used = self._writer.completion_tokens
+        if used is not None:
+            self.guard.record_usage(used)
+        super().deliver_end()
+
+    def _last_events(self, error: BaseException | None) -> bytes:
+        return self._completion if error is None else self._writer.fail(reply_for(error))
+
+    def _error_body(self, reply: ErrorReply) -> bytes:
+        return self._writer.error_document(reply)
+
+
+class TranslatedUnary(UnaryExchange):
+    """A unary response that a writer translates when it is complete."""
+
+    __slots__ = ("_writer",)
+
+    def translate(self, writer: DialectWriter) -> None:
+        """Have ``writer`` write it. Called once, after :meth:`prepare`."""
+        self._writer = writer
+
+    def take(self) -> bytes:
+        """The response in the writer's shape. Raises what makes it impossible."""
+        completion = orjson.loads(super().take())
+        return orjson.dumps(self._writer.document(completion))
+
+    def _error_body(self, reply: ErrorReply) -> bytes:
+        return self._writer.error_document(reply)
