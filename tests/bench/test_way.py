@@ -50,7 +50,13 @@ def test_a_files_functions_stand_once_each_in_order() -> None:
 
 def test_a_relayed_request_is_followed_from_its_socket_to_its_socket() -> None:
     with travelled() as follow:
-        ways = {case.name: shortest(follow, case.request) for case in CASES}
+        # Three times five: on a busy machine most ways have a round of the loop more.
+        ways = {
+            case.name: min(
+                (shortest(follow, case.request) for _ in range(3)), key=lambda way: way.calls
+            )
+            for case in CASES
+        }
         event = calls_an_event(follow)
     for name, way in ways.items():
         assert "http/http_service/api/generate.py" in way.rooms, name
