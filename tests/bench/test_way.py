@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+
+import pytest
+
 from tests.bench.way import CASES, Way, calls_an_event, shortest, travelled
 
 MOST_CALLS = {"relay, unary": 112, "in process, unary": 104, "in process, 64 tokens at once": 130}
@@ -48,6 +53,15 @@ def test_a_files_functions_stand_once_each_in_order() -> None:
     assert WAY.functions("a.py") == ["first", "second"]
 
 
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """No access lines through Python's logging, which another test may have left switched on."""
+    logging.disable(logging.INFO)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("quiet")
 def test_a_relayed_request_is_followed_from_its_socket_to_its_socket() -> None:
     with travelled() as follow:
         # Three times five: on a busy machine most ways have a round of the loop more.
