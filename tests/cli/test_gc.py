@@ -30,16 +30,22 @@ class Node:
         self.me = self
 
 
+@pytest.fixture(scope="module", autouse=True)
+def others_objects_are_frozen() -> Iterator[None]:
+    """A collection of all that thousands of tests before these have left takes seconds."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture
 def memory() -> Iterator[Memory]:
-    gc.collect()
     gc.freeze()
     made = Memory()
     settled = GcFreezer(made, made.clock.monotonic)
     gc.callbacks.append(settled)
     yield made
     gc.callbacks.remove(settled)
-    gc.unfreeze()
 
 
 def old_garbage() -> weakref.ref[Node]:
