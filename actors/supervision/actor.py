@@ -56,11 +56,11 @@ class Supervised(pykka.Actor):
     mailbox_capacity: ClassVar[int | None] = None
     """How many messages may wait; ``None`` for any number.
 
-    A full mailbox never holds a sender up. What it refuses is a dead letter if it was told, and
+    A full mailbox never blocks a sender. What it refuses is a dead letter after a tell, and
     fails with ``MailboxFull`` if it was asked. Stopping needs no room.
     """
     mailbox_overflow: ClassVar[Overflow] = Overflow.REJECT
-    """Whom a full mailbox refuses: the newcomer, or who has waited longest."""
+    """Which message a full mailbox refuses: the new one, or the one that has waited longest."""
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
         context = claim_start_context()
@@ -113,7 +113,7 @@ class Supervised(pykka.Actor):
 
     @property
     def restored_state(self) -> Any:
-        """What the previous incarnation published last, with ``hand_over=True``; else ``None``."""
+        """What the previous incarnation saved last, with ``hand_over=True``; else ``None``."""
         return (
             None if self._actor_start_context is None else self._actor_start_context.handover.state
         )
@@ -138,7 +138,7 @@ class Supervised(pykka.Actor):
 def make_and_start(
     cls: type[A], context: StartContext | None, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> pykka.ActorRef[A]:
-    """Make an actor of ``cls`` with these papers and arguments, and start it."""
+    """Make an actor of ``cls`` with this context and these arguments, and start it."""
     with for_next_actor(context):
         actor = cls(*args, **kwargs)
         if "_supervised_loop" not in vars(actor):
@@ -177,7 +177,7 @@ def launch(actor: Supervised, run: Callable[[], object]) -> None:
     if context is None:
         _set_running_itself(actor)
     else:
-        # Before on_start: what it tells its own address arrives.
+        # Before on_start: what it sends to its own address arrives.
         actor.address.set_starting(loop.mailbox, loop.lifecycle, context.owner)
     run()
     if context is None or not context.awaits_admission:
@@ -192,7 +192,7 @@ def actor_loops() -> list[tuple[ActorLoop, Address]]:
 
 
 def detach_from_tree(actor: Supervised) -> None:
-    """Take back the papers of an actor that its maker's supervisor did not start as a child."""
+    """Have an actor that did not become the child count as started outside of the tree."""
     loop = actor._supervised_loop  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # one concept, one file
     actor._actor_start_context = None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # likewise
     actor.name = loop.name = loop.mailbox.name = type(actor).__name__

@@ -35,11 +35,11 @@ __all__ = ["ActorLoop"]
 
 
 _ALWAYS_FATAL: Final = (MemoryError, RecursionError)
-"""After these the actor's own state is in doubt, whoever asked."""
+"""After these the actor's own state is in doubt, on an ask as well."""
 
 
 class ActorLoop:
-    """Runs ``actor`` from ``on_start`` to its burial; ``receive`` is what handles a message."""
+    """Runs ``actor`` from ``on_start`` to its end; ``receive`` handles a message."""
 
     __slots__ = (
         "_admitted",
@@ -93,13 +93,13 @@ class ActorLoop:
         """How the actor will have ended, as soon as that is decided."""
         self.on_abandoned: Callable[[], Iterable[threading.Thread]] = tuple
         """Ends what lived by the actor, a supervisor's children, and answers the threads that were
-        left behind by it; for whoever abandons the actor."""
+        abandoned by it; called by the thread that abandons the actor."""
         self.now = now
         """The tree's clock."""
         self.stopped: Final = cast("StopFlag", actor.actor_stopped).latch
         """Open when the actor takes no further message."""
         self.cut_off_reason = ""
-        """Why nobody is to hear what the current handler returns; empty if somebody is."""
+        """Why the result of the current handler is discarded; empty if it is not."""
         self.supervised = supervised
         """Whether a supervisor logs how it ended."""
         self._admitted: Final = Latch()
@@ -159,7 +159,7 @@ class ActorLoop:
         self._admitted.set()
 
     def wait_for_admission(self, by: WaitNode | None) -> None:
-        """Have who asks the actor before :meth:`admit` wait for the supervisor ``by``."""
+        """Have asks that come before :meth:`admit` count as waiting for the supervisor ``by``."""
         self.mailbox.waiting_for = LifecycleWait(by, lambda: self._admitted.opened)
 
     def start_up(self) -> bool:
@@ -208,9 +208,9 @@ class ActorLoop:
         self.actor.actor_stopped.set()
 
     def abandon(self, exit_: Exit) -> None:
-        """Cut the actor off: its thread may go on, but nobody hears it any more. Any thread.
+        """Cut the actor off: its thread may go on, but its results are discarded. Any thread.
 
-        Whoever asked what is being handled is told now, instead of at the end of its timeout.
+        The asker of the message in hand gets ``ActorCrashed`` now, not ``Timeout`` later.
         """
         self.cut_off_reason = f"{self.name} was abandoned while it handled this"
         self.terminate(exit_)
@@ -219,7 +219,7 @@ class ActorLoop:
             envelope.reply_to.fail(ActorCrashed(self.cut_off_reason))
 
     def invalidate(self, why: str) -> None:
-        """This process was forked from the actor's: nobody is told, but nobody waits for it."""
+        """This process was forked from the actor's: fail every ask, and call no watcher."""
         self.cut_off_reason = why
         self.exit = Exit.of(Cause.CRASH, NotDelivered(why))
         self.lifecycle.invalidate(self.exit)
@@ -231,7 +231,7 @@ class ActorLoop:
         unregister(self.actor.actor_ref)
 
     def terminate(self, exit_: Exit | None = None) -> None:
-        """Announce the end, in this order: closed first, then told. It is told once only."""
+        """Close the mailbox, then announce the end. Idempotent: watchers are called once."""
         self.actor.actor_stopped.set()
         unregister(self.actor.actor_ref)
         self._admitted.set()
@@ -244,14 +244,14 @@ class ActorLoop:
     ) -> BaseException:
         """Decide what an exception means, an answer or the end; return what the asker hears."""
         ordinary = isinstance(error, Exception)
-        told = error if ordinary else ActorCrashed(f"{self.name} crashed: {Failure(error)}")
+        reported = error if ordinary else ActorCrashed(f"{self.name} crashed: {Failure(error)}")
         if reply is not None:
             # Before on_failure runs, which is foreign code and may take its time.
-            reply.set_exception((type(told), told, None))
+            reply.set_exception((type(reported), reported, None))
         if not asked or not ordinary or isinstance(error, self._fatal):
             self._note(error)
             self._crash(error)
-        return told
+        return reported
 
     def _note(self, error: BaseException) -> None:
         """Keep what is meant for the program, for whose thread this runs on."""

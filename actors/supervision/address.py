@@ -38,9 +38,9 @@ class Question(Generic[R]):
 
 
 class _Slot:
-    """What one owner of an address says about it; the next owner gets a slot of its own.
+    """One owner's view of an address; the next owner gets a slot of its own.
 
-    So an abandoned supervisor that is still at it writes where nobody reads.
+    So an abandoned supervisor that still runs writes to a slot that is no longer read.
     """
 
     __slots__ = ("inbox", "lifecycle", "owner", "starting", "stopped_reason", "supervisor")
@@ -56,7 +56,7 @@ class _Slot:
         self.inbox: Any = None
         """Of the incarnation that is up."""
         self.starting: Any = None
-        """The inbox of the one that starts: it takes what is told, and handles it once up."""
+        """The inbox of the one that starts: it takes tells, and handles them once it is up."""
         self.stopped_reason = ""
         """Why no successor is to be expected; empty if one is."""
 
@@ -73,10 +73,10 @@ class Address(Handle):
         self.epoch = 0
         """How many incarnations there were so far."""
         self.dead_letters = 0
-        """Messages told to nobody: the actor was down, or died before it handled them."""
+        """Tells that were not handled: the actor was down, or died before it handled them."""
         self._slot = _Slot(None, None, None)
-        # No lock, which a finalizer could find taken by its own thread: who waits puts a latch here
-        # and looks once more; who changes something does so first, and then opens every latch.
+        # No lock, which a finalizer could find taken by its own thread: a waiting thread adds a
+        # latch and checks again; a change is written first, and then opens every latch.
         self._waiting: dict[Latch, None] = {}
 
     def __repr__(self) -> str:
@@ -95,7 +95,7 @@ class Address(Handle):
 
     @property
     def owner(self) -> object:
-        """Who brings the child up; nobody else may point the address to an incarnation."""
+        """The :class:`ChildRunner` that starts the child; only it may change the incarnation."""
         return self._slot.owner
 
     def tell(self, message: Any) -> None:
@@ -149,7 +149,7 @@ class Address(Handle):
         return self._wait_for(lambda: self._slot.inbox, timeout) is not None
 
     def dead_letter(self, message: Any) -> None:
-        """Count a message that nobody will handle; log it, unless there were many."""
+        """Count a message that will not be handled; log it, unless there were many."""
         self.dead_letters += 1
         count = self.dead_letters
         if count <= LOGGED_DEAD_LETTERS or count & (count - 1) == 0:
@@ -167,7 +167,7 @@ class Address(Handle):
         self._slot = _Slot(owner, supervisor, self._slot.lifecycle)
 
     def set_starting(self, inbox: Any, lifecycle: ActorLifecycle, owner: object = None) -> None:
-        """An incarnation starts: it is told and watched already, but not asked."""
+        """An incarnation starts: it takes tells and watchers already, but no asks."""
         slot = self._slot
         if slot.owner is owner:
             slot.starting, slot.lifecycle = inbox, lifecycle
@@ -190,7 +190,7 @@ class Address(Handle):
         if slot.starting is inbox:
             slot.starting = None
 
-    def mark_stopped(self, why: str = "has ended, and nobody is going to start it again") -> None:
+    def mark_stopped(self, why: str = "has ended, and will not be started again") -> None:
         """No successor is to be expected: askers fail now. A new incarnation may come anyway."""
         slot = self._slot
         slot.stopped_reason, slot.inbox, slot.starting = why, None, None
@@ -234,7 +234,7 @@ class Address(Handle):
                 refused_by = inbox
 
     def _check_not_starting(self) -> None:
-        """Raise ``AskCycle`` if it is this thread that brings up who is asked, or a child of it."""
+        """Raise ``AskCycle`` if this thread is starting the asked actor, or a child of it."""
         for starting in this_thread.starting:
             if isinstance(starting, Address) and (
                 starting is self
@@ -252,7 +252,7 @@ class Address(Handle):
         return f"{self.path} was down for {max(0.0, waited):g} seconds"
 
     def _next_inbox(self, refused_by: Any, timeout: float) -> Any:
-        """The inbox of an incarnation other than that of ``refused_by``; ``None`` in vain."""
+        """The inbox of an incarnation other than that of ``refused_by``; ``None`` on timeout."""
 
         def look() -> Any:
             slot = self._slot
@@ -263,7 +263,7 @@ class Address(Handle):
         return None if found is _NONE_EXPECTED else found
 
     def _successor_comes_from(self) -> WaitNode | None:
-        """Who has to act next: the incarnation that is ending, until its supervisor was told."""
+        """The actor that has to act next: the one that is ending, then its supervisor."""
         slot = self._slot
         ending = (
             None if slot.lifecycle is None or slot.starting is not None else slot.lifecycle.node
@@ -332,7 +332,7 @@ class AddressTable:
     """Every address of one tree, by path; outlives nested supervisors. Any thread.
 
     No lock, which a finalizer could find taken by its own thread: each step is one operation of a
-    dict, and whoever comes second sees what the first did.
+    dict, and the second of two threads sees what the first did.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -351,7 +351,7 @@ class AddressTable:
                 siblings = self._below.setdefault(parent, {})
                 siblings[path] = None
                 if self._below.get(parent) is siblings:
-                    break  # else the parent was removed out just now, and its list with it
+                    break  # else the parent was removed meanwhile, and its list with it
         return address
 
     def find(self, path: str) -> Address:

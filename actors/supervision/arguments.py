@@ -1,4 +1,4 @@
-"""Arguments that can't be meant: each is refused where it was given, by its name."""
+"""Arguments that can't be right: each is refused where it was given, by its name."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def check_callable(where: str, value: Any) -> None:
     if not callable(value):
         raise TypeError(f"{where}: {value!r} is not callable")
     if inspect.iscoroutinefunction(value):
-        raise TypeError(f"{where}: {value!r} is an async function, which nobody would await")
+        raise TypeError(f"{where}: {value!r} is an async function, which would never be awaited")
 
 
 def check_path(value: Any) -> None:
@@ -74,7 +74,7 @@ def check_sync(cls: type) -> None:
 
 
 def refuse_coroutine(where: str, answer: CoroutineType[Any, Any, Any]) -> NoReturn:
-    """Raise the ``TypeError`` for who returned a coroutine, which nobody would await; close it."""
+    """Close a returned coroutine, which would never be awaited, and raise ``TypeError``."""
     answer.close()
     name = answer.__qualname__
-    raise TypeError(f"{where} returned the coroutine of {name}, which nobody would await")
+    raise TypeError(f"{where} returned the coroutine of {name}, which would never be awaited")

@@ -1,9 +1,9 @@
-"""What every kind of supervisor does: hears of deaths, and carries out what the plan decides.
+"""What every kind of supervisor does: receives the ends of its children, and executes the plan.
 
 An actor itself: it handles one thing at a time, so nothing of it is locked. Deaths, retries and
-calls reach it as system messages, ahead of whatever users send it; one about an incarnation that
-is not the current one is stale and ignored. If a supervisor ends by itself, its children end before
-anybody hears of it; if it is abandoned, whoever abandons it ends them.
+calls reach it as system messages, ahead of any user message; one about an incarnation that is not
+the current one is stale and ignored. If a supervisor ends by itself, its children end before its
+end is announced; if it is abandoned, the thread that abandons it ends them.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class CheckHung(SystemMessage):
 _log = logging.getLogger("actors.supervision")
 
 ORPHANS_SHUTDOWN: Final = 5.0
-"""Seconds that the child of an abandoned supervisor has to stop, if it may take for ever."""
+"""Seconds that a child of an abandoned supervisor has to stop if its ``shutdown`` is ``None``."""
 
 
 class BaseSupervisor(Supervised):
@@ -87,7 +87,7 @@ class BaseSupervisor(Supervised):
         context = self._actor_start_context
         if context is None:
             raise RuntimeError("start a supervisor with Supervisor.start or as Supervisor.child")
-        # Who asks a supervisor is a method of the tree, and bounds a real thread's patience.
+        # A supervisor is asked by the tree's methods only, whose timeouts are in real seconds.
         self.address.clock = self._supervised_loop.mailbox.clock = None
         self._path: Final = context.path
         self._tree: Final[TreeContext] = context.tree
@@ -162,14 +162,14 @@ class BaseSupervisor(Supervised):
         return frozenset()
 
     def _end_orphans(self) -> AbandonedThreads:
-        """It was abandoned: stop its children, on the thread of who did it."""
+        """Stop the children of an abandoned supervisor, on the caller's thread."""
         self._stop_all(ORPHANS_SHUTDOWN)
         return self._abandoned
 
     def _release_undeclared(self, _exit: Exit) -> None:
-        """It ended: whoever asks a child that was not declared must not wait for a successor."""
+        """It ended: asks to a child that was not declared must not wait for a successor."""
         if not self._path:
-            return  # the root: nobody starts another, and all addresses retire
+            return  # the root: it has no successor, and all addresses are marked stopped
         declared = self._declared
         for child in [*self._children.values()]:
             if child.spec.id not in declared:
@@ -203,13 +203,13 @@ class BaseSupervisor(Supervised):
         self._check_not_abandoned(child)
         try:
             self._hang_detector.arm(child.spec.hang_after)
-        except RuntimeError as error:  # no thread for the clock: nobody would see it hang
+        except RuntimeError as error:  # no thread for the clock: a hang would go unnoticed
             child.stop(ORPHANS_SHUTDOWN)
             raise StartFailed(child.spec.id, error) from error
         self._table.mark(child.spec.id, Status.UP)
 
     def _check_not_abandoned(self, child: ChildRunner) -> None:
-        """Whoever abandoned this supervisor ended its children: none may come after them."""
+        """Its children were ended when it was abandoned: start no more of them."""
         if self.lifecycle.terminated:
             child.stop(ORPHANS_SHUTDOWN)
             cause = RuntimeError(f"{self.name} was abandoned meanwhile")
@@ -275,7 +275,7 @@ class BaseSupervisor(Supervised):
             self._post(BackoffOver(due))
 
     def _gave_up_on_abandoned(self) -> bool:
-        """Whether too many threads were left behind: replacing more would only add to them."""
+        """Whether too many abandoned threads run: replacing more would only add to them."""
         count = len(self._abandoned)
         if count <= self._flags.max_abandoned or self.actor_stopped.is_set():
             return False
@@ -293,14 +293,14 @@ class BaseSupervisor(Supervised):
         self._stop_all()
 
     def _post(self, message: SystemMessage) -> None:
-        """Tell the supervisor itself; runs on whatever thread something happened."""
+        """Send ``message`` to this supervisor itself. Any thread."""
         self._supervised_loop.mailbox.put(Envelope(message))
 
     def _post_down(self, child_id: str, loop: ActorLoop, exit_: Exit) -> None:
         if not loop.stopped_by_supervisor:
             self._post(Down(child_id, loop, exit_))
         loop.lifecycle.node = (
-            None  # who waits for a successor waits for this supervisor from now on
+            None  # asks that wait for a successor wait for this supervisor from now on
         )
 
     def _find(self, child_id: str) -> ChildRunner:
@@ -320,7 +320,7 @@ class BaseSupervisor(Supervised):
         return self._children.pop(child_id, None)
 
     def _remove_address(self, child: ChildRunner) -> None:
-        """Nobody will start it again: whoever asks it is told so at once."""
+        """It will not be started again: asks fail at once."""
         if child.owns_address:
             self._tree.table.remove(child.path)
 

@@ -1,7 +1,7 @@
-"""Calls into foreign code: callbacks, watchers, listeners. None of them decides what happens next.
+"""Calls to the user's callbacks, watchers and listeners, isolated from each other and the caller.
 
-What runs them is a supervisor that must go on, or an actor that must be buried; so not even
-``sys.exit()`` in one of them may keep the others, or the caller, from their work.
+They run in a supervisor that must go on, or in an actor that must be terminated; so not even
+``sys.exit()`` in one of them may stop the others, or the caller.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def call_all(
 
 
 def is_program_interrupt(error: BaseException) -> bool:
-    """Whether ``error`` is the user's word to the program, and not the function's that it hit.
+    """Whether ``error`` interrupts the program, and not the function that it happened to hit.
 
     That is on the main thread a ``KeyboardInterrupt``, and a ``SystemExit`` or the like that a
     signal's handler raised.

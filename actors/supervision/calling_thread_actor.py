@@ -1,10 +1,10 @@
-"""The turn actor: an actor without a thread.
+"""An actor without a thread.
 
-Whoever puts a message takes the turn, if nobody has it, and runs the mailbox to empty (Akka calls
+The sender of a message takes the turn, if it is free, and runs the mailbox to empty (Akka calls
 it CallingThreadDispatcher, others flat combining). One message at a time, first in first out, and
 the same way to crash; an ask costs microseconds, because no thread has to wake up.
 
-The price: handlers run on the thread of whoever asks, so they must take microseconds, do no I/O and
+The price: handlers run on the asker's thread, so they must take microseconds, do no I/O and
 call no foreign code; ``timeout=`` can't protect a caller whose own thread runs the turn.
 """
 
@@ -32,7 +32,7 @@ __all__ = ["CallingThreadActor"]
 
 MAX_MESSAGES_PER_TURN: Final = 64
 """Messages that one sender handles before it may go (Akka's throughput is of that order): under a
-flood the unlucky one would otherwise work for everybody else."""
+flood it bounds the work that one sender does for the others."""
 
 
 MAX_NESTED_TURNS: Final = 16
@@ -65,7 +65,7 @@ class CallingThreadMailbox(Mailbox):
         return len(self._envelopes)
 
     def put(self, envelope: Any, /) -> None:
-        """Take ``envelope`` in and, unless somebody else is at it, handle whatever waits."""
+        """Take ``envelope`` in and, if the turn is free, handle what waits."""
         self._address_reply(envelope)
         if isinstance(envelope.message, SYSTEM_MESSAGES):
             self._put_system(envelope)
@@ -80,7 +80,7 @@ class CallingThreadMailbox(Mailbox):
 
     def answer(self, message: Any) -> Any:
         """See :class:`Mailbox`. It is what :meth:`put` and :meth:`run` do with one message that
-        finds the turn free and nothing before it, without a envelope, a reply and a wait.
+        finds the turn free and nothing before it, without an envelope, a reply and a wait.
 
         PERF: one function from here to the handler and back, because most requests ask.
         """
@@ -146,7 +146,9 @@ class CallingThreadMailbox(Mailbox):
                         left -= 1
                         try:
                             envelope = (system or envelopes).popleft()
-                        except IndexError:  # refused meanwhile, by who needed its place or closed
+                        except (
+                            IndexError
+                        ):  # refused meanwhile: its place was needed, or the mailbox closed
                             continue
                         self._next(loop, envelope)
                 finally:
@@ -164,9 +166,7 @@ class CallingThreadMailbox(Mailbox):
         try:
             name = f"{self.name}-backlog"
             threading.Thread(target=self.run, args=(None,), name=name, daemon=True).start()
-        except (
-            RuntimeError
-        ):  # no more threads: better a caller that is held up than a lost envelope
+        except RuntimeError:  # no more threads: better a slow caller than a lost message
             self.run(None)
 
     def close(self, why: str = "the actor has ended") -> None:
@@ -189,7 +189,7 @@ class CallingThreadMailbox(Mailbox):
         self._envelopes.append(envelope)
 
     def _refuse_all(self) -> None:
-        # Without the turn: a handler that hangs may hold it for ever.
+        # Without the turn: a handler that hangs may hold it forever.
         with contextlib.suppress(IndexError):  # empty, or emptied by another thread
             while True:
                 self._refuse((self._system or self._envelopes).popleft(), NotDelivered(self._why))
@@ -215,7 +215,7 @@ class CallingThreadActor(Supervised):
 
 
 def _start(loop: ActorLoop) -> None:
-    """Run ``on_start`` on the thread of who starts the actor."""
+    """Run ``on_start`` on the thread that starts the actor."""
     with running(loop.mailbox):
         if not loop.start_up():
             _terminate(loop)

@@ -8,7 +8,7 @@ Invariants, each tested under its name:
 3. *Exactly once*: each callback runs once, on the thread that cancels; one that raises is logged
    and stops no other.
 4. *No leak*: a parent holds its children weakly, so a token per request costs nothing once dropped.
-   A child that somebody listens to or waits on is pinned in its parent until that ends.
+   A child with a callback or a waiting thread is pinned in its parent until that ends.
 5. *No lock*: a finalizer that runs within any call may make any other. Each step is one operation
    of a dict, and writes come before the reads that others' writes may have to be seen by.
 """
@@ -58,7 +58,7 @@ class CancellationToken(Handle):
         self._cancelling = False
         self._parent: CancellationToken | None = None
         self._children: dict[_Link, None] = {}
-        # Children somebody listens to: held strongly, or their callbacks would die unheard.
+        # Children with callbacks: held strongly, or the callbacks would be lost with them.
         self._pinned: dict[CancellationToken, None] = {}
         self._callbacks: dict[Registration, Callback] = {}
 
@@ -81,7 +81,7 @@ class CancellationToken(Handle):
         link = _Link(token, _unlink)
         link.links = self._children
         self._children[link] = None
-        if self._cancelling:  # else whoever cancels looks for children after this
+        if self._cancelling:  # else the cancelling thread looks for children after this
             token._cancelling = token._cancelled = True
             token._parent = None
         return token
@@ -167,20 +167,20 @@ class CancellationToken(Handle):
         return [callback for callback in taken if callback is not None]
 
     def _pin(self) -> None:
-        """Have the ancestors hold this token: somebody listens to it."""
+        """Have the ancestors hold this token: it has a callback."""
         token, parent = self, self._parent
         while parent is not None and token not in parent._pinned:
             parent._pinned[token] = None
-            if parent._cancelled or token._cancelled:  # nobody is called any more
+            if parent._cancelled or token._cancelled:  # no callback is called any more
                 parent._pinned.pop(token, None)
             token, parent = parent, parent._parent
 
     def _unpin(self, token: CancellationToken) -> None:
-        """Let ``token`` go again, and be let go, upwards as far as nobody else listens."""
+        """Release ``token`` again, and its ancestors as long as they have no callbacks either."""
         holder: CancellationToken | None = self
         while holder is not None and not (token._callbacks or token._pinned):
             holder._pinned.pop(token, None)
-            if token._callbacks or token._pinned:  # somebody began to listen meanwhile
+            if token._callbacks or token._pinned:  # a callback was added meanwhile
                 token._pin()
                 return
             token, holder = holder, holder._parent

@@ -66,7 +66,7 @@ class HangDetector:
         self._timer = self._clock.call_later(hang_after / CHECKS_PER_HANG_AFTER, self._remind)
 
     def check(self) -> None:
-        """Abandon who hangs, and look again in a while."""
+        """Abandon every child that hangs, and arm the next check."""
         self._timer = None
         now = self._clock.monotonic()
         children = [*self._children.values()]
@@ -132,7 +132,7 @@ class ChildRunner:
         Raises :class:`StartFailed` when it is not up within ``start_within`` seconds.
         """
         spec = self.spec
-        # Each incarnation gets an handover of its own: an abandoned one may go on publishing.
+        # Each incarnation gets a state of its own: an abandoned one may go on saving.
         self._handover = HandoverState(self._handover.state if spec.hand_over else None)
         awaits_admission = is_plain_start(spec.start)
         loop = self._make(
@@ -144,7 +144,7 @@ class ChildRunner:
             self._wait_until_up(loop)
             if awaits_admission:
                 loop.wait_for_admission(self._supervisor)
-            # In this order: whoever is answered by it finds that the listeners know of it.
+            # In this order: once the incarnation answers, the listeners have seen its event.
             self._tree.events.publish(ChildStarted(self.path, self.address.begin_epoch()))
             self.address.set_running(loop.mailbox, loop.lifecycle, self)
             loop.lifecycle.watch(partial(on_end, loop))
@@ -247,7 +247,7 @@ class ChildRunner:
             raise StartFailed(self.spec.id, error) from error
 
     def _gone(self, loop: ActorLoop, exit_: Exit) -> None:
-        # An abandoned supervisor, and whoever ends its children for it, may see the same end.
+        # An abandoned supervisor, and the thread that ends its children, may see the same end.
         if self._not_ended.pop(loop, loop) is loop:
             return
         self.loop = None
@@ -278,6 +278,6 @@ def _never() -> NoReturn:
 
 
 def _stack_of(thread: threading.Thread | None) -> str:
-    """Where ``thread`` is just now, as Python prints it."""
+    """Where ``thread`` currently is, as Python prints it."""
     frame = sys._current_frames().get(thread.ident or 0) if thread is not None else None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # documented
     return "".join(traceback.format_stack(frame)) if frame is not None else ""

@@ -1,7 +1,7 @@
-"""How a supervisor holds its members: as siblings that fall together, or as strangers.
+"""The children of one supervisor: ordered ones may be restarted together, unordered ones alone.
 
-Both put their events to the same :func:`~actors.supervision.plan.plan`. Changed on the supervisor's
-thread only; ``members`` may be read from any.
+Both pass their events to :func:`~actors.supervision.plan.plan`. Changed on the supervisor's thread
+only; ``members`` may be read from any.
 """
 
 from __future__ import annotations
@@ -81,10 +81,10 @@ class OrderedChildren(ChildTable):
 
 
 class UnorderedChildren(ChildTable):
-    """Members that are nothing to one another but for the intensity that they share.
+    """Members that share nothing but the restart intensity.
 
-    Each event is put to the plan as if its child were the only one, so that ten thousand children
-    cost no more an event than ten.
+    Each event goes to the plan as if its child were the only one, so that an event costs no more
+    with ten thousand children than with ten.
     """
 
     def __init__(self, intensity: int, period: float) -> None:

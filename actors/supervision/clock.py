@@ -1,8 +1,8 @@
 """Time, injected: whatever in a tree waits or measures asks the tree's one clock.
 
 That is every deadline of a child (start, shutdown, hang, backoff), and every timeout of an address.
-Only what the tree's own calls wait for, such as ``tree.stop(timeout)``, is real: it bounds the
-patience of the program outside.
+Only the timeouts of the tree's own methods, such as ``tree.stop(timeout)``, are in real seconds:
+they are for the program outside.
 
 :class:`TimerThread` is the real one: monotonic, one daemon thread a tree, started by its first
 timer. ``actors.testing.FakeClock`` is the other.
@@ -29,15 +29,15 @@ _log = logging.getLogger("actors.supervision")
 Callback = Callable[[], object]
 
 Ready = Callable[[float | None], bool]
-"""Blocks for so many real seconds (``None``: for ever) until something is so; tells whether it is.
-An ``Event``'s ``wait`` is one."""
+"""Blocks until a condition holds or so many real seconds passed (``None``: no limit); returns
+whether it holds. An ``Event``'s ``wait`` is one."""
 
 
 class Timer(Protocol):
     """A call that is due later."""
 
     def cancel(self) -> None:
-        """Take it back; nothing happens if it ran already. Any thread, idempotent."""
+        """Never run it; does nothing if it ran already. Any thread, idempotent."""
         ...
 
 
@@ -53,8 +53,7 @@ class Clock(Protocol):
         ...
 
     def wait(self, ready: Ready, timeout: float | None) -> bool:
-        """Have the calling thread wait until ``ready``, ``timeout`` seconds at most (``None``: for
-        ever); tell whether it came to pass."""
+        """Block until ``ready`` or for ``timeout`` seconds (``None``: no limit); return which."""
         ...
 
     def close(self) -> None:

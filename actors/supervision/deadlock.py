@@ -1,4 +1,4 @@
-"""Who waits for whom: finds a cycle of asks at the moment that it would close.
+"""The wait-for graph of actors: finds a cycle of asks at the moment that it would close.
 
 Each thread knows the actors whose handlers it runs (several, where turn actors ask one another).
 Before it blocks on a reply it writes that reply on all of them, *then* follows the replies from the
@@ -28,7 +28,7 @@ __all__ = [
 
 
 class PendingWait(Protocol):
-    """A reply somebody waits for."""
+    """A reply that a thread waits for."""
 
     @property
     def done(self) -> bool:
@@ -41,7 +41,7 @@ class PendingWait(Protocol):
         ...
 
     def abort(self, error: AskCycle) -> bool:
-        """Have whoever waits get ``error``; False if it is not for others to end the wait."""
+        """Have the waiting thread raise ``error``; False if others can't end this wait."""
         ...
 
 
@@ -56,11 +56,11 @@ class LifecycleWait:
 
     @property
     def done(self) -> bool:
-        """Whether it came to pass."""
+        """Whether it has happened."""
         return self._reached()
 
     def abort(self, error: AskCycle) -> bool:  # noqa: ARG002  # see PendingWait
-        """A supervisor waits as long as it said; who asks it meanwhile does not."""
+        """False: the supervisor keeps its own timeout; callers meanwhile get ``AskCycle``."""
         return False
 
 
@@ -79,16 +79,16 @@ class SuccessorWait:
         self._reached = reached
         self._wake = wake
         self.error: AskCycle | None = None
-        """Why nobody is to wait any more."""
+        """Why the wait is over; ``None`` while it goes on."""
 
     @property
     def done(self) -> bool:
-        """Whether it came to pass."""
+        """Whether it has happened."""
         return self._reached()
 
     @property
     def target(self) -> WaitNode | None:
-        """Who has to act now: another one later."""
+        """The actor that has to act now; later it is another one."""
         return self._comes_from()
 
     def abort(self, error: AskCycle) -> bool:
@@ -109,7 +109,7 @@ class WaitNode(Protocol):
 
 class ThreadContext(threading.local):
     """The actors whose handlers this thread runs now, outermost first; and of those which are only
-    starting, the addresses, at which nobody is before that is done."""
+    starting, the addresses, which lead to no incarnation yet."""
 
     stack: list[WaitNode]
     starting: list[object]
@@ -182,8 +182,8 @@ class blocked_on:  # noqa: N801  # a context manager reads as a verb
 class waiting_for_lifecycle(blocked_on):  # noqa: N801  # a context manager reads as a verb
     """Mark this thread's actors as waiting for a :class:`LifecycleWait`.
 
-    Nothing is raised here: whoever would have to wait for them before it comes to pass gets the
-    :class:`AskCycle`, also who asked a moment ago.
+    Nothing is raised here: callers that would have to wait for them meanwhile get the
+    :class:`AskCycle`, also one that asked a moment ago.
     """
 
     __slots__ = ()

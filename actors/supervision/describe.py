@@ -75,7 +75,7 @@ def _lines(children: tuple[ChildView, ...], indent: str) -> Iterator[str]:
 
 
 def children_of(loop: ActorLoop | None) -> list[tuple[ChildRunner, Status]]:
-    """The children of the supervisor that ``loop`` runs; none if it is none, or is down."""
+    """The children of the supervisor that ``loop`` runs; none if it is not one, or is down."""
     supervisor = None if loop is None else loop.actor
     return supervisor.snapshot() if isinstance(supervisor, BaseSupervisor) else []
 
@@ -113,5 +113,5 @@ def _state(loop: ActorLoop | None, status: Status, last_exit: Exit | None) -> st
         return "down" if loop.lifecycle.terminated else "up"
     if status is not Status.UP:
         return str(status.value)
-    # The plan has it up, but nobody is: not yet, or no more, and the plan is about to hear of it.
+    # Up for the plan, but there is no incarnation: not yet, or its end is still in the mailbox.
     return "starting" if last_exit is None else "down"

@@ -1,7 +1,7 @@
 """The supervisor of children that come and go: OTP's ``simple_one_for_one``.
 
 One template, no initial children; each is started with arguments of its own and restarted with the
-same. They have no order: each is restarted alone, and at the end all are told to stop at once and
+same. They have no order: each is restarted alone, and at the end all are stopped at once and
 share one deadline. No step costs more with ten thousand children than with ten.
 """
 
@@ -94,5 +94,5 @@ class DynamicChildren:
         return len(self._look())
 
     def children(self) -> tuple[ChildView, ...]:
-        """What they look like just now, in the order of their starts."""
+        """Their current state, in the order of their starts."""
         return self._look()

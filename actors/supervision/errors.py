@@ -24,7 +24,7 @@ class ActorsError(Exception):
 
 
 class Cancelled(ActorsError):
-    """The work's cancellation token was cancelled; nobody waits for the result any more."""
+    """The work's cancellation token was cancelled; its result is no longer wanted."""
 
 
 class NotDelivered(ActorsError, pykka.ActorDeadError):

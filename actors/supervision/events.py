@@ -1,4 +1,4 @@
-"""What happens in a tree, as frozen records for whoever listens: logs, metrics, tests."""
+"""What happens in a tree, as frozen records for listeners: logs, metrics, tests."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ Listener = Callable[[TreeEvent], object]
 
 
 class EventBus:
-    """Tells every listener every event, on the thread on which it happened. Any thread."""
+    """Calls every listener with every event, on the thread on which it happened. Any thread."""
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []

@@ -17,7 +17,7 @@ class Cause(enum.Enum):
     """Why an incarnation ended."""
 
     NORMAL = "normal"
-    """It stopped by itself, or somebody outside the tree stopped it."""
+    """It stopped by itself, or was stopped from outside the tree."""
     SHUTDOWN = "shutdown"
     """Its supervisor stopped it; for a supervisor also: it gave up, or shut down by itself."""
     CRASH = "crash"

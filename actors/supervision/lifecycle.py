@@ -1,7 +1,7 @@
-"""The lifecycle of one incarnation: it ends once, and whoever watches is told exactly once.
+"""The lifecycle of one incarnation: it ends once, and each watcher is called exactly once.
 
-There is no lock, which a finalizer could find taken by its own thread: who tells a watcher is who
-takes it out of the dict.
+There is no lock, which a finalizer could find taken by its own thread: the thread that takes a
+watcher out of the dict is the one that calls it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Latch:
         self._gate.acquire()
 
     def set(self) -> None:
-        """Let everybody pass, now and later. Idempotent."""
+        """Release all current and future waiters. Idempotent."""
         if self._once.acquire(blocking=False):
             self.opened = True
             self._gate.release()
@@ -45,8 +45,8 @@ class Latch:
         """Wait so long (``None``: forever) for the latch to open; return whether it is."""
         if self.opened:  # a finalizer may come here while its own thread passes the gate below
             return True
-        patience = -1.0 if seconds is None else min(max(0.0, seconds), threading.TIMEOUT_MAX)
-        if not self._gate.acquire(timeout=patience):
+        timeout = -1.0 if seconds is None else min(max(0.0, seconds), threading.TIMEOUT_MAX)
+        if not self._gate.acquire(timeout=timeout):
             return self.opened
         self._gate.release()
         return True
@@ -78,7 +78,7 @@ class ActorLifecycle:
         return self.exit is not None
 
     def end(self, exit_: Exit) -> bool:
-        """Record how it ended and tell the watchers. False if it had ended before.
+        """Record how it ended and call the watchers. False if it had ended before.
 
         Watchers run on this thread; one that raises stops no other.
         """
@@ -88,13 +88,13 @@ class ActorLifecycle:
         self.start_finished.set()
         try:
             taken = [self._take(watch) for watch in [*self._watchers]]
-            _tell((watcher for watcher in taken if watcher is not None), exit_)
+            _call((watcher for watcher in taken if watcher is not None), exit_)
         finally:
             self.node = None
         return True
 
     def invalidate(self, exit_: Exit) -> None:
-        """Have it count as ended, and tell nobody."""
+        """Have it count as ended, and call no watcher."""
         self._once.acquire(blocking=False)
         self._watchers.clear()
         self.node = None
@@ -104,22 +104,22 @@ class ActorLifecycle:
     def watch(self, watcher: Watcher, until: ActorLifecycle | None = None) -> DeathWatch:
         """Call ``watcher(exit)`` exactly once: at the end, or now if that was before.
 
-        It is taken back when the lifecycle ``until``, of who watches, ends first.
+        It is unregistered when ``until``, the lifecycle of the watching actor, ends first.
         """
         watch = DeathWatch(self)
         self._watchers[watch] = watcher
         if until is not None and until is not self:
             watch.owner_watch = until.watch(lambda _exit: watch.unwatch())
         if self.exit is not None and self._take(watch) is not None:
-            _tell((watcher,), self.exit)
+            _call((watcher,), self.exit)
         return watch
 
     def unwatch(self, watch: DeathWatch) -> bool:
-        """Take a watcher back; see :meth:`DeathWatch.unwatch`."""
+        """Unregister a watcher; see :meth:`DeathWatch.unwatch`."""
         return self._take(watch) is not None
 
     def _take(self, watch: DeathWatch) -> Watcher | None:
-        """The watcher, for whoever comes first; nobody else tells it, or takes it back."""
+        """The watcher, for the first caller; ``None`` for any other."""
         watcher = self._watchers.pop(watch, None)
         owner_watch, watch.owner_watch = watch.owner_watch, None
         if owner_watch is not None:
@@ -128,19 +128,19 @@ class ActorLifecycle:
 
 
 class DeathWatch(Handle):
-    """One watcher's place at the end of an incarnation."""
+    """One registered watcher of an incarnation's end."""
 
     __slots__ = ("_lifecycle", "owner_watch")
 
     def __init__(self, lifecycle: ActorLifecycle) -> None:
         self._lifecycle = lifecycle
         self.owner_watch: DeathWatch | None = None
-        """Takes this one back at the end of the actor that watches."""
+        """Unregisters this one at the end of the watching actor."""
 
     def unwatch(self) -> bool:
-        """Take the watcher back. False if it was told already, is just now, or was taken back."""
+        """Unregister the watcher. False if it was called, is being called, or was unregistered."""
         return self._lifecycle.unwatch(self)
 
 
-def _tell(watchers: Iterable[Watcher], exit_: Exit) -> None:
+def _call(watchers: Iterable[Watcher], exit_: Exit) -> None:
     call_all(watchers, exit_, log=_log, error_message="a death watcher failed")

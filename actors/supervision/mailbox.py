@@ -4,11 +4,11 @@ Invariants, each tested under its name:
 
 1. *Nothing is lost silently*: each envelope is either taken by the actor or refused; a put that
    races with the close is refused by whichever of the two comes second.
-2. *Control first*: a stop, and what a supervisor tells itself, overtakes every user message.
+2. *System messages first*: a stop, and a supervisor's own messages, overtake user messages.
 3. *First in, first out* within a lane.
-4. *Bounded if told so*: beyond ``capacity`` user messages, ``overflow`` decides who is refused.
-   Senders that race may each bring in one more; nobody ever waits for room.
-5. *Nobody waits at a closed mailbox*: ``close`` wakes the taker, who then gets ``None``.
+4. *Bounded on request*: beyond ``capacity`` user messages, ``overflow`` decides which is refused.
+   Senders that race may each add one more; none ever waits for room.
+5. *No wait at a closed mailbox*: ``close`` wakes the taker, who then gets ``None``.
 
 Refusing means: an ask fails with ``NotDelivered`` (so it may be sent again), a stop counts as done,
 a tell is handed to ``on_dead_letter``.
@@ -60,10 +60,10 @@ UNANSWERED: Final = object()
 
 
 class Overflow(enum.Enum):
-    """Who is refused when a bounded mailbox is full."""
+    """Which message is refused when a bounded mailbox is full."""
 
     REJECT = "reject"
-    """The newcomer."""
+    """The new one."""
     DROP_OLDEST = "drop_oldest"
     """The message that has waited longest."""
 
@@ -80,7 +80,7 @@ def is_stop(message: object) -> bool:
 
 
 def _ignore(_message: Any) -> None:
-    """Nobody wants to know of dead letters."""
+    """Drop a dead letter: no address counts them."""
 
 
 class Mailbox:
@@ -107,7 +107,7 @@ class Mailbox:
         self.on_dead_letter: DeadLetter = _ignore
         self.name = "an actor"
         self.clock: Clock | None = None
-        """By whose seconds an ask times out; ``None`` for the real ones."""
+        """The clock by which an ask times out; ``None`` for real seconds."""
         self.token: Final = CancellationToken()
         """Cancelled as soon as a stop is put, so that a handler which takes long can see it."""
         self.waiting_for: PendingWait | None = None
@@ -138,7 +138,7 @@ class Mailbox:
 
     def answer(self, message: Any) -> Any:  # noqa: ARG002  # see CallingThreadMailbox
         """What ``message`` is answered, if the sender's thread may handle it now; raises what the
-        handler raised. Else ``UNANSWERED``, and nobody saw it."""
+        handler raised. Else ``UNANSWERED``, and no handler saw it."""
         return UNANSWERED
 
     def get(self) -> Any:
@@ -166,12 +166,12 @@ class Mailbox:
         self._user.put(_WAKE)
 
     def invalidate(self, why: str) -> None:
-        """Refuse what is asked, as :meth:`close` does, but no message is told to be lost."""
+        """Refuse asks, as :meth:`close` does, but report no dead letters."""
         self.on_dead_letter = _ignore
         self.close(why)
 
     def _address_reply(self, envelope: Envelope) -> None:
-        """Note on the reply who was asked."""
+        """Note the asked actor on the reply."""
         reply = envelope.reply_to
         if isinstance(reply, Reply):
             reply.target = self
@@ -192,7 +192,7 @@ class Mailbox:
             self._refuse(refused, MailboxFull(full))
 
     def _take_oldest(self) -> Envelope | None:
-        """The user message that waited longest; ``None`` if it was taken just now."""
+        """The user message that waited longest; ``None`` if it was taken meanwhile."""
         for _ in range(self._user.qsize()):
             try:
                 oldest = self._user.get_nowait()
@@ -200,7 +200,7 @@ class Mailbox:
                 return None
             if oldest is not _WAKE:
                 return oldest
-            self._user.put(_WAKE)  # belongs to a system message, which nobody may drop
+            self._user.put(_WAKE)  # belongs to a system message, which may not be dropped
         return None
 
     def _append(self, envelope: Envelope) -> None:
@@ -232,9 +232,7 @@ class Mailbox:
             reply.refuse(error)
         elif reply is not None:
             reply.set_exception((type(error), error, None))
-        elif not isinstance(
-            envelope.message, SystemMessage
-        ):  # else nobody sent it, and nobody misses it
+        elif not isinstance(envelope.message, SystemMessage):  # else no user sent it
             self.on_dead_letter(envelope.message)
 
 

@@ -1,7 +1,7 @@
 """What a supervisor does about an event: a pure function, no threads, no clock, no actors.
 
 ``plan(state, event) -> (state, actions)``. The rules are OTP's (``supervisor.erl``); the shell in
-``supervisor`` executes the actions in order and feeds back what came of them.
+``base_supervisor`` executes the actions in order and feeds back what came of them.
 
 Rules of this file: every decision about restarting is made here; nothing here waits.
 """
@@ -36,7 +36,7 @@ __all__ = [
 
 
 class Status(enum.Enum):
-    """Where a child stands."""
+    """The status of a child."""
 
     UP = "up"
     DOWN = "down"
@@ -80,7 +80,7 @@ class SupervisorState:
 
     @property
     def exhausted(self) -> bool:
-        """Whether there were more restarts within the period than are borne."""
+        """Whether the restart intensity is exceeded."""
         return len(self.restarts) > self.intensity
 
     def mark(self, child: str, status: Status) -> SupervisorState:
@@ -212,7 +212,7 @@ def _shut_down(state: SupervisorState, ended: ChildState) -> tuple[Action, ...]:
 
 
 def _start_failed(state: SupervisorState, event: RestartFailed) -> Plan:
-    """Try again. Who of the group did start stays up until then, as in OTP."""
+    """Try again. Those of the group that did start stay up until then, as in OTP."""
     member = state.find(event.child)
     if member is None:
         return state, ()
@@ -229,14 +229,14 @@ def _count(state: SupervisorState, now: float) -> SupervisorState:
 
 
 def _wait(state: SupervisorState, member: ChildState, stops: tuple[Action, ...] = ()) -> Plan:
-    """Let ``member``, and whoever of its group is down with it, wait for the new attempt."""
+    """Have ``member``, and those of its group that are down with it, wait for the new attempt."""
     group = _others(state, member)
     waiting = {member.id, *(each.id for each in group if each.status is Status.RESTARTING)}
     return state.wait(waiting, state.attempts), (*stops, ScheduleRestart(member.id, state.attempts))
 
 
 def _retry(state: SupervisorState, event: RetryDue) -> Plan:
-    """Apply the strategy: stop who is up again meanwhile; start them all, first first.
+    """Apply the strategy: stop those that are up again; start all in start order.
 
     If the child itself was stopped by hand while it waited, its siblings come back without it.
     """
@@ -249,9 +249,9 @@ def _retry(state: SupervisorState, event: RetryDue) -> Plan:
 
 
 def _stop(state: SupervisorState, group: tuple[ChildState, ...]) -> Plan:
-    """Stop those of ``group`` that are up, last first, to come back with the next attempt.
+    """Stop those of ``group`` that are up, in reverse order, until the next attempt.
 
-    Temporary ones don't: they are forgotten.
+    Temporary ones are removed.
     """
     up = [each.id for each in group if each.status is Status.UP]
     gone = [each.id for each in group if each.restart is Restart.TEMPORARY]
@@ -262,12 +262,12 @@ def _stop(state: SupervisorState, group: tuple[ChildState, ...]) -> Plan:
 
 
 def _others(state: SupervisorState, member: ChildState) -> tuple[ChildState, ...]:
-    """Who is restarted with ``member``, without itself."""
+    """Which children are restarted with ``member``, without itself."""
     return tuple(each for each in _concerned(state, member) if each.id != member.id)
 
 
 def _concerned(state: SupervisorState, member: ChildState) -> tuple[ChildState, ...]:
-    """Who is restarted with ``member``, in start order."""
+    """Which children are restarted with ``member``, in start order."""
     match state.strategy:
         case Strategy.ONE_FOR_ONE:
             return (member,)

@@ -25,18 +25,18 @@ __all__ = ["ProcessActor", "ProcessEnded"]
 _log = logging.getLogger("actors.supervision.process_actor")
 
 READY_POLL: Final = 0.02
-"""Seconds between two looks whether a started process is ready."""
+"""Seconds between two checks whether a started process is ready."""
 KILL_WAIT: Final = 5.0
 """Seconds for the kernel to reap a process after SIGKILL; it has never needed one."""
 
 
 class ProcessEnded(Exception):
-    """The process ended although nobody asked it to."""
+    """The process ended although it was not asked to."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """The waiting thread's word that the process is gone."""
+    """The waiting thread's message that the process has ended."""
 
     code: int
 
@@ -44,8 +44,8 @@ class _Ended:
 class ProcessActor(Supervised):
     """Runs ``command`` without a shell; its stdout is dropped, its stderr is ours.
 
-    ``ready()`` is asked until it says yes: only then the child counts as started, so a sibling that
-    needs it may start next. ``grace`` is how many seconds SIGTERM is given before SIGKILL.
+    ``ready()`` is called until it returns True: only then the child counts as started, so a sibling
+    that needs it may start next. ``grace`` is how many seconds SIGTERM is given before SIGKILL.
     ``environment`` replaces ours. The process of an actor that is abandoned, or fails to start, is
     ended, too. Where ``setpriv`` exists (Linux), it dies with this one even if that is killed.
     """
@@ -120,8 +120,7 @@ class ProcessActor(Supervised):
 
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
         ended = _Ended(process.wait())
-        # Not by the address: nobody is there before the start is through, or a successor is whose
-        # process is well.
+        # Not by the address: it may be unset, or already point to the replacement.
         with contextlib.suppress(ActorDeadError):
             if not self.token.cancelled:
                 self.actor_ref.tell(ended)

@@ -44,7 +44,7 @@ class StopFlag(threading.Event):
 
     def __init__(self) -> None:
         self.latch: Final = Latch()
-        """Opened when the actor stops. PERF: ``latch.opened`` is no call."""
+        """Opened when the actor stops. PERF: reading ``latch.opened`` is not a call."""
 
     def is_set(self) -> bool:
         """Whether the actor stops."""

@@ -1,7 +1,7 @@
-"""The answer to an ask: the first writer wins, later ones are told so and nothing breaks.
+"""The answer to an ask: the first writer wins, later ones get False and nothing breaks.
 
 Pykka's own future raises ``queue.Full`` at the second writer, which kills the actor's thread when
-somebody else has settled its reply. Here a timeout, a death or an abandonment may settle a reply
+another thread has settled its reply. Here a timeout, a death or an abandonment may settle a reply
 at any time.
 """
 
@@ -42,7 +42,7 @@ class Reply(pykka.Future[Any]):
         self.refused = False
         """Whether the mailbox refused the message: then no handler ever saw it."""
         self.withdrawn = False
-        """Whether the message is not to be handled any more: nobody can wait for its answer."""
+        """Whether the message must not be handled any more: its answer is no longer waited for."""
         self.target: WaitNode | None = None
         """The actor that was asked, known from the moment its mailbox took the message."""
 
@@ -55,13 +55,13 @@ class Reply(pykka.Future[Any]):
         return self._settle(None, error)
 
     def abort(self, error: AskCycle) -> bool:
-        """Take the message back and fail: the asked actor waits for the asking one."""
+        """Withdraw the message and fail: the asked actor waits for the asking one."""
         self.withdrawn = True
         self._settle(None, error)
         return True
 
     def refuse(self, error: NotDelivered) -> bool:
-        """Tell the asker that its message was never handled; False if settled before."""
+        """Fail as never handled; False if the reply was settled before."""
         if not self._once.acquire(blocking=False):
             return False
         self.refused = True
@@ -109,7 +109,7 @@ class Reply(pykka.Future[Any]):
                     self._opened(timeout) if clock is None else clock.wait(self._opened, timeout)
                 )
         except AskCycle:
-            # Handled later, it would ask the next one in the ring, and so on for ever.
+            # Handled later, it would ask the next one in the ring, and so on forever.
             self.withdrawn = True
             raise
         if self.refused:
@@ -119,8 +119,8 @@ class Reply(pykka.Future[Any]):
 
     def _opened(self, seconds: float | None) -> bool:
         """Wait so long for the gate, and leave it open for the next reader."""
-        patience = -1.0 if seconds is None else min(max(0.0, seconds), threading.TIMEOUT_MAX)
-        if not self._gate.acquire(timeout=patience):
+        limit = -1.0 if seconds is None else min(max(0.0, seconds), threading.TIMEOUT_MAX)
+        if not self._gate.acquire(timeout=limit):
             return False
         self._gate.release()
         return True

@@ -36,8 +36,8 @@ class Backoff:
     """How long to wait before a restart: ``first`` seconds, doubled each time up to ``cap``.
 
     ``jitter`` stretches each delay at random by up to that fraction, so that children which died
-    together don't come back together. After ``reset_after`` seconds up, a child begins anew with
-    ``first``. The default is no delay at all, as in OTP.
+    together don't come back together. After ``reset_after`` seconds up, a child begins again with
+    ``first``. By default there is no delay, as in OTP.
     """
 
     first: float = 0.0
@@ -68,7 +68,7 @@ class Child:
     of it. ``shutdown`` is how many seconds it has to stop (``None``: as long as it takes, 0: it is
     abandoned at once); ``start_within`` how many ``on_start`` may take. A message that takes longer
     than ``hang_after`` seconds has the actor abandoned and replaced. With ``hand_over`` the next
-    incarnation inherits what the last one published.
+    incarnation gets what the last one saved (``restored_state``, ``save_state``).
 
     Raises :class:`InvalidSpec` with the value, what is allowed, and the child's id.
     """

@@ -1,4 +1,4 @@
-"""What a supervisor gives an actor on its way into the world, before its ``__init__`` runs.
+"""Context that a supervisor passes to an actor while it is constructed, before its ``__init__``.
 
 Pykka's ``start`` makes the object and runs it in one call, so there is no argument to pass a name
 by. The supervisor puts a :class:`StartContext` on the starting thread instead, for the one object
@@ -32,7 +32,7 @@ __all__ = [
 
 @dataclass(slots=True)
 class HandoverState:
-    """What an incarnation leaves to the next: the state that was published last."""
+    """The state that an incarnation saved last, for the next one."""
 
     state: Any = None
 
@@ -48,18 +48,18 @@ class TreeContext:
 
 @dataclass(frozen=True, slots=True)
 class StartContext:
-    """One incarnation's papers: the child's path in the tree, its address, what it inherits."""
+    """What one incarnation gets: the child's path in the tree, its address, the saved state."""
 
     path: str
     address: Address
     tree: TreeContext
     handover: HandoverState = field(default_factory=HandoverState)
     owner: object = None
-    """Who brings the child up; see :meth:`Address.set_owner`."""
+    """The :class:`ChildRunner` that starts it; see :meth:`Address.set_owner`."""
     awaits_admission: bool = False
     """Whether the actor's first message waits until its supervisor has admitted it."""
     created: list[ActorLoop] = field(default_factory=list[ActorLoop])
-    """Of every actor that was made with these papers: one may be dead before ``start`` returns."""
+    """Of every actor that was made with this context: one may be dead before ``start`` returns."""
 
     def take(self, ref: object) -> tuple[ActorLoop, list[ActorLoop]]:
         """The loop of the actor whose ``ref`` was returned by ``start``, and those of the others
@@ -73,7 +73,7 @@ class StartContext:
         raise TypeError(f"start must return {wanted}, not {ref!r}")
 
     def stop_created(self) -> None:
-        """Order every actor that was made with these papers to stop: none became the child."""
+        """Order every actor that was made with this context to stop: none became the child."""
         for loop in self.created:
             loop.actor.actor_ref.stop(block=False)
         self.created.clear()
@@ -91,7 +91,7 @@ _start_local = _StartLocal()
 
 @contextmanager
 def start_context(context: StartContext | None) -> Generator[None]:
-    """Give ``context`` to whatever actor is started on this thread within the block."""
+    """Give ``context`` to every actor that is started on this thread within the block."""
     before, _start_local.context = _start_local.context, context
     try:
         yield
@@ -101,7 +101,7 @@ def start_context(context: StartContext | None) -> Generator[None]:
 
 @contextmanager
 def for_next_actor(context: StartContext | None) -> Generator[None]:
-    """Have the first actor that is made within the block claim ``context``, and no other any."""
+    """Have the first actor that is made within the block claim ``context``, and no other."""
     before = _start_local.context, _start_local.next_actor
     _start_local.context, _start_local.next_actor = None, context
     try:
@@ -111,11 +111,11 @@ def for_next_actor(context: StartContext | None) -> Generator[None]:
 
 
 def current_start_context() -> StartContext | None:
-    """The papers for an actor that is started on this thread."""
+    """The context for an actor that is started on this thread."""
     return _start_local.context
 
 
 def claim_start_context() -> StartContext | None:
-    """The papers of the actor that is being made; ``None`` outside a tree, and a second time."""
+    """The context of the actor that is being made; ``None`` outside a tree, and a second time."""
     context, _start_local.next_actor = _start_local.next_actor, None
     return context

@@ -29,7 +29,7 @@ from actors.supervision.supervisor import SupervisorActor
 __all__ = ["DynamicSupervisor", "Supervisor", "Tree"]
 
 VIEW_TIMEOUT: Final = 1.0
-"""Seconds that a supervisor has to finish what it does before its children are looked at."""
+"""Seconds that a supervisor has to finish its current message before its children are shown."""
 
 K = TypeVar("K", bound=BaseSupervisor)
 
@@ -37,8 +37,8 @@ K = TypeVar("K", bound=BaseSupervisor)
 class Tree(Handle):
     """A running supervision tree. Every method may be called from any thread outside of it.
 
-    From inside, ``stop`` waits for its own caller; and who calls the supervisor that is starting or
-    stopping it gets ``AskCycle``.
+    From inside, ``stop`` waits for its own caller; and an actor that calls the supervisor which is
+    starting or stopping it gets ``AskCycle``.
     """
 
     def __init__(self, root: ActorLoop, address: Address, tree: TreeContext) -> None:
@@ -83,7 +83,7 @@ class Tree(Handle):
     def dynamic(self, under: str = "") -> DynamicChildren:
         """The children of the dynamic supervisor at ``under`` (the root), to add to.
 
-        Each of its methods raises ``ChildStateError`` if that is no dynamic supervisor.
+        Each of its methods raises ``ChildStateError`` if that is not a dynamic supervisor.
         """
         return DynamicChildren(
             lambda work: self._call(under, DynamicSupervisorActor, work),
@@ -101,15 +101,15 @@ class Tree(Handle):
         return watch_from_current_actor(self._root.lifecycle, watcher)
 
     def describe(self) -> TreeView:
-        """The tree as it is this very moment; ``str()`` of it draws it.
+        """The tree at this moment; ``str()`` of it draws it.
 
-        Waits for nobody: a supervisor that is stopping a slow child shows as busy, and a tree that
+        Never waits: a supervisor that is stopping a slow child shows as busy, and a tree that
         has ended shows how.
         """
         return TreeView(self.name, snapshot_below(self._root), self._root.lifecycle.exit)
 
     def children(self, under: str = "") -> tuple[ChildView, ...]:
-        """The children of one supervisor, in start order, after what it has in hand just now.
+        """The children of one supervisor, in start order, once its current message is finished.
 
         If that takes longer than a second, or it has ended, they are shown as they are.
         """
@@ -172,7 +172,7 @@ class Tree(Handle):
                 return None
             loop = child.loop
         if loop is not None and not isinstance(loop.actor, BaseSupervisor):
-            raise ChildStateError(f"{under!r} is no supervisor, so it has no children", "actor")
+            raise ChildStateError(f"{under!r} is not a supervisor, so it has no children", "actor")
         return loop
 
 
@@ -180,7 +180,7 @@ _KINDS: Final[dict[type[BaseSupervisor], tuple[str, str]]] = {
     DynamicSupervisorActor: ("dynamic supervisor", "tree.dynamic(path) and its methods"),
     SupervisorActor: ("supervisor of named children", "tree.start_child and tree.stop_child"),
 }
-"""What to tell who calls the one like the other."""
+"""Error text for calling a method of the wrong kind of supervisor."""
 
 
 def _nothing(_supervisor: BaseSupervisor) -> None:
@@ -217,7 +217,7 @@ class Supervisor:
     ) -> Tree:
         """Start ``children`` in order and watch over them; returns when every one is up.
 
-        ``intensity`` restarts within ``period`` seconds are borne; one more and the tree gives up
+        ``intensity`` restarts within ``period`` seconds are allowed; one more and the tree gives up
         (see :meth:`Tree.on_exit`). Raises ``InvalidSpec``, or ``StartFailed`` with the root cause,
         everything that was started already stopped again. Ctrl-C meanwhile has it stop, too.
         """
@@ -316,7 +316,7 @@ def _start_tree(start: Callable[[], pykka.ActorRef[Any]], name: str, clock: Cloc
     root, _ = context.take(ref)
     try:
         root.lifecycle.start_finished.wait()
-    except BaseException:  # Ctrl-C: nobody gets a handle to stop it by
+    except BaseException:  # Ctrl-C: the caller gets no handle to stop it by
         root.lifecycle.watch(lambda _exit: tree.clock.close())
         ref.stop(block=False)
         root.admit()
@@ -331,7 +331,7 @@ def _start_tree(start: Callable[[], pykka.ActorRef[Any]], name: str, clock: Cloc
 
 
 def _shut_down(tree: TreeContext, root: Address, _exit: Exit) -> None:
-    """The root ended: nobody waits for a successor any more, and no timer runs."""
+    """The root ended: asks fail at once, and no timer runs."""
     root.mark_stopped()
     tree.table.mark_stopped("")
     tree.clock.close()

@@ -1,4 +1,4 @@
-"""A clock that moves only when told to."""
+"""A clock that moves only when it is advanced."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from actors.supervision.clock import Ready, Timer
 
 __all__ = ["FakeClock"]
 
-SLICE: Final = 0.005
-"""Real seconds between two looks of a waiting thread at the clock: what it waits for does not know
-of this clock, and this clock not of it."""
-PATIENCE: Final = 10.0
-"""Real seconds that a thread waits for a clock that nobody advances; then the test has failed."""
+POLL_SECONDS: Final = 0.005
+"""Real seconds between two checks of a waiting thread: what it waits for does not know of this
+clock, and this clock not of it."""
+TIMEOUT: Final = 10.0
+"""Real seconds that a thread waits for a clock that is not advanced; then the test has failed."""
 
 
 class _Entry:
@@ -36,9 +36,9 @@ class _Entry:
 class FakeClock:
     """A :class:`~actors.supervision.Clock` for tests: pass it to ``Supervisor.start(clock=…)``.
 
-    Timers run on the thread that calls :meth:`advance`, in the order in which they are due. Whoever
-    waits for something with a timeout (an ask, a start, a shutdown) waits until it has come or the
-    clock was advanced beyond.
+    Timers run on the thread that calls :meth:`advance`, in the order in which they are due. A
+    thread that waits with a timeout (an ask, a start, a shutdown) waits until its condition holds
+    or the clock was advanced beyond the timeout.
     """
 
     def __init__(self, now: float = 1000.0) -> None:
@@ -62,7 +62,7 @@ class FakeClock:
             return self._count_waiting()
 
     def monotonic(self) -> float:
-        """Seconds, as far as :meth:`advance` brought them."""
+        """Seconds, changed by :meth:`advance` only."""
         return self._now
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
@@ -77,17 +77,17 @@ class FakeClock:
     def wait(self, ready: Ready, timeout: float | None) -> bool:
         """Wait until ``ready``, or until the clock was advanced by ``timeout`` seconds.
 
-        Raises ``TimeoutError`` if neither has come to pass within ten real seconds.
+        Raises ``TimeoutError`` if neither has happened within ten real seconds.
         """
         if timeout is None or timeout <= 0:
             return ready(timeout)
-        deadline, patience = self._now + timeout, time.monotonic() + PATIENCE
+        deadline, give_up_at = self._now + timeout, time.monotonic() + TIMEOUT
         with self._waits(deadline):
-            while not ready(SLICE):
+            while not ready(POLL_SECONDS):
                 if self._now >= deadline:
                     return ready(0.0)
-                if time.monotonic() > patience:
-                    raise TimeoutError(f"nobody advanced the clock to {deadline:g}")
+                if time.monotonic() > give_up_at:
+                    raise TimeoutError(f"the clock was not advanced to {deadline:g}")
         return True
 
     def close(self) -> None:

@@ -1,4 +1,7 @@
-"""Gates: stop a thread at one exact place, look around, let it go on. For tests of races."""
+"""Gates: stop a thread at one exact place, look around, let it go on. For tests of races.
+
+Made of the standard library's events: a gate must not depend on what it is there to test.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ from typing import Any, Final
 
 __all__ = ["Gate", "GateTimeout", "held"]
 
-PATIENCE: Final = 10.0
+TIMEOUT: Final = 10.0
 """Real seconds after which a gate gives up: far above any test, so that a hang is a failure."""
 
 
 class GateTimeout(AssertionError):
-    """Nobody came to the gate, or nobody opened it."""
+    """No thread came to the gate, or the gate was not opened."""
 
 
 class Gate:
@@ -31,16 +34,16 @@ class Gate:
     def hold(self) -> None:
         """Report the arrival and wait until the gate is open."""
         self._reached.set()
-        if not self._open.wait(PATIENCE):
-            raise GateTimeout(f"nobody opened the gate within {PATIENCE:g} seconds")
+        if not self._open.wait(TIMEOUT):
+            raise GateTimeout(f"the gate was not opened within {TIMEOUT:g} seconds")
 
-    def reached(self, timeout: float = PATIENCE) -> None:
+    def reached(self, timeout: float = TIMEOUT) -> None:
         """Wait until a thread stands at the gate, or has passed it. Raises :class:`GateTimeout`."""
         if not self._reached.wait(timeout):
-            raise GateTimeout(f"nobody came to the gate within {timeout:g} seconds")
+            raise GateTimeout(f"no thread came to the gate within {timeout:g} seconds")
 
     def open(self) -> None:
-        """Let everybody pass, now and later."""
+        """Release all current and future waiters."""
         self._open.set()
 
 

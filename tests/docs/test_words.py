@@ -41,8 +41,8 @@ ALLOWED: Final = (
     r"letters and digits",
     r"ASCII letters",
     r"capital letters",
-    r"dead letters?",  # Akka's
     r"lower-case letters",
+    r"dead[ -]letters?",  # Akka's
 )
 """Where such a word says what it says anywhere else."""
 
@@ -51,10 +51,10 @@ LEFT: Final = {
     "actors/engines": 88,
     "actors/eventloop": 0,
     "actors/registry": 0,
-    "actors/supervision": 87,
-    "actors/testing": 27,
+    "actors/supervision": 0,
+    "actors/testing": 0,
     "discovery": 29,
-    "docs": 68,
+    "docs": 60,
     "http": 0,
     ".": 0,
 }

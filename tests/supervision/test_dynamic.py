@@ -184,7 +184,7 @@ def test_each_kind_of_supervisor_refuses_the_methods_of_the_other(grow: Grow) ->
         tree.start_child(Child("b", Turn.start), under="pool")
     with pytest.raises(ChildStateError, match=r"'named' is a supervisor of named children"):
         tree.dynamic("named").start_child()
-    with pytest.raises(ChildStateError, match="'named/a' is no supervisor"):
+    with pytest.raises(ChildStateError, match="'named/a' is not a supervisor"):
         tree.children("named/a")
 
 

@@ -43,7 +43,7 @@ def test_an_ask_to_an_added_child_that_a_restart_lost_fails_at_once(grow: Grow, 
     lost = tree.start_child(Child("added", kind.start), under="inner")
     assert lost.ask(("echo", 1), timeout=WAIT) == 1
     restart(tree, "inner", by="inner/a")
-    with pytest.raises(NotDelivered, match="inner/added has ended, and nobody is going to start"):
+    with pytest.raises(NotDelivered, match="inner/added has ended, and will not be started"):
         lost.ask(("echo", 2), timeout=FOREVER)
     with pytest.raises(UnknownChild, match="there are: inner, inner/a"):
         tree.address("inner/added")
@@ -69,7 +69,7 @@ def test_who_waits_for_it_already_is_told_when_its_supervisor_ends(grow: Grow) -
     thread.start()
     clock.wait_for_waiting(1)
     tree.address("inner/a").tell(("raise", Boom()))  # one more than inner bears
-    assert outcome.wait_for(1) == ["inner/added has ended, and nobody is going to start it again"]
+    assert outcome.wait_for(1) == ["inner/added has ended, and will not be started again"]
     thread.join(WAIT)
     assert tree.address("inner").epoch == 1  # it is not back yet
 
@@ -80,7 +80,7 @@ def test_a_lost_dynamic_child_is_not_mistaken_for_a_new_one_of_its_name(grow: Gr
     restart(tree, "pool", by=lost.path)
     new = tree.dynamic("pool").start_child()
     assert (new.path, new is lost) == (lost.path, False)
-    with pytest.raises(NotDelivered, match="nobody is going to start it again"):
+    with pytest.raises(NotDelivered, match="will not be started again"):
         lost.ask(("echo", 1), timeout=FOREVER)
     assert new.ask(("echo", 2), timeout=WAIT) == 2
     assert tree.address(new.path) is new
@@ -193,7 +193,7 @@ def test_striking_a_path_forgets_it_and_all_below_and_nothing_beside() -> None:
     table.remove("s")
     assert [address.path for address in table.all()] == ["sa", "t"]
     for path in ("s", "s/a", "s/b", "s/b/x"):
-        with pytest.raises(NotDelivered, match="nobody is going to start it"):
+        with pytest.raises(NotDelivered, match="will not be started"):
             found[path].ask("x", timeout=FOREVER)
         with pytest.raises(UnknownChild):
             table.find(path)

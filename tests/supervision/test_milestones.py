@@ -175,7 +175,7 @@ def test_a_namesake_in_another_tree_is_somebody_else(grow: Grow) -> None:
             told.add(str(error))
 
     assert grow(Child("a", partial(Asking.start, look))).address("a").alive
-    assert told.entries == ["a has ended, and nobody is going to start it again"]
+    assert told.entries == ["a has ended, and will not be started again"]
 
 
 def test_ctrl_c_while_a_tree_starts_has_it_stop(

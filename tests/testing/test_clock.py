@@ -96,9 +96,9 @@ def test_a_thread_that_waits_is_counted_until_its_deadline_has_come() -> None:
 def test_a_clock_that_nobody_advances_is_an_error_and_not_a_hang(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("actors.testing.clock.PATIENCE", 0.0)
+    monkeypatch.setattr("actors.testing.clock.TIMEOUT", 0.0)
     clock = FakeClock(now=0.0)
-    with pytest.raises(TimeoutError, match="nobody advanced the clock to 7"):
+    with pytest.raises(TimeoutError, match="the clock was not advanced to 7"):
         clock.wait(threading.Event().wait, 7.0)
     assert clock.waiting == 0
 

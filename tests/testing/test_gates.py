@@ -46,7 +46,7 @@ def test_leaving_the_block_opens_the_gate_and_takes_it_away() -> None:
 
 
 def test_nobody_at_the_gate_is_an_error_and_not_a_hang() -> None:
-    with pytest.raises(GateTimeout, match="nobody came"):
+    with pytest.raises(GateTimeout, match="no thread came"):
         Gate().reached(timeout=0.0)
 
 

@@ -87,7 +87,7 @@ def _preceded(inner: Any, first: Callable[..., Pause]) -> Callable[..., Any]:
 
 
 def _on_a_loop() -> bool:
-    """Whether this thread runs an event loop of asyncio just now."""
+    """Whether this thread currently runs an event loop of asyncio."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -63,7 +63,7 @@ def _reason(error: OSError) -> str:
             "connections than it has: use a smaller count, or raise its limit"
         )
     if isinstance(error, ConnectionRefusedError):
-        return "nobody listens there: start the server first"
+        return "no server listens there: start the server first"
     if isinstance(error, ConnectionError):
         return "the server ended the connection first: use a smaller count, or a request it accepts"
     if error.errno in (errno.EMFILE, errno.ENFILE):
@@ -194,7 +194,7 @@ class _Crowd(Fault):
 class SlowReader(_Crowd):
     """``count`` clients ask and then read ``size`` bytes every ``every`` seconds.
 
-    Imitates phones on bad links, and whoever wants to keep a server's memory busy.
+    Imitates phones on bad links, and attacks on a server's memory.
     """
 
     def __init__(

@@ -149,7 +149,7 @@ class EngineGarbage(_EngineFault):
 
 
 class EngineEndless(_EngineFault):
-    """Repeats its first chunk for ever, one each 20 ms. Imitates a model without an end token."""
+    """Repeats its first chunk forever, one each 20 ms. Imitates a model without an end token."""
 
     def _twist(self, chunks: Iterator[Any], context: Any) -> Iterator[Any]:
         chunk = next(chunks)

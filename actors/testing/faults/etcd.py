@@ -32,7 +32,7 @@ GARBAGE: Mapping[bytes, bytes] = {
     b"not-utf-8": b"\xff\xfe\xfd",
     b"deep": b"[" * 100_000,
     b"large": b'"' + b"x" * 1_400_000 + b'"',
-    b"\xff\xc3": b'{"name": "key that is no text"}',
+    b"\xff\xc3": b'{"name": "key that is not text"}',
 }
 """Last parts of keys, and values, that no reader should choke on."""
 

@@ -23,7 +23,7 @@ __all__ = ["Fault", "FaultUnavailable", "injected"]
 
 
 class FaultUnavailable(Exception):
-    """This system can't inject the fault; ``reason`` is a sentence for whoever reads the report.
+    """This system can't inject the fault; ``reason`` is a sentence for the report.
 
     A suite reports such a fault as skipped, never as survived.
     """
@@ -71,7 +71,7 @@ class Fault(ABC):
                 self._on = True
             except Exception:
                 raise  # nothing has changed, as _inject promises
-            except BaseException:  # Ctrl-C: nobody knows how far it came
+            except BaseException:  # Ctrl-C: how far it came is unknown
                 self._on = False
                 self._heal()
                 raise

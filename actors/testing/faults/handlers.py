@@ -24,7 +24,7 @@ from actors.testing.faults.fault import Fault
 __all__ = ["Crash", "CrashOnStart", "Hang", "HangOnStart", "Injected", "Poison", "Slow"]
 
 PATIENCE = 600.0
-"""Seconds after which a hanging thread goes on by itself, if nobody heals: no thread forever."""
+"""Seconds after which a hanging thread goes on by itself, healed or not: none hangs forever."""
 
 
 class Injected(Exception):
@@ -202,7 +202,7 @@ class HangOnStart(_Hook):
 
 
 class Poison(_HandlerFault):
-    """One message that always crashes whoever handles it, delivered again after each crash.
+    """One message that always crashes its handler, delivered again after each crash.
 
     Imitates a queue with at-least-once delivery and a message that no consumer can digest.
     ``tell`` sends; ``again`` says whether to deliver once more after so many deliveries.

@@ -43,7 +43,7 @@ class _ReplyFault(Fault):
         self._patch.remove()
 
     def _tampered(self, put: Any, envelope: Any, *arguments: Any, **named: Any) -> Any:
-        reply = getattr(envelope, "reply_to", None)  # what is no envelope of Pykka's has none
+        reply = getattr(envelope, "reply_to", None)  # only an envelope of Pykka's has one
         if reply is not None and self._when(envelope.message) and self._take():
             self._tamper(reply)
         return put(envelope, *arguments, **named)
@@ -84,7 +84,7 @@ class LostReply(_ReplyFault):
 
 
 class LateReply(_ReplyFault):
-    """The answer comes ``seconds`` late, perhaps when nobody waits for it any more.
+    """The answer comes ``seconds`` late, perhaps when the asker no longer waits for it.
 
     Imitates a collector's pause, or an answer that queues behind others.
     """
@@ -118,7 +118,7 @@ class LateReply(_ReplyFault):
 class Flood(Fault):
     """``count`` messages at once, from ``senders`` threads.
 
-    Imitates a retry storm, or a producer that nobody told to slow down. ``send`` is the actor's
+    Imitates a retry storm, or a producer without flow control. ``send`` is the actor's
     ``tell``; what it raises is counted in ``refused``, and every call in ``happened``. ``longest``
     is the longest single call, in seconds: a sender that is held up shows there.
     """

@@ -21,13 +21,13 @@ Instead = Callable[..., Any]
 _ABSENT: Final = object()
 _lock: Final = threading.Lock()
 _standing: Final[dict[tuple[int, str], _Place]] = {}
-"""Attributes with somebody in front; a place keeps its owner alive, so that no id is used twice."""
+"""Attributes with a patch in front; a place keeps its owner alive, so that no id is used twice."""
 
 
 class Patch:
     """``instead(original, *arguments)`` in place of ``owner.name``, from :meth:`put` to `remove`.
 
-    ``owner`` is a class, a module or an object. Any thread. Whoever still holds the replaced
+    ``owner`` is a class, a module or an object. Any thread. Code that still holds the replaced
     function after :meth:`remove` reaches the original through it.
     """
 

@@ -85,7 +85,7 @@ class Freeze(_Signalled):
         try:
             wait_until_stopped(self._target)
         except FaultUnavailable:
-            self._heal()  # else it would stop later, with nobody to continue it
+            self._heal()  # else it would stop later, and never be continued
             raise
 
     def _heal(self) -> None:
@@ -189,7 +189,7 @@ def _ended(pid: int) -> bool:
 
 
 def _state(process: Path) -> str:
-    """The letter of its state, given its folder in ``/proc``; "" if it is gone (proc(5))."""
+    """The code of its state, given its folder in ``/proc``; "" if it is gone (proc(5))."""
     try:
         return (process / "stat").read_text().rpartition(")")[2].split()[0]
     except OSError:

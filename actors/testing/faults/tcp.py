@@ -153,7 +153,7 @@ class LimitData(_Shaped):
 class Partition(_Shaped):
     """No packet passes in the given directions; both by default, one for an asymmetric partition.
 
-    Imitates a pulled cable or a wrong route. Nobody is told, connections stay open, and what was
+    Imitates a pulled cable or wrong route. Neither side notices, connections stay open; what was
     sent meanwhile arrives after healing, as TCP repeats it.
     """
 

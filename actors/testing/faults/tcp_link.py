@@ -27,7 +27,7 @@ RST_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class Host(Protocol):
-    """The proxy, as far as a link needs it."""
+    """What a link needs of its proxy."""
 
     sick: Any
     passed: int

@@ -199,7 +199,7 @@ class TcpProxy:
                     work, done = self._orders.popleft()
                     try:
                         done.set_result(work())
-                    except Exception as error:  # noqa: BLE001  # whoever ordered it is told
+                    except Exception as error:  # noqa: BLE001  # passed to the caller
                         done.set_exception(error)
         finally:
             self._cut_all()

@@ -190,7 +190,7 @@ def test_each_reason_has_its_next_step(error: OSError, cure: str) -> None:
 
 
 def test_nobody_listens_is_said_at_once() -> None:
-    with pytest.raises(ClientFailed, match="nobody listens there"):
+    with pytest.raises(ClientFailed, match="no server listens there"):
         IdleConnections(("127.0.0.1", free_port()), 3).inject()
 
 
