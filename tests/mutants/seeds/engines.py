@@ -93,9 +93,9 @@ ENGINES: Final = (
     Mutant(
         "raise-after-SystemExit",
         "a stream that fails otherwise than by an Exception ends without a word",
-        "http/http_service:StreamExchange.take",
-        "self.error is None",
-        "not isinstance(self.error, Exception)",
+        "http/http_service:StreamExchange._last_events",
+        "error is None",
+        "not isinstance(error, Exception)",
     ),
     Mutant(
         "burn",
