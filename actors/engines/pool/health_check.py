@@ -212,7 +212,7 @@ class HangFailover:
         with self._lock:
             if self._selector.healthy <= sum(each.healthy for each in tried):
                 return None, False
-            instance = self._selector.take(now, request.key, tried)
+            instance = self._selector.acquire(now, request.key, tried)
             allowed = instance is not None and self._budget.take(now)
             if instance is not None and not allowed:
                 self._selector.release(instance, CANCELLED, now)

@@ -216,7 +216,7 @@ def view_of(instance: Instance, now: float) -> InstanceView:
         inflight=instance.inflight,
         max_concurrency=instance.spec.max_concurrency,
         weight=instance.spec.weight,
-        share=round(instance.weight / instance.spec.weight, 3),
+        share=round(share(now - instance.slow_start_since), 3),
         selections=instance.selections,
         failures=instance.failures,
         last_error=instance.last_error,

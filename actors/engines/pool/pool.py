@@ -141,7 +141,7 @@ class Pool:
     def drop(self, id_: str) -> bool:
         """Remove an instance, if there is one of that id; its requests in flight go on."""
         with self._lock:
-            dropped = self._selector.drop(id_) is not None
+            dropped = self._selector.remove(id_) is not None
         self._instances_changed()
         return dropped
 
@@ -207,15 +207,22 @@ class Pool:
         if not self._plain or asked.context.deadline is not None:
             self._prepare(asked)
         now = self.clock.monotonic()
+        selector = self._selector
         with self._lock:
             self.asked = True
             if self._budget.saved < BURST:
                 self._budget.asked()
-            instance = self._selector.take(now, asked.key)
+            instance = selector.only
+            if instance is not None and instance.inflight + 1 < instance.limit:
+                # PERF: there is nothing to choose: what ``acquire`` would do.
+                instance.inflight += 1
+                instance.selections += 1
+            else:
+                instance = selector.acquire(now, asked.key)
         if instance is None or instance.trial or asked.timer is not None:
             self._begin_otherwise(asked, instance)
             return
-        if instance.probed and len(self._selector.instances) > 1:
+        if instance is not selector.only and instance.probed and len(selector.instances) > 1:
             self.reroutable.add(asked)
         with asked.lock:
             wanted = asked.state is _WAITING
@@ -261,7 +268,7 @@ class Pool:
         waiter: Waiter | None = None
         with self._lock:
             selector = self._selector
-            instance = selector.take(now, asked.key, asked.tried)
+            instance = selector.acquire(now, asked.key, asked.tried)
             if instance is None:
                 if not selector.has_other(asked.tried):
                     return nobody(self.model)
@@ -302,12 +309,20 @@ class Pool:
 
     def give_back(self, instance: Instance, failure: FailureClass) -> None:
         """An attempt at ``instance`` ended so; whoever waits may have its place."""
-        now = self.clock.monotonic()
+        selector, transition = self._selector, None
         with self._lock:
-            transition = self._selector.release(instance, failure, now)
+            if (
+                instance is selector.only
+                and failure is SUCCESS
+                and not instance.breaker.penalty
+                and instance.inflight < instance.limit
+            ):
+                instance.inflight -= 1  # PERF: what ``release`` would do
+            else:
+                transition = selector.release(instance, failure, self.clock.monotonic())
         if transition is not None:
             self.report_transition(transition, failure)
-        if self._room:
+        if self._room is not None and self._room:
             self._room.serve()
 
     def committed(
@@ -340,7 +355,7 @@ class Pool:
             return
         now = self.clock.monotonic()
         with self._lock:
-            instance = self._selector.take(now, asked.key, asked.tried)
+            instance = self._selector.acquire(now, asked.key, asked.tried)
             if instance is not None and not self._budget.take(now):
                 self._selector.release(instance, CANCELLED, now)
                 instance = None

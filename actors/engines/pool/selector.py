@@ -53,6 +53,7 @@ class Selector:
         "_warming",
         "healthy",
         "instances",
+        "only",
         "serving",
     )
 
@@ -62,6 +63,13 @@ class Selector:
         """How many are healthy, full ones included."""
         self.serving = 0
         """How many are neither draining nor gone."""
+        self.only: Instance | None = None
+        """The pool's only instance, while it is active.
+
+        PERF: there is nothing to choose, so neither the policy nor the slow start is looked at.
+        When a second instance comes, :meth:`_see_only` has the policy catch up with the load, and
+        the next :meth:`acquire` with the weight.
+        """
         self._random_fn = random_fn
         self._policy = new_policy(policy, random_fn)
         # PERF: made for the first suspect; most pools never have one, and there may be thousands.
@@ -78,32 +86,34 @@ class Selector:
         """Add an instance, or tell news of it: with the same endpoint it keeps what was seen."""
         instance = self.instances.get(id_)
         if instance is not None and instance.endpoint != endpoint:
-            self.drop(id_)
+            self.remove(id_)
             instance = None
         if instance is None:
             instance = self.instances[id_] = Instance(id_, engine, spec, endpoint, now)
             self.serving += instance.open
             self._warm(instance, now)
-            self._judge(instance, now)
+            self._update_health(instance, now)
+            self._see_only()
             return
-        self._keep(instance, Place.UNAVAILABLE)
+        self._move(instance, Place.UNAVAILABLE)
         was_open = instance.open
         instance.renew(engine, spec)
         self.serving += instance.open - was_open
         if instance.open != was_open:
             instance.since = now
         self._reweigh(instance, now)
-        self._judge(instance, now)
+        self._update_health(instance, now)
 
-    def drop(self, id_: str) -> Instance | None:
+    def remove(self, id_: str) -> Instance | None:
         """Remove an instance; what it has in flight ends in its own time."""
         instance = self.instances.pop(id_, None)
         if instance is not None:
             self.serving -= instance.open
             instance.gone, instance.open = True, False
             self._warming.pop(instance, None)
-            self._judge(instance, 0.0)
+            self._update_health(instance, 0.0)
             self._policy.forget(instance)
+            self._see_only()
         return instance
 
     def use(self, policy: PolicyName) -> None:
@@ -116,7 +126,9 @@ class Selector:
 
     # Choosing.
 
-    def take(self, now: float, key: str = "", tried: Collection[Instance] = ()) -> Instance | None:
+    def acquire(
+        self, now: float, key: str = "", tried: Collection[Instance] = ()
+    ) -> Instance | None:
         """Select an instance that is not in ``tried`` and count the request; ``None`` if there is
         none."""
         if self._wakes and self._wakes[0][0] <= now:
@@ -134,11 +146,11 @@ class Selector:
         if instance is not None:
             instance.inflight += 1
             instance.selections += 1
-            # PERF: what ``_settle`` would do, without the call.
+            # PERF: what ``_update_place`` would do, without the call.
             if instance.place is _ACTIVE and instance.inflight < instance.limit:
                 self._policy.update(instance)
             else:
-                self._settle(instance)
+                self._update_place(instance)
         return instance
 
     def has_other(self, tried: Collection[Instance]) -> bool:
@@ -150,7 +162,7 @@ class Selector:
         away = [each for each in tried if each.place is not Place.UNAVAILABLE]
         places = [each.place for each in away]
         for instance in away:
-            self._keep(instance, Place.UNAVAILABLE)
+            self._move(instance, Place.UNAVAILABLE)
         chosen = self._policy.pick(key)
         if (
             chosen is None
@@ -159,7 +171,7 @@ class Selector:
         ):
             chosen = self._unhealthy.pick()
         for each, place in zip(away, places, strict=True):
-            self._keep(each, place)
+            self._move(each, place)
         return chosen
 
     def _next_trial(self, tried: Collection[Instance]) -> Instance | None:
@@ -191,7 +203,7 @@ class Selector:
         elif instance.place is _ACTIVE:  # PERF: it has more room than before, and stays
             self._policy.update(instance)
             return None
-        self._settle(instance)
+        self._update_place(instance)
         return transition
 
     def learn(
@@ -213,13 +225,13 @@ class Selector:
             instance.cooldown_until = max(instance.cooldown_until, now + failure.pause)
             self._wake_at(instance.cooldown_until, instance)
         instance.trial = False
-        self._judge(instance, now)
+        self._update_health(instance, now)
         return transition
 
     def probed(self, instance: Instance, now: float) -> BreakerTransition | None:
         """A probe of ``instance`` went well."""
         transition = self._readmit(instance, now) if instance.breaker.probed() else None
-        self._judge(instance, now)
+        self._update_health(instance, now)
         return transition
 
     def _readmit(self, instance: Instance, now: float) -> BreakerTransition:
@@ -238,28 +250,28 @@ class Selector:
 
     # Where everybody is.
 
-    def _settle(self, instance: Instance) -> None:
+    def _update_place(self, instance: Instance) -> None:
         """The number of its requests changed: it may be full now, or have room again."""
         if not instance.open or instance.inflight >= instance.limit:
             place = _UNAVAILABLE
         else:
             place = _ACTIVE if instance.healthy else _UNHEALTHY
         if place is not instance.place:
-            self._keep(instance, place)
+            self._move(instance, place)
         elif place is _ACTIVE:
             self._policy.update(instance)
         elif place is _UNHEALTHY and self._unhealthy is not None:
             self._unhealthy.update(instance)
 
-    def _judge(self, instance: Instance, now: float) -> None:
+    def _update_health(self, instance: Instance, now: float) -> None:
         """Its health may have changed."""
         closed = instance.breaker.state is BreakerState.CLOSED
         healthy = instance.open and closed and now >= instance.cooldown_until
         self.healthy += healthy - instance.healthy
         instance.healthy = healthy
-        self._settle(instance)
+        self._update_place(instance)
 
-    def _keep(self, instance: Instance, place: Place) -> None:
+    def _move(self, instance: Instance, place: Place) -> None:
         if instance.place is Place.ACTIVE:
             self._policy.remove(instance)
         elif instance.place is Place.UNHEALTHY and self._unhealthy is not None:
@@ -271,6 +283,17 @@ class Selector:
             if self._unhealthy is None:
                 self._unhealthy = LeastLoaded(self._random_fn)
             self._unhealthy.add(instance)
+        self._see_only()
+
+    def _see_only(self) -> None:
+        """See whether one active instance is all there is, and let the policy catch up if not."""
+        before, self.only = self.only, None
+        if len(self.instances) == 1:
+            (instance,) = self.instances.values()
+            if instance.place is _ACTIVE:
+                self.only = instance
+        if before is not None and before is not self.only and before.place is _ACTIVE:
+            self._policy.update(before)
 
     # Time passes.
 
@@ -289,7 +312,7 @@ class Selector:
             if instance.breaker.due(now) and not instance.probed:
                 instance.breaker.try_again()
                 self._trials.append(instance)
-            self._judge(instance, now)
+            self._update_health(instance, now)
 
     def _awakened(self, now: float) -> Iterator[Instance]:
         while self._wakes and self._wakes[0][0] <= now:
@@ -309,6 +332,6 @@ class Selector:
         self._next_look = now + STEP_SECONDS
         for instance in [*self._warming]:
             self._reweigh(instance, now)
-            self._settle(instance)
+            self._update_place(instance)
             if now - instance.slow_start_since >= SLOW_START_SECONDS:
                 del self._warming[instance]

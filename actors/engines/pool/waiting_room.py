@@ -140,7 +140,7 @@ class WaitingRoom:
         now = self._clock.monotonic()
         for waiter in self._queue:
             tried = waiter.request.tried
-            instance = self._selector.take(now, waiter.request.key, tried)
+            instance = self._selector.acquire(now, waiter.request.key, tried)
             if instance is not None:
                 self._queue.leave(waiter.request)
                 return waiter, instance

@@ -292,7 +292,7 @@ def test_an_ordinary_request_makes_few_calls() -> None:
     pool.put("b", Quiet())
     begun(pool).answer(b"{}")  # looks at the weights of instances that start slowly, once a second
     client, event = Client(), chunk()
-    begin = ["Pool.begin", "Selector.take", "LeastLoaded.pick", "LeastLoaded.update", "Quiet.start"]
+    begin = ["Pool.begin", "Selector.acquire", "LeastLoaded.pick", "LeastLoaded.update", "Quiet.start"]
     assert calls_of(lambda: pool.begin(client)) == begin
     assert short(lambda: client.push(event)) == ["push", "start_with", "deliver"]
     assert short(lambda: client.push(event)) == ["push", "deliver"]
