@@ -219,16 +219,19 @@ class Pool:
                 instance.selections += 1
             else:
                 instance = selector.acquire(now, asked.key)
-        if instance is None or instance.trial or asked.timer is not None:
-            self._begin_otherwise(asked, instance)
-            return
-        if instance is not selector.only and instance.probed and len(selector.instances) > 1:
-            self.reroutable.add(asked)
+        # PERF: an only instance is never on trial, and no request can be moved away from it.
+        if instance is not selector.only or instance is None or asked.timer is not None:
+            if instance is None or instance.trial or asked.timer is not None:
+                self._begin_otherwise(asked, instance)
+                return
+            if instance.probed and len(selector.instances) > 1:
+                self.reroutable.add(asked)
         with asked.lock:
             wanted = asked.state is _WAITING
             if wanted:
                 asked.state = TRANSITIONS[_WAITING][_ASK]
-                asked.instance, asked.began = instance, now
+                asked.instance = instance
+                asked.began = now
         if not wanted:
             self.reroutable.discard(asked)
             self.give_back(instance, CANCELLED)
@@ -309,15 +312,11 @@ class Pool:
 
     def give_back(self, instance: Instance, failure: FailureClass) -> None:
         """An attempt at ``instance`` ended so; whoever waits may have its place."""
-        selector, transition = self._selector, None
+        selector = self._selector
         with self._lock:
-            if (
-                instance is selector.only
-                and failure is SUCCESS
-                and not instance.breaker.penalty
-                and instance.inflight < instance.limit
-            ):
+            if instance is selector.only and failure is SUCCESS and not instance.breaker.penalty:
                 instance.inflight -= 1  # PERF: what ``release`` would do
+                transition = None
             else:
                 transition = selector.release(instance, failure, self.clock.monotonic())
         if transition is not None:
@@ -360,7 +359,6 @@ class Pool:
                 self._selector.release(instance, CANCELLED, now)
                 instance = None
         if instance is not None:
-            asked.hedged = True
             self._listener.hedged(Hedged(self.model, instance.id, won=None))
             asked.ask(instance, hedge=True)
 

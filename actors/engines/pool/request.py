@@ -67,14 +67,12 @@ class PoolRequest:
         "began",
         "context",
         "first_live",
-        "hedged",
         "held",
         "instance",
         "key",
         "lock",
         "pool",
         "request",
-        "spoken",
         "state",
         "timer",
     )  # fmt: skip
@@ -91,15 +89,12 @@ class PoolRequest:
         """The first instance that was asked."""
         self.key = ""
         """What keeps it to an instance."""
-        self.began = 0.0
-        """When the first instance was asked, on the pool's clock."""
+        self.began: float
+        """When the first instance was asked, on the pool's clock; set then."""
         self.lock = allocate_lock()
         """Held while ``state`` changes, and while an attempt is retired."""
         self.timer: RequestTimer | None = None
-        self.hedged = False
-        """A second instance was asked beside the first one."""
         self.held: list[tuple[Chunk, int]] | None = None
-        self.spoken = False
         self._later: _Later | None = None
 
     # What a subclass says.
@@ -170,6 +165,11 @@ class PoolRequest:
         if self._later is not None:
             return self._later.tried
         return () if self.instance is _NO_MEMBER else (self.instance,)
+
+    @property
+    def hedged(self) -> bool:
+        """Whether a second instance was asked beside the first one."""
+        return self._later is not None and self._later.hedged
 
     @property
     def last_error(self) -> BaseException | None:
@@ -243,6 +243,7 @@ class PoolRequest:
         later = self._made_later()
         if not first:
             later.tried.append(instance)
+        later.hedged = later.hedged or hedge
         make = Attempt if silence is None else TimedAttempt
         attempt = make(self, instance, now, hedge=hedge)
         later.running.append(attempt)
@@ -301,19 +302,17 @@ class PoolRequest:
 
     def end_with(self, side: Side, error: BaseException | None = None) -> bool:
         """``side`` ended, with ``error`` or well: True if the client is to be told so."""
-        lost: list[Side] | None = None
         with self.lock:
             if not side.first_live:
                 return False
-            state, later = self.state, self._later
-            started = state is _STARTED
-            if not started:  # PERF: an answer in one piece starts and ends in one step
-                state = TRANSITIONS[state][_START]
-                lost = None if later is None else self._detach_all(side)
+            state = self.state
             self.state = TRANSITIONS[state][_FINISH]
+            later = self._later
+            lost = None if later is None or state is _STARTED else self._detach_all(side)
             side.first_live = False
-        pool, instance = self.pool, side.instance
-        if not started and (
+        pool = self.pool
+        instance = side.instance
+        if state is not _STARTED and (
             lost is not None or not instance.healthy or pool.spec.hedge_after is not None
         ):
             self._tell_start(side, lost)
@@ -419,12 +418,13 @@ class PoolRequest:
 class _Later:
     """What a request needs beside its first attempt: made at the first failure, hedge or move."""
 
-    __slots__ = ("last_error", "running", "tried")
+    __slots__ = ("hedged", "last_error", "running", "tried")
 
     def __init__(self, first: Instance) -> None:
         self.tried = [first]
         self.running: list[Attempt] = []
         """The live attempts that have a sink of their own."""
+        self.hedged = False
         self.last_error: BaseException | None = None
 
 
@@ -432,7 +432,7 @@ class Attempt:
     """The sink of an attempt that is not the first one; it can be stopped alone."""
 
     __slots__ = (
-        "_request", "began", "context", "first_live", "hedged", "held", "instance", "spoken",
+        "_request", "began", "context", "first_live", "hedged", "held", "instance",
     )  # fmt: skip
 
     def __init__(
@@ -447,7 +447,6 @@ class Attempt:
         self.first_live = True
         """What it pushes is wanted; named as in the request, which stands for its first attempt."""
         self.held: list[tuple[Chunk, int]] | None = None
-        self.spoken = False
 
     def push(self, chunk: Chunk, tokens: int = 1) -> None:
         """One chunk of its instance's."""
@@ -529,8 +528,8 @@ def _hold(request: PoolRequest, side: Side, chunk: Chunk) -> bool:
         elif len(held) < _HELD:
             held.append((chunk, 0))
         return True
-    if side.spoken:
+    # The second chunk that is no comment starts the answer.
+    if any(not (isinstance(one, bytes) and one.startswith(b":")) for one, _ in held):
         return False
-    side.spoken = True
     held.append((chunk, 0))
     return True

@@ -2,11 +2,13 @@
 
 ::
 
+                       ┌───────────FINISH──────────────────┐
+                       │                                   ▼
     WAITING ──ASK──▶ ASKED ──START──▶ STARTED ──FINISH──▶ FINISHED
-       │ ▲             │ │                │                  ▲
-       │ └────LOSE─────┘ │                │                  │
-       │     WAITING, ASKED, STARTED ─ABORT─▶ ABORTED        │
-       └──────────────────────GIVE_UP────────────────────────┘
+       │ ▲             │                                   ▲
+       │ └────LOSE─────┘  WAITING, ASKED, STARTED          │
+       │                            ─ABORT─▶ ABORTED       │
+       └──────────────────────GIVE_UP──────────────────────┘
 
 An event that a state does not know is a defect of this package: :class:`IllegalEvent`. What may
 come at any time (a late word of an engine, a client that leaves twice) is looked at before.
@@ -47,7 +49,8 @@ class Event(StrEnum):
     START = "start"
     """An instance begins to answer; the others are stopped."""
     FINISH = "finish"
-    """The instance that answers ended its answer, well or with an error."""
+    """The instance that answers ended its answer, well or with an error; a whole answer starts and
+    ends at once."""
     GIVE_UP = "give up"
     """No instance answers: the client is told why."""
     ABORT = "abort"
@@ -87,6 +90,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = MappingProxyType(
             ASK=State.ASKED,
             LOSE=State.WAITING,
             START=State.STARTED,
+            FINISH=State.FINISHED,
             ABORT=State.ABORTED,
         ),
         State.STARTED: _Row(

@@ -25,7 +25,14 @@ from actors.engines.errors import (
 from actors.engines.upstream.connection import NO_HEADERS, Connection
 from actors.engines.upstream.connection_pool import ConnectionPool
 from actors.engines.upstream.dial import Dial, is_local_shortage
-from actors.engines.upstream.response import Refusal, Response, checked, response_for
+from actors.engines.upstream.response import (
+    UNARY,
+    Expected,
+    Refusal,
+    Response,
+    checked,
+    response_for,
+)
 from actors.eventloop import EventLoop
 from actors.supervision.errors import Cancelled
 
@@ -72,27 +79,30 @@ class Upstream(Protocol):
     url: str
     """For the log."""
 
+    closing: bool
+
+    @property
+    def running(self) -> set[Call]:
+        """The calls of :meth:`UpstreamEngine.start` that are not over."""
+        ...
+
     def ended(self) -> None:
-        """A call of :meth:`UpstreamEngine.start` is over."""
+        """A call is over, while it is ``closing``."""
         ...
 
 
 class Call:
     """Belongs to the loop's thread, but for :meth:`cancel`.
 
-    ``data`` are head and body, ready for the wire. ``stream`` tells whether the upstream is asked
-    for an event stream, ``raw`` whether a stream's bytes are pushed, or its chunk objects;
-    ``choices`` how many are wanted of each prompt (0 if the whole answer is one choice);
-    ``prefill`` what llama.cpp is expected to leave out at the beginning (``llama_answer``). A
-    ``probe`` only asks whether the upstream answers, and counts as no request.
+    ``data`` are head and body, ready to be sent; ``expected`` is the response that they ask for.
 
     PERF: one object for all of a request, and the loop's timeout of it, too.
     """
 
     __slots__ = (
-        "_begun", "_cancelled", "_choices", "_connection", "_context", "_data", "_dial", "_heard",
-        "_limit", "_loop", "_over", "_paused_at", "_prefill", "_probe", "_raw", "_response",
-        "_sent_at", "_sink", "_slow", "_stream", "_timeouts", "_upstream", "due",
+        "_begun", "_cancelled", "_connection", "_context", "_data", "_dial", "_expected",
+        "_heard_at", "_limit", "_loop", "_over", "_paused_at", "_response", "_sent_at", "_sink",
+        "_slow", "_timeouts", "_upstream", "due",
     )  # fmt: skip
 
     def __init__(
@@ -102,12 +112,7 @@ class Call:
         sink: Sink,
         context: Context,
         timeouts: Timeouts,
-        *,
-        stream: bool = False,
-        raw: bool = False,
-        probe: bool = False,
-        choices: int = 0,
-        prefill: str = "",
+        expected: Expected,
     ) -> None:
         self._upstream = upstream
         self._loop = upstream.loop
@@ -115,15 +120,13 @@ class Call:
         self._sink = sink
         self._context = context
         self._timeouts = timeouts
-        self._stream = stream
-        self._raw = raw
-        self._probe = probe
-        self._choices = choices
-        self._prefill = prefill
-        self._over = self._cancelled = self._heard = self._begun = self._slow = False
-        self._limit = math.inf if context.deadline is None else context.deadline
-        self.due = self._limit
-        """When it is too late: by the client's own deadline, or by the upstream's."""
+        self._expected = expected
+        self._over = self._cancelled = self._begun = self._slow = False
+        self.due = self._limit = math.inf if context.deadline is None else context.deadline
+        """When to see whether it is too late: by the client's own deadline, or the upstream's.
+
+        PERF: output that puts it off is noted, and found by :meth:`timed_out`.
+        """
         self._sent_at: float | None = None
         self._paused_at: float | None = None
         self._response: Response | None = None
@@ -156,22 +159,19 @@ class Call:
         try:
             if response is None and (response := self._respond(connection, body)) is None:
                 return
-            if body and response.feed(body):
-                self._begun = True
+            if body:
+                self._heard_at = self._loop.now
+                if response.feed(body) and not self._begun:
+                    self._begun = True
+                    self._put_off(self._heard_at)
             if response.done or connection.complete:
                 response.end()
                 self._end(None)
             elif connection.error is not None:
                 raise EngineUnavailable(_UNREADABLE) from connection.error
-            elif body:
-                if self._begun:  # PERF: _put_off() for each event; mostly it is only put off
-                    due = min(self._loop.now + self._timeouts.idle, self._limit)
-                    sooner, self.due = due < self.due, due
-                    if sooner:
-                        self._loop.start_timeout(self)
-                if not self._sink.has_room(self._has_room):
-                    self._paused_at = self._loop.now
-                    connection.pause()
+            elif body and not self._sink.has_room(self._has_room):
+                self._paused_at = self._heard_at
+                connection.pause()
         except EngineError as error:
             self._end(error)
 
@@ -179,7 +179,7 @@ class Call:
         """The connection is closed."""
         self._connection = None
         fresh = self._sent_at is None or self._loop.now - self._sent_at <= STALE_SECONDS
-        if connection.used and not self._heard and fresh:
+        if connection.used and self._data and fresh:
             self._redial()
             return
         response = self._response
@@ -194,12 +194,14 @@ class Call:
             self._end(failure)
 
     def timed_out(self) -> None:
-        """Too long without a byte; while nobody reads, that is not the upstream's fault."""
+        """Too long without a byte, or only time to see; a pause is not the upstream's fault."""
         now = self._loop.clock()
         if now >= self._limit:  # the client's own deadline: no word about the upstream
             self._end(DeadlineExceeded(_TOO_LONG))
         elif self._paused_at is not None:
             self._put_off(now)
+        elif self._begun and now < self._heard_at + self._timeouts.idle:
+            self._put_off(self._heard_at)
         else:
             self._end(EngineTimeout(_TOO_LATE))
 
@@ -229,35 +231,32 @@ class Call:
     def _send(self, connection: Connection) -> None:
         self._connection = connection
         connection.user = self
-        now = self._loop.clock()
+        now = self._loop.now
         if self._sent_at is None:  # a request that is sent once more has no more time
             due = now + self._timeouts.first_byte
-            self.due = min(due, self._limit)
+            self.due = due if due < self._limit else self._limit  # noqa: FURB136  # PERF: no call
             self._loop.start_timeout(self)
         self._sent_at = now
         connection.send(self._data)
 
     def _respond(self, connection: Connection, body: bytes) -> Response | None:
         """Who takes the response; ``None`` before its head is there, and if it is over already."""
-        self._heard = True
-        self._data = b""  # it will not be sent again
-        if not connection.has_head:
-            if connection.error is not None:
-                raise EngineUnavailable(_UNREADABLE) from connection.error
-            return None
         if (
-            connection.complete
+            self._expected is UNARY
+            and connection.complete
             and connection.status == 200
-            and not (self._stream or self._probe or b"content-encoding" in connection.headers)
+            and b"content-encoding" not in connection.headers
         ):
             self._sink.answer(checked(body))  # PERF: nearly every unary answer comes in one read
             self._end(None)
             return None
+        self._data = b""  # something was heard: it will not be sent again
+        if not connection.has_head:
+            if connection.error is not None:
+                raise EngineUnavailable(_UNREADABLE) from connection.error
+            return None
         headers, connection.headers = connection.headers, NO_HEADERS
-        response = response_for(
-            connection.status, headers, self._sink, stream=self._stream, raw=self._raw,
-            probe=self._probe, choices=self._choices, prefill=self._prefill,
-        )  # fmt: skip
+        response = response_for(connection.status, headers, self._sink, self._expected)
         self._response = response
         return response
 
@@ -280,7 +279,7 @@ class Call:
 
     def _loss(self) -> EngineError:
         """Why there will be no answer, or no more of it."""
-        if not self._heard:
+        if self._data:
             return EngineUnavailable(_MUTE)
         return ClientTooSlow(_LEFT_WAITING) if self._slow else EngineUnavailable(_CUT)
 
@@ -293,19 +292,23 @@ class Call:
         self._over = True
         if error is not None:
             self._fail(error)
+        upstream = self._upstream
+        connection = self._connection
         self._loop.timeouts.discard(self)
         self._context.unlisten()
-        if self._dial is not None:
-            self._dial.close()
-            self._dial = None
-        connection, self._connection = self._connection, None
-        if connection is not None:
+        if connection is None:
+            if self._dial is not None:
+                self._dial.close()
+                self._dial = None
+        else:
+            self._connection = None
             if error is None or isinstance(self._response, Refusal):
-                self._upstream.connections.give_back(connection)
+                upstream.connections.give_back(connection)
             else:
                 connection.close()
-        if not self._probe:
-            self._upstream.ended()
+        upstream.running.discard(self)
+        if upstream.closing:
+            upstream.ended()
 
     def _fail(self, error: BaseException) -> None:
         if self._cancelled:
@@ -314,7 +317,7 @@ class Call:
             isinstance(error, EngineError)
             and error.status >= 500
             and not isinstance(error, DeadlineExceeded)
-            and not self._probe  # the pool tells what becomes of the instance
+            and not self._expected.probe  # the pool tells what becomes of the instance
         ):
             _log.warning(
                 "an upstream failed",

@@ -33,6 +33,9 @@ _EARNED: Final = 1 + _FRAMING_PER_BYTE
 
 _NO_BODY: Final = frozenset({204, 304})
 
+# PERF: so that the names of a head are read without a step of ours for each.
+_LOWER: Final = bytes.lower
+
 # Bytes taken from a socket at once: several hundred tokens. Fewer from one whose bytes take long to
 # deal with, so that no connection has the loop for itself: its share is so many seconds at a time.
 _READ_BYTES: Final = 65_536
@@ -71,50 +74,61 @@ class ResponseReader:
         # end up among the fields too, and are forgotten with them.
         self.on_body: Callable[[bytes], object] = self._pieces.append
         self.on_header: Callable[[bytes, bytes], object] = self._fields.__setitem__
-        self._parser: HttpResponseParser | None = HttpResponseParser(self)
-        self.begin()
-
-    def begin(self) -> None:
-        """Expect the next response."""
+        self._parser = HttpResponseParser(self)
         self.status = 0
-        self.headers: Mapping[bytes, bytes] = NO_HEADERS
-        self.has_head = False
-        self.complete = False
-        """Whether the whole response was read."""
         self.reusable = False
         """Whether the connection may be used again; meaningful once ``complete``."""
         self.error: BadResponse | None = None
-        """Why what arrived last can't be read; it is not worth to feed more."""
+        """Why what arrived last can't be read: feed nothing more."""
         self._until_close = False
+        self.headers: Mapping[bytes, bytes] = NO_HEADERS
+        self.begin()
+
+    def begin(self) -> None:
+        """Expect the next response; there was no :attr:`error`.
+
+        What is not reset here is meaningful only after it was set again.
+        """
+        self.has_head = False
+        self.complete = False
+        """Whether the whole response was read."""
         self._head_bytes = 0
         self._allowance = _MAX_FRAMING
         self._fields.clear()
 
     def feed(self, data: bytes) -> bytes:
         """Read ``data``; what it held of the body. Never raises: see :attr:`error`."""
-        if not self.has_head:
-            self._head_bytes += len(data)
-        elif self._allowance >= 0:
-            self._allowance -= len(data)
-        else:
+        in_body = self.has_head
+        if self._allowance < 0:
             self.error = BadResponse("the response's body consists of framing")
             return b""
         try:
-            if self._parser is not None:
-                self._parser.feed_data(data)
+            self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             self._refuse(error)
-        if not self.has_head and self._head_bytes > _MAX_HEAD and self.error is None:
-            self.error = BadResponse(f"the response's head is longer than {_MAX_HEAD} bytes")
         pieces = self._pieces
-        if not pieces:
-            return b""
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        # PERF: for each read; ``min`` would cost as much as all the rest.
-        allowance = self._allowance + _EARNED * len(body)
-        self._allowance = allowance if allowance < _MAX_FRAMING else _MAX_FRAMING  # noqa: FURB136
+        if len(pieces) == 1:
+            body = pieces.pop()
+        else:
+            body = b"".join(pieces)
+            pieces.clear()
+        if not in_body:
+            if not self.has_head:
+                self._count_head(len(data))
+        # PERF: nothing changes while a body is mostly a body, as most are.
+        elif len(data) > _EARNED * len(body) or self._allowance < _MAX_FRAMING:
+            self._count_framing(len(data), len(body))
         return body
+
+    def _count_head(self, size: int) -> None:
+        """Bound the head, of which ``size`` bytes more came, and not its end."""
+        self._head_bytes += size
+        if self._head_bytes > _MAX_HEAD and self.error is None:
+            self.error = BadResponse(f"the response's head is longer than {_MAX_HEAD} bytes")
+
+    def _count_framing(self, size: int, body: int) -> None:
+        """Bound the framing: ``body`` bytes of the ``size`` that came were the body's."""
+        self._allowance = min(self._allowance - size + _EARNED * body, _MAX_FRAMING)
 
     def end(self) -> None:
         """The bytes ended; that completes a response without a length."""
@@ -138,21 +152,17 @@ class ResponseReader:
 
     def on_headers_complete(self) -> None:
         """The head is read; that of a 1xx is skipped."""
-        if self._parser is None:
-            return
         status = self._parser.get_status_code()
         fields = self._fields
         if status < 200:
             fields.clear()
             return
-        headers: dict[bytes, bytes] = {}
-        for name in fields:  # PERF: a comprehension is a call
-            headers[name.lower()] = fields[name]
-        coding = headers.get(b"transfer-encoding")
-        self._until_close = status not in _NO_BODY and (
+        headers = dict(zip(map(_LOWER, fields), fields.values(), strict=True))
+        # PERF: a response with a length, as most have, is asked no more questions.
+        self._until_close = (
             b"content-length" not in headers
-            if coding is None
-            else coding.rpartition(b",")[2].strip().lower() != b"chunked"
+            and status not in _NO_BODY
+            and not _is_chunked(headers.get(b"transfer-encoding", b""))
         )
         self.status = status
         self.headers = headers
@@ -160,9 +170,14 @@ class ResponseReader:
 
     def on_message_complete(self) -> None:
         """The response's last byte was read (or that of a 1xx head)."""
-        if self.has_head and self._parser is not None:
+        if self.has_head:
             self.complete = True
             self.reusable = self._parser.should_keep_alive()
+
+
+def _is_chunked(codings: bytes) -> bool:
+    """Whether the last of the transfer ``codings`` says where the body ends."""
+    return codings.rpartition(b",")[2].strip().lower() == b"chunked"
 
 
 class User(Protocol):
@@ -239,6 +254,11 @@ class Connection(ResponseReader):
             if self._watch is not None:
                 self._watch.set_interest(READ | WRITE)
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether everything was sent, and what came could be read."""
+        return not (self.unsent or self.broken or self.error is not None)
+
     def pause(self) -> None:
         """Read no more until :meth:`resume`; what arrives waits in the kernel.
 
@@ -277,7 +297,7 @@ class Connection(ResponseReader):
             sock.close()
             self._loop.timeouts.discard(self)
             self._pool.forget(self)
-        self._parser = None  # it refers back to this reader
+            del self._parser  # it refers back to this reader, which reads nothing more
 
     # What the loop calls.
 
@@ -285,8 +305,10 @@ class Connection(ResponseReader):
         """The socket can be read or written."""
         if events & WRITE:
             self._send_rest()
+            if events == WRITE:
+                return
         sock = self._sock
-        if sock is None or not events & ~WRITE:
+        if sock is None:
             return
         try:
             data = sock.recv(self._portion)
@@ -298,12 +320,13 @@ class Connection(ResponseReader):
         if not data:
             self._lose(None)
             return
-        if self.user is None:
+        user = self.user
+        if user is None:
             self._unasked(data)
         elif len(data) < _FEWEST_BYTES:
-            self.user.received(self, self.feed(data))
+            user.received(self, self.feed(data))
         else:
-            self._received_much(self.user, data)
+            self._received_much(user, data)
         if self._tls is not None:
             self._read_pending()
 

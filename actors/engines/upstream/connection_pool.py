@@ -37,7 +37,8 @@ class ConnectionPool:
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
         self._sweeper: TimerHandle | None = None
-        self._closed = False
+        self._max_idle = _MAX_IDLE
+        """Connections that are kept; none once it is closed."""
 
     def __len__(self) -> int:
         return len(self._all)
@@ -47,7 +48,7 @@ class ConnectionPool:
         if not self._idle:
             return None
         connection = self._idle.pop()
-        if self._loop.clock() - connection.idle_since > IDLE_SECONDS:
+        if self._loop.now - connection.idle_since > IDLE_SECONDS:
             self._idle.append(connection)
             self._close_idle(0.0)  # those before it are older still
             return None
@@ -71,21 +72,27 @@ class ConnectionPool:
 
     def give_back(self, connection: Connection) -> None:
         """Keep ``connection`` if its response was read to its end, or nearly; else close it."""
-        now = self._loop.clock()
-        if connection.unsent or connection.broken or self._closed or connection.error is not None:
-            connection.close()
-        elif not connection.complete:
-            connection.tail()
-        elif connection.reusable and now < connection.expires and len(self._idle) < _MAX_IDLE:
+        now = self._loop.now
+        idle = self._idle
+        if (
+            connection.reusable
+            and connection.complete
+            and not connection.unsent
+            and not connection.broken
+            and now < connection.expires
+            and len(idle) < self._max_idle
+        ):
             connection.user = None
             connection.begin()
             connection.used = True
             connection.idle_since = now
-            self._idle.append(connection)
+            idle.append(connection)
             if self._sweeper is None:
                 self._sweeper = self._loop.call_later(IDLE_SECONDS, self._sweep)
-        else:
+        elif connection.complete or not self._max_idle or not connection.is_sound:
             connection.close()
+        else:
+            connection.tail()
 
     def forget(self, connection: Connection) -> None:
         """``connection`` is closed."""
@@ -95,7 +102,7 @@ class ConnectionPool:
 
     def close(self) -> None:
         """Close what no call uses, now and from now on."""
-        self._closed = True
+        self._max_idle = 0
         for connection in [*self._all]:
             if connection.user is None:
                 connection.close()

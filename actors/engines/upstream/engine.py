@@ -9,7 +9,7 @@ import threading
 import time
 from _thread import allocate_lock, get_ident
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final, Literal, NoReturn
 
 from actors.engines.contract import Context, EngineRequest, Kind, Sink
 from actors.engines.errors import EngineBusy, EngineUnavailable
@@ -18,7 +18,7 @@ from actors.engines.upstream.call import Call, Timeouts
 from actors.engines.upstream.connection_pool import ConnectionPool
 from actors.engines.upstream.dial import Place
 from actors.engines.upstream.names import Names
-from actors.engines.upstream.probe import PROBE_TIMEOUTS, ProbeSink
+from actors.engines.upstream.probe import PROBE, PROBE_TIMEOUTS, ProbeSink
 from actors.engines.upstream.reach import AddressRefused, Reach
 from actors.engines.upstream.request import (
     body_of,
@@ -27,6 +27,7 @@ from actors.engines.upstream.request import (
     request_head,
     whole_request,
 )
+from actors.engines.upstream.response import STREAM, UNARY, Expected
 from actors.engines.upstream.tls import Tls
 from actors.eventloop import EventLoop, shared_loop
 
@@ -85,18 +86,22 @@ class UpstreamEngine:
         self.timeouts: Final = Timeouts(connect_timeout, first_byte_timeout, idle_timeout)
         self._model = model
         self._fold = unary == "fold"
+        self._rewrites = self._fold or model is not None
+        """Whether a request's body is not simply passed on."""
         self.base_path: Final = target.base_path
         context = (tls or Tls()).wrapper() if target.tls else None
         self.place: Final = Place(target.host, target.port, context, reach)
         # PERF: one for the check of the key, the others when they are needed: 200 bytes each.
-        self._heads = {(Kind.CHAT, True): request_head(target, Kind.CHAT, api_key, stream=True)}
+        self._stream_heads = {Kind.CHAT: request_head(target, Kind.CHAT, api_key, stream=True)}
+        self._unary_heads: dict[Kind, bytes] = {}
         self._target = target
         self._api_key = api_key
         self._probe = probe_request(target, api_key)
         self.loop = loop or shared_loop()
         self.connections = ConnectionPool(self.loop, _names, self.place)
         self._most = max_connections
-        self._running = 0
+        self.running: Final[set[Call]] = set()
+        self.closing = False
         self._lock = allocate_lock()
         # PERF: made by ``close``: an engine stands beside each of perhaps ten thousand entries.
         self._emptied: threading.Event | None = None
@@ -116,47 +121,41 @@ class UpstreamEngine:
         ``timeouts`` are for this request instead of the engine's. Raises ``EngineBusy`` when full,
         ``EngineUnavailable`` when closed.
         """
-        raw, fold, model = request.stream, self._fold, self._model
-        stream = raw or fold
-        body = (
-            request.raw if model is None and not fold else body_of(request, model=model, fold=fold)
-        )
-        head = self._heads.get((request.kind, stream)) or self._new_head(
-            request.kind, stream=stream
-        )
-        choices = 0
-        if stream:
-            asked = request.body if request.parsed is None else request.parsed
-            if "n" in asked or "prompt" in asked:
-                choices = choices_of(asked)
-        call = Call(
-            self,
-            whole_request(head, context.request_id, body, context.headers),
-            sink,
-            context,
-            timeouts or self.timeouts,
-            stream=stream,
-            raw=raw,
-            choices=choices,
-            prefill=prefill_of(request) if fold else "",
-        )
-        with self._lock:
-            if self._emptied is not None:
-                raise EngineUnavailable("the engine was closed")
-            if self._running >= self._most:
-                raise EngineBusy("too many requests for one upstream; try again soon")
-            self._running += 1
+        body = request.raw
+        if self._rewrites:
+            body = body_of(request, model=self._model, fold=self._fold)
+        if request.stream or self._fold:
+            expected = self._expected_stream(request)
+            head = self._stream_heads.get(request.kind)
+        else:
+            expected = UNARY
+            head = self._unary_heads.get(request.kind)
+        if head is None:
+            head = self._new_head(request.kind, stream=expected.stream)
+        data = whole_request(head, context.request_id, body, context.headers)
+        call = Call(self, data, sink, context, timeouts or self.timeouts, expected)
+        # PERF: no lock: each method of a set is one step under the GIL. The call is added first and
+        # then looked at, so that neither the bound nor :meth:`close` misses it.
+        running = self.running
+        running.add(call)
+        if self.closing or len(running) > self._most:
+            self._refuse(call)
         if self.loop.thread == get_ident():
             call.begin()
         else:
             self.loop.call(call.begin)
 
+    def _refuse(self, call: Call) -> NoReturn:
+        self.running.discard(call)
+        if self.closing:
+            self.ended()
+            raise EngineUnavailable("the engine was closed")
+        raise EngineBusy("too many requests for one upstream; try again soon")
+
     def ended(self) -> None:
-        """One of its calls is over: there is room for another."""
-        with self._lock:
-            self._running -= 1
-            if self._emptied is not None and not self._running:
-                self._emptied.set()
+        """One of its calls is over, while it is ``closing``. Any thread."""
+        if not self.running and self._emptied is not None:
+            self._emptied.set()
 
     def probe(self, done: Callable[[BaseException | None], object]) -> None:
         """Ask whether the upstream answers at all; ``done(None)``, or ``done(error)``, once.
@@ -164,7 +163,7 @@ class UpstreamEngine:
         Returns at once; ``done`` is called on the event loop's thread.
         """
         context = Context(request_id="")
-        call = Call(self, self._probe, ProbeSink(done), context, PROBE_TIMEOUTS, probe=True)
+        call = Call(self, self._probe, ProbeSink(done), context, PROBE_TIMEOUTS, PROBE)
         self.loop.call(call.begin)
 
     def close(self, timeout: float = 5.0) -> bool:
@@ -175,8 +174,10 @@ class UpstreamEngine:
         until = time.monotonic() + (0.0 if self.loop.on_loop else timeout)
         with self._lock:
             emptied = self._emptied = self._emptied or threading.Event()
-            if not self._running:
-                emptied.set()
+            self.closing = True
+        # NOTE: a call that ends from here on sees that it is closing; one before has left the set.
+        if not self.running:
+            emptied.set()
         ended = emptied.wait(max(until - time.monotonic(), 0.0))
         if len(self.connections):
             closed = threading.Event()
@@ -187,5 +188,14 @@ class UpstreamEngine:
 
     def _new_head(self, kind: Kind, *, stream: bool) -> bytes:
         head = request_head(self._target, kind, self._api_key, stream=stream)
-        self._heads[kind, stream] = head
+        (self._stream_heads if stream else self._unary_heads)[kind] = head
         return head
+
+    def _expected_stream(self, request: EngineRequest) -> Expected:
+        """What is expected where the upstream is asked for a stream."""
+        asked = request.body if request.parsed is None else request.parsed
+        choices = choices_of(asked) if "n" in asked or "prompt" in asked else 0
+        if not (choices or self._fold):
+            return STREAM
+        prefill = prefill_of(request) if self._fold else ""
+        return Expected(stream=True, raw=request.stream, choices=choices, prefill=prefill)

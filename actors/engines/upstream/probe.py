@@ -7,8 +7,11 @@ from typing import Final
 
 from actors.engines.contract import Chunk
 from actors.engines.upstream.call import Timeouts
+from actors.engines.upstream.response import Expected
 
-__all__ = ["PROBE_TIMEOUTS", "ProbeSink"]
+__all__ = ["PROBE", "PROBE_TIMEOUTS", "ProbeSink"]
+
+PROBE: Final = Expected(probe=True)
 
 PROBE_TIMEOUTS: Final = Timeouts(connect=2.0, first_byte=2.0, idle=2.0)
 """A healthy server answers in milliseconds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import orjson
@@ -15,7 +16,17 @@ from actors.engines.refusals import error_of_answer, error_of_object
 from actors.engines.sse import MAX_EVENT_BYTES
 from actors.engines.upstream.stream_relay import StreamRelay
 
-__all__ = ["Refusal", "Response", "SignOfLife", "Whole", "checked", "response_for"]
+__all__ = [
+    "STREAM",
+    "UNARY",
+    "Expected",
+    "Refusal",
+    "Response",
+    "SignOfLife",
+    "Whole",
+    "checked",
+    "response_for",
+]
 
 # Bytes of a unary answer, in one piece or folded, that are held in memory: as many as one event.
 _MAX_ANSWER: Final = MAX_EVENT_BYTES
@@ -42,33 +53,48 @@ class Response(Protocol):
         ...
 
 
-def response_for(
-    status: int,
-    headers: Mapping[bytes, bytes],
-    sink: Sink,
-    *,
-    stream: bool,
-    raw: bool,
-    probe: bool = False,
-    choices: int = 0,
-    prefill: str = "",
-) -> Response:
-    """Who takes the body after this head; the last four are those of ``Call``.
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The response that was asked for.
 
-    A ``probe`` is content with whatever is no failure of the server's own. Raises
-    ``EngineUnavailable`` for what it was asked not to be: compressed.
+    ``stream``: an event stream, else a whole answer. ``raw``: a stream's bytes are pushed, else its
+    chunk objects. ``probe``: any 2xx or 4xx will do. ``choices``: how many are wanted of each
+    prompt, 0 if the whole answer is one choice. ``prefill``: what llama.cpp is expected to leave
+    out at the beginning (see ``llama_dialect``).
     """
-    if probe and status // 100 in (2, 4):
+
+    stream: bool = False
+    raw: bool = False
+    probe: bool = False
+    choices: int = 0
+    prefill: str = ""
+
+
+# PERF: what nearly every request expects is made once.
+UNARY: Final = Expected()
+"""A whole answer, passed on as it is."""
+STREAM: Final = Expected(stream=True, raw=True)
+"""A stream of one choice, passed on as it is."""
+
+
+def response_for(
+    status: int, headers: Mapping[bytes, bytes], sink: Sink, expected: Expected
+) -> Response:
+    """What handles the body after this head.
+
+    Raises ``EngineUnavailable`` for a compressed one: the request refused compression.
+    """
+    if expected.probe and status // 100 in (2, 4):
         return SignOfLife(sink)
     if status != 200:
         return Refusal(status, headers)
     if b"content-encoding" in headers and _compressed(headers[b"content-encoding"]):
         raise EngineUnavailable("the upstream's answer is compressed, which it was asked not to be")
-    if not stream:
+    if not expected.stream:
         return Whole(sink)
     if headers.get(b"content-type", b"").lower().startswith(b"application/json"):
         return Refusal(status, headers)
-    return StreamRelay(sink, raw=raw, choices=choices, prefill=prefill)
+    return StreamRelay(sink, raw=expected.raw, choices=expected.choices, prefill=expected.prefill)
 
 
 def _compressed(codings: bytes) -> bool:
@@ -112,21 +138,25 @@ def checked(body: bytes) -> bytes:
     """``body``, if it is an answer: some servers send an error, or a page, with status 200."""
     if len(body) > _MAX_ANSWER:
         raise AnswerTooLong(_TOO_LONG)
-    answer: Any
     try:
-        answer = orjson.loads(body)
+        answer: Any = orjson.loads(body)
     except orjson.JSONDecodeError:
-        try:
-            answer = decode(body)
-        except Undecodable as error:
-            raise EngineUnavailable("the upstream's answer is not JSON") from error
+        answer = _decoded(body)
     if not isinstance(answer, DICT):
         raise EngineUnavailable("the upstream's answer is not a completion")
     # PERF: what most answers have and have not is looked at here.
-    common = "choices" in answer and "error" not in answer and answer.get("object") != "error"
-    if not common and is_error(answer):
+    if "choices" in answer and "error" not in answer and answer.get("object") != "error":
+        return body
+    if is_error(answer):
         raise error_of_object(answer)
     return body
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return decode(body)
+    except Undecodable as error:
+        raise EngineUnavailable("the upstream's answer is not JSON") from error
 
 
 class Refusal:

@@ -14,17 +14,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any, Final
 
 from actors.engines.lenient_json import DICT, LIST
 from actors.engines.tokens import OUTPUT_FIELDS
 
-__all__ = ["TokenTemplate", "template_of"]
+__all__ = ["JSON_STRING", "TokenTemplate", "is_utf8", "template_of"]
 
 # The inside of a JSON string (RFC 8259, 7). An escaped surrogate is left to the decoder, which
 # knows whether it is half of a pair.
 _STRING: Final = rb'(?:[^"\\\x00-\x1f]++|\\["\\/bfnrt]|\\u(?![dD][89a-fA-F])[0-9a-fA-F]{4})*+'
-_STRINGS: Final = re.compile(_STRING)
+JSON_STRING: Final = re.compile(_STRING)
+"""Matches the inside of a JSON string."""
 _VALUES: Final = {
     name: re.compile(b'"%s": ?"(%s)"' % (name.encode(), _STRING))
     for name in ("content", "reasoning_content", "reasoning", "text")
@@ -34,11 +36,14 @@ _VALUES: Final = {
 class TokenTemplate:
     """What the events of one run have in common: all before their text, and all after it."""
 
-    __slots__ = ("after", "before")
+    __slots__ = ("_text_of", "after", "before", "size")
 
     def __init__(self, before: bytes, after: bytes) -> None:
         self.before = before
         self.after = after
+        self.size = len(before) + len(after)
+        """Bytes of an event whose text is empty."""
+        self._text_of = itemgetter(slice(len(before), None))
 
     def run(self, batch: bytes, start: int) -> tuple[int, int] | None:
         """The events of this shape that follow one another from ``start`` on, if the first is.
@@ -61,7 +66,7 @@ class TokenTemplate:
             if many is None:
                 return None
             stop, tokens, text = many
-        if _STRINGS.fullmatch(text) is None or not (text.isascii() or _is_utf8(text)):
+        if JSON_STRING.fullmatch(text) is None or not (text.isascii() or is_utf8(text)):
             return None
         return stop, tokens
 
@@ -79,9 +84,7 @@ class TokenTemplate:
             # PERF: to split at what is short and to check afterwards takes a third of the time of
             # splitting at the whole seam.
             texts = text.split(after)
-            size = len(before)
-            for at in range(1, len(texts)):
-                texts[at] = texts[at][size:]
+            texts[1:] = map(self._text_of, texts[1:])
             if seam.join(texts) != text:
                 return None
             tokens = len(texts) - texts.count(b"")
@@ -119,7 +122,8 @@ def template_of(event: bytes, chunk: Mapping[str, Any]) -> TokenTemplate | None:
     return None if b"\\u00" in before + after else TokenTemplate(before, after)
 
 
-def _is_utf8(text: bytes) -> bool:
+def is_utf8(text: bytes) -> bool:
+    """Whether ``text`` is UTF-8."""
     try:
         text.decode()
     except UnicodeDecodeError:

@@ -33,6 +33,7 @@ KNOWN = {
     (State.ASKED, Event.ASK): State.ASKED,
     (State.ASKED, Event.LOSE): State.WAITING,
     (State.ASKED, Event.START): State.STARTED,
+    (State.ASKED, Event.FINISH): State.FINISHED,
     (State.ASKED, Event.ABORT): State.ABORTED,
     (State.STARTED, Event.FINISH): State.FINISHED,
     (State.STARTED, Event.ABORT): State.ABORTED,
@@ -292,7 +293,13 @@ def test_an_ordinary_request_makes_few_calls() -> None:
     pool.put("b", Quiet())
     begun(pool).answer(b"{}")  # looks at the weights of instances that start slowly, once a second
     client, event = Client(), chunk()
-    begin = ["Pool.begin", "Selector.acquire", "LeastLoaded.pick", "LeastLoaded.update", "Quiet.start"]
+    begin = [
+        "Pool.begin",
+        "Selector.acquire",
+        "LeastLoaded.pick",
+        "LeastLoaded.update",
+        "Quiet.start",
+    ]
     assert calls_of(lambda: pool.begin(client)) == begin
     assert short(lambda: client.push(event)) == ["push", "start_with", "deliver"]
     assert short(lambda: client.push(event)) == ["push", "deliver"]
@@ -300,6 +307,16 @@ def test_an_ordinary_request_makes_few_calls() -> None:
     assert short(lambda: client.finish()) == ["finish", *end, "deliver_end"]
     whole = begun(pool)
     assert short(lambda: whole.answer(b"{}")) == ["answer", *end, "deliver_answer"]
+
+
+def test_with_one_instance_no_policy_is_asked() -> None:
+    pool = Pool("m")
+    pool.put("a", Quiet())
+    client = Client()
+    assert calls_of(lambda: pool.begin(client)) == ["Pool.begin", "Quiet.start"]
+    assert short(lambda: client.answer(b"{}")) == [
+        "answer", "end_with", "give_back", "deliver_answer",
+    ]  # fmt: skip
 
 
 def short(function: Callable[[], object]) -> list[str]:

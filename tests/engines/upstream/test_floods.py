@@ -17,7 +17,7 @@ from actors.engines.upstream.connection import Connection, ResponseReader
 from actors.engines.upstream.connection_pool import ConnectionPool
 from actors.engines.upstream.dial import Place
 from actors.engines.upstream.names import Names
-from actors.engines.upstream.response import Whole, response_for
+from actors.engines.upstream.response import Expected, Whole, response_for
 from actors.engines.upstream.stream_relay import StreamRelay
 from actors.eventloop import EventLoop
 from tests.engines.asking import ask, chat
@@ -80,7 +80,8 @@ def read(pieces: Iterator[bytes], *, stream: bool) -> int:
         size += len(piece)
         data = reader.feed(piece)
         if reader.has_head and body is None:
-            body = response_for(reader.status, reader.headers, sink, stream=stream, raw=True)
+            expected = Expected(stream=stream, raw=True)
+            body = response_for(reader.status, reader.headers, sink, expected)
         try:
             if body is not None and data:
                 body.feed(data)
