@@ -16,11 +16,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from actors.engines import EngineBusy
+from actors.engines.pool.failures import SUCCESS, classify
 from actors.engines.pool.instance import Instance, Place
 from actors.engines.pool.policies import Policy, new_policy, registered
 from actors.engines.pool.policies.consistent_hash import SLACK, ConsistentHash
 from actors.engines.pool.policies.least_loaded import LeastLoaded
 from actors.engines.pool.policies.registry import policy as register
+from actors.engines.pool.selector import Selector
 from actors.engines.pool.spec import InstanceSpec, PolicyName
 from tests.engines.pool.fakes import Manual
 from tests.engines.pool.simulation import latencies, percentile
@@ -409,3 +412,56 @@ def test_the_least_loaded_beats_turns_with_one_slow_server() -> None:
     turns = percentile(latencies(PolicyName.ROUND_ROBIN, speeds, requests=1000), 99)
     least = percentile(latencies(PolicyName.LEAST_LOADED, speeds, requests=1000), 99)
     assert least < turns / 5
+
+
+# A pool's only instance, for which no policy is asked.
+
+
+@pytest.mark.parametrize("name", PolicyName)
+def test_a_second_instance_finds_the_load_of_the_first_one_known(name: PolicyName) -> None:
+    selector = Selector(name, random.Random(3).random)
+    selector.put("a", ENGINE, InstanceSpec(), "a", 0.0)
+    first = selector.only
+    assert first is not None
+    held = 0
+    for _ in range(6):  # as the pool counts them, without the selector
+        first.inflight += 1
+        held += 1
+    selector.put("b", ENGINE, InstanceSpec(), "b", 0.0)
+    assert selector.only is None
+    # Past the slow start both have the same weight.
+    picked = Counter(one.id for _ in range(4) if (one := selector.acquire(100.0)))
+    if name in {PolicyName.LEAST_LOADED, PolicyName.POWER_OF_TWO, PolicyName.SESSION}:
+        assert picked == {"b": 4}
+    assert sum(one.inflight for one in selector.instances.values()) == held + 4
+    for one in [*selector.instances.values()]:
+        while one.inflight:
+            selector.release(one, SUCCESS, 100.0)
+    assert chosen_by(selector, 20) == {"a": 10, "b": 10} or name is PolicyName.POWER_OF_TWO
+
+
+@pytest.mark.parametrize("name", PolicyName)
+def test_the_last_of_two_instances_is_the_only_one_until_it_is_unhealthy(name: PolicyName) -> None:
+    selector = Selector(name, random.Random(3).random)
+    for id_ in "ab":
+        selector.put(id_, ENGINE, InstanceSpec(), id_, 0.0)
+    assert selector.only is None
+    selector.remove("a")
+    assert selector.only is selector.instances["b"]
+    taken = selector.acquire(1.0)
+    assert taken is not None
+    selector.release(taken, classify(EngineBusy("busy")), 1.0)
+    assert selector.only is None, "it asked for a cooldown"
+    assert selector.acquire(60.0) is taken
+    assert selector.only is taken
+    selector.put("b", ENGINE, InstanceSpec(max_concurrency=1), "b", 60.0)
+    assert selector.only is None, "it is full"
+    selector.release(taken, SUCCESS, 60.0)
+    assert selector.only is taken
+    selector.put("b", ENGINE, InstanceSpec(draining=True), "b", 60.0)
+    assert selector.only is None, "it drains"
+
+
+def chosen_by(selector: Selector, times: int) -> Counter[str]:
+    """Who is selected how often, when every request is held."""
+    return Counter(one.id for _ in range(times) if (one := selector.acquire(100.0)))

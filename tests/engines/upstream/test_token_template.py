@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from actors.engines.errors import EngineError
 from actors.engines.sse import EventKind, read_event, split_events
 from actors.engines.tokens import tokens_in
 from actors.engines.upstream.stream_relay import StreamRelay
@@ -168,3 +170,64 @@ def test_what_a_client_could_not_read_after_a_run_fails_after_the_run() -> None:
     with pytest.raises(Exception, match="can't be read"):
         StreamRelay(sink, raw=True).feed(run + b"data: {oops\n\n")
     assert (sink.chunks, sink.tokens) == ([run], [3])
+
+
+HOSTILE = st.one_of(
+    st.text().map(lambda text: orjson.dumps(text)[1:-1]),
+    st.binary(max_size=40),
+    st.lists(
+        st.sampled_from(
+            [
+                b'"',
+                b"\\",
+                b"\n\n",
+                b"\r",
+                b"\\u00e9",
+                b"\\ud800",
+                b"\xff",
+                b"a",
+                b'"}}]}\n\n',
+                b"data: ",
+            ]
+        ),
+        max_size=8,
+    ).map(b"".join),
+)
+
+
+@given(HOSTILE)
+@example(b"")
+@example(b'","finish_reason":"stop')
+def test_one_event_that_looks_like_the_last_one_is_read_as_if_it_were_decoded(text: bytes) -> None:
+    first = event(token("@"))
+    one = first.replace(b"@", text)
+    found: list[tuple[object, ...]] = []
+    # The second relay gets the same bytes in two pieces, which no shortcut takes.
+    for pieces in ([one], [one[:-1], one[-1:]]):
+        sink = RecordingSink()
+        relay = StreamRelay(sink, raw=True)
+        relay.feed(first)
+        error = ""
+        try:
+            for piece in pieces:
+                relay.feed(piece)
+        except EngineError as failure:
+            error = failure.message
+        found.append(
+            (
+                b"".join(chunk for chunk in sink.chunks[1:] if isinstance(chunk, bytes)),
+                sum(sink.tokens),
+                error,
+            )
+        )
+    assert found[0] == found[1]
+
+
+def test_nothing_is_pushed_after_the_end_marker_not_even_what_looks_like_a_token() -> None:
+    sink = RecordingSink()
+    relay = StreamRelay(sink, raw=True)
+    one = event(token("a"))
+    relay.feed(one)
+    relay.feed(b"data: [DONE]\n\n")
+    relay.feed(one)
+    assert sink.chunks == [one]
