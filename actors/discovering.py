@@ -28,6 +28,7 @@ from discovery import (
     Source,
     StatusBoard,
     discovery_child,
+    event_of,
     prefix_of,
 )
 from discovery.metrics import DiscoveryMetrics
@@ -49,34 +50,37 @@ def discover(
     boards: list[StatusBoard] = []
     for setting, make in SOURCES.items():
         if getattr(settings, setting):
-            source, root = make(settings)
-            boards.append(_discover(tree, source, root, make_engine, first=not boards))
+            boards.append(_discover(tree, make(settings), make_engine, first=not boards))
     registry.register(DiscoveryMetrics(settings.metrics_prefix, boards))
     return [_component(board, first=board is boards[0]) for board in boards]
 
 
-def _etcd_source(settings: ServeSettings) -> tuple[Source, str]:
+def _etcd_source(settings: ServeSettings) -> Source:
     # PERF: imported late, as each source is: a service without etcd does not hold grpc's 17 MiB.
     from discovery.etcd.client import EtcdClient
     from discovery.etcd.watch import EtcdSource
 
     endpoints, access = Endpoints.parse(settings.etcd), etcd_access(settings)
     root = settings.etcd_access.root
-    connect = partial(EtcdClient, access=access)
-    return EtcdSource(endpoints, prefix_of(root), connect=connect), root
+    return EtcdSource(
+        endpoints,
+        prefix_of(root),
+        read=partial(event_of, root=root),
+        connect=partial(EtcdClient, access=access),
+    )
 
 
-def _directory_source(settings: ServeSettings) -> tuple[Source, str]:
+def _directory_source(settings: ServeSettings) -> Source:
     from discovery.directory.source import DirectorySource
 
-    return DirectorySource(settings.discovery_dir), ""
+    return DirectorySource(settings.discovery_dir)
 
 
-SOURCES: Final[Mapping[str, Callable[[ServeSettings], tuple[Source, str]]]] = MappingProxyType({
+SOURCES: Final[Mapping[str, Callable[[ServeSettings], Source]]] = MappingProxyType({
     "etcd": _etcd_source,
     "discovery_dir": _directory_source,
 })  # fmt: skip
-"""By the setting that asks for it: makes the source, and returns it with the root of its keys.
+"""By the setting that asks for it: makes the source.
 
 The first one that is asked for is "discovery" in readiness, the others have their name added.
 """
@@ -85,7 +89,6 @@ The first one that is asked for is "discovery" in readiness, the others have the
 def _discover(
     tree: Tree,
     source: Source,
-    root: str,
     make_engine: Callable[[Entry], Engine],
     *,
     first: bool,
@@ -99,7 +102,6 @@ def _discover(
             source,
             tree.address("registry"),
             make_engine,
-            root=root,
             origin=origin,
             board=board,
             id="discovery" if first else f"discovery-{source.name}",

@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol
 from actors.engines.contract import Engine
 from actors.supervision import Backoff, Child
 from actors.supervision.cancellation import CancellationToken
-from discovery.applied_state import AppliedState, label_of
+from discovery.applied_state import AppliedState
 from discovery.loop_actor import LoopActor
 from discovery.reconcile import (
     Announce,
@@ -86,7 +86,6 @@ class DiscoveryActor(LoopActor):
         registry: Registry,
         make_engine: EngineFactory,
         *,
-        root: str = "",
         origin: str = "",
         announce: Announce = put_instance,
         board: StatusBoard | None = None,
@@ -96,7 +95,7 @@ class DiscoveryActor(LoopActor):
         self._source: Final = source
         self._registry: Final = registry
         self._new_reconciler: Final = partial(
-            Reconciler, make_engine=make_engine, root=root, origin=origin, announce=announce
+            Reconciler, make_engine=make_engine, origin=origin, announce=announce
         )
         self._board: Final = board or StatusBoard(source.name)
         self._quarantine_log: Final = QuarantineLog(_log)
@@ -144,7 +143,7 @@ class DiscoveryActor(LoopActor):
         intent, committed = reconciler.outcome()
         self._save(intent)
         for problem in reconciler.problems:
-            self._quarantine_log.say(problem.label, problem.reason, problem.count, problem.error)
+            self._quarantine_log.say(problem.key, problem.reason, problem.count, problem.error)
         for message in reconciler.messages:
             self._registry.ask(message, timeout=REGISTRY_TIMEOUT)
         self._save(committed)
@@ -173,7 +172,6 @@ def discovery_child(
     registry: Registry,
     make_engine: EngineFactory,
     *,
-    root: str = "",
     origin: str = "",
     announce: Announce = put_instance,
     board: StatusBoard | None = None,
@@ -186,7 +184,6 @@ def discovery_child(
         source,
         registry,
         make_engine,
-        root=root,
         origin=origin,
         announce=announce,
         board=board,
@@ -215,7 +212,7 @@ def _tell(changes: list[Change]) -> None:
 
 def _facts(change: Change) -> dict[str, str]:
     return {
-        "entry_key": label_of(change.key),
+        "entry_key": change.key,
         "model": change.entry.name,
         "kind": str(change.entry.kind),
         "instance": change.entry.instance,

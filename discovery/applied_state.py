@@ -7,20 +7,13 @@ dictionaries once a batch (C speed, 0.1 ms at 10,000 entries), however many chan
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from actors.engines.contract import Engine
 from discovery.entry import Entry
 
-__all__ = ["AppliedState", "AppliedStateBuilder", "Placement", "label_of"]
-
-MAX_LABEL: Final = 200
-"""Characters of a key that are kept for display; etcd allows keys of a megabyte."""
-_DIGEST: Final = 8
-"""Bytes of the digest that tells two over-long keys apart."""
+__all__ = ["AppliedState", "AppliedStateBuilder", "Placement"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +31,14 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class AppliedState:
-    """Key to placement, and label to reason. A key may be in both: its last good value serves."""
+    """Placements and reasons by id. An id may be in both: its last good entry serves."""
 
-    placed: Mapping[bytes, Placement] = field(default_factory=dict[bytes, Placement])
+    placed: Mapping[str, Placement] = field(default_factory=dict[str, Placement])
     quarantined: Mapping[str, str] = field(default_factory=dict[str, str])
-    draining: frozenset[bytes] = frozenset()
+    draining: frozenset[str] = frozenset()
     """Keys of the placements that get no new request."""
     unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    """Label to the fields of its value that nobody here knows."""
+    """Id to the fields of its value that this version does not know."""
 
     def builder(self) -> AppliedStateBuilder:
         """A changeable copy."""
@@ -58,46 +51,34 @@ class AppliedState:
 class AppliedStateBuilder:
     """A state in the making; :meth:`freeze` ends it."""
 
-    placed: dict[bytes, Placement]
+    placed: dict[str, Placement]
     quarantined: dict[str, str]
-    draining: set[bytes]
+    draining: set[str]
     unknown: dict[str, tuple[str, ...]]
 
-    def place(self, key: bytes, placement: Placement) -> None:
-        """``key`` put ``placement``; whatever was wrong with it is forgotten."""
-        label = label_of(key)
+    def place(self, key: str, placement: Placement) -> None:
+        """``placement`` is announced under ``key``, which leaves the quarantine."""
         self.placed[key] = placement
-        self.quarantined.pop(label, None)
+        self.quarantined.pop(key, None)
         (self.draining.discard if placement.serving else self.draining.add)(key)
-        self.unknown.pop(label, None)
+        self.unknown.pop(key, None)
         if placement.entry.unknown:
-            self.unknown[label] = placement.entry.unknown
+            self.unknown[key] = placement.entry.unknown
 
-    def remove(self, key: bytes) -> None:
-        """What ``key`` put is gone; what may be wrong with the key now stays."""
+    def remove(self, key: str) -> None:
+        """The placement of ``key`` is gone; its quarantine, if there is one, stays."""
         self.placed.pop(key, None)
         self.draining.discard(key)
-        self.unknown.pop(label_of(key), None)
+        self.unknown.pop(key, None)
 
-    def quarantine(self, label: str, reason: str) -> None:
-        """``label`` holds something unusable; what it put before stays."""
-        self.quarantined[label] = reason
+    def quarantine(self, key: str, reason: str) -> None:
+        """What stands under ``key`` is unusable; its placement, if there is one, stays."""
+        self.quarantined[key] = reason
 
-    def clear(self, label: str) -> None:
-        """``label`` holds nothing unusable any more."""
-        self.quarantined.pop(label, None)
+    def clear(self, key: str) -> None:
+        """``key`` leaves the quarantine."""
+        self.quarantined.pop(key, None)
 
     def freeze(self) -> AppliedState:
-        """The state; this draft must not be used any more."""
+        """The state; do not use this builder afterwards."""
         return AppliedState(self.placed, self.quarantined, frozenset(self.draining), self.unknown)
-
-
-def label_of(key: bytes) -> str:
-    """``key`` as a text to show: printable, bounded, and still one label for one key."""
-    text = key.decode(errors="replace")
-    plain = "\\" not in text and text.isprintable() and text.encode() == key
-    shown = text if plain else repr(key)[2:-1]  # which holds a backslash, so it's no other's text
-    if len(shown) <= MAX_LABEL:
-        return shown
-    digest = hashlib.blake2b(key, digest_size=_DIGEST).hexdigest()
-    return f"{shown[:MAX_LABEL]}…{digest}"

@@ -11,6 +11,7 @@ that repeats no password.
 
 from __future__ import annotations
 
+import hashlib
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
@@ -32,16 +33,20 @@ from discovery.rules import (
     check_size,
     shown,
 )
+from discovery.source import Put, Unusable
 
 __all__ = [
+    "MAX_LABEL",
     "WireEndpoint",
     "WireTimeouts",
     "WireValue",
     "decode",
     "encode",
+    "event_of",
     "key_for",
     "key_of",
     "kind_of",
+    "label_of",
     "prefix_of",
     "schema",
     "unknown_fields",
@@ -177,6 +182,10 @@ def schema() -> dict[str, Any]:
     }
 
 
+MAX_LABEL: Final = 200
+"""Characters of a key that are kept for display; etcd allows keys of a megabyte."""
+_DIGEST: Final = 8
+"""Bytes of the digest that tells two over-long keys apart."""
 _KINDS: Final = MappingProxyType(
     {**{str(kind): kind for kind in Kind}, "completion": Kind.COMPLETIONS}
 )
@@ -249,6 +258,14 @@ def decode(key: bytes, value: bytes, root: str = "") -> Entry | Quarantined:
         return _entry(wire, kind, name, instance, unknown_fields(value))
     except ValueError as error:  # msgspec's errors and UnicodeDecodeError are ValueErrors
         return Quarantined(key, str(error))
+
+
+def event_of(key: bytes, value: bytes, root: str = "") -> Put | Unusable:
+    """What a source delivers for ``value`` under ``key``. Never raises."""
+    found = decode(key, value, root)
+    if isinstance(found, Quarantined):
+        return Unusable(label_of(key), found.reason)
+    return Put(label_of(key), found)
 
 
 def _read_key(key: bytes, root: str) -> tuple[Kind, str, str]:
@@ -326,3 +343,14 @@ def _text(data: bytes, what: str) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise ValueError(f"the {what} is not UTF-8 (byte {error.start})") from None
+
+
+def label_of(key: bytes) -> str:
+    """``key`` as a text to show: printable, bounded, and still one label for one key."""
+    text = key.decode(errors="replace")
+    plain = "\\" not in text and text.isprintable() and text.encode() == key
+    shown = text if plain else repr(key)[2:-1]  # which holds a backslash, so it's no other's text
+    if len(shown) <= MAX_LABEL:
+        return shown
+    digest = hashlib.blake2b(key, digest_size=_DIGEST).hexdigest()
+    return f"{shown[:MAX_LABEL]}…{digest}"

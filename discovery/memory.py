@@ -1,4 +1,4 @@
-"""A source in this process: for tests, and for programs that announce models by hand."""
+"""A source in this process: for programs that announce models by hand, and for tests."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import threading
 from typing import Final
 
 from actors.supervision.cancellation import CancellationToken
-from discovery.source import Deleted, Deliver, Event, Put, Stale, Synced
+from discovery.codec import key_of, label_of
+from discovery.entry import Entry
+from discovery.source import Deliver, Event, Put, Removed, Stale, Synced, Unusable
 
 __all__ = ["MemorySource"]
 
 
 class MemorySource:
-    """Keys and values in a dictionary; every change is delivered to each run in progress.
+    """Entries in a dictionary; every change is delivered to each run in progress.
 
     Every method may be called from any thread. ``interrupt`` and ``restore`` play an outage.
     """
@@ -21,7 +23,7 @@ class MemorySource:
     def __init__(self, name: str = "memory") -> None:
         self._name: Final = name
         self._lock: Final = threading.Lock()
-        self._content: dict[bytes, bytes] = {}
+        self._content: dict[str, Put | Unusable] = {}
         self._revision = 0
         self._outage: str | None = None
         self._runs: set[_Run] = set()
@@ -31,27 +33,35 @@ class MemorySource:
         """What the source is called in logs."""
         return self._name
 
-    def put(self, key: bytes, value: bytes) -> None:
-        """Set ``key`` to ``value``."""
-        with self._lock:
-            self._content[key] = value
-            self._changed(Put(key, value))
+    def put(self, entry: Entry) -> str:
+        """Announce ``entry``, or replace it; returns its id, as :meth:`remove` takes it."""
+        event = Put(label_of(key_of(entry)), entry)
+        self.apply(event)
+        return event.id
 
-    def delete(self, key: bytes) -> None:
-        """Remove ``key``; an unknown one is ignored."""
+    def remove(self, id: str) -> None:  # noqa: A002  # what events call it
+        """Withdraw what is announced under ``id``; an unknown one is ignored."""
+        self.apply(Removed(id))
+
+    def apply(self, event: Put | Removed | Unusable) -> None:
+        """Announce or withdraw under an id of one's own."""
         with self._lock:
-            if self._content.pop(key, None) is not None:
-                self._changed(Deleted(key))
+            if isinstance(event, Removed):
+                if self._content.pop(event.id, None) is None:
+                    return
+            else:
+                self._content[event.id] = event
+            self._changed(event)
 
     def interrupt(self, reason: str) -> None:
-        """Be away from now on: runs hear ``Stale(reason)`` and then nothing until ``restore``."""
+        """Be away from now on: runs get ``Stale(reason)`` and then nothing until ``restore``."""
         with self._lock:
             self._outage = reason
             for run in self._runs:
                 run.inbox.put(Stale(reason))
 
     def restore(self) -> None:
-        """Be back: runs hear what changed meanwhile, then ``Synced``."""
+        """Be back: runs get what changed meanwhile, then ``Synced``."""
         with self._lock:
             self._outage = None
             for run in self._runs:
@@ -74,35 +84,35 @@ class MemorySource:
             with self._lock:
                 self._runs.discard(run)
 
-    def _changed(self, event: Put | Deleted) -> None:
+    def _changed(self, event: Put | Removed | Unusable) -> None:
         self._revision += 1
         if self._outage is None:
             for run in self._runs:
-                run.tell(event, self._revision)
+                run.pass_on(event, self._revision)
 
 
 class _Run:
-    """What one run was told so far, and what waits for it. Guarded by the source's lock."""
+    """What one run has received, and what waits for it. Guarded by the source's lock."""
 
     def __init__(self) -> None:
         self.inbox: Final[queue.SimpleQueue[Event | None]] = queue.SimpleQueue()
-        self._known: dict[bytes, bytes] = {}
+        self._known: dict[str, Put | Unusable] = {}
 
-    def tell(self, event: Put | Deleted, revision: int) -> None:
+    def pass_on(self, event: Put | Removed | Unusable, revision: int) -> None:
         """Pass on one change."""
-        if isinstance(event, Put):
-            self._known[event.key] = event.value
+        if isinstance(event, Removed):
+            self._known.pop(event.id, None)
         else:
-            self._known.pop(event.key, None)
+            self._known[event.id] = event
         self.inbox.put(event)
         self.inbox.put(Synced(revision))
 
-    def catch_up(self, content: dict[bytes, bytes], revision: int) -> None:
-        """Pass on the difference between what was told and ``content``."""
-        for key in [key for key in self._known if key not in content]:
-            self.inbox.put(Deleted(key))
-        for key, value in content.items():
-            if self._known.get(key) != value:
-                self.inbox.put(Put(key, value))
+    def catch_up(self, content: dict[str, Put | Unusable], revision: int) -> None:
+        """Pass on the difference between what was received and ``content``."""
+        for gone in [known for known in self._known if known not in content]:
+            self.inbox.put(Removed(gone))
+        for key, event in content.items():
+            if self._known.get(key) != event:
+                self.inbox.put(event)
         self._known = dict(content)
         self.inbox.put(Synced(revision))

@@ -15,11 +15,10 @@ from typing import Any, Final, assert_never
 
 from actors.engines.contract import Engine
 from actors.registry.messages import DropInstance, PutInstance
-from discovery.applied_state import AppliedState, Placement, label_of
-from discovery.codec import decode
-from discovery.entry import Entry, Quarantined, instance_spec, model_spec
+from discovery.applied_state import AppliedState, Placement
+from discovery.entry import Entry, instance_spec, model_spec
 from discovery.errors import EntryUnusable
-from discovery.source import Deleted, Event, Put, Stale, Synced, Trouble
+from discovery.source import Event, Put, Removed, Stale, Synced, Unusable
 
 __all__ = [
     "Announce",
@@ -46,10 +45,10 @@ def put_instance(entry: Entry, instance: str, engine: Engine) -> PutInstance:
 
 @dataclass(slots=True)
 class Unconfirmed:
-    """What the previous incarnation knew and this one has not heard of yet; empty after a sync."""
+    """Ids of the previous incarnation that the source has not confirmed yet; empty after a sync."""
 
-    keys: set[bytes] = field(default_factory=set[bytes])
-    labels: set[str] = field(default_factory=set[str])
+    placed: set[str] = field(default_factory=set[str])
+    quarantined: set[str] = field(default_factory=set[str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Change:
     """An instance came, changed or went, for the log."""
 
     what: str
-    key: bytes
+    key: str
     entry: Entry
 
 
@@ -65,7 +64,7 @@ class Change:
 class Problem:
     """Something new in quarantine, for the log; ``count`` things are in quarantine with it."""
 
-    label: str
+    key: str
     reason: str
     count: int
     error: Exception | None = None
@@ -80,15 +79,13 @@ class Reconciler:
         unconfirmed: Unconfirmed,
         make_engine: EngineFactory,
         *,
-        root: str = "",
         origin: str = "",
         announce: Announce = put_instance,
     ) -> None:
         self._builder: Final = applied.builder()
-        self._gone: Final[set[bytes]] = set()  # removed, still in the draft
+        self._gone: Final[set[str]] = set()  # removed, still in the builder
         self._unconfirmed: Final = unconfirmed
         self._make_engine: Final = make_engine
-        self._root: Final = root
         self._origin: Final = origin
         self._announce: Final = announce
         self.messages: Final[list[Any]] = []
@@ -103,10 +100,10 @@ class Reconciler:
         match event:
             case Put():
                 self._put(event)
-            case Deleted():
-                self._delete(event.key)
-            case Trouble():
-                self._trouble(event)
+            case Removed():
+                self._remove(event.id)
+            case Unusable():
+                self._unusable(event)
             case Synced():
                 self._sweep()
                 self.states.append(event)
@@ -125,25 +122,22 @@ class Reconciler:
             rest.remove(key)
         return intent, rest.freeze()
 
-    def _current(self, key: bytes) -> Placement | None:
+    def _current(self, key: str) -> Placement | None:
         return None if key in self._gone else self._builder.placed.get(key)
 
     def _put(self, event: Put) -> None:
-        key = event.key
-        entry = decode(key, event.value, self._root)
-        self._unconfirmed.labels.discard(label_of(key))
-        if isinstance(entry, Quarantined):
-            self._quarantine(label_of(key), entry.reason)
-        else:
-            self._put_entry(key, entry)
-        self._unconfirmed.keys.discard(key)
+        self._unconfirmed.quarantined.discard(event.id)
+        self._put_entry(event.id, event.entry)
+        self._unconfirmed.placed.discard(event.id)
 
-    def _put_entry(self, key: bytes, entry: Entry) -> None:
+    def _put_entry(self, key: str, entry: Entry) -> None:
         current = self._current(key)
         if current is not None and current.entry == entry:
             # Also when nothing is new: the key may have been in quarantine, its unknown fields may
             # differ, and a successor's registry has to hear of it.
-            self._place(key, Placement(entry, current.engine), again=key in self._unconfirmed.keys)
+            self._place(
+                key, Placement(entry, current.engine), again=key in self._unconfirmed.placed
+            )
             return
         if current is not None and replace(current.entry, state=entry.state) == entry:
             engine = current.engine  # it only begins to drain, or serves again
@@ -152,68 +146,73 @@ class Reconciler:
             if made is None:
                 return
             engine = made
-            if current is not None:
+            if current is not None and _same_instance(current.entry, entry):
                 self.leaving.append(current.engine)
+            elif current is not None:
+                self._remove(key)
         self._place(key, Placement(entry, engine), again=True)
         what = "draining" if entry.state == "draining" else "replaced" if current else "added"
         self.changes.append(Change(what, key, entry))
 
-    def _make(self, key: bytes, entry: Entry) -> Engine | None:
+    def _make(self, key: str, entry: Entry) -> Engine | None:
         try:
             engine = self._make_engine(entry)
         except EntryUnusable as error:
-            self._quarantine(label_of(key), str(error))
+            self._quarantine(key, str(error))
             return None
         except Exception as error:  # noqa: BLE001  # foreign code must not harm other entries
             reason = f"no engine can be made of it ({type(error).__name__})"
-            self._quarantine(label_of(key), reason, error)
+            self._quarantine(key, reason, error)
             return None
         self.made.append(engine)
         return engine
 
-    def _place(self, key: bytes, placement: Placement, *, again: bool) -> None:
+    def _place(self, key: str, placement: Placement, *, again: bool) -> None:
         self._builder.place(key, placement)
         self._gone.discard(key)
         if again:
             name = self._instance(placement.entry)
             self.messages.append(self._announce(placement.entry, name, placement.engine))
 
-    def _delete(self, key: bytes) -> None:
+    def _remove(self, key: str) -> None:
         current = self._current(key)
-        self._unconfirmed.keys.discard(key)
-        self._unconfirmed.labels.discard(label_of(key))
+        self._unconfirmed.placed.discard(key)
+        self._unconfirmed.quarantined.discard(key)
+        self._builder.clear(key)
         if current is None:
-            self._builder.clear(label_of(key))
             return
         entry = current.entry
         self.messages.append(DropInstance(entry.kind, entry.name, self._instance(entry)))
         self.leaving.append(current.engine)
         self._gone.add(key)
-        self._builder.clear(label_of(key))
         self.changes.append(Change("removed", key, entry))
 
     def _instance(self, entry: Entry) -> str:
         # An announced name holds no "#", so the same name from two sources stays two instances.
         return f"{self._origin}#{entry.instance}" if self._origin else entry.instance
 
-    def _trouble(self, event: Trouble) -> None:
-        label = label_of(event.where)
-        self._unconfirmed.labels.discard(label)
+    def _unusable(self, event: Unusable) -> None:
+        self._unconfirmed.quarantined.discard(event.id)
+        self._unconfirmed.placed.discard(event.id)
         if event.reason is None:
-            self._builder.clear(label)
+            self._builder.clear(event.id)
         else:
-            self._quarantine(label, event.reason)
+            self._quarantine(event.id, event.reason)
 
     def _sweep(self) -> None:
         """The source said everything: what the predecessor knew beyond that is gone."""
-        for key in sorted(self._unconfirmed.keys):
-            self._delete(key)
-        for label in self._unconfirmed.labels:
-            self._builder.clear(label)
-        self._unconfirmed.labels.clear()
+        for key in sorted(self._unconfirmed.placed):
+            self._remove(key)
+        for key in self._unconfirmed.quarantined:
+            self._builder.clear(key)
+        self._unconfirmed.quarantined.clear()
 
-    def _quarantine(self, label: str, reason: str, error: Exception | None = None) -> None:
-        if self._builder.quarantined.get(label) == reason:
+    def _quarantine(self, key: str, reason: str, error: Exception | None = None) -> None:
+        if self._builder.quarantined.get(key) == reason:
             return
-        self._builder.quarantine(label, reason)
-        self.problems.append(Problem(label, reason, len(self._builder.quarantined), error))
+        self._builder.quarantine(key, reason)
+        self.problems.append(Problem(key, reason, len(self._builder.quarantined), error))
+
+
+def _same_instance(one: Entry, other: Entry) -> bool:
+    return (one.kind, one.name, one.instance) == (other.kind, other.name, other.instance)

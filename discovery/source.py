@@ -1,18 +1,18 @@
-"""The source protocol: where entries come from, without saying what they mean.
+"""The source protocol: where instances of models are announced, in this project's own terms.
 
 etcd, a directory and memory implement it and pass one contract suite
-(``tests/discovery/test_source_contract.py``). A source knows keys and values as bytes, nothing of
-models, and never decodes.
+(``tests/discovery/test_source_contract.py``). How an announcement is stored is the source's own
+affair: it decodes at its edge (:mod:`discovery.codec`) and delivers entries.
 
 The promises of every source:
 
-1. ``run`` delivers the whole content as ``Put`` before its first ``Synced``; a key that was not
-   put by then does not exist.
+1. ``run`` delivers the whole content as ``Put`` and ``Unusable`` before its first ``Synced``; an
+   instance that was not put by then does not exist.
 2. Later changes come in the order in which they happened; what changed while the source was away
    comes as the difference, so a listener that applies every event ends with the same content. A
    source without a history (a directory) may leave out a state that was overwritten at once.
-3. Being away is ``Stale`` and never a ``Deleted``. A part that can't be read is ``Trouble``, and
-   what it held before stays.
+3. Being away is ``Stale`` and never a ``Removed``. What can't be read is ``Unusable``, and what was
+   put under that id before stays.
 4. ``run`` returns within 100 ms of the token's cancellation, whatever state the other side is in.
 5. All of one run's events come from the thread that called ``run``. State belongs to the run: a
    second run may begin, and overlap with one that is still ending.
@@ -25,23 +25,40 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from actors.supervision.cancellation import CancellationToken
+from discovery.entry import Entry
 
-__all__ = ["Deleted", "Deliver", "Event", "Put", "Source", "Stale", "Synced", "Trouble"]
+__all__ = ["Deliver", "Event", "Put", "Removed", "Source", "Stale", "Synced", "Unusable"]
 
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """``key`` holds ``value`` now: new, changed, or replaced by an equal one."""
+    """``entry`` is announced under ``id``: new, changed, or replaced by an equal one.
 
-    key: bytes
-    value: bytes
+    ``id`` is printable, the same for the same announcement in each run, and appears in logs and in
+    ``/health``; the key in etcd, for one. It ends an :class:`Unusable` of that id.
+    """
+
+    id: str
+    entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
-class Deleted:
-    """``key`` is gone. Comes only for a key that this run had put."""
+class Removed:
+    """Nothing is announced under ``id`` any more. Comes only for an id that this run delivered."""
 
-    key: bytes
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """What is announced under ``id`` can't be used, and why, in a sentence for the operator.
+
+    ``id`` may also name a part of the source, as in ``file:workers.json``. What was put under it
+    before stays. ``reason`` None: the part can be read again, or it is gone.
+    """
+
+    id: str
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +83,12 @@ class Stale:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """A part of the source can't be read, and why; ``reason`` None: it can again, or it is gone.
-
-    ``where`` names the part and is no key, as in ``file:workers.json``. What it held stays.
-    """
-
-    where: bytes
-    reason: str | None
-
-
-Event: TypeAlias = Put | Deleted | Synced | Stale | Trouble
+Event: TypeAlias = Put | Removed | Unusable | Synced | Stale
 Deliver: TypeAlias = Callable[[Event], None]
 
 
 class Source(Protocol):
-    """Something that holds keys and values and tells every change of them."""
+    """Something that knows which instances are announced, and reports every change."""
 
     @property
     def name(self) -> str:
@@ -92,7 +98,7 @@ class Source(Protocol):
     def run(self, deliver: Deliver, token: CancellationToken) -> None:
         """Deliver events until ``token`` is cancelled; blocks; returns only then.
 
-        Raises nothing for trouble on the other side (that is ``Stale``, then a retry for ever).
+        Raises nothing for trouble on the other side (that is ``Stale``, then retries without end).
         What ``deliver`` raises ends the run and reaches the caller.
         """
         ...

@@ -16,11 +16,21 @@ from typing import Final
 
 import msgspec
 
-from discovery.codec import key_for, kind_of
+from discovery.codec import event_of, key_for, kind_of, label_of
 from discovery.rules import shown
-from discovery.source import Deleted, Put, Trouble
+from discovery.source import Put, Removed, Unusable
 
-__all__ = ["Content", "DirectoryUnavailable", "File", "Mark", "merged", "parsed", "scan", "steps"]
+__all__ = [
+    "Announced",
+    "Content",
+    "DirectoryUnavailable",
+    "File",
+    "Mark",
+    "merged",
+    "parsed",
+    "scan",
+    "steps",
+]
 
 MAX_FILE: Final = 64 * 1024 * 1024
 """Bytes of one file that are read: 100,000 entries; more is something else."""
@@ -99,20 +109,28 @@ Mark = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
+class Announced:
+    """One entry of a file: its text, and what to deliver for it."""
+
+    raw: bytes
+    event: Put | Unusable
+
+
+@dataclass(frozen=True, slots=True)
 class File:
     """One file: what it last held that could be read, and what is wrong with it now."""
 
     mark: Mark
-    entries: tuple[tuple[bytes, bytes], ...] = ()
+    entries: tuple[Announced, ...] = ()
     problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What all files say together: keys and values, and who is in trouble for which reason."""
+    """What all files say together, by id: what they announce, and which can't be read, and why."""
 
-    entries: Mapping[bytes, bytes]
-    troubles: Mapping[bytes, str]
+    entries: Mapping[str, Announced]
+    problems: Mapping[str, str]
 
 
 NOTHING: Final = Content({}, {})
@@ -132,9 +150,13 @@ _NAMED: Final = msgspec.json.Decoder(_Name)
 
 
 def parsed(raw: bytes, mark: Mark, before: File | None) -> File:
-    """What a file with these bytes holds; never raises. ``before`` is what it was."""
+    """What a file with these bytes holds; never raises. ``before`` is what it was.
+
+    PERF: an entry whose text is unchanged is not decoded again.
+    """
+    known = {} if before is None else {entry.raw: entry for entry in before.entries}
     try:
-        return File(mark, tuple(_entry(item, number) for number, item in _items(raw)))
+        return File(mark, tuple(_entry(item, number, known) for number, item in _items(raw)))
     except ValueError as error:  # msgspec's errors and UnicodeDecodeError are ValueErrors
         reason = str(error)
     except RecursionError:
@@ -143,38 +165,40 @@ def parsed(raw: bytes, mark: Mark, before: File | None) -> File:
 
 
 def merged(files: Mapping[str, File]) -> Content:
-    """What the files say together: of two that claim one key, the first by name has it."""
-    entries: dict[bytes, bytes] = {}
-    owners: dict[bytes, str] = {}
-    troubles: dict[bytes, str] = {}
+    """What the files say together: of two that claim one id, the first by name has it."""
+    entries: dict[str, Announced] = {}
+    owners: dict[str, str] = {}
+    problems: dict[str, str] = {}
     for name, file in sorted(files.items()):
-        where = b"file:" + os.fsencode(name)
+        where = label_of(b"file:" + os.fsencode(name))
         if file.problem is not None:
-            troubles[where] = file.problem
-        for key, value in file.entries:
-            owner = owners.setdefault(key, name)
-            if owner == name and key not in entries:
-                entries[key] = value
+            problems[where] = file.problem
+        for announced in file.entries:
+            id_ = announced.event.id
+            owner = owners.setdefault(id_, name)
+            if owner == name and id_ not in entries:
+                entries[id_] = announced
             else:
-                claim, first = (_text(each) for each in (key, os.fsencode(owner)))
-                troubles.setdefault(where, f"{claim} is announced by {first} already")
-    return Content(entries, troubles)
+                first = _text(os.fsencode(owner))
+                problems.setdefault(where, f"{shown(id_)} is announced by {first} already")
+    return Content(entries, problems)
 
 
-def steps(old: Content, new: Content) -> Iterator[Put | Deleted | Trouble]:
-    """The events that lead from one content to the other, deletions first."""
-    for key in old.entries:
-        if key not in new.entries:
-            yield Deleted(key)
-    for key, value in new.entries.items():
-        if old.entries.get(key) != value:
-            yield Put(key, value)
-    for where in old.troubles:
-        if where not in new.troubles:
-            yield Trouble(where, None)
-    for where, reason in new.troubles.items():
-        if old.troubles.get(where) != reason:
-            yield Trouble(where, reason)
+def steps(old: Content, new: Content) -> Iterator[Put | Removed | Unusable]:
+    """The events that lead from one content to the other, removals first."""
+    for id_ in old.entries:
+        if id_ not in new.entries:
+            yield Removed(id_)
+    for id_, announced in new.entries.items():
+        before = old.entries.get(id_)
+        if before is None or before.raw != announced.raw:
+            yield announced.event
+    for where in old.problems:
+        if where not in new.problems:
+            yield Unusable(where, None)
+    for where, reason in new.problems.items():
+        if old.problems.get(where) != reason:
+            yield Unusable(where, reason)
 
 
 def _text(data: bytes) -> str:
@@ -194,13 +218,16 @@ def _items(raw: bytes) -> list[tuple[int, msgspec.Raw]]:
     return [*enumerate(items)]
 
 
-def _entry(item: msgspec.Raw, number: int) -> tuple[bytes, bytes]:
+def _entry(item: msgspec.Raw, number: int, known: Mapping[bytes, Announced]) -> Announced:
+    raw = bytes(item)
+    if raw in known:
+        return known[raw]
     try:
         named = _NAMED.decode(item)
     except msgspec.ValidationError as error:
         raise ValueError(f"its entry {number} names no model: {error}") from None
     except msgspec.DecodeError as error:
         raise ValueError(f"its entry {number} is not JSON: {error}") from None
-    # An unknown type still makes a key: the reader of entries refuses it, and says so.
+    # An unknown type makes an id too: the entry is refused under it, with the reason.
     kind = kind_of(named.model_type) or named.model_type
-    return key_for(kind, named.name, named.instance or ""), bytes(item)
+    return Announced(raw, event_of(key_for(kind, named.name, named.instance or ""), raw))

@@ -24,8 +24,7 @@ from typing import Final
 
 from actors.shutdown import REVOKE_TIMEOUT
 from actors.supervision.cancellation import CancellationToken
-from discovery.applied_state import label_of
-from discovery.codec import encode
+from discovery.codec import encode, label_of
 from discovery.entry import Entry, State
 from discovery.etcd.access import Endpoint, Endpoints, FullJitter
 from discovery.etcd.client import EtcdClient

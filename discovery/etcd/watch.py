@@ -24,15 +24,19 @@ from operator import attrgetter
 from typing import Final
 
 from actors.supervision.cancellation import CancellationToken
+from discovery.codec import event_of, label_of
 from discovery.etcd.access import Endpoint, Endpoints, FullJitter
 from discovery.etcd.client import EtcdClient
 from discovery.etcd.errors import EtcdCompacted, EtcdError, EtcdPlanned
 from discovery.etcd.records import KeyValue, Snapshot, Version
-from discovery.source import Deleted, Deliver, Put, Stale, Synced
+from discovery.source import Deliver, Put, Removed, Stale, Synced, Unusable
 
 __all__ = ["EtcdSource", "HistoryLossGrace", "WatchTimes", "difference"]
 
 _log = logging.getLogger("discovery.etcd")
+
+Read = Callable[[bytes, bytes], Put | Unusable]
+"""What to deliver for a key and its value; never raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +60,10 @@ class WatchTimes:
 
 
 class EtcdSource:
-    """All keys under ``prefix``, from whichever member of ``endpoints`` answers.
+    """The entries under ``prefix``, from whichever member of ``endpoints`` answers.
 
-    ``connect`` makes a client for one member; the seam for credentials and for tests.
+    ``read`` decodes one key and value. ``connect`` makes a client for one member; the seam for
+    credentials and for tests.
     """
 
     def __init__(
@@ -66,12 +71,14 @@ class EtcdSource:
         endpoints: Endpoints,
         prefix: bytes,
         *,
+        read: Read = event_of,
         times: WatchTimes | None = None,
         connect: Callable[..., EtcdClient] = EtcdClient,
         rng: random.Random | None = None,
     ) -> None:
         self._endpoints: Final = endpoints
         self._prefix: Final = prefix
+        self._read: Final = read
         self._times: Final = times or WatchTimes()
         self._connect: Final = connect
         self._rng: Final = rng or random.Random()  # noqa: S311  # spreads load, keeps no secret
@@ -84,7 +91,7 @@ class EtcdSource:
     def run(self, deliver: Deliver, token: CancellationToken) -> None:
         """Deliver events until ``token`` is cancelled; see :class:`~discovery.source.Source`."""
         times = self._times
-        run = _Run(self._prefix, times, deliver, self._rng)
+        run = _Run(self._prefix, self._read, times, deliver, self._rng)
         backoff = FullJitter(times.first_delay, times.max_delay, self._rng)
         attempt = 0
         while not token.cancelled:
@@ -114,9 +121,10 @@ class _Run:
     """The state of one run: what it delivered, and whether it is in sync."""
 
     def __init__(
-        self, prefix: bytes, times: WatchTimes, deliver: Deliver, rng: random.Random
+        self, prefix: bytes, read: Read, times: WatchTimes, deliver: Deliver, rng: random.Random
     ) -> None:
         self._prefix: Final = prefix
+        self._read: Final = read
         self._times: Final = times
         self._deliver: Final = deliver
         self._rng: Final = rng
@@ -133,8 +141,8 @@ class _Run:
         # Still in sync: the watch ended as planned, and should have told what is different now.
         repaired = 0 if self._synced_at is None else self._missed(client, snapshot)
         self._sort_out(snapshot)
-        for event in difference(self._known, snapshot.entries):
-            self._deliver(event)
+        for change in difference(self._known, snapshot.entries):
+            self._report(change)
         self._known = {key: record.version for key, record in snapshot.entries.items()}
         self._revision = snapshot.revision
         jitter = self._rng.uniform(-self._times.age_jitter, self._times.age_jitter)
@@ -202,9 +210,15 @@ class _Run:
         if isinstance(change, KeyValue):
             self._missing.found(change.key)
             self._known[change.key] = change.version
-            self._deliver(Put(change.key, change.value))
+            self._report(change)
         elif self._known.pop(change, None) is not None:
-            self._deliver(Deleted(change))
+            self._report(change)
+
+    def _report(self, change: KeyValue | bytes) -> None:
+        if isinstance(change, KeyValue):
+            self._deliver(self._read(change.key, change.value))
+        else:
+            self._deliver(Removed(label_of(change)))
 
     def _regain(self, repaired: int) -> None:
         if self._synced_at is None:
@@ -219,19 +233,18 @@ class _Run:
 
 def difference(
     known: Mapping[bytes, Version], seen: Mapping[bytes, KeyValue]
-) -> Iterator[Put | Deleted]:
-    """The events that lead from ``known`` to ``seen``, deletions first.
+) -> Iterator[KeyValue | bytes]:
+    """The changes that lead from ``known`` to ``seen``, deletions first.
 
     Compares whole records and not the order of revisions: after etcd lost its data directory they
-    begin anew, under the same cluster id. A key deleted and put again is a ``Put``. Puts come in
-    the order in which they happened, so that who starts later believes what who watched believes.
+    start again, under the same cluster id. A key deleted and put again is one record. Records come
+    in the order of their writes, so that a late starter ends with what a watcher has.
     """
     for key in known:
         if key not in seen:
-            yield Deleted(key)
+            yield key
     changed = [record for key, record in seen.items() if known.get(key) != record.version]
-    for record in sorted(changed, key=attrgetter("mod_revision")):
-        yield Put(record.key, record.value)
+    yield from sorted(changed, key=attrgetter("mod_revision"))
 
 
 class HistoryLossGrace:

@@ -9,12 +9,25 @@ from types import TracebackType
 from typing import Final, Self
 
 from actors.supervision.cancellation import CancellationToken
-from discovery.source import Deleted, Event, Put, Source, Stale, Synced
+from discovery.codec import encode, label_of
+from discovery.source import Event, Put, Removed, Source, Stale, Synced, Unusable
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "raw", "text"]
 
 PATIENCE: Final = 20.0
 """Seconds to wait for something that takes milliseconds, or an etcd's restart."""
+
+
+def raw(key: bytes, value: bytes) -> Unusable:
+    """How a test reads any bytes: as an event that holds them."""
+    return Unusable(label_of(key), value.decode("latin-1"))
+
+
+def text(event: Put | Unusable) -> bytes:
+    """The value of an event: of one that was read :func:`raw`, the bytes themselves."""
+    if isinstance(event, Put):
+        return encode(event.entry)[1]
+    return (event.reason or "").encode("latin-1")
 
 
 class Recorder:
@@ -56,13 +69,13 @@ class Recorder:
 
     @property
     def content(self) -> dict[bytes, bytes]:
-        """What a listener that applied every event would hold."""
+        """What a listener that applied every event would hold, by id; no parts of a folder."""
         content: dict[bytes, bytes] = {}
         for event in [*self.events]:
-            if isinstance(event, Put):
-                content[event.key] = event.value
-            elif isinstance(event, Deleted):
-                del content[event.key]
+            if isinstance(event, Put | Unusable) and not event.id.startswith("file:"):
+                content[event.id.encode()] = text(event)
+            elif isinstance(event, Removed):
+                del content[event.id.encode()]
         return content
 
     @property

@@ -16,9 +16,9 @@ from tests.support.waiting import eventually
 
 
 def test_an_entry_becomes_an_instance_with_an_engine_of_its_own(world: World) -> None:
-    world.memory.put(A, value("a"))
+    world.memory.set(A, value("a"))
     world.start()
-    world.memory.put(B, value("b", "completions", port=2))
+    world.memory.set(B, value("b", "completions", port=2))
     world.until("chat/a#", "completions/b#1")
     urls = {engine.entry.url for engine in world.registry.instances.values()}
     assert urls == {"http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1"}
@@ -26,7 +26,7 @@ def test_an_entry_becomes_an_instance_with_an_engine_of_its_own(world: World) ->
 
 def test_a_deleted_entry_is_dropped_and_then_its_engine_is_closed(world: World) -> None:
     world.start()
-    world.memory.put(A, value("a"))
+    world.memory.set(A, value("a"))
     world.until("chat/a#")
     world.memory.delete(A)
     world.until()
@@ -35,8 +35,8 @@ def test_a_deleted_entry_is_dropped_and_then_its_engine_is_closed(world: World) 
 
 def test_a_changed_entry_replaces_the_engine_and_closes_the_old_one(world: World) -> None:
     world.start()
-    world.memory.put(A, value("a", port=1))
-    world.memory.put(A, value("a", port=2))
+    world.memory.set(A, value("a", port=1))
+    world.memory.set(A, value("a", port=2))
     eventually(lambda: [engine.closed for engine in world.factory.made] == [1, 0])
     assert world.registry.instances[Kind.CHAT, "a", ""] is world.factory.made[1]
     assert [type(message) for message in world.registry.messages] == [PutInstance, PutInstance]
@@ -45,16 +45,16 @@ def test_a_changed_entry_replaces_the_engine_and_closes_the_old_one(world: World
 def test_an_identical_entry_put_again_does_nothing(world: World) -> None:
     world.start()
     for _ in range(3):
-        world.memory.put(A, value("a"))
-    world.memory.put(A, value("a").replace(b", ", b" ,  "))  # the same entry in other bytes
-    world.memory.put(B, value("b", "completions"))
+        world.memory.set(A, value("a"))
+    world.memory.set(A, value("a").replace(b", ", b" ,  "))  # the same entry in other bytes
+    world.memory.set(B, value("b", "completions"))
     world.until("chat/a#", "completions/b#1")
     assert len(world.registry.messages) == len(world.factory.made) == 2
 
 
 def test_garbage_is_quarantined_and_harms_nobody_else(world: World) -> None:
-    world.memory.put(A, b"garbage")
-    world.memory.put(B, value("b", "completions"))
+    world.memory.set(A, b"garbage")
+    world.memory.set(B, value("b", "completions"))
     world.start()
     world.until("completions/b#1")
     world.until_synced()
@@ -65,8 +65,8 @@ def test_garbage_is_quarantined_and_harms_nobody_else(world: World) -> None:
 
 def test_a_bad_value_over_a_good_one_keeps_the_good_one(world: World) -> None:
     world.start()
-    world.memory.put(A, value("a"))
-    world.memory.put(A, b"garbage")
+    world.memory.set(A, value("a"))
+    world.memory.set(A, b"garbage")
     world.until_status(lambda status: status.quarantined_count == 1)
     assert world.registry.names == {"chat/a#"}
     assert world.factory.made[0].closed == 0
@@ -78,10 +78,10 @@ def test_a_bad_value_over_a_good_one_keeps_the_good_one(world: World) -> None:
 @pytest.mark.parametrize("port", [1, 2])
 def test_a_good_value_ends_the_quarantine(world: World, port: int) -> None:
     world.start()
-    world.memory.put(A, value("a"))
-    world.memory.put(A, b"garbage")
+    world.memory.set(A, value("a"))
+    world.memory.set(A, b"garbage")
     world.until_status(lambda status: status.quarantined_count == 1)
-    world.memory.put(A, value("a", port=port))
+    world.memory.set(A, value("a", port=port))
     world.until_status(lambda status: status.quarantined_count == 0)
     assert world.registry.names == {"chat/a#"}
     assert len(world.factory.made) == port
@@ -89,7 +89,7 @@ def test_a_good_value_ends_the_quarantine(world: World, port: int) -> None:
 
 def test_a_quarantined_key_that_is_deleted_is_forgotten(world: World) -> None:
     world.start()
-    world.memory.put(A, b"garbage")
+    world.memory.set(A, b"garbage")
     world.until_status(lambda status: status.quarantined_count == 1)
     world.memory.delete(A)
     world.until_status(lambda status: status.quarantined_count == 0)
@@ -101,9 +101,9 @@ def test_each_pair_of_key_and_reason_is_logged_once_even_over_a_crash(
 ) -> None:
     world.start()
     for _ in range(3):
-        world.memory.put(A, b"garbage")
-        world.memory.put(A, b"[]")
-    world.memory.put(B, value("b", "completions"))
+        world.memory.set(A, b"garbage")
+        world.memory.set(A, b"[]")
+    world.memory.set(B, value("b", "completions"))
     world.until("completions/b#1")
     world.crash()
     world.until_synced()
@@ -116,7 +116,7 @@ def test_each_pair_of_key_and_reason_is_logged_once_even_over_a_crash(
 def test_the_status_lists_no_more_than_a_hundred_but_counts_all(world: World) -> None:
     world.start()
     for number in range(150):
-        world.memory.put(b"/models/chat/%d" % number, b"garbage")
+        world.memory.set(b"/models/chat/%d" % number, b"garbage")
     world.until_status(lambda status: status.quarantined_count == 150)
     assert len(world.status.quarantined) == 100
 
@@ -124,13 +124,13 @@ def test_the_status_lists_no_more_than_a_hundred_but_counts_all(world: World) ->
 def test_an_entry_of_which_no_engine_can_be_made_is_quarantined(world: World) -> None:
     world.factory.failure = RuntimeError("a secret path")
     world.start()
-    world.memory.put(A, value("a"))
+    world.memory.set(A, value("a"))
     world.until_status(lambda status: status.quarantined_count == 1)
     assert (
         world.status.quarantined["/models/chat/a"] == "no engine can be made of it (RuntimeError)"
     )
     world.factory.failure = None
-    world.memory.put(A, value("a", port=2))
+    world.memory.set(A, value("a", port=2))
     world.until("chat/a#")
     world.until_status(lambda status: status.quarantined_count == 0)
 
@@ -138,7 +138,7 @@ def test_an_entry_of_which_no_engine_can_be_made_is_quarantined(world: World) ->
 def test_a_factory_may_say_why_it_can_not_serve_an_entry(world: World) -> None:
     world.factory.failure = EntryUnusable("there is no variable CALLBOARD_KEY_A here")
     world.start()
-    world.memory.put(A, value("a"))
+    world.memory.set(A, value("a"))
     world.until_status(lambda status: status.quarantined_count == 1)
     assert [*world.status.quarantined.values()] == ["there is no variable CALLBOARD_KEY_A here"]
 
@@ -151,9 +151,9 @@ def test_an_engine_that_fails_to_close_is_gone_all_the_same(
 
     monkeypatch.setattr("tests.discovery.fakes.FakeEngine.close", fail)
     world.start()
-    world.memory.put(A, value("a"))
+    world.memory.set(A, value("a"))
     world.memory.delete(A)
-    world.memory.put(B, value("b", "completions"))
+    world.memory.set(B, value("b", "completions"))
     world.until("completions/b#1")
 
 
@@ -168,10 +168,10 @@ def test_an_engine_whose_close_waits_holds_nobody_up(
 
     monkeypatch.setattr("tests.discovery.fakes.FakeEngine.close", wait)
     world.start()
-    world.memory.put(A, value("a"))
+    world.memory.set(A, value("a"))
     world.memory.delete(A)
     assert closing.wait(10)
-    world.memory.put(B, value("b", "completions"))
+    world.memory.set(B, value("b", "completions"))
     world.until("completions/b#1")
     assert world.stop() < 1.0
     release.set()
@@ -180,7 +180,7 @@ def test_an_engine_whose_close_waits_holds_nobody_up(
 def test_an_outage_drops_nothing_and_the_status_says_since_when_and_why(world: World) -> None:
     before = time.time()
     world.start()
-    world.memory.put(A, value("a"))
+    world.memory.set(A, value("a"))
     world.until_status(lambda status: status.synced and status.entries == 1)
     world.memory.interrupt("etcd can't be reached")
     world.until_status(lambda status: not status.synced)
@@ -207,7 +207,7 @@ def test_ten_thousand_entries_are_all_applied(
 ) -> None:
     caplog.set_level(logging.INFO)
     for number in range(10_000):
-        world.memory.put(b"/models/chat/m#%d" % number, value("m"))
+        world.memory.set(b"/models/chat/m#%d" % number, value("m"))
     world.start()
     eventually(lambda: world.status.synced, timeout=60, what="synced")
     assert world.status.entries == len(world.registry.instances) == 10_000

@@ -23,8 +23,8 @@ from tests.support.waiting import eventually
 
 def test_after_a_crash_what_is_still_there_keeps_its_engine_and_is_put_again(world: World) -> None:
     world.start()
-    world.memory.put(A, value("a"))
-    world.memory.put(B, value("b", "completions"))
+    world.memory.set(A, value("a"))
+    world.memory.set(B, value("b", "completions"))
     world.until("chat/a#", "completions/b#1")
     engines = dict(world.registry.instances)
     world.registry.messages.clear()
@@ -38,8 +38,8 @@ def test_after_a_crash_what_is_still_there_keeps_its_engine_and_is_put_again(wor
 
 def test_after_a_crash_what_vanished_meanwhile_is_dropped_and_closed(world: World) -> None:
     world.start()
-    world.memory.put(A, value("a"))
-    world.memory.put(B, value("b", "completions"))
+    world.memory.set(A, value("a"))
+    world.memory.set(B, value("b", "completions"))
     world.until("chat/a#", "completions/b#1")
     world.memory.interrupt("away")
     world.until_status(lambda status: not status.synced)
@@ -54,8 +54,8 @@ def test_after_a_crash_what_vanished_meanwhile_is_dropped_and_closed(world: Worl
 
 def test_after_a_crash_a_bad_value_over_a_good_one_still_keeps_the_good_one(world: World) -> None:
     world.start()
-    world.memory.put(A, value("a"))
-    world.memory.put(A, b"garbage")
+    world.memory.set(A, value("a"))
+    world.memory.set(A, b"garbage")
     world.until_status(lambda status: status.quarantined_count == 1)
     world.crash()
     world.until_synced()
@@ -65,7 +65,7 @@ def test_after_a_crash_a_bad_value_over_a_good_one_still_keeps_the_good_one(worl
 
 def test_after_a_crash_quarantined_keys_that_vanished_are_forgotten(world: World) -> None:
     world.start()
-    world.memory.put(A, b"garbage")
+    world.memory.set(A, b"garbage")
     world.until_status(lambda status: status.quarantined_count == 1)
     world.memory.interrupt("away")
     world.memory.delete(A)
@@ -80,7 +80,7 @@ def test_a_registry_that_does_not_answer_crashes_the_actor_and_nothing_is_lost(
     world.start()
     world.until_synced()
     world.registry.failures = 1
-    world.memory.put(A, value("a"))
+    world.memory.set(A, value("a"))
     world.until("chat/a#")
     world.registry.failures = 1
     world.memory.delete(A)
@@ -114,7 +114,7 @@ class Scripted:
 def test_a_loop_that_ends_unasked_crashes_the_actor_which_is_restarted(
     world: World, failure: Exception | None
 ) -> None:
-    world.memory.put(A, value("a"))
+    world.memory.set(A, value("a"))
     source = Scripted(world.memory, failure)
     world.start(source)
     source.fail_now.set()
@@ -133,7 +133,7 @@ def test_an_incarnation_that_was_abandoned_in_the_factory_puts_nothing_later(
             assert release.wait(20)
         return made(entry)
 
-    world.memory.put(A, value("a"))
+    world.memory.set(A, value("a"))
     child = discovery_child(world.memory, world.registry, factory, board=world.board)
     world.tree = Supervisor.start(replace(child, hang_after=0.2), intensity=100)
     assert hanging.wait(10)
@@ -141,7 +141,7 @@ def test_an_incarnation_that_was_abandoned_in_the_factory_puts_nothing_later(
     kept = world.registry.instances[Kind.CHAT, "a", ""]
     release.set()
     eventually(lambda: len(made.made) == 2, what="the abandoned one went on")
-    world.memory.put(B, value("b", "completions"))
+    world.memory.set(B, value("b", "completions"))
     world.until("chat/a#", "completions/b#1")
     assert world.registry.instances[Kind.CHAT, "a", ""] is kept
     assert len(world.registry.messages) == 2
@@ -160,7 +160,7 @@ def test_a_crash_ends_the_loop_of_the_crashed_incarnation(world: World) -> None:
 
 def test_a_stop_ends_the_loop_and_leaves_the_registry_as_it_is(world: World) -> None:
     world.start()
-    world.memory.put(A, value("a"))
+    world.memory.set(A, value("a"))
     world.until("chat/a#")
     assert world.stop() < 1.0
     assert loops() == []

@@ -14,7 +14,7 @@ from discovery.etcd.access import Endpoints
 from discovery.etcd.registration import Registration
 from discovery.etcd.watch import EtcdSource, WatchTimes
 from discovery.source import Stale
-from tests.discovery.recorder import Recorder
+from tests.discovery.recorder import Recorder, raw
 from tests.discovery.test_registration import Running
 from tests.support.etcd import EtcdCluster
 
@@ -29,7 +29,7 @@ def cluster() -> Iterator[EtcdCluster]:
 
 def source_of(cluster: EtcdCluster) -> EtcdSource:
     times = WatchTimes(rpc=1.0)
-    return EtcdSource(Endpoints.parse(cluster.endpoints), b"/models/", times=times)
+    return EtcdSource(Endpoints.parse(cluster.endpoints), b"/models/", read=raw, times=times)
 
 
 def test_when_the_member_in_use_dies_the_next_one_is_in_use(cluster: EtcdCluster) -> None:
@@ -66,7 +66,9 @@ def test_a_member_without_a_leader_is_stale_and_keeps_what_is_known(cluster: Etc
     """Two of three die: the third accepts a watch and would stay silent for ever."""
     first, second, third = cluster.members
     first.put(KEY, "1")
-    only = EtcdSource(Endpoints.parse(first.endpoint), b"/models/", times=WatchTimes(rpc=1.0))
+    only = EtcdSource(
+        Endpoints.parse(first.endpoint), b"/models/", read=raw, times=WatchTimes(rpc=1.0)
+    )
     with Recorder(only) as run:
         run.until_content({KEY: b"1"})
         second.kill()

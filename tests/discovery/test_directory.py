@@ -14,7 +14,7 @@ from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 from discovery.directory import scan as scan_module
 from discovery.directory import source as module
 from discovery.directory.source import DirectorySource, DirectoryTimes
-from discovery.source import Deleted, Put, Stale, Synced, Trouble
+from discovery.source import Put, Removed, Stale, Synced, Unusable
 from tests.discovery.recorder import Recorder
 from tests.discovery.world import World
 
@@ -37,13 +37,13 @@ def key(name: str) -> bytes:
     return f"/models/chat/{name}".encode()
 
 
-def troubles(run: Recorder) -> dict[bytes, str]:
-    found: dict[bytes, str] = {}
+def troubles(run: Recorder) -> dict[str, str]:
+    found: dict[str, str] = {}
     for event in [*run.events]:
-        if isinstance(event, Trouble):
-            found.pop(event.where, None)
+        if isinstance(event, Unusable):
+            found.pop(event.id, None)
             if event.reason is not None:
-                found[event.where] = event.reason
+                found[event.id] = event.reason
     return found
 
 
@@ -53,7 +53,7 @@ def test_a_half_written_file_is_in_trouble_and_its_last_content_stays(tmp_path: 
     with Recorder(DirectorySource(tmp_path, times=TIMES)) as run:
         run.until_synced()
         file.write_text('[{"name": "a", "model_ty')
-        run.until(lambda: b"file:w.json" in troubles(run), "trouble")
+        run.until(lambda: "file:w.json" in troubles(run), "trouble")
         assert {*run.content} == {key("a"), key("b")}
         file.write_text(json.dumps([entry("b"), entry("c")]))
         run.until(lambda: {*run.content} == {key("b"), key("c")}, "the new content")
@@ -67,7 +67,7 @@ def test_a_file_that_disappears_takes_its_entries_and_its_trouble_along(tmp_path
     with Recorder(DirectorySource(tmp_path, times=TIMES)) as run:
         run.until_synced()
         assert {*run.content} == {key("a"), key("b"), key("c")}
-        assert {*troubles(run)} == {b"file:bad.json"}
+        assert {*troubles(run)} == {"file:bad.json"}
         (tmp_path / "two.json").unlink()
         run.until(lambda: {*run.content} == {key("a")}, "only a")
         (tmp_path / "bad.json").unlink()
@@ -137,7 +137,7 @@ def test_a_folder_that_is_moved_away_in_the_middle_of_a_look_deletes_nothing(
         moving.append(tmp_path / "elsewhere")
         run.until_stale()
         assert run.content == before
-        assert not any(isinstance(event, Deleted) for event in run.events)
+        assert not any(isinstance(event, Removed) for event in run.events)
 
 
 def test_a_rewrite_in_the_same_tick_of_the_clock_is_seen(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_thousand_files_are_one_sync(tmp_path: Path) -> None:
         run.until_synced()
         puts = [event for event in run.events if isinstance(event, Put)]
     assert len(puts) == 1000
-    assert not any(isinstance(event, Deleted | Stale) for event in run.events)
+    assert not any(isinstance(event, Removed | Stale) for event in run.events)
 
 
 def test_models_come_and_go_with_their_files_and_bad_ones_are_quarantined(

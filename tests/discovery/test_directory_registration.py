@@ -11,10 +11,10 @@ import pytest
 
 from actors.engines.contract import Kind
 from actors.supervision import CancellationToken
-from discovery.codec import decode
 from discovery.directory.registration import FileRegistration
 from discovery.directory.scan import parsed
 from discovery.entry import Entry
+from discovery.source import Put
 
 ENTRIES = [Entry(kind, "m", "http://127.0.0.1:8000/v1", "w1") for kind in Kind]
 
@@ -36,10 +36,8 @@ def running(registration: FileRegistration) -> Generator[None]:
 def told(folder: Path) -> list[Entry]:
     """What a front-end reads there."""
     (file,) = folder.glob("*.json")
-    found = [
-        decode(key, value) for key, value in parsed(file.read_bytes(), (0, 0, 0), None).entries
-    ]
-    return [each for each in found if isinstance(each, Entry)]
+    events = [announced.event for announced in parsed(file.read_bytes(), (0, 0, 0), None).entries]
+    return [event.entry for event in events if isinstance(event, Put)]
 
 
 def test_the_entries_are_there_while_it_runs_and_gone_afterwards(tmp_path: Path) -> None:

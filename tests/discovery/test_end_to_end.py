@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from functools import partial
 from typing import Self
 
 import pytest
@@ -14,7 +15,7 @@ from actors.registry import ListModels, RegistryActor
 from actors.supervision import Child, Supervisor, Tree
 from actors.supervision.cancellation import CancellationToken
 from discovery.actor import discovery_child
-from discovery.codec import encode, prefix_of
+from discovery.codec import encode, event_of, prefix_of
 from discovery.entry import Entry
 from discovery.etcd.access import Endpoints
 from discovery.etcd.registration import Registration
@@ -39,12 +40,13 @@ class FrontEnd:
         )
         self.registry = self.tree.address("registry")
         source = EtcdSource(
-            Endpoints.parse(server.endpoint), prefix_of(root), times=WatchTimes(rpc=1.0)
+            Endpoints.parse(server.endpoint),
+            prefix_of(root),
+            read=partial(event_of, root=root),
+            times=WatchTimes(rpc=1.0),
         )
         self.tree.start_child(
-            discovery_child(
-                source, self.registry, self.factory, root=root, board=self.board, close_grace=0.0
-            )
+            discovery_child(source, self.registry, self.factory, board=self.board, close_grace=0.0)
         )
 
     def __enter__(self) -> Self:

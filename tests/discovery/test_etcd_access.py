@@ -18,7 +18,7 @@ from discovery.etcd.errors import EtcdError, EtcdRefused, EtcdUnavailable
 from discovery.etcd.registration import Registration
 from discovery.etcd.watch import EtcdSource, WatchTimes
 from discovery.source import Stale
-from tests.discovery.recorder import Recorder
+from tests.discovery.recorder import Recorder, raw
 from tests.discovery.test_registration import Running
 from tests.support.certificates import make_tls_files
 from tests.support.etcd import EtcdServer, TlsFiles, unique_root
@@ -73,6 +73,7 @@ def source_of(server: EtcdServer, prefix: bytes, access: EtcdAccess, **times: fl
     return EtcdSource(
         Endpoints.parse(server.endpoint),
         prefix,
+        read=raw,
         times=WatchTimes(**times),
         connect=partial(EtcdClient, access=access),
     )

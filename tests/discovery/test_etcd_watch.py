@@ -17,8 +17,8 @@ from discovery.etcd.client import EtcdClient
 from discovery.etcd.errors import EtcdUnavailable
 from discovery.etcd.records import KeyValue, WatchBatch
 from discovery.etcd.watch import EtcdSource, WatchTimes, difference
-from discovery.source import Deleted, Put, Stale, Synced
-from tests.discovery.recorder import Recorder
+from discovery.source import Removed, Stale, Synced, Unusable
+from tests.discovery.recorder import Recorder, raw
 from tests.support.etcd import EtcdServer, unique_root
 from tests.support.waiting import eventually, free_port
 
@@ -51,7 +51,9 @@ class Line:
         self._open = True
 
     def source(self, prefix: bytes) -> EtcdSource:
-        return EtcdSource(Endpoints.parse(self._server.endpoint), prefix, connect=self._connect)
+        return EtcdSource(
+            Endpoints.parse(self._server.endpoint), prefix, read=raw, connect=self._connect
+        )
 
     def _connect(self, endpoint: Endpoint) -> EtcdClient:
         client = EtcdClient(endpoint)
@@ -62,7 +64,7 @@ class Line:
 
 
 def source_of(server: EtcdServer, prefix: bytes = b"/models/", **times: float) -> EtcdSource:
-    return EtcdSource(Endpoints.parse(server.endpoint), prefix, times=WatchTimes(**times))
+    return EtcdSource(Endpoints.parse(server.endpoint), prefix, read=raw, times=WatchTimes(**times))
 
 
 def test_a_frozen_etcd_is_noticed_and_caught_up_with(server: EtcdServer) -> None:
@@ -118,12 +120,12 @@ def test_what_changed_while_etcd_was_cut_off_comes_as_the_difference(server: Etc
         server.compact()
         line.mend()
         run.until_synced()
-    later = [event for event in run.events[seen:] if isinstance(event, Put | Deleted)]
-    assert later[0] == Deleted(b"/m/gone")
-    assert sorted(later[1:], key=lambda event: event.key) == [
-        Put(b"/m/changed", b"2"),
-        Put(b"/m/new", b"1"),
-        Put(b"/m/reput", b"1"),
+    later = [event for event in run.events[seen:] if isinstance(event, Unusable | Removed)]
+    assert later[0] == Removed("/m/gone")
+    assert sorted(later[1:], key=lambda event: event.id) == [
+        raw(b"/m/changed", b"2"),
+        raw(b"/m/new", b"1"),
+        raw(b"/m/reput", b"1"),
     ]
 
 
@@ -180,6 +182,7 @@ def test_a_delete_that_etcd_lost_is_found_by_the_planned_snapshot(etcd_server: E
     source = EtcdSource(
         Endpoints.parse(etcd_server.endpoint),
         root,
+        read=raw,
         times=WatchTimes(max_age=0.3),
         connect=Losing,
     )
@@ -209,6 +212,7 @@ def test_a_change_that_the_watch_had_skipped_counts_as_repaired(etcd_server: Etc
     source = EtcdSource(
         Endpoints.parse(etcd_server.endpoint),
         root,
+        read=raw,
         times=WatchTimes(max_age=2.0, age_jitter=0.0),
         connect=Skipping,
     )
@@ -235,6 +239,7 @@ def test_what_changes_between_two_watches_is_no_repair(etcd_server: EtcdServer) 
     source = EtcdSource(
         Endpoints.parse(etcd_server.endpoint),
         root,
+        read=raw,
         times=WatchTimes(max_age=0.2),
         connect=Between,
     )
@@ -249,7 +254,7 @@ def test_a_planned_snapshot_delivers_only_what_differs(etcd_server: EtcdServer) 
     source = source_of(etcd_server, root, max_age=0.2)
     with Recorder(source) as run:
         run.until(lambda: sum(isinstance(e, Synced) for e in run.events) >= 4, "four rounds")
-    assert [event for event in run.events if not isinstance(event, Synced)] == [Put(root, b"1")]
+    assert [event for event in run.events if not isinstance(event, Synced)] == [raw(root, b"1")]
 
 
 def test_the_next_member_is_tried_when_one_is_down(etcd_server: EtcdServer) -> None:
@@ -349,11 +354,11 @@ def test_the_difference_leads_from_one_content_to_the_other(
     seen = {key: KeyValue(key, *rest) for key, rest in new.items()}
     content = {key: record.value for key, record in before.items()}
     for event in difference(known, seen):
-        if isinstance(event, Put):
+        if isinstance(event, KeyValue):
             assert before.get(event.key) != seen[event.key]
             content[event.key] = event.value
         else:
-            del content[event.key]
+            del content[event]
     assert content == {key: record.value for key, record in seen.items()}
 
 
@@ -361,5 +366,5 @@ def test_a_key_put_again_with_the_same_value_is_delivered() -> None:
     old = {b"k": KeyValue(b"k", b"v", 1, 1)}
     known = {b"k": old[b"k"].version}
     seen = {b"k": KeyValue(b"k", b"v", 5, 5)}
-    assert list(difference(known, seen)) == [Put(b"k", b"v")]
+    assert list(difference(known, seen)) == [seen[b"k"]]
     assert list(difference(known, old)) == []

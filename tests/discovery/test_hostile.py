@@ -90,11 +90,11 @@ def test_a_flood_of_bad_entries_neither_slows_the_good_ones_nor_fills_the_log(
     world.start()
     world.until_synced()
     for number in range(FLOOD):
-        world.memory.put(b"/models/chat/bad-%d" % number, b"garbage")
-    world.memory.put(A, value("a"))
+        world.memory.set(b"/models/chat/bad-%d" % number, b"garbage")
+    world.memory.set(A, value("a"))
     world.until("chat/a#")
     world.until_status(lambda status: status.quarantined_count == FLOOD)
     for number in range(FLOOD):  # each of them changes its mind, to something else that is bad
-        world.memory.put(b"/models/chat/bad-%d" % number, b"[]")
+        world.memory.set(b"/models/chat/bad-%d" % number, b"[]")
     world.until_status(lambda status: "Expected `object`" in [*status.quarantined.values()][99])
     assert len(caplog.records) < 200

@@ -6,8 +6,8 @@ import threading
 
 from discovery.etcd.access import Endpoints
 from discovery.etcd.watch import EtcdSource, WatchTimes
-from discovery.source import Deleted, Put
-from tests.discovery.recorder import Recorder
+from discovery.source import Removed
+from tests.discovery.recorder import Recorder, raw
 from tests.discovery.test_end_to_end import FrontEnd, entry
 from tests.discovery.test_registration import Running, registration
 from tests.support.etcd import EtcdServer
@@ -18,7 +18,7 @@ A, B = b"/models/chat/a", b"/models/chat/b"
 
 def source_of(server: EtcdServer, grace: float) -> EtcdSource:
     times = WatchTimes(rpc=1.0, history_loss_grace=grace)
-    return EtcdSource(Endpoints.parse(server.endpoint), b"/models/", times=times)
+    return EtcdSource(Endpoints.parse(server.endpoint), b"/models/", read=raw, times=times)
 
 
 def lose_everything(server: EtcdServer) -> None:
@@ -59,7 +59,7 @@ def test_what_nobody_announces_anew_is_gone_after_the_grace(server: EtcdServer) 
         server.put(B, "2")
         run.until_content({A: b"1", B: b"2"})
         run.until_content({B: b"2"})
-        assert Deleted(B) not in run.events
+        assert Removed(B.decode()) not in run.events
 
 
 def test_a_delete_that_is_told_by_the_new_history_counts_at_once(server: EtcdServer) -> None:
@@ -73,4 +73,4 @@ def test_a_delete_that_is_told_by_the_new_history_counts_at_once(server: EtcdSer
         run.until_content({A: b"2"})
         server.delete(A)
         run.until_content({})
-        assert run.events.count(Put(A, b"2")) == 1
+        assert run.events.count(raw(A, b"2")) == 1

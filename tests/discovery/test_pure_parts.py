@@ -22,7 +22,8 @@ from discovery.actor import (
     EngineCloser,
     QuarantineLog,
 )
-from discovery.applied_state import MAX_LABEL, AppliedState, Placement, label_of
+from discovery.applied_state import AppliedState, Placement
+from discovery.codec import MAX_LABEL, label_of
 from discovery.entry import Entry
 from discovery.etcd.access import FullJitter
 from discovery.etcd.errors import WrongLibrary, check_one_distribution
@@ -44,18 +45,18 @@ PLACED = Placement(Entry(Kind.CHAT, "m", "http://h/v1"), NoEngine())
 def test_a_ledger_is_never_changed_only_followed() -> None:
     empty = AppliedState()
     builder = empty.builder()
-    builder.place(b"k", PLACED)
+    builder.place("k", PLACED)
     one = builder.freeze()
     builder = one.builder()
     builder.quarantine("k", "broken")
     builder.quarantine("other", "broken too")
     bad = builder.freeze()
     assert (empty.placed, empty.quarantined) == ({}, {})
-    assert (one.placed, one.quarantined) == ({b"k": PLACED}, {})
+    assert (one.placed, one.quarantined) == ({"k": PLACED}, {})
     assert bad.placed == one.placed
     assert bad.quarantined == {"k": "broken", "other": "broken too"}
     builder = bad.builder()
-    builder.remove(b"k")
+    builder.remove("k")
     builder.clear("k")
     assert builder.freeze() == AppliedState({}, {"other": "broken too"})
     assert len(bad.placed) == 1
@@ -65,23 +66,23 @@ def test_a_good_value_ends_the_quarantine_of_its_key_only() -> None:
     builder = AppliedState().builder()
     builder.quarantine("k", "broken")
     builder.quarantine("l", "broken")
-    builder.place(b"k", PLACED)
+    builder.place("k", PLACED)
     assert builder.freeze().quarantined == {"l": "broken"}
 
 
 def test_a_ledger_knows_who_drains_and_whose_value_has_unknown_fields() -> None:
     builder = AppliedState().builder()
     leaving = replace(PLACED.entry, state="draining", unknown=("future",))
-    builder.place(b"k", Placement(leaving, NoEngine()))
+    builder.place("k", Placement(leaving, NoEngine()))
     applied = builder.freeze()
-    assert applied.draining == {b"k"}
+    assert applied.draining == {"k"}
     assert applied.unknown == {"k": ("future",)}
     builder = applied.builder()
-    builder.place(b"k", PLACED)
+    builder.place("k", PLACED)
     assert not builder.freeze().draining
     assert not builder.freeze().unknown
     builder = applied.builder()
-    builder.remove(b"k")
+    builder.remove("k")
     assert builder.freeze() == AppliedState()
 
 

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from actors.engines.contract import Kind
 from actors.registry.messages import DropInstance, PutInstance
 from discovery.applied_state import AppliedState
+from discovery.codec import event_of
 from discovery.entry import Entry
 from discovery.reconcile import Reconciler, Unconfirmed
-from discovery.source import Deleted, Event, Put, Synced, Trouble
+from discovery.source import Event, Put, Removed, Synced, Unusable
 from tests.discovery.fakes import Factory, FakeEngine
 
-A = b"/models/chat/a"
+A = "/models/chat/a"
 
 
 def put(name: str = "a", port: int = 1, **fields: Any) -> Put:
@@ -26,7 +27,9 @@ def put(name: str = "a", port: int = 1, **fields: Any) -> Put:
     value = {"name": model, "model_type": "chat", "endpoint": endpoint, **fields}
     if instance:
         value["instance"] = instance
-    return Put(f"/models/chat/{name}".encode(), json.dumps(value).encode())
+    event = event_of(f"/models/chat/{name}".encode(), json.dumps(value).encode())
+    assert isinstance(event, Put)
+    return event
 
 
 def run(
@@ -47,11 +50,11 @@ def after(*events: Event) -> AppliedState:
 
 
 def test_what_is_new_is_noted_before_it_is_sent_and_what_is_gone_only_after() -> None:
-    reconciler = run(put("b"), Deleted(A), applied=after(put()))
+    reconciler = run(put("b"), Removed(A), applied=after(put()))
     noted, settled = reconciler.outcome()
     assert sent(reconciler) == ["PutInstance b#", "DropInstance a#"]
-    assert {*noted.placed} == {A, b"/models/chat/b"}
-    assert {*settled.placed} == {b"/models/chat/b"}
+    assert {*noted.placed} == {A, "/models/chat/b"}
+    assert {*settled.placed} == {"/models/chat/b"}
 
 
 def told(reconciler: Reconciler) -> list[tuple[str, bool]]:
@@ -72,7 +75,7 @@ def test_an_entry_that_begins_to_drain_is_said_to_and_keeps_its_engine() -> None
 
 def test_a_draining_entry_that_is_removed_is_dropped_and_gives_its_engine_back() -> None:
     draining = run(put(state="draining"), applied=after(put())).outcome()[1]
-    reconciler = run(Deleted(A), applied=draining)
+    reconciler = run(Removed(A), applied=draining)
     assert sent(reconciler) == ["DropInstance a#"]
     assert len(reconciler.leaving) == 1
     assert reconciler.outcome()[1] == AppliedState()
@@ -101,7 +104,7 @@ def test_an_entry_that_comes_as_draining_is_known_as_draining() -> None:
 
 
 def test_a_key_put_deleted_and_put_in_one_batch_is_there_at_the_end() -> None:
-    reconciler = run(put(), Deleted(A), put(port=2), applied=after(put()))
+    reconciler = run(put(), Removed(A), put(port=2), applied=after(put()))
     noted, settled = reconciler.outcome()
     assert noted == settled
     assert settled.placed[A].entry.url == "http://h:2/v1"
@@ -115,9 +118,9 @@ def test_after_a_crash_a_draining_entry_is_said_to_drain_again() -> None:
 
 
 def test_trouble_is_quarantined_under_its_own_name_and_ends() -> None:
-    reconciler = run(put(), Trouble(b"file:w.json", "not JSON"))
+    reconciler = run(put(), Unusable("file:w.json", "not JSON"))
     assert reconciler.outcome()[1].quarantined == {"file:w.json": "not JSON"}
-    over = run(Trouble(b"file:w.json", None), applied=reconciler.outcome()[1])
+    over = run(Unusable("file:w.json", None), applied=reconciler.outcome()[1])
     assert over.outcome()[1].quarantined == {}
     assert {*over.outcome()[1].placed} == {A}
 
@@ -145,17 +148,25 @@ def test_the_message_that_announces_an_instance_can_be_another_one() -> None:
     assert sent(reconciler) == ["PutInstance a-weighted#"]
 
 
+def test_an_id_that_names_another_instance_removes_the_former_one() -> None:
+    other = Put(A, put("b").entry)
+    reconciler = run(other, applied=after(put()))
+    assert sent(reconciler) == ["DropInstance a#", "PutInstance b#"]
+    assert len(reconciler.leaving) == 1
+    assert {each.entry.name for each in reconciler.outcome()[1].placed.values()} == {"b"}
+
+
 def test_a_stranger_is_refused() -> None:
     with pytest.raises(AssertionError):
         run("poison")  # type: ignore[arg-type]  # what the test is about
 
 
-def garbage(name: str) -> Put:
-    return Put(put(name).key, b"garbage")
+def garbage(name: str) -> Unusable:
+    return Unusable(put(name).id, "not JSON")
 
 
-def gone(name: str) -> Deleted:
-    return Deleted(put(name).key)
+def gone(name: str) -> Removed:
+    return Removed(put(name).id)
 
 
 EVENTS = st.lists(

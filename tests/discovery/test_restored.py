@@ -15,7 +15,7 @@ from discovery.codec import encode, key_for
 from discovery.etcd.access import Endpoint, Endpoints
 from discovery.etcd.client import EtcdClient
 from discovery.etcd.watch import EtcdSource, WatchTimes
-from tests.discovery.recorder import Recorder
+from tests.discovery.recorder import Recorder, raw
 from tests.discovery.test_end_to_end import FrontEnd, entry
 from tests.discovery.test_registration import Running, registration
 from tests.support.callboard import Callboard
@@ -70,7 +70,10 @@ def test_a_restored_backup_brings_its_entries_back_and_drops_later_ones_with_pat
         server.put(B, "new")
         server.put(C, "later")
         source = EtcdSource(
-            Endpoints.parse(server.endpoint), b"/models/", times=WatchTimes(history_loss_grace=4.0)
+            Endpoints.parse(server.endpoint),
+            b"/models/",
+            read=raw,
+            times=WatchTimes(history_loss_grace=4.0),
         )
         with Recorder(source) as seen:
             seen.until_content({A: b"kept", B: b"new", C: b"later", key: value})
@@ -107,7 +110,7 @@ def test_twenty_thousand_changes_and_compactions_in_a_burst_end_as_etcd_does(
     etcd_server: EtcdServer,
 ) -> None:
     root = unique_root().encode()
-    source = EtcdSource(Endpoints.parse(etcd_server.endpoint), root)
+    source = EtcdSource(Endpoints.parse(etcd_server.endpoint), root, read=raw)
     client = EtcdClient(Endpoint("127.0.0.1", etcd_server.port))
     try:
         with Recorder(source) as run:
@@ -129,7 +132,7 @@ def test_a_removed_member_is_left_by_front_end_and_worker() -> None:
     with EtcdCluster() as cluster:
         first, second, _ = cluster.members
         endpoints = Endpoints.parse(cluster.endpoints)
-        source = EtcdSource(endpoints, b"/models/", times=WatchTimes(rpc=1.0))
+        source = EtcdSource(endpoints, b"/models/", read=raw, times=WatchTimes(rpc=1.0))
         with Recorder(source) as run:
             run.until_synced()
             members = json.loads(etcdctl(second, "member", "list", "-w", "json"))["members"]

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from actors.engines.contract import Kind
 from actors.supervision.cancellation import CancellationToken
+from discovery.codec import encode, event_of
 from discovery.directory.source import DirectorySource, DirectoryTimes
+from discovery.entry import Entry
 from discovery.etcd.access import Endpoints
 from discovery.etcd.watch import EtcdSource
-from discovery.memory import MemorySource
-from discovery.source import Deleted, Deliver, Event, Put, Source, Stale, Synced
+from discovery.source import Deliver, Event, Put, Removed, Source, Stale, Synced, Unusable
+from tests.discovery.key_values import KeyValueSource
 from tests.discovery.recorder import Recorder
 from tests.support.etcd import EtcdServer, unique_root
 
@@ -28,9 +32,13 @@ def key(name: str) -> bytes:
     return f"/models/chat/{name}".encode()
 
 
+def put(name: str, version: int = 0) -> Event:
+    return event_of(key(name), value(name, version))
+
+
 def value(name: str, version: int = 0) -> bytes:
     """An entry that may stand under ``key(name)``: a folder's keys follow from its entries."""
-    return json.dumps({"name": name, "model_type": "chat", "version": version}).encode()
+    return encode(Entry(Kind.CHAT, name, f"http://h:{version + 1}/v1"))[1]
 
 
 K, V, W = key("k"), value("k"), value("k", 1)
@@ -57,11 +65,11 @@ class Backend(ABC):
 
 class MemoryBackend(Backend):
     def __init__(self) -> None:
-        self.memory = MemorySource()
+        self.memory = KeyValueSource()
         self.source = self.memory
 
     def put(self, key: bytes, value: bytes) -> None:
-        self.memory.put(key, value)
+        self.memory.set(key, value)
 
     def delete(self, key: bytes) -> None:
         self.memory.delete(key)
@@ -79,8 +87,9 @@ class EtcdBackend(Backend):
     def __init__(self, server: EtcdServer) -> None:
         self.server = server
         self.root = unique_root().encode()
+        read = partial(event_of, root=self.root.decode())
         self.source = _Unrooted(
-            EtcdSource(Endpoints.parse(server.endpoint), self.root), len(self.root)
+            EtcdSource(Endpoints.parse(server.endpoint), self.root, read=read), self.root.decode()
         )
 
     def put(self, key: bytes, value: bytes) -> None:
@@ -128,21 +137,19 @@ class DirectoryBackend(Backend):
 
 
 class _Unrooted:
-    """Shows a source's keys without their root, so that one suite can compare them."""
+    """Shows a source's ids without their root, so that one suite can compare them."""
 
-    def __init__(self, source: Source, length: int) -> None:
+    def __init__(self, source: Source, root: str) -> None:
         self._source = source
-        self._length = length
+        self._root = root
         self.name = source.name
 
     def run(self, deliver: Deliver, token: CancellationToken) -> None:
         self._source.run(lambda event: deliver(self._cut(event)), token)
 
     def _cut(self, event: Event) -> Event:
-        if isinstance(event, Put):
-            return Put(event.key[self._length :], event.value)
-        if isinstance(event, Deleted):
-            return Deleted(event.key[self._length :])
+        if isinstance(event, Put | Unusable | Removed):
+            return replace(event, id=event.id.removeprefix(self._root))
         return event
 
 
@@ -181,7 +188,7 @@ def test_the_whole_content_comes_before_the_first_synced(backend: Backend) -> No
         run.until_synced()
         first = next(index for index, event in enumerate(run.events) if isinstance(event, Synced))
         puts = run.events[:first]
-    assert sorted(puts, key=repr) == [Put(key(name), value(name)) for name in "abce"]
+    assert sorted(puts, key=repr) == [put(name) for name in "abce"]
 
 
 def test_later_changes_come_in_their_order(backend: Backend) -> None:
@@ -194,11 +201,11 @@ def test_later_changes_come_in_their_order(backend: Backend) -> None:
         run.until_content({})
         backend.put(L, X)
         run.until_content({L: X})
-    changes = [event for event in run.events if isinstance(event, Put | Deleted)]
+    changes = [event for event in run.events if isinstance(event, Put | Removed)]
     assert changes == [
-        *(Put(K, value("k", version)) for version in range(3)),
-        Deleted(K),
-        Put(L, X),
+        *(put("k", version) for version in range(3)),
+        Removed(K.decode()),
+        put("l"),
     ]
 
 
@@ -206,16 +213,16 @@ def test_later_changes_come_in_their_order(backend: Backend) -> None:
 def test_a_source_with_a_history_leaves_out_no_state(backend: Backend) -> None:
     with Recorder(backend.source) as run:
         run.until_synced()
-        for number in range(5):
-            backend.put(b"k", b"v%d" % number)
-        backend.delete(b"k")
-        backend.put(b"other", b"x")
-        run.until_content({b"other": b"x"})
-    changes = [event for event in run.events if isinstance(event, Put | Deleted)]
+        for version in range(5):
+            backend.put(K, value("k", version))
+        backend.delete(K)
+        backend.put(L, X)
+        run.until_content({L: X})
+    changes = [event for event in run.events if isinstance(event, Put | Removed)]
     assert changes == [
-        *(Put(b"k", b"v%d" % number) for number in range(5)),
-        Deleted(b"k"),
-        Put(b"other", b"x"),
+        *(put("k", version) for version in range(5)),
+        Removed(K.decode()),
+        put("l"),
     ]
 
 
@@ -232,14 +239,32 @@ def test_each_change_is_followed_by_a_synced_that_is_newer(backend: Backend) -> 
     assert revisions[-1] > revisions[0]
 
 
+def test_what_can_t_be_used_is_named_with_a_reason_and_removes_nothing(backend: Backend) -> None:
+    backend.put(K, V)
+    with Recorder(backend.source) as run:
+        run.until_synced()
+        for bad in (b"\xff\xfe", b"[", b'{"name": "k", "model_type": "chat"}'):
+            seen = len(run.events)
+            backend.put(K, bad)
+            run.until(lambda seen=seen: _refused(run.events[seen:]), "refused")  # type: ignore[misc]  # a lambda's default
+        backend.put(L, X)
+        run.until(lambda: put("l") in run.events, "the good one")
+    assert not any(isinstance(event, Removed) for event in run.events)
+
+
+def _refused(events: list[Event]) -> bool:
+    return any(isinstance(event, Unusable) and event.reason for event in events)
+
+
 @pytest.mark.parametrize("backend", REMEMBERING, indirect=True)
-def test_any_bytes_pass_unchanged(backend: Backend) -> None:
+def test_any_bytes_are_refused_one_by_one(backend: Backend) -> None:
     keys = {b"\xff\xfe": b"\x00", b"a/b#c": b"", "ü".encode(): b"\xc3\x28" * 1000}
     with Recorder(backend.source) as run:
         run.until_synced()
         for each, content in keys.items():
             backend.put(each, content)
-        run.until_content(keys)
+        run.until(lambda: len(run.content) == len(keys) and run.synced, "one event each")
+    assert {type(event) for event in run.events} == {Unusable, Synced}
 
 
 def test_deleting_an_unknown_key_is_silent(backend: Backend) -> None:
@@ -248,7 +273,7 @@ def test_deleting_an_unknown_key_is_silent(backend: Backend) -> None:
         backend.delete(key("never"))
         backend.put(K, V)
         run.until_content({K: V})
-    assert not any(isinstance(event, Deleted) for event in run.events)
+    assert not any(isinstance(event, Removed) for event in run.events)
 
 
 def test_an_outage_is_stale_and_deletes_nothing(backend: Backend) -> None:
@@ -262,7 +287,7 @@ def test_an_outage_is_stale_and_deletes_nothing(backend: Backend) -> None:
         run.until_content({K: V})
     stale = [event for event in run.events if isinstance(event, Stale)]
     assert all(event.reason for event in stale)
-    assert [event for event in run.events if isinstance(event, Put)] == [Put(K, V)]
+    assert [event for event in run.events if isinstance(event, Put)] == [put("k")]
 
 
 def test_changes_go_on_after_an_outage(backend: Backend) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from actors.supervision import Supervisor, Tree
 from discovery.actor import discovery_child
-from discovery.memory import MemorySource
 from discovery.source import Source
 from discovery.status import DiscoveryStatus, StatusBoard
 from tests.discovery.fakes import Factory, FakeRegistry
+from tests.discovery.key_values import KeyValueSource
 from tests.support.waiting import eventually
 
 __all__ = ["A", "B", "World", "value"]
@@ -28,7 +28,7 @@ class World:
     """A tree with one discovery actor, and everything around it."""
 
     def __init__(self) -> None:
-        self.memory = MemorySource()
+        self.memory = KeyValueSource()
         self.registry = FakeRegistry()
         self.factory = Factory()
         self.board = StatusBoard("memory")

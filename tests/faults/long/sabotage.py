@@ -11,7 +11,7 @@ from discovery.etcd.access import Endpoint, Endpoints
 from discovery.etcd.client import EtcdClient
 from discovery.etcd.records import KeyValue, Snapshot, WatchBatch
 from discovery.etcd.watch import EtcdSource, WatchTimes
-from discovery.source import Deleted, Deliver, Event, Put, Source, Stale
+from discovery.source import Deliver, Event, Put, Removed, Source, Stale, Unusable
 
 __all__ = ["SABOTAGES"]
 
@@ -68,16 +68,16 @@ class _Panicking:
         self._source = source
 
     def run(self, deliver: Deliver, token: CancellationToken) -> None:
-        known: dict[bytes, Put] = {}
+        known: dict[str, Put | Unusable] = {}
 
         def changed(event: Event) -> None:
             if isinstance(event, Stale):
-                for key in known:
-                    deliver(Deleted(key))
-            elif isinstance(event, Put):
-                known[event.key] = event
-            elif isinstance(event, Deleted):
-                known.pop(event.key, None)
+                for id_ in known:
+                    deliver(Removed(id_))
+            elif isinstance(event, Put | Unusable):
+                known[event.id] = event
+            elif isinstance(event, Removed):
+                known.pop(event.id, None)
             else:
                 for put in known.values():
                     deliver(put)

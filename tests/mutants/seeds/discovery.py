@@ -32,7 +32,7 @@ DISCOVERY: Final = (
         "compaction",
         "a delete that happened meanwhile is missed",
         "discovery:difference",
-        "yield Deleted(key)",
+        "yield key",
         "",
     ),
     Mutant(
@@ -45,8 +45,8 @@ DISCOVERY: Final = (
     Mutant(
         "lease",
         "a delete is ignored",
-        "discovery:_Run._apply",
-        "self._deliver(Deleted(change))",
+        "discovery:_Run._report",
+        "self._deliver(Removed(label_of(change)))",
         "",
     ),
     Mutant(

@@ -13,8 +13,8 @@ PROCESSES: Final = (
         "sigstop",
         "a put after the snapshot is not applied",
         "discovery:_Run._apply",
-        "self._deliver(Put(change.key, change.value))",
-        "",
+        "self._known[change.key] = change.version\nself._report(change)",
+        "self._known[change.key] = change.version",
     ),
     Mutant(
         "listener",
