@@ -18,9 +18,18 @@ from actors.engines.errors import EngineUnavailable
 from actors.engines.lenient_json import DICT, LIST
 from actors.engines.refusals import error_of_object
 from actors.engines.sse import EventKind, read_event, split_events
-from http_service.streaming.deltas import Call, Json, ToolCalls, index_of
+from http_service.streaming.deltas import Json, ToolCall, ToolCalls, index_of
 
-__all__ = ["BlockKind", "ChatBlocks", "Delta", "Step", "Usage", "list_of", "object_of", "usage_of"]
+__all__ = [
+    "BlockDelta",
+    "BlockKind",
+    "ChatBlocks",
+    "Step",
+    "TokenUsage",
+    "list_of",
+    "object_of",
+    "usage_of",
+]
 
 _UNREADABLE: Final = "The engine sent a chunk that can't be read."
 
@@ -42,7 +51,7 @@ class Step(Enum):
     CLOSE = "close"
 
 
-class Delta(NamedTuple):
+class BlockDelta(NamedTuple):
     """One step of one block. ``text`` grows it; ``call_id`` and ``name`` are a tool call's.
 
     ``logprobs`` are OpenAI's, for each token of ``text``, where the engine sent them.
@@ -56,7 +65,7 @@ class Delta(NamedTuple):
     logprobs: tuple[Any, ...] = ()
 
 
-class Usage(NamedTuple):
+class TokenUsage(NamedTuple):
     """Token counts as an engine reported them; ``prompt`` includes ``cached``."""
 
     prompt: int = 0
@@ -66,7 +75,7 @@ class Usage(NamedTuple):
 
 
 class ChatBlocks:
-    """Turns chunks into :class:`Delta` after :class:`Delta`. Not synchronised.
+    """Turns chunks into :class:`BlockDelta` after :class:`BlockDelta`. Not synchronised.
 
     After the last chunk call :meth:`end`. ``finish_reason``, ``stop_sequence`` (the string that
     ended the answer, where a server names it) and ``usage`` are what the chunks said so far.
@@ -75,7 +84,7 @@ class ChatBlocks:
     def __init__(self) -> None:
         self.finish_reason: str | None = None
         self.stop_sequence: str | None = None
-        self.usage: Usage | None = None
+        self.usage: TokenUsage | None = None
         self.empty = True
         """Whether there was no output yet."""
         self._open: BlockKind | None = None
@@ -85,7 +94,7 @@ class ChatBlocks:
         self._pieces = 0
         """How many pieces of the open call's arguments were passed on."""
 
-    def add(self, chunk: Chunk) -> Iterator[Delta]:
+    def add(self, chunk: Chunk) -> Iterator[BlockDelta]:
         """The steps that ``chunk``, or the events in it, bring.
 
         Raises the ``EngineError`` that an error object describes, and ``EngineUnavailable`` for
@@ -102,14 +111,14 @@ class ChatBlocks:
                 raise error_of_object(read.chunk, who="the engine")
             yield from self._add(read.chunk)
 
-    def end(self) -> Iterator[Delta]:
+    def end(self) -> Iterator[BlockDelta]:
         """The steps that close what is open. Raises ``EngineUnavailable`` if there was nothing."""
         if self.empty and self.finish_reason is None:
             raise EngineUnavailable("The engine ended without an answer.")
         yield from self._rest_of_calls()
         yield from self._close()
 
-    def _add(self, chunk: Mapping[str, Any]) -> Iterator[Delta]:
+    def _add(self, chunk: Mapping[str, Any]) -> Iterator[BlockDelta]:
         choices: Any = chunk.get("choices")
         if (not choices or chunk.get("error")) and is_error(dict(chunk)):
             raise error_of_object(dict(chunk), who="the engine")
@@ -118,7 +127,7 @@ class ChatBlocks:
             if isinstance(choice, DICT) and not index_of(choice.get("index", 0)):
                 yield from self._add_choice(choice)
 
-    def _add_choice(self, choice: Mapping[str, Any]) -> Iterator[Delta]:
+    def _add_choice(self, choice: Mapping[str, Any]) -> Iterator[BlockDelta]:
         message: Any = choice.get("delta") or choice.get("message")
         if isinstance(message, DICT):
             reasoning = message.get("reasoning_content") or message.get("reasoning")
@@ -137,7 +146,7 @@ class ChatBlocks:
 
     def _text(
         self, kind: BlockKind, text: object, logprobs: tuple[Any, ...] = ()
-    ) -> Iterator[Delta]:
+    ) -> Iterator[BlockDelta]:
         if not isinstance(text, str) or not text:
             return
         if self._open is not kind:
@@ -145,10 +154,10 @@ class ChatBlocks:
             yield from self._close()
             self._open = kind
             self.empty = False
-            yield Delta(Step.OPEN, kind)
-        yield Delta(Step.GROW, kind, text, logprobs=logprobs)
+            yield BlockDelta(Step.OPEN, kind)
+        yield BlockDelta(Step.GROW, kind, text, logprobs=logprobs)
 
-    def _grown_calls(self) -> Iterator[Delta]:
+    def _grown_calls(self) -> Iterator[BlockDelta]:
         """What is new in the call that is open; the next one opens when this one is whole."""
         calls = self._calls.calls
         while self._told < len(calls):
@@ -160,20 +169,20 @@ class ChatBlocks:
                 return
             yield from self._close()
 
-    def _grow(self, call: Call) -> Iterator[Delta]:
+    def _grow(self, call: ToolCall) -> Iterator[BlockDelta]:
         if self._open is not BlockKind.CALL:
             yield from self._close()
             self._open = BlockKind.CALL
             self.empty = False
             self._pieces = 0
-            yield Delta(Step.OPEN, BlockKind.CALL, call_id=call.id, name=call.name)
+            yield BlockDelta(Step.OPEN, BlockKind.CALL, call_id=call.id, name=call.name)
         pieces = call.argument_pieces(self._pieces)
         self._pieces += len(pieces)
         text = "".join(pieces)
         if text:
-            yield Delta(Step.GROW, BlockKind.CALL, text)
+            yield BlockDelta(Step.GROW, BlockKind.CALL, text)
 
-    def _rest_of_calls(self) -> Iterator[Delta]:
+    def _rest_of_calls(self) -> Iterator[BlockDelta]:
         """Every call that is not closed yet, whole or not: nothing more of it is expected."""
         calls = self._calls.calls
         while self._told < len(calls):
@@ -184,19 +193,19 @@ class ChatBlocks:
             else:  # no client could run it
                 self._told += 1
 
-    def _close(self) -> Iterator[Delta]:
+    def _close(self) -> Iterator[BlockDelta]:
         kind, self._open = self._open, None
         if kind is not None:
             self._told += kind is BlockKind.CALL
-            yield Delta(Step.CLOSE, kind)
+            yield BlockDelta(Step.CLOSE, kind)
 
 
-def usage_of(usage: Any) -> Usage | None:
+def usage_of(usage: Any) -> TokenUsage | None:
     """The counts in a chat completion's ``usage``; ``None`` if it is not an object."""
     if not isinstance(usage, DICT):
         return None
     fields: dict[str, Any] = usage
-    return Usage(
+    return TokenUsage(
         _count(fields.get("prompt_tokens")),
         _count(_inner(fields, "prompt_tokens_details", "cached_tokens")),
         _count(fields.get("completion_tokens")),

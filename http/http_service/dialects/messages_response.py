@@ -17,7 +17,7 @@ import orjson
 
 from actors.engines.contract import Chunk
 from actors.engines.lenient_json import DICT
-from http_service.dialects.chat_blocks import BlockKind, ChatBlocks, Delta, Step, Usage
+from http_service.dialects.chat_blocks import BlockDelta, BlockKind, ChatBlocks, Step, TokenUsage
 from http_service.errors import ErrorReply
 
 __all__ = ["MessagesWriter", "error_body", "error_type"]
@@ -70,7 +70,7 @@ class MessagesWriter:
 
     def begin(self) -> bytes:
         """The event before the first block. PERF: sent with the first chunk."""
-        start = {"type": "message_start", "message": self._message([], None, None, Usage())}
+        start = {"type": "message_start", "message": self._message([], None, None, TokenUsage())}
         return _event(start)
 
     def write(self, chunk: Chunk) -> bytes:
@@ -81,7 +81,7 @@ class MessagesWriter:
         """The events that complete the answer."""
         rest = b"".join(map(self._write, self._blocks.end()))
         reason, sequence = self._stop()
-        usage = _usage(self._blocks.usage or Usage())
+        usage = _usage(self._blocks.usage or TokenUsage())
         delta = {"stop_reason": reason, "stop_sequence": sequence}
         return (
             rest
@@ -110,9 +110,9 @@ class MessagesWriter:
             if delta.step is Step.CLOSE and block is not None:
                 content.append(block)
         reason, sequence = self._stop()
-        return self._message(content, reason, sequence, self._blocks.usage or Usage())
+        return self._message(content, reason, sequence, self._blocks.usage or TokenUsage())
 
-    def _write(self, delta: Delta) -> bytes:
+    def _write(self, delta: BlockDelta) -> bytes:
         """One step of a block as events."""
         if delta.kind is BlockKind.CALL:
             return self._write_call(delta)
@@ -127,7 +127,7 @@ class MessagesWriter:
         signed = self._event("content_block_delta", delta=signature) if thinking else b""
         return signed + self._event("content_block_stop")
 
-    def _write_call(self, delta: Delta) -> bytes:
+    def _write_call(self, delta: BlockDelta) -> bytes:
         block = self._take(delta)
         if delta.step is not Step.CLOSE:
             return PING if len(self._pieces) % _PIECES_A_PING == 0 else b""
@@ -142,7 +142,7 @@ class MessagesWriter:
             partial = self._event("content_block_delta", delta=grown)
         return start + partial + self._event("content_block_stop")
 
-    def _take(self, delta: Delta) -> Json | None:
+    def _take(self, delta: BlockDelta) -> Json | None:
         """Gather the open block; when it closes, the block, or ``None`` for a broken call."""
         if delta.step is Step.OPEN:
             self._pieces = []
@@ -182,7 +182,7 @@ class MessagesWriter:
         return reason, None
 
     def _message(
-        self, content: list[Json], reason: str | None, sequence: str | None, usage: Usage
+        self, content: list[Json], reason: str | None, sequence: str | None, usage: TokenUsage
     ) -> Json:
         return {
             "id": f"msg_{self._request_id}",
@@ -217,7 +217,7 @@ _EMPTY: Final[Mapping[BlockKind, Json]] = {
 }
 
 
-def _opened(delta: Delta) -> Json:
+def _opened(delta: BlockDelta) -> Json:
     if delta.kind is BlockKind.CALL:
         return {"type": "tool_use", "id": delta.call_id, "name": delta.name, "input": {}}
     block = {**_EMPTY[delta.kind]}
@@ -230,7 +230,7 @@ def _delta(name: str, text: str) -> Json:
     return {"type": f"{name}_delta", name: text}
 
 
-def _usage(usage: Usage) -> Json:
+def _usage(usage: TokenUsage) -> Json:
     return {
         "input_tokens": max(usage.prompt - usage.cached, 0),
         "cache_creation_input_tokens": 0,

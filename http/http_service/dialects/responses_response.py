@@ -15,7 +15,7 @@ import orjson
 
 from actors.engines.contract import Chunk
 from actors.engines.lenient_json import DICT
-from http_service.dialects.chat_blocks import BlockKind, ChatBlocks, Delta, Step, Usage
+from http_service.dialects.chat_blocks import BlockDelta, BlockKind, ChatBlocks, Step, TokenUsage
 from http_service.dialects.tool_names import ToolNames
 from http_service.errors import ErrorReply
 
@@ -121,7 +121,7 @@ class ResponsesWriter:
             self._write(delta)
         return self._ended()
 
-    def _write(self, delta: Delta) -> bytes:
+    def _write(self, delta: BlockDelta) -> bytes:
         if delta.step is Step.OPEN:
             return self._open(delta)
         if delta.step is Step.GROW:
@@ -146,7 +146,7 @@ class ResponsesWriter:
             "response.output_item.done", output_index=len(self._output) - 1, item=item
         )
 
-    def _open(self, delta: Delta) -> bytes:
+    def _open(self, delta: BlockDelta) -> bytes:
         self._pieces, self._logprobs = [], []
         item = self._item = self._new_item(delta)
         added = self._event("response.output_item.added", output_index=self._index, item=item)
@@ -155,7 +155,7 @@ class ResponsesWriter:
         part = _part(delta.kind, "", [])
         return added + self._part_event("response.content_part.added", part=part)
 
-    def _new_item(self, delta: Delta) -> Json:
+    def _new_item(self, delta: BlockDelta) -> Json:
         item: Json = {
             "id": f"{_PREFIXES[delta.kind]}_{self._request_id}_{self._index}",
             "status": "in_progress",
@@ -173,7 +173,7 @@ class ResponsesWriter:
             return {**item, "type": "custom_tool_call", "input": ""}
         return {**item, "type": "function_call", "arguments": ""}
 
-    def _grow(self, event: str, delta: Delta) -> bytes:
+    def _grow(self, event: str, delta: BlockDelta) -> bytes:
         if delta.kind is BlockKind.TEXT:
             return self._part_event(f"{event}.delta", delta=delta.text, logprobs=[*delta.logprobs])
         return self._part_event(f"{event}.delta", delta=delta.text)
@@ -215,7 +215,7 @@ class ResponsesWriter:
             response["incomplete_details"] = {"reason": reason}
         else:
             response["completed_at"] = int(self._clock())
-        response["usage"] = _usage(self._blocks.usage or Usage())
+        response["usage"] = _usage(self._blocks.usage or TokenUsage())
         return response
 
     def _response(self, status: str) -> Json:
@@ -270,7 +270,7 @@ def _input_of(arguments: str) -> str:
     return given if isinstance(given, str) else arguments
 
 
-def _usage(usage: Usage) -> Json:
+def _usage(usage: TokenUsage) -> Json:
     return {
         "input_tokens": usage.prompt,
         "input_tokens_details": {"cached_tokens": usage.cached, "cache_write_tokens": 0},

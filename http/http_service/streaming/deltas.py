@@ -17,9 +17,9 @@ from actors.engines.errors import EngineUnavailable
 from actors.engines.lenient_json import DICT
 
 __all__ = [
-    "Call",
     "Json",
     "Pieces",
+    "ToolCall",
     "ToolCalls",
     "index_of",
     "joined",
@@ -116,7 +116,7 @@ _MAX_LOOKS: Final = 16
 
 
 @dataclass(slots=True, eq=False)
-class Call:
+class ToolCall:
     """One tool call while it grows."""
 
     index: int | None
@@ -170,10 +170,10 @@ class ToolCalls:
     __slots__ = ("_ids", "_latest", "calls")
 
     def __init__(self) -> None:
-        self.calls: list[Call] = []
+        self.calls: list[ToolCall] = []
         """In the order in which they began."""
-        self._ids: dict[str, Call] = {}
-        self._latest: dict[int, Call] = {}
+        self._ids: dict[str, ToolCall] = {}
+        self._latest: dict[int, ToolCall] = {}
 
     def add(self, parts: object) -> int:
         """Take the ``tool_calls`` of one delta; roughly the bytes that this added.
@@ -185,7 +185,7 @@ class ToolCalls:
         listed = [cast("Json", parts)] if isinstance(parts, dict) else parts
         if not isinstance(listed, list):
             raise EngineUnavailable("The engine sent a tool call that can't be read.")
-        added, taken = 0, set[Call]()
+        added, taken = 0, set[ToolCall]()
         items = cast("list[object]", listed)
         for position, part in enumerate(items):
             if isinstance(part, dict):
@@ -203,14 +203,14 @@ class ToolCalls:
             calls = sorted(calls, key=lambda call: call.index or 0)
         return [joined(call.fields) for call in calls]
 
-    def _add(self, part: Json, position: int, taken: set[Call]) -> int:
+    def _add(self, part: Json, position: int, taken: set[ToolCall]) -> int:
         index = index_of(part.get("index"))
         call = self._candidate(part, index, position)
         added = 0
         # What one delta lists are several calls, unless it says itself that they are one.
         twice = index is None and not part.get("id") and call in taken
         if call is None or twice or _is_another(call, part):
-            call = Call(index)
+            call = ToolCall(index)
             self.calls.append(call)
             added = _COST
         taken.add(call)
@@ -222,7 +222,7 @@ class ToolCalls:
         rest = {key: value for key, value in part.items() if key != "index"}
         return added + merge(call.fields, rest, texts=True)
 
-    def _candidate(self, part: Json, index: int | None, position: int) -> Call | None:
+    def _candidate(self, part: Json, index: int | None, position: int) -> ToolCall | None:
         """The call that ``part`` may go on; ``position`` is its place among several, else -1."""
         if index is not None:
             return self._latest.get(index)
@@ -232,7 +232,7 @@ class ToolCalls:
         return self.calls[position] if self.calls and position < len(self.calls) else None
 
 
-def _is_another(call: Call, part: Json) -> bool:
+def _is_another(call: ToolCall, part: Json) -> bool:
     """Whether ``part`` begins a call of its own, although its place is that of ``call``."""
     found: object = part.get("function")
     function: Json = cast("Json", found) if isinstance(found, dict) else {}

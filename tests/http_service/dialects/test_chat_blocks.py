@@ -7,7 +7,7 @@ from hypothesis import given
 
 from actors.engines.contract import Chunk
 from actors.engines.errors import EngineError, EngineUnavailable
-from http_service.dialects.chat_blocks import BlockKind, ChatBlocks, Delta, Step, Usage
+from http_service.dialects.chat_blocks import BlockDelta, BlockKind, ChatBlocks, Step, TokenUsage
 from tests.http_service.dialects.chat_streams import (
     Json,
     answers,
@@ -22,7 +22,7 @@ from tests.http_service.dialects.chat_streams import (
 def blocks_of(*chunks: Chunk) -> list[tuple[BlockKind, str, str]]:
     """Kind, name and text of every block; fails unless the steps are well nested."""
     blocks: list[tuple[BlockKind, str, str]] = []
-    opened: Delta | None = None
+    opened: BlockDelta | None = None
     said = ""
     reader = ChatBlocks()
     steps = [step for each in chunks for step in reader.add(each)]
@@ -102,7 +102,7 @@ def test_the_end_of_the_chunks_is_kept() -> None:
 
     assert reader.finish_reason == "stop"
     assert reader.stop_sequence == "###"
-    assert reader.usage == Usage(prompt=9, cached=4, completion=5, reasoning=2)
+    assert reader.usage == TokenUsage(prompt=9, cached=4, completion=5, reasoning=2)
 
 
 def test_nothing_at_all_is_an_error() -> None:
