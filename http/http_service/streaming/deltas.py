@@ -35,7 +35,7 @@ _MAX_DIGITS: Final = 9
 
 
 class Pieces(list[str]):
-    """The pieces of one growing text; function from a JSON list by its class."""
+    """The pieces of one growing text; its class tells it apart from a JSON list."""
 
     __slots__ = ()
 
