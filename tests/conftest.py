@@ -27,9 +27,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _ctrl_c_works() -> None:  # pyright: ignore[reportUnusedFunction]  # pytest finds it
-    """Handle SIGINT, whatever the shell did: one that starts a job in the background ignores it.
+def _signals_arrive() -> None:  # pyright: ignore[reportUnusedFunction]  # pytest finds it
+    """Handle SIGINT and SIGHUP, which a shell's background job and ``nohup`` ignore.
 
     An ignored signal stays ignored in every program that the tests start; a handled one does not.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
