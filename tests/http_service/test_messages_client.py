@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -223,3 +224,37 @@ def test_the_tokens_are_counted_for_the_metrics(
 
     metrics = client.get("/metrics").body.decode()
     assert 'endpoint="anthropic_messages"' in metrics
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'"text"'])
+def test_a_whole_answer_that_can_not_be_read_is_the_engines_failure(
+    service: HttpService, client: Client, body: bytes
+) -> None:
+    engine = ScriptEngine(lambda _request, sink: sink.answer(body))
+    service.model_manager().add_chat_completions_model("broken", engine)
+
+    answer = client.post("/v1/messages", {**ASKED, "model": "broken"})
+    assert answer.status == 502
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_only_lenient_readers_take_is_passed_on(
+    service: HttpService, client: Client, *, stream: bool
+) -> None:
+    def answer(_request: EngineRequest, sink: Sink) -> None:
+        sink.push(b'data: {"choices":[{"index":0,"delta":{"content":"half \\ud83d"}}]}\n\n')
+        sink.push(chunk({}, "stop"), 0)
+        sink.finish()
+
+    service.model_manager().add_chat_completions_model("lenient", ScriptEngine(answer))
+    answered = client.post("/v1/messages", {**ASKED, "model": "lenient", "stream": stream})
+    assert answered.status == 200
+    assert b"half \\ud83d" in answered.body
+
+
+def test_a_count_reads_compressed_bodies(scripted: ScriptEngine, client: Client) -> None:
+    del scripted
+    asked = {"model": "scripted", "messages": ASKED["messages"]}
+    body = gzip.compress(json.dumps(asked).encode())
+    answer = client.call("POST", "/v1/messages/count_tokens", body, content_encoding="gzip")
+    assert answer.json() == {"input_tokens": 5}

@@ -45,6 +45,7 @@ from http_service.telemetry.metrics import UNKNOWN_MODEL, InflightGuard
 __all__ = [
     "GenerateResource",
     "add_stream_headers",
+    "read_body",
 ]
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -109,7 +110,7 @@ class GenerateResource:
         if connection is not None and not codings:
             raw = connection.whole_body()
         else:
-            raw = self._read(req, connection, codings)
+            raw = read_body(req, connection, codings, self._body_limit)
         body, valid, resolved = self._resolve(req, raw, via)
         request = EngineRequest(
             self._kind, valid.model, valid.stream is True,
@@ -120,25 +121,6 @@ class GenerateResource:
         deadline = None if timeout is None else time.monotonic() + timeout
         context = Context(req.context.request_id, None, deadline, session, passed)
         self._begin(req, resp, request, context, valid, resolved.engine, connection)
-
-    def _read(
-        self, req: falcon.Request, connection: Connection | None, codings: tuple[str, ...]
-    ) -> bytes:
-        """The body, decoded. Raises ``BodyTooLarge`` and ``NoRoomForBody``."""
-        limit = self._body_limit
-        if codings and not may_block():
-            raise WouldBlock  # a few bytes may inflate to a whole body
-        if connection is not None:
-            raw = connection.whole_body()
-        elif (req.content_length or 0) > limit:
-            raise BodyTooLarge(limit)
-        else:
-            raw = req.bounded_stream.read()
-        if codings:
-            raw = decoded(raw, codings, limit)
-            if connection is not None and not connection.hold(len(raw)):
-                raise NoRoomForBody
-        return raw
 
     def _resolve(
         self, req: falcon.Request, raw: bytes, via: str | None
@@ -221,6 +203,25 @@ class GenerateResource:
         guard.error_type = reply_for(error).error_type
         guard.close()
         req.context.call = guard
+
+
+def read_body(
+    req: falcon.Request, connection: Connection | None, codings: tuple[str, ...], limit: int
+) -> bytes:
+    """The body, decoded. Raises ``BodyTooLarge`` and ``NoRoomForBody``."""
+    if codings and not may_block():
+        raise WouldBlock  # a few bytes may inflate to a whole body
+    if connection is not None:
+        raw = connection.whole_body()
+    elif (req.content_length or 0) > limit:
+        raise BodyTooLarge(limit)
+    else:
+        raw = req.bounded_stream.read()
+    if codings:
+        raw = decoded(raw, codings, limit)
+        if connection is not None and not connection.hold(len(raw)):
+            raise NoRoomForBody
+    return raw
 
 
 def add_stream_headers(resp: Response) -> None:

@@ -14,14 +14,14 @@ from msgspec import Struct
 
 from actors.engines.contract import Context, EngineRequest, Kind
 from actors.engines.pool import Pool
+from http_service.api.body_head import check_body_head
 from http_service.api.context import AppContext
 from http_service.api.endpoints import ApiEndpoint, ModelRequest, Translation
 from http_service.api.families import ANTHROPIC_ID_HEADER
-from http_service.api.generate import KEPT_BODY, GenerateResource, add_stream_headers
-from http_service.api.validation import check_content_type, parse_json, validate
-from http_service.connection import Connection
+from http_service.api.generate import KEPT_BODY, GenerateResource, add_stream_headers, read_body
+from http_service.api.validation import parse_json, validate
+from http_service.connection import KEY, Connection
 from http_service.dialects.estimate import ESTIMATED, estimate_tokens
-from http_service.errors import BodyTooLarge
 from http_service.falcon_types import Response
 from http_service.streaming.translated import TranslatedStream, TranslatedUnary
 from http_service.telemetry.model_metrics import InflightGuard
@@ -111,10 +111,11 @@ class CountTokensResource:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Estimate. Raises what is wrong with the body, and ``ModelNotFound``."""
-        check_content_type(req.content_type)
-        if (req.content_length or 0) > self._body_limit:
-            raise BodyTooLarge(self._body_limit)
-        body = parse_json(req.bounded_stream.read())
+        env = req.env
+        codings, _ = check_body_head(
+            req.content_type, env.get("HTTP_CONTENT_ENCODING"), env.get("HTTP_X_REQUEST_TIMEOUT")
+        )
+        body = parse_json(read_body(req, env.get(KEY), codings, self._body_limit))
         valid = validate(self._schema, body)
         chat = self._to_chat(body)
         self._state.resolve(Kind.CHAT, valid.model)

@@ -28,6 +28,7 @@ __all__ = [
     "TokenUsage",
     "list_of",
     "object_of",
+    "objects_in",
     "usage_of",
 ]
 
@@ -221,6 +222,11 @@ def object_of(value: Any) -> Json:
 def list_of(value: Any) -> list[Any]:
     """``value``, or an empty list if it is something else."""
     return value if isinstance(value, LIST) else []
+
+
+def objects_in(value: Any) -> list[Json]:
+    """The objects in ``value``, a list; what else it holds means nothing."""
+    return [item for item in list_of(value) if isinstance(item, DICT)]
 
 
 def _logprobs(logprobs: object) -> tuple[Any, ...]:

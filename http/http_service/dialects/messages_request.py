@@ -86,7 +86,7 @@ def _set_tool_choice(chat: Json, choice: Mapping[str, Any], tools: list[Json]) -
         if all(tool["function"]["name"] != name for tool in tools):
             raise InvalidValue(f"tool_choice names {name!r}, which is not in tools", "tool_choice")
         chat["tool_choice"] = {"type": "function", "function": {"name": name}}
-    elif kind not in _CHOICES:
+    elif not isinstance(kind, str) or kind not in _CHOICES:
         raise InvalidValue(f"tool_choice.type must not be {kind!r}", "tool_choice.type")
     elif tools:  # servers refuse a choice among no tools
         chat["tool_choice"] = _CHOICES[kind]

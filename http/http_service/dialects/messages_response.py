@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from actors.engines.contract import Chunk
-from actors.engines.lenient_json import DICT
+from actors.engines.lenient_json import DICT, encode
 from http_service.dialects.chat_blocks import BlockDelta, BlockKind, ChatBlocks, Step, TokenUsage
 from http_service.errors import ErrorReply
 
@@ -137,7 +137,7 @@ class MessagesWriter:
         start = self._event("content_block_start", content_block={**block, "input": {}})
         partial = b""
         if block["input"]:
-            text = orjson.dumps(block["input"]).decode()
+            text = encode(block["input"]).decode()
             grown = {"type": "input_json_delta", "partial_json": text}
             partial = self._event("content_block_delta", delta=grown)
         return start + partial + self._event("content_block_stop")
@@ -207,7 +207,7 @@ def error_type(status: int) -> str:
 def error_body(reply: ErrorReply, request_id: str) -> bytes:
     """The document of an error."""
     error = {"type": error_type(reply.status), "message": reply.message}
-    return orjson.dumps({"type": "error", "error": error, "request_id": request_id})
+    return encode({"type": "error", "error": error, "request_id": request_id})
 
 
 _EMPTY: Final[Mapping[BlockKind, Json]] = {
@@ -241,4 +241,4 @@ def _usage(usage: TokenUsage) -> Json:
 
 def _event(fields: Mapping[str, Any]) -> bytes:
     # PERF: one format, one dump; the type comes first, as readers expect.
-    return b"event: %b\ndata: %b\n\n" % (fields["type"].encode(), orjson.dumps(fields))
+    return b"event: %b\ndata: %b\n\n" % (fields["type"].encode(), encode(fields))

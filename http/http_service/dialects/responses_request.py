@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import orjson
 
 from actors.engines.lenient_json import DICT
-from http_service.dialects.chat_blocks import list_of, object_of
-from http_service.dialects.tool_names import Tool, ToolNames, chat_tools, tools_in
+from http_service.dialects.chat_blocks import list_of, object_of, objects_in
+from http_service.dialects.tool_names import Tool, ToolNames, chat_tools, kind_of, tools_in
 from http_service.errors import InvalidValue, UnsupportedParameter
 
 __all__ = ["Translated", "responses_to_chat"]
@@ -28,6 +28,9 @@ _SAME: Final = (
     "service_tier", "prompt_cache_key", "safety_identifier",
 )  # fmt: skip
 _UNSUPPORTED: Final = ("background", "prompt", "conversation", "max_tool_calls")
+MAX_DROPPED: Final = 16
+"""Kinds of tools that are said to be dropped at most."""
+
 _TOOL_KINDS: Final = ("function", "custom", "namespace")
 
 
@@ -62,8 +65,9 @@ def responses_to_chat(body: Mapping[str, Any], before: Sequence[Json] = ()) -> T
         chat.pop("tool_choice", None)
         chat.pop("parallel_tool_calls", None)
     _set_options(chat, body)
-    dropped = {str(tool.get("type")) for tool in definitions if tool.get("type") not in _TOOL_KINDS}
-    return Translated(chat, names, tuple(sorted(dropped)))
+    kinds = [tool.get("type") for tool in definitions]
+    dropped = {kind_of(kind) for kind in kinds if kind not in _TOOL_KINDS}
+    return Translated(chat, names, tuple(sorted(dropped)[:MAX_DROPPED]))
 
 
 def _refuse_unsupported(body: Mapping[str, Any]) -> None:
@@ -114,7 +118,7 @@ def _set_tool_choice(
                 return listed
         raise InvalidValue(f"tool_choice names {name!r}, which is not in tools", "tool_choice")
     if kind == "allowed_tools":
-        allowed = {str(tool.get("name")) for tool in choice.get("tools") or ()}
+        allowed = {str(tool.get("name")) for tool in objects_in(choice.get("tools"))}
         chat["tool_choice"] = choice.get("mode", "auto")
         return [item for item in listed if item[0].name in allowed or item[0].namespace in allowed]
     raise UnsupportedParameter(f"tool_choice of type {kind!r} is not supported here", "tool_choice")
@@ -131,8 +135,7 @@ def _called(items: Iterable[Json]) -> Iterator[Tool]:
     for item in items:
         kind = item.get("type")
         if kind in ("function_call", "custom_tool_call"):
-            namespace = item.get("namespace") or ""
-            yield Tool(str(item.get("name")), namespace, custom=kind == "custom_tool_call")
+            yield _tool_of(item, custom=kind == "custom_tool_call")
 
 
 class _Conversation:
@@ -167,7 +170,7 @@ class _Conversation:
         elif kind in ("function_call_output", "custom_tool_call_output"):
             self._turn = None
             output = item.get("output")
-            text = output if isinstance(output, str) else "".join(map(_text_of, list_of(output)))
+            text = output if isinstance(output, str) else "".join(map(_text_of, objects_in(output)))
             call = str(item.get("call_id"))
             self._messages.append({"role": "tool", "tool_call_id": call, "content": text})
         elif kind == "item_reference":
@@ -187,7 +190,7 @@ class _Conversation:
         self._messages.append({**said, "content": self._content(item.get("content"))})
 
     def _add_reasoning(self, item: Json) -> None:
-        parts: Any = item.get("content") or item.get("summary") or ()
+        parts = objects_in(item.get("content")) or objects_in(item.get("summary"))
         text = "".join(map(_text_of, parts))
         if not text:
             return  # encrypted for a service that is not this one
@@ -196,10 +199,10 @@ class _Conversation:
         turn["reasoning_content"] = turn["reasoning"] = turn.get("reasoning", "") + text
 
     def _add_call(self, item: Json, *, custom: bool) -> None:
-        tool = Tool(str(item.get("name")), item.get("namespace") or "", custom)
+        tool = _tool_of(item, custom=custom)
         arguments = item.get("arguments")
         if custom:
-            arguments = orjson.dumps({"input": item.get("input") or ""}).decode()
+            arguments = orjson.dumps({"input": str(item.get("input") or "")}).decode()
         if not isinstance(arguments, str):
             raise InvalidValue("A function_call must have arguments, a JSON text", self._place)
         function = {"name": self._names.flat(tool), "arguments": arguments}
@@ -235,6 +238,10 @@ class _Conversation:
             return {"type": "input_audio", "input_audio": part.get("input_audio")}
         place = f"{self._place}.content"
         raise UnsupportedParameter(f"Content of type {kind!r} is not supported here", place)
+
+
+def _tool_of(item: Mapping[str, Any], *, custom: bool) -> Tool:
+    return Tool(str(item.get("name")), str(item.get("namespace") or ""), custom)
 
 
 def _text_of(part: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from actors.engines.contract import Chunk
-from actors.engines.lenient_json import DICT
+from actors.engines.lenient_json import DICT, encode
 from http_service.dialects.chat_blocks import BlockDelta, BlockKind, ChatBlocks, Step, TokenUsage
 from http_service.dialects.tool_names import ToolNames
 from http_service.errors import ErrorReply
@@ -248,7 +248,7 @@ class ResponsesWriter:
 
     def _event(self, type_: str, **fields: Any) -> bytes:
         number, self._number = self._number, self._number + 1
-        data = orjson.dumps({"type": type_, "sequence_number": number, **fields})
+        data = encode({"type": type_, "sequence_number": number, **fields})
         return b"event: %b\ndata: %b\n\n" % (type_.encode(), data)
 
 

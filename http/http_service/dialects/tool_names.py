@@ -12,9 +12,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
-__all__ = ["Tool", "ToolNames", "chat_tools", "tools_in"]
+from http_service.dialects.chat_blocks import objects_in
+
+__all__ = ["Tool", "ToolNames", "chat_tools", "kind_of", "tools_in"]
 
 Json: TypeAlias = dict[str, Any]
+
+UNKNOWN_KIND: Final = "unknown"
+"""What a kind of tool is called whose own name can't stand in a header."""
+
+_KIND: Final = re.compile(r"[a-z0-9_.-]{1,64}")
 
 MAX_NAME: Final = 48
 """Characters of a flat name before its number; servers allow 64."""
@@ -76,8 +83,13 @@ def tools_in(tools: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Tool, Mapping
             yield Tool(str(definition.get("name")), custom=kind == "custom"), definition
         elif kind == "namespace":
             namespace = str(definition.get("name"))
-            for tool, inner in tools_in(definition.get("tools") or ()):
+            for tool, inner in tools_in(objects_in(definition.get("tools"))):
                 yield tool._replace(namespace=namespace), inner
+
+
+def kind_of(kind: object) -> str:
+    """What a client calls a kind of tool, if that can stand in a header."""
+    return kind if isinstance(kind, str) and _KIND.fullmatch(kind) else UNKNOWN_KIND
 
 
 def chat_tools(tools: Iterable[tuple[Tool, Mapping[str, Any]]], names: ToolNames) -> list[Json]:

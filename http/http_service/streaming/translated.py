@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import orjson
-
 from actors.engines.contract import Chunk
+from actors.engines.errors import EngineUnavailable
+from actors.engines.lenient_json import DICT, Undecodable, decode, encode
 from actors.engines.pool import PoolRequest, State
 from http_service.errors import ErrorReply, reply_for
 from http_service.streaming.stream_exchange import StreamExchange
@@ -20,6 +20,8 @@ from http_service.streaming.unary_exchange import UnaryExchange
 __all__ = ["DialectWriter", "TranslatedStream", "TranslatedUnary"]
 
 _STARTED = State.STARTED
+
+_UNREADABLE = "The engine's response is not a JSON object."
 
 
 class DialectWriter(Protocol):
@@ -124,8 +126,14 @@ class TranslatedUnary(UnaryExchange):
 
     def take(self) -> bytes:
         """The response in the writer's shape. Raises what makes it impossible."""
-        completion = orjson.loads(super().take())
-        return orjson.dumps(self._writer.document(completion))
+        body = super().take()
+        try:
+            completion = decode(body)
+        except Undecodable as error:
+            raise EngineUnavailable(_UNREADABLE) from error
+        if not isinstance(completion, DICT):
+            raise EngineUnavailable(_UNREADABLE)
+        return encode(self._writer.document(completion))
 
     def _error_body(self, reply: ErrorReply) -> bytes:
         return self._writer.error_document(reply)

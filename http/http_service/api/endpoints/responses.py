@@ -94,6 +94,10 @@ class ResponseEvent(Struct):
     sequence_number: int
 
 
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
 def _translate(body: Mapping[str, Any]) -> Translation:
     previous = body.get("previous_response_id")
     if previous:
@@ -102,7 +106,7 @@ def _translate(body: Mapping[str, Any]) -> Translation:
     chat, tools, dropped = responses_to_chat(body)
     headers = ((DROPPED_TOOLS, ",".join(dropped)),) if dropped else ()
     writer = partial(ResponsesWriter, request=body, tools=tools)
-    return Translation(chat, writer, body.get("prompt_cache_key"), headers)
+    return Translation(chat, writer, _text_or_none(body.get("prompt_cache_key")), headers)
 
 
 ENDPOINT: Final = ApiEndpoint(
