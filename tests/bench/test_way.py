@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.bench.way import CASES, Way, calls_an_event, shortest, travelled
+from tests.bench.peers.clients import Request
+from tests.bench.way import CASES, Case, Way, calls_an_event, shortest, travelled
 
 MOST_CALLS = {"relay, unary": 107, "in process, unary": 100, "in process, 64 tokens at once": 126}
 """Python calls of one request: 95, 90 and 117, and what one more round of the loop costs on a busy
 machine. Microseconds would differ from machine to machine."""
+
+LOOKS = 30
+"""How often a way that is too long is looked for once more."""
 
 MOST_CALLS_AN_EVENT = 12
 """11, and a share of the loop's own timers, which come in between."""
@@ -61,16 +65,24 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+def _undisturbed(follow: Callable[[Request], Way], case: Case) -> Way:
+    """The shortest way of ``case``, looked for until it is as short as it must be.
+
+    On a busy machine most ways have some rounds of the loop more; a way that is too long is so each
+    time.
+    """
+    best = shortest(follow, case.request)
+    for _ in range(LOOKS):
+        if best.calls <= MOST_CALLS.get(case.name, best.calls):
+            break
+        best = min(best, shortest(follow, case.request), key=lambda way: way.calls)
+    return best
+
+
 @pytest.mark.usefixtures("quiet")
 def test_a_relayed_request_is_followed_from_its_socket_to_its_socket() -> None:
     with travelled() as follow:
-        # Three times five: on a busy machine most ways have a round of the loop more.
-        ways = {
-            case.name: min(
-                (shortest(follow, case.request) for _ in range(3)), key=lambda way: way.calls
-            )
-            for case in CASES
-        }
+        ways = {case.name: _undisturbed(follow, case) for case in CASES}
         event = calls_an_event(follow)
     for name, way in ways.items():
         assert "http/http_service/api/generate.py" in way.rooms, name

@@ -141,11 +141,12 @@ def test_a_bad_entry_changes_nothing_else_and_its_reason_can_be_read(
         eventually(quarantined, 10, "it is quarantined")
         assert get_models(front.url) == ["good"]
         assert chat(front.url, "good")[0] == 200
-        assert "secret" not in front.output
+        front.wait_for("models/chat/bad")
         told = [line for line in front.output.splitlines() if "models/chat/bad" in line]
         assert len(told) == 1
         etcd.put(f"{root}/models/chat/bad", entry("bad", upstream.url))
         wait_for_model(front.url, "bad")
+    assert "secret" not in front.output
 
 
 def test_with_etcd_down_at_the_start_it_serves_says_so_and_recovers() -> None:
