@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
-from actors.cli.exiting import LAST_SECONDS, end_within, leave
 from actors.cli.parsing import UsageError
-from actors.cli.signals import hold_signals
+from actors.cli.signals import LAST_SECONDS, end_within, hold_signals, leave
 from actors.suggestion import suggestion
 from actors.version import callboard_version
 

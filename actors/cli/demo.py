@@ -29,14 +29,14 @@ from actors.cli.runner import run_until_cancelled
 from actors.cli.serve import start_service
 from actors.cli.weights import require_llama, weights_at_hand
 from actors.engines.contract import Kind
-from actors.engines.llama.weights import BUNDLED_ALIAS, BUNDLED_NAME
+from actors.engines.llama.host import BUNDLED_ALIAS, BUNDLED_NAME
+from actors.files import TempDir
 from actors.logs import configure_logging
 from actors.registry import ListModels
 from actors.service import stop_time
 from actors.settings import DemoSettings, ServeSettings
 from actors.supervision import Backoff, CancellationToken, Child
 from actors.supervision.process_actor import ProcessActor
-from actors.temp_dirs import TempDir
 from http_service.telemetry.access_log import AccessLogWriter, set_access_log_writer
 
 __all__ = ["DESCRIPTION", "run"]

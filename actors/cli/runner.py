@@ -18,9 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from actors.cli.exiting import FAILED, OK, end_within
 from actors.cli.parsing import unknown_variables
-from actors.cli.signals import Meaning, Stops, hear_signals, log_stacks
+from actors.cli.signals import FAILED, OK, Meaning, Stops, end_within, hear_signals, log_stacks
 from actors.settings import DemoSettings, ServeSettings, WorkerSettings
 from actors.supervision.cancellation import CancellationToken
 from actors.supervision.errors import StartFailed

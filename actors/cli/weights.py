@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from actors.cli.runner import CannotStart
-from actors.engines.llama.weights import (
+from actors.engines.llama.host import (
     HOW_TO_INSTALL,
     MODEL_WHEEL,
     WEIGHTS_IN_WHEEL,

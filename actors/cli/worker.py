@@ -26,8 +26,7 @@ from actors.cli.parsing import UsageError, parse_settings
 from actors.cli.runner import run_until_cancelled
 from actors.cli.weights import require_llama
 from actors.engines.contract import Kind
-from actors.engines.llama.host import LlamaServer
-from actors.engines.llama.weights import BUNDLED_ALIAS, BUNDLED_NAME, resolve_model
+from actors.engines.llama.host import BUNDLED_ALIAS, BUNDLED_NAME, LlamaServer, resolve_model
 from actors.etcd_options import etcd_access
 from actors.logs import configure_logging
 from actors.settings import WorkerSettings

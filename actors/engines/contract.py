@@ -30,8 +30,8 @@ from typing import Any, Final, NoReturn, Protocol, TypeAlias, runtime_checkable
 import orjson
 
 from actors.suggestion import suggestion
-from actors.supervision.callbacks import call_all
 from actors.supervision.cancellation import CancellationToken, Registration
+from actors.supervision.user_code import call_all
 
 __all__ = [
     "COMMENTS_AFTER",

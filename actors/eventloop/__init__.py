@@ -5,8 +5,7 @@ its streams on it, ``actors.engines.upstream`` the connections to upstreams.
 """
 
 from actors.eventloop.loop import EventLoop, FdHandle, Handler, LoopStopped, shared_loop
-from actors.eventloop.outgoing import asks_others, outgoing_connections
-from actors.eventloop.poller import HANGUP, READ, WRITE
+from actors.eventloop.poller import HANGUP, READ, WRITE, asks_others, outgoing_connections
 from actors.eventloop.timers import Deadline, Timed, TimerHandle
 
 __all__ = [

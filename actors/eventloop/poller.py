@@ -2,6 +2,11 @@
 
 Both report ``READ``, ``WRITE`` and ``HANGUP``. ``HANGUP`` is always watched, as epoll does: it is
 reported for a peer whose bytes are not wanted at the moment, too.
+
+The descriptors that are connections to other servers are counted here too: engines write what
+servers read, and neither imports the other. A server that divides the limit of open files
+(``RLIMIT_NOFILE``) and counts only its own connections would use up the descriptors that their
+requests need upstream.
 """
 
 from __future__ import annotations
@@ -15,7 +20,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
-__all__ = ["HANGUP", "READ", "WRITE", "Poller", "SelectorPoller", "Waker", "best_poller"]
+__all__ = [
+    "HANGUP",
+    "READ",
+    "WRITE",
+    "Poller",
+    "SelectorPoller",
+    "Waker",
+    "asks_others",
+    "best_poller",
+    "closed",
+    "opened",
+    "outgoing_connections",
+]
+
 
 READ: Final = 0x001
 WRITE: Final = 0x004
@@ -209,3 +227,30 @@ class Waker:
         fds, self.fd, self._out = {self.fd, self._out}, -1, -1
         for fd in fds - {-1}:
             os.close(fd)
+
+
+# PERF: without a lock; each of a set's methods is one step under the GIL.
+_descriptors: Final[set[int]] = set()
+_ever: Final[list[bool]] = []
+
+
+def outgoing_connections() -> int:
+    """Connections to upstreams that are open now, those under way and kept ones too. Any thread."""
+    return len(_descriptors)
+
+
+def asks_others() -> bool:
+    """Whether this process has ever connected to an upstream. Any thread."""
+    return bool(_ever)
+
+
+def opened(descriptor: int) -> None:
+    """Count ``descriptor`` as a connection to an upstream from now on."""
+    _descriptors.add(descriptor)
+    if not _ever:
+        _ever.append(True)
+
+
+def closed(descriptor: int) -> None:
+    """Stop counting ``descriptor``, which is about to be closed."""
+    _descriptors.discard(descriptor)

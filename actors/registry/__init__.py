@@ -4,8 +4,13 @@ Reads and writes are messages (``messages``), the state is an immutable value (`
 owner is a turn actor (``registry``): asking costs microseconds and works across its restarts.
 """
 
-from actors.registry.catalog import ModelEngines, ResolvedModel
-from actors.registry.errors import ModelAlreadyExists, ModelNotFound, RegistryError
+from actors.registry.catalog import (
+    ModelAlreadyExists,
+    ModelEngines,
+    ModelNotFound,
+    RegistryError,
+    ResolvedModel,
+)
 from actors.registry.messages import (
     AddModel,
     DropInstance,

@@ -15,7 +15,6 @@ import orjson
 
 from actors.engines.contract import Engine, EngineRequest, with_model
 from actors.engines.pool import DEFAULT_MODEL_SPEC, ModelSpec, Pool
-from actors.registry.errors import ModelAlreadyExists, ModelNotFound
 from actors.registry.persistent import PersistentMap
 
 __all__ = [
@@ -23,10 +22,36 @@ __all__ = [
     "Catalog",
     "Declaration",
     "Declarations",
+    "ModelAlreadyExists",
     "ModelEngines",
+    "ModelNotFound",
+    "RegistryError",
     "ResolvedModel",
     "ServedModel",
 ]
+
+
+class RegistryError(Exception):
+    """The base of the registry's errors; ``model`` is the name that was asked about."""
+
+    def __init__(self, message: str, model: str) -> None:
+        super().__init__(message)
+        self.model = model
+
+
+class ModelNotFound(RegistryError):
+    """No engine of that kind serves the model."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"model {model!r} is not registered", model)
+
+
+class ModelAlreadyExists(RegistryError):
+    """An engine of that kind already serves the model; remove it first."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"model {model!r} is registered already; remove it first", model)
+
 
 MAX_REMEMBERED: Final = 10_000
 """Fallbacks that are kept: above the number of models that ever leave in one process' life."""

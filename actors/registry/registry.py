@@ -24,8 +24,7 @@ from actors.engines.pool import DEFAULT_MODEL_SPEC, Clock, ModelSpec, Pool, Pool
 from actors.engines.pool.clock import loop_clock
 from actors.engines.pool.policies import RandomFn
 from actors.engines.pool.probe_queue import ProbeQueues
-from actors.registry.catalog import NO_DECLARATIONS, ServedModel
-from actors.registry.errors import ModelAlreadyExists, ModelNotFound
+from actors.registry.catalog import NO_DECLARATIONS, ModelAlreadyExists, ModelNotFound, ServedModel
 from actors.registry.messages import (
     AddModel,
     DropInstance,

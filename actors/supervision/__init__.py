@@ -1,9 +1,9 @@
 """Supervision on Pykka: knows actors, and nothing of models, HTTP or etcd.
 
-Layers, lowest first: what is passed around (``errors exit reply mailbox events``), one actor
-(``lifecycle address actor_loop start_context actor calling_thread_actor``), one child (``spec
-child_runner``), the decision (``plan child_table``), what executes it (``base_supervisor`` and its
-two kinds, ``supervisor`` and ``dynamic_supervisor``), the handle of it all (``describe tree``).
+Layers, lowest first: what is passed around (``errors user_code lifecycle reply mailbox
+events``), one actor (``address actor_loop actor calling_thread_actor``), one child (``spec
+child_runner``), the decision (``plan``), what executes it (``base_supervisor`` and its two kinds in
+``supervisor``), the handle of it all (``describe tree``).
 """
 
 from actors.supervision.actor import Supervised
@@ -12,7 +12,6 @@ from actors.supervision.calling_thread_actor import CallingThreadActor
 from actors.supervision.cancellation import CancellationToken, DropGuard, Registration
 from actors.supervision.clock import Clock, Timer, TimerThread
 from actors.supervision.describe import ChildView, TreeView
-from actors.supervision.dynamic_supervisor import DynamicChildren
 from actors.supervision.errors import (
     ActorCrashed,
     ActorsError,
@@ -35,10 +34,10 @@ from actors.supervision.events import (
     SupervisorShutDown,
     TreeEvent,
 )
-from actors.supervision.exit import Cause, Exit, Failure
-from actors.supervision.lifecycle import DeathWatch
+from actors.supervision.lifecycle import Cause, DeathWatch, Exit, Failure
 from actors.supervision.mailbox import Overflow
 from actors.supervision.spec import AutoShutdown, Backoff, Child, Restart, Strategy
+from actors.supervision.supervisor import DynamicChildren
 from actors.supervision.tree import DynamicSupervisor, Supervisor, Tree
 
 __all__ = [

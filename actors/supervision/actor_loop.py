@@ -9,10 +9,15 @@ way to fail (``docs/why/pykka.md``):
 3. An exception on *ask* crashes the actor too, if it is one of its fatal ones.
 4. The mailbox closes: an ask either reaches a handler or fails with ``NotDelivered``.
 5. A reply may be settled from outside: the first writer wins.
+
+Pykka's registry and its stop event hold a lock; ours hold none. A finalizer may run while another
+thread holds such a lock, and call a tree: it would wait for a supervisor that waits for the lock.
+One operation of a list needs none, and Pykka reads copies of its registry.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import traceback
 from collections.abc import Callable, Iterable
@@ -20,18 +25,69 @@ from types import CoroutineType
 from typing import Any, Final, cast
 
 import pykka
+from pykka import ActorRef, ActorRegistry
 
-from actors.supervision.arguments import refuse_coroutine
-from actors.supervision.callbacks import is_program_interrupt, log
 from actors.supervision.deadlock import LifecycleWait, WaitNode, this_thread
 from actors.supervision.errors import ActorCrashed, NotDelivered
-from actors.supervision.exit import TRACEBACK_LIMIT, Cause, Exit, Failure
-from actors.supervision.lifecycle import ActorLifecycle, Latch
+from actors.supervision.lifecycle import (
+    TRACEBACK_LIMIT,
+    ActorLifecycle,
+    Cause,
+    Exit,
+    Failure,
+    Latch,
+)
 from actors.supervision.mailbox import Envelope, Mailbox, is_stop
-from actors.supervision.pykka_internals import StopFlag, unregister
 from actors.supervision.reply import Reply
+from actors.supervision.user_code import is_program_interrupt, log, refuse_coroutine
 
-__all__ = ["ActorLoop"]
+__all__ = ["ActorLoop", "StopFlag", "refs", "register", "unregister"]
+
+
+_refs: Final = ActorRegistry._actor_refs  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # see above
+
+
+def refs() -> list[ActorRef[Any]]:
+    """Every actor's that lives now."""
+    return [*_refs]
+
+
+def register(ref: ActorRef[Any]) -> None:
+    """Add ``ref``, of a new actor."""
+    _refs.append(ref)
+
+
+def unregister(ref: ActorRef[Any]) -> None:
+    """Take ``ref`` out, if it is there."""
+    with contextlib.suppress(ValueError):
+        _refs.remove(ref)
+
+
+class StopFlag(threading.Event):
+    """An ``Event`` without the lock that one holds while it wakes others.
+
+    A finalizer that stops the same actor within ``set`` would wait for it forever.
+    """
+
+    def __init__(self) -> None:
+        self.latch: Final = Latch()
+        """Opened when the actor stops. PERF: reading ``latch.opened`` is not a call."""
+
+    def is_set(self) -> bool:
+        """Whether the actor stops."""
+        return self.latch.opened
+
+    def set(self) -> None:
+        """Stop for good."""
+        self.latch.set()
+
+    def clear(self) -> None:
+        """Refused: an actor that has stopped stays so."""
+        raise RuntimeError("an actor that has stopped can't go on: start another one")
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait so long for the stop; return whether it came."""
+        return self.latch.wait(timeout)
 
 
 _ALWAYS_FATAL: Final = (MemoryError, RecursionError)

@@ -13,15 +13,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Generic, TypeVar, cast, overload
 
-from actors.supervision.arguments import Handle, check_callable, check_seconds
-from actors.supervision.callbacks import log
 from actors.supervision.clock import Clock
 from actors.supervision.deadlock import SuccessorWait, WaitNode, blocked_on, this_thread
 from actors.supervision.errors import AskCycle, MailboxFull, NotDelivered, UnknownChild
-from actors.supervision.exit import Exit
-from actors.supervision.lifecycle import ActorLifecycle, DeathWatch, Latch
+from actors.supervision.lifecycle import ActorLifecycle, DeathWatch, Exit, Latch
 from actors.supervision.mailbox import UNANSWERED, Envelope, Mailbox
 from actors.supervision.reply import Reply
+from actors.supervision.user_code import Handle, check_callable, check_seconds, log
 
 __all__ = ["Address", "AddressTable", "Question", "watch_from_current_actor"]
 

@@ -17,17 +17,17 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final
 
-from actors.supervision.actor import Supervised
+from actors.supervision.actor import Supervised, TreeContext
 from actors.supervision.actor_loop import ActorLoop
 from actors.supervision.child_runner import AbandonedThreads, ChildRunner, HangDetector
-from actors.supervision.child_table import ChildTable
 from actors.supervision.errors import GaveUp, StartFailed, UnknownChild
 from actors.supervision.events import SupervisorGaveUp, SupervisorShutDown
-from actors.supervision.exit import Cause, Exit
+from actors.supervision.lifecycle import Cause, Exit
 from actors.supervision.mailbox import Envelope, SystemMessage
 from actors.supervision.plan import (
     Action,
     ChildState,
+    ChildTable,
     Ended,
     Event,
     GiveUp,
@@ -41,7 +41,6 @@ from actors.supervision.plan import (
     Stop,
 )
 from actors.supervision.spec import Child, SupervisorFlags
-from actors.supervision.start_context import TreeContext
 
 __all__ = ["BackoffOver", "BaseSupervisor", "CheckHung", "Down", "RunInSupervisor"]
 

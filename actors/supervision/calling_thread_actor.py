@@ -23,10 +23,10 @@ from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
 
 from actors.supervision.actor import Supervised, launch
 from actors.supervision.actor_loop import ActorLoop
-from actors.supervision.arguments import refuse_coroutine
 from actors.supervision.deadlock import running, this_thread
 from actors.supervision.errors import ActorCrashed, NotDelivered
 from actors.supervision.mailbox import SYSTEM_MESSAGES, UNANSWERED, Envelope, Mailbox, Overflow
+from actors.supervision.user_code import refuse_coroutine
 
 __all__ = ["CallingThreadActor"]
 

@@ -23,10 +23,9 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
-from actors.supervision.arguments import Handle, check_callable, check_seconds
-from actors.supervision.callbacks import call_all
 from actors.supervision.errors import Cancelled
 from actors.supervision.lifecycle import Latch
+from actors.supervision.user_code import Handle, call_all, check_callable, check_seconds
 
 __all__ = ["CancellationToken", "DropGuard", "Registration"]
 

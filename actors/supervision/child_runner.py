@@ -15,22 +15,22 @@ from functools import partial
 from typing import Final, NoReturn, cast
 
 from actors.supervision.actor import (
+    HandoverState,
+    StartContext,
     Supervised,
+    TreeContext,
     detach_from_tree,
     is_plain_start,
     start_with_context,
 )
-from actors.supervision.actor_loop import ActorLoop
-from actors.supervision.callbacks import log
+from actors.supervision.actor_loop import ActorLoop, unregister
 from actors.supervision.clock import Clock, Timer
 from actors.supervision.deadlock import LifecycleWait, WaitNode, waiting_for_lifecycle
 from actors.supervision.errors import StartFailed
 from actors.supervision.events import ChildAbandoned, ChildEnded, ChildRestarting, ChildStarted
-from actors.supervision.exit import Cause, Exit
-from actors.supervision.lifecycle import Latch
-from actors.supervision.pykka_internals import unregister
+from actors.supervision.lifecycle import Cause, Exit, Latch
 from actors.supervision.spec import Child
-from actors.supervision.start_context import HandoverState, StartContext, TreeContext
+from actors.supervision.user_code import log
 
 __all__ = ["AbandonedThreads", "ChildRunner", "HangDetector"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from actors.supervision.actor_loop import ActorLoop
 from actors.supervision.base_supervisor import BaseSupervisor
 from actors.supervision.child_runner import ChildRunner
-from actors.supervision.exit import Exit
+from actors.supervision.lifecycle import Exit
 from actors.supervision.plan import Status
 
 __all__ = ["ChildView", "TreeView", "children_of", "snapshot_below"]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from actors.supervision.callbacks import call_all
-from actors.supervision.exit import Exit
+from actors.supervision.lifecycle import Exit
+from actors.supervision.user_code import call_all
 
 __all__ = [
     "ChildAbandoned",

@@ -1,4 +1,8 @@
-"""The child specification: how one child is started, stopped, restarted. Valid, or never made."""
+"""The child specification: how one child is started, stopped, restarted. Valid, or never made.
+
+Here is the one bound of every wait that grows with failures too, :func:`doubling`; how chance
+spreads the waits around it is the caller's choice. Pure.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +18,16 @@ import pykka
 
 from actors.supervision.errors import InvalidSpec
 
-__all__ = ["AutoShutdown", "Backoff", "Child", "Restart", "Strategy", "SupervisorFlags"]
+__all__ = ["AutoShutdown", "Backoff", "Child", "Restart", "Strategy", "SupervisorFlags", "doubling"]
 
-_LONGEST_EXPONENT: Final = 60
+
+_MOST_DOUBLINGS: Final = 60
 """2**60 times any delay is beyond any cap; more would overflow a float in the end."""
+
+
+def doubling(first: float, cap: float, failures: int) -> float:
+    """Seconds: ``first``, doubled for each of so many earlier ``failures``, at most ``cap``."""
+    return min(cap, first * 2.0 ** min(failures, _MOST_DOUBLINGS))
 
 
 class Restart(enum.Enum):
@@ -55,8 +65,7 @@ class Backoff:
         """Seconds to wait after so many failures in a row (0 is the first)."""
         if self.first == 0:
             return 0.0
-        base = min(self.cap, self.first * 2.0 ** min(failures, _LONGEST_EXPONENT))
-        return base * (1.0 + rng.random() * self.jitter)
+        return doubling(self.first, self.cap, failures) * (1.0 + rng.random() * self.jitter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,21 +10,18 @@ from typing import Any, Final, TypeVar
 
 import pykka
 
-from actors.supervision.actor import start_with_context
+from actors.supervision.actor import StartContext, TreeContext, start_with_context
 from actors.supervision.actor_loop import ActorLoop
 from actors.supervision.address import Address, AddressTable, watch_from_current_actor
-from actors.supervision.arguments import Handle, check_callable, check_path, check_seconds
 from actors.supervision.base_supervisor import BaseSupervisor, RunInSupervisor
 from actors.supervision.clock import Clock, TimerThread
 from actors.supervision.describe import ChildView, TreeView, children_of, snapshot_below
-from actors.supervision.dynamic_supervisor import DynamicChildren, DynamicSupervisorActor
 from actors.supervision.errors import ChildStateError, InvalidSpec, NotDelivered, UnknownChild
 from actors.supervision.events import EventBus, Listener
-from actors.supervision.exit import Cause, Exit
-from actors.supervision.lifecycle import DeathWatch, Latch
+from actors.supervision.lifecycle import Cause, DeathWatch, Exit, Latch
 from actors.supervision.spec import AutoShutdown, Backoff, Child, Restart, Strategy, SupervisorFlags
-from actors.supervision.start_context import StartContext, TreeContext
-from actors.supervision.supervisor import SupervisorActor
+from actors.supervision.supervisor import DynamicChildren, DynamicSupervisorActor, SupervisorActor
+from actors.supervision.user_code import Handle, check_callable, check_path, check_seconds
 
 __all__ = ["DynamicSupervisor", "Supervisor", "Tree"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from actors.backoff import doubling
+from actors.supervision.spec import doubling
 from discovery.etcd.errors import EtcdRefused
 
 __all__ = [

@@ -19,7 +19,7 @@ import orjson
 import pykka
 
 from actors.engines.errors import EngineError
-from actors.registry.errors import ModelAlreadyExists, ModelNotFound
+from actors.registry.catalog import ModelAlreadyExists, ModelNotFound
 from actors.supervision.errors import ActorCrashed, Cancelled, NotDelivered
 
 __all__ = [

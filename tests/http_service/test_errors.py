@@ -16,7 +16,7 @@ from actors.engines.errors import (
     EngineTimeout,
     EngineUnavailable,
 )
-from actors.registry.errors import ModelAlreadyExists, ModelNotFound
+from actors.registry.catalog import ModelAlreadyExists, ModelNotFound
 from actors.supervision.errors import ActorCrashed, Cancelled, NotDelivered
 from http_service.errors import (
     INTERNAL,

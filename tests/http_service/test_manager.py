@@ -9,7 +9,7 @@ import pytest
 
 from actors.engines.contract import Engine, Kind
 from actors.engines.echo import EchoEngine
-from actors.registry.errors import ModelAlreadyExists, ModelNotFound
+from actors.registry.catalog import ModelAlreadyExists, ModelNotFound
 from actors.supervision import NotDelivered
 from http_service import ConfigError, HttpService, HttpServiceConfig, Metrics, ModelManager
 from tests.http_service.conftest import LOCAL

@@ -13,12 +13,12 @@ import pytest
 from pykka.messages import _ActorStop  # pyright: ignore[reportPrivateUsage]  # how Pykka says stop
 
 from actors import Backoff, Cause, Child, NotDelivered, Overflow, StartFailed, Tree
+from actors.supervision.actor import TreeContext
 from actors.supervision.address import AddressTable
 from actors.supervision.child_runner import AbandonedThreads, ChildRunner
 from actors.supervision.clock import TimerThread
 from actors.supervision.events import EventBus
 from actors.supervision.mailbox import Envelope, Mailbox, SystemMessage
-from actors.supervision.start_context import TreeContext
 from actors.testing import FakeClock
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Boom, Journal, Threaded, Turn, call

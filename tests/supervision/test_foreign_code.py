@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from actors import CancellationToken, Child, ChildStarted, Supervised
-from actors.supervision.callbacks import call_all
 from actors.supervision.events import EventBus
-from actors.supervision.exit import Cause, Exit
-from actors.supervision.lifecycle import ActorLifecycle
+from actors.supervision.lifecycle import ActorLifecycle, Cause, Exit
+from actors.supervision.user_code import call_all
 from actors.testing import FakeClock
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Boom, Threaded, Turn

@@ -29,9 +29,9 @@ from actors import (
     SupervisorGaveUp,
     SupervisorShutDown,
 )
-from actors.supervision import child_table
+from actors.supervision import plan
 from actors.supervision.events import EventBus
-from actors.supervision.exit import TRACEBACK_LIMIT
+from actors.supervision.lifecycle import TRACEBACK_LIMIT
 from actors.supervision.metrics import SupervisionMetrics
 from actors.supervision.plan import ChildState, Status, SupervisorState
 from actors.supervision.spec import Strategy
@@ -246,7 +246,7 @@ def test_ten_thousand_named_children_start_and_stop(kind: Any) -> None:
 
 def test_an_end_or_a_new_child_looks_at_no_other_child(monkeypatch: pytest.MonkeyPatch) -> None:
     """The cost of a step, counted and not timed: how many members it is asked about."""
-    roster = child_table.OrderedChildren(SupervisorState(Strategy.ONE_FOR_ONE, 1, 5.0))
+    roster = plan.OrderedChildren(SupervisorState(Strategy.ONE_FOR_ONE, 1, 5.0))
     made = Journal()
     original = dataclasses.replace
 
@@ -254,7 +254,7 @@ def test_an_end_or_a_new_child_looks_at_no_other_child(monkeypatch: pytest.Monke
         made.add(changes)
         return original(*args, **changes)
 
-    monkeypatch.setattr(child_table, "replace", note)
+    monkeypatch.setattr(plan, "replace", note)
     for number in range(100):
         roster.add(ChildState(str(number)))
         roster.mark(str(number), Status.DOWN)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from actors.backoff import doubling
+from actors.supervision.spec import doubling
 
 __all__ = ["FIRST_WHILE", "LIMIT", "LONGEST_WHILE", "Breaker", "BreakerState"]
 

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from actors.eventloop import READ, WRITE, EventLoop, FdHandle
-from actors.eventloop.outgoing import closed
+from actors.eventloop.poller import closed
 
 __all__ = ["NO_HEADERS", "BadResponse", "Connection", "ResponseReader", "User"]
 

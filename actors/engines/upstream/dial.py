@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from actors.engines.upstream.names import Address, Names, literal
 from actors.engines.upstream.reach import Reach
 from actors.eventloop import READ, WRITE, Deadline, EventLoop, FdHandle
-from actors.eventloop.outgoing import closed, opened
+from actors.eventloop.poller import closed, opened
 
 __all__ = ["Dial", "Place", "Wrapper", "is_local_shortage"]
 

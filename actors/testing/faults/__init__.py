@@ -13,7 +13,6 @@ from actors.testing.faults.client import (
     Slowloris,
     SlowReader,
 )
-from actors.testing.faults.clock import ClockJump, Stall
 from actors.testing.faults.engine import (
     EngineBurns,
     EngineEndless,
@@ -43,7 +42,15 @@ from actors.testing.faults.handlers import (
     Slow,
 )
 from actors.testing.faults.messages import Flood, LateReply, LostReply, ThreadExhaustion
-from actors.testing.faults.process import FileLimit, Freeze, Kill, MemoryLimit, Terminate
+from actors.testing.faults.process import (
+    ClockJump,
+    FileLimit,
+    Freeze,
+    Kill,
+    MemoryLimit,
+    Stall,
+    Terminate,
+)
 from actors.testing.faults.tcp import (
     Bandwidth,
     Down,

@@ -18,8 +18,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from actors.testing.faults.before import NO_PAUSE, Before, Pause
-from actors.testing.faults.fault import Fault
+from actors.testing.faults.fault import NO_PAUSE, Before, Fault, Pause
 
 __all__ = ["Crash", "CrashOnStart", "Hang", "HangOnStart", "Injected", "Poison", "Slow"]
 

@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from actors.testing.faults.fault import Fault, FaultUnavailable
-from actors.testing.faults.patch import Patch
+from actors.testing.faults.fault import Fault, FaultUnavailable, Patch
 
 __all__ = ["Flood", "LateReply", "LostReply", "ThreadExhaustion"]
 

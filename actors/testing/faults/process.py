@@ -1,7 +1,7 @@
-"""Faults of a whole process: killed, frozen, asked to stop, out of descriptors or memory.
+"""Faults of a whole process: killed, frozen, asked to stop, out of descriptors or memory, its time.
 
 ``happened`` counts signals sent and limits set, each to a process that was alive. Whether it ran
-into a limit, the process alone knows.
+into a limit, the process alone knows. Of the clock's faults it counts who was misled.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from actors.testing.faults.fault import Fault, FaultUnavailable
+from actors.testing.faults.fault import Fault, FaultUnavailable, Patch
 
-__all__ = ["FileLimit", "Freeze", "Kill", "MemoryLimit", "Terminate"]
+__all__ = ["ClockJump", "FileLimit", "Freeze", "Kill", "MemoryLimit", "Stall", "Terminate"]
+
 
 MIB = 1024 * 1024
 STOPPED = 5.0
@@ -211,3 +212,45 @@ def _prlimit(pid: int, kind: int, new: tuple[int, int] | None = None) -> tuple[i
         return resource.prlimit(*arguments)
     except PermissionError:
         raise FaultUnavailable(f"no permission to set limits of process {pid}") from None
+
+
+class ClockJump(Fault):
+    """``time.time()`` of this process jumps by ``seconds``, either way; put back on healing.
+
+    Imitates NTP after a long outage, or an administrator. ``time.monotonic()`` goes on, and so
+    must every timeout. ``happened`` counts who looked at the clock.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds=seconds)
+        self._seconds = seconds
+        self._patch = Patch(time, "time", self._jumped)
+
+    def _inject(self) -> None:
+        self._patch.put()
+
+    def _heal(self) -> None:
+        self._patch.remove()
+
+    def _jumped(self, real: Callable[[], float]) -> float:
+        self.happened += 1
+        return real() + self._seconds
+
+
+class _Advancing(Protocol):
+    def advance(self, seconds: float) -> None: ...
+
+
+class Stall(Fault):
+    """On a ``FakeClock``, ``seconds`` pass at once: every timer within them falls due together.
+
+    Imitates a virtual machine that was migrated, or a laptop that slept.
+    """
+
+    def __init__(self, clock: _Advancing, seconds: float) -> None:
+        super().__init__(seconds=seconds)
+        self._clock, self._seconds = clock, seconds
+
+    def _inject(self) -> None:
+        self._clock.advance(self._seconds)
+        self.happened += 1

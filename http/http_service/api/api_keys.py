@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 
 import falcon
 
-from actors.regular_file import Stamp, read_if_changed
+from actors.files import Stamp, read_if_changed
 from http_service.config import ConfigError
 from http_service.errors import InvalidApiKey, MalformedRequest
 from http_service.inline import RetrySoon, may_block

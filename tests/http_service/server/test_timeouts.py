@@ -182,9 +182,9 @@ def test_who_has_read_everything_starts_anew() -> None:
 
 
 STAMPS = {
-    "actors/testing/faults/clock.py",
+    "actors/testing/faults/process.py",
     "discovery/actor.py",
-    "actors/background_writer.py",
+    "actors/logs.py",
     "http/http_service/telemetry/metrics.py",
     "http/http_service/api/api_keys.py",
     "http/http_service/streaming/unary_exchange.py",

@@ -26,7 +26,7 @@ from actors.testing.faults import (
     Slow,
     ThreadExhaustion,
 )
-from actors.testing.faults.patch import Patch
+from actors.testing.faults.fault import Patch
 
 HOUR = 3600.0
 HOOKS: tuple[Callable[[type[Any]], Fault], ...] = (
