@@ -1,4 +1,4 @@
-"""The lifecycle of one incarnation: how it ended, who is told of it, exactly once.
+"""The lifecycle of one incarnation: how it ended, and its watchers, each called exactly once.
 
 There is no lock, which a finalizer could find taken by its own thread: the thread that takes a
 watcher out of the dict is the one that calls it. An end is kept without pinning a single frame.

