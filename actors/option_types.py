@@ -115,11 +115,16 @@ def bucket(text: str) -> float:
 
 
 def byte_count(text: str) -> int:
-    """A size in bytes; ``k``, ``m`` and ``g`` mean 1024, 1024² and 1024³."""
-    match = re.fullmatch(r"([0-9]{1,15})([kmg]?)", text.strip().lower())
+    """A size in bytes; ``k``, ``m`` and ``g``, or ``KiB`` and so on, mean 1024, 1024² and 1024³."""
+    match = re.fullmatch(r"([0-9]{1,15})(?:([kmg])(?:ib)?)?", text.strip().lower())
     if match is None or int(match[1]) == 0:
         raise ValueError(f"{text!r} is not a size: give bytes above 0, as in 1048576, 512k or 45m")
-    return int(match[1]) * _UNITS[match[2]]
+    return int(match[1]) * _UNITS[match[2] or ""]
+
+
+def byte_count_or_zero(text: str) -> int:
+    """:func:`byte_count`, or 0 for none."""
+    return 0 if text.strip() == "0" else byte_count(text)
 
 
 def count(text: str) -> int:

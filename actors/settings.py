@@ -225,6 +225,13 @@ class ServeSettings:
         "yes|no",
         "with --api-key-file: whether /live, /ready, /health and /metrics answer without a key",
     )
+    responses_store: int = _setting(
+        0,
+        option_types.byte_count_or_zero,
+        "BYTES",
+        "memory for the responses of /v1/responses that clients may ask for, or go on from with "
+        "previous_response_id, later; the least recently used ones make room, and 0 stores none",
+    )
     engine_timeout: float = _setting(
         600.0,
         option_types.seconds,

@@ -103,6 +103,10 @@ class HttpServiceConfigBuilder(Generic[Built]):
         """Whether probes and metrics need no key."""
         return self._set("open_probes", enable)
 
+    def responses_store(self, size: int) -> Self:
+        """How many bytes of responses are stored at most; 0 stores none."""
+        return self._set("responses_store", size)
+
     def build(self) -> Built:
         """The service with these settings. Raises :class:`~http_service.config.ConfigError`."""
         return self._finish(HttpServiceConfig(**self._settings))

@@ -94,6 +94,8 @@ class HttpServiceConfig:
     ``api_key_file``: a file of API keys, one a line, re-read on change; "" lets every client in.
     ``operator_key_file``: the same of those who may see where things run; all of these are let in.
     ``open_probes``: whether probes and metrics need no key.
+    ``responses_store``: bytes of memory for responses that clients may ask for, or go on from,
+    later; 0 stores none.
 
     Raises :class:`ConfigError` when a value is not allowed.
     """
@@ -122,6 +124,7 @@ class HttpServiceConfig:
     api_key_file: str = ""
     operator_key_file: str = ""
     open_probes: bool = True
+    responses_store: int = 0
 
     def __post_init__(self) -> None:
         for name, (allowed, holds) in _RULES.items():
@@ -191,4 +194,5 @@ _RULES: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "api_key_file": ("the path of a file, or empty", _is_path_or_empty),
     "operator_key_file": ("the path of a file, or empty", _is_path_or_empty),
     "open_probes": ("True or False", _is_bool),
+    "responses_store": ("a number of bytes, 0 or more", _is_int(0, 1 << 50)),
 }

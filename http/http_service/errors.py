@@ -33,7 +33,9 @@ __all__ = [
     "MalformedRequest",
     "Misdirected",
     "NoRoomForBody",
+    "PreviousResponseNotFound",
     "RequestError",
+    "ResponseNotFound",
     "UnsupportedContentCoding",
     "UnsupportedMediaType",
     "UnsupportedParameter",
@@ -85,6 +87,32 @@ class InvalidValue(RequestError):
 
 class UnsupportedParameter(InvalidValue):
     """A field that means something, but not here. A 400: clients ask again after a 501."""
+
+
+class PreviousResponseNotFound(InvalidValue):
+    """A request goes on from a response that is not stored; ``stored_here``: others may be."""
+
+    def __init__(self, response_id: str, *, stored_here: bool) -> None:
+        message = (
+            f"Previous response with id {_short(response_id)!r} not found{_where(stored_here)}"
+        )
+        super().__init__(message, "previous_response_id")
+
+
+class ResponseNotFound(RequestError):
+    """A response that is not stored, or not any more; ``stored_here``: others may be."""
+
+    def __init__(self, response_id: str, *, stored_here: bool) -> None:
+        super().__init__(f"Response with id {_short(response_id)!r} not found{_where(stored_here)}")
+
+
+def _short(name: str) -> str:
+    """A name as an error repeats it: it comes from a stranger."""
+    return name if len(name) <= NAME_LIMIT else name[:NAME_LIMIT] + "…"
+
+
+def _where(stored_here: bool) -> str:  # noqa: FBT001  # two words
+    return "." if stored_here else ": responses are not stored here (see --responses-store)."
 
 
 class InvalidApiKey(Exception):
@@ -225,6 +253,16 @@ def _invalid(error: InvalidValue) -> ErrorReply:
     return reply_for_status(400, error.message, code="invalid_value", param=error.param)
 
 
+def _previous(error: PreviousResponseNotFound) -> ErrorReply:
+    return reply_for_status(
+        400, error.message, code="previous_response_not_found", param=error.param
+    )
+
+
+def _no_response(error: ResponseNotFound) -> ErrorReply:
+    return reply_for_status(404, error.message)
+
+
 def _unsupported(error: UnsupportedParameter) -> ErrorReply:
     return reply_for_status(400, error.message, code="unsupported_parameter", param=error.param)
 
@@ -259,8 +297,7 @@ def _invalid_api_key(error: InvalidApiKey) -> ErrorReply:
 
 
 def _model_not_found(error: ModelNotFound) -> ErrorReply:
-    name = error.model if len(error.model) <= NAME_LIMIT else error.model[:NAME_LIMIT] + "…"
-    message = f"The model `{name}` does not exist or you do not have access to it."
+    message = f"The model `{_short(error.model)}` does not exist or you do not have access to it."
     return reply_for_status(404, message, code="model_not_found", param="model")
 
 
@@ -307,6 +344,8 @@ _RULES: Final[Mapping[type, Callable[..., ErrorReply]]] = MappingProxyType(
         MalformedRequest: _malformed,
         InvalidValue: _invalid,
         UnsupportedParameter: _unsupported,
+        PreviousResponseNotFound: _previous,
+        ResponseNotFound: _no_response,
         UnsupportedMediaType: _media_type,
         UnsupportedContentCoding: _content_coding,
         InvalidApiKey: _invalid_api_key,

@@ -20,6 +20,7 @@ from http_service.api.routes import enabled_routes
 from http_service.builder import HttpServiceConfigBuilder
 from http_service.config import RESTART_INTENSITY, RESTART_PERIOD, ConfigError, HttpServiceConfig
 from http_service.models import ModelManager
+from http_service.response_store import ResponseStore
 from http_service.server.actors import EventLoopActor, HttpServerActor, shutdown_time
 from http_service.server.limits import BodyAdmission, body_budget
 from http_service.server.listener import Listener
@@ -234,6 +235,7 @@ class HttpService:
             keys=keys,
             operator_keys=operator_keys,
             inflight=self._inflight,
+            responses=ResponseStore(self.config.responses_store),
         )
 
     def _unbind(self) -> None:

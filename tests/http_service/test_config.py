@@ -126,6 +126,7 @@ def test_the_builder_sets_what_was_said_and_keeps_the_defaults() -> None:
         .api_key_file("keys.txt")
         .operator_key_file("operators.txt")
         .open_probes(False)
+        .responses_store(64)
         .build()
     )
 
@@ -146,6 +147,7 @@ def test_the_builder_sets_what_was_said_and_keeps_the_defaults() -> None:
         api_key_file="keys.txt",
         operator_key_file="operators.txt",
         open_probes=False,
+        responses_store=64,
     )
     assert HttpServiceConfigBuilder(lambda config: config).build() == HttpServiceConfig()
 

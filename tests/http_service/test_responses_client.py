@@ -117,7 +117,11 @@ def test_tokens_are_counted_without_an_engine(scripted: ScriptEngine, sdk: opena
     ("fields", "param", "code"),
     [
         ({"background": True}, "background", "unsupported_parameter"),
-        ({"previous_response_id": "resp_1"}, "previous_response_id", "invalid_value"),
+        (
+            {"previous_response_id": "resp_1"},
+            "previous_response_id",
+            "previous_response_not_found",
+        ),
         ({"input": []}, "input", "invalid_value"),
     ],
 )

@@ -33,6 +33,7 @@ __all__ = [
     "Operators",
     "authorization_of",
     "digests_of",
+    "owner_of",
 ]
 
 _log: Final = logging.getLogger("http_service.api_keys")
@@ -133,7 +134,7 @@ class ApiKeys:
     def _has_own_key(self, authorization: str | None) -> bool:
         if authorization is None or authorization[: len(SCHEME)].lower() != SCHEME:
             return False
-        given = _digest(authorization[len(SCHEME) :].strip().encode("utf-8"))
+        given = _digest_of(authorization)
         return compare_digest(self._digests.get(given, _NO_DIGEST), given)
 
     def is_checking(self) -> bool:
@@ -261,6 +262,14 @@ def authorization_of(environ: Mapping[str, Any]) -> str | None:
     return f"Bearer {key}"
 
 
+def owner_of(environ: Mapping[str, Any]) -> bytes:
+    """What distinguishes the clients of this process: the digest of the key that one shows.
+
+    Raises as :func:`authorization_of`.
+    """
+    return _digest_of(authorization_of(environ) or SCHEME)
+
+
 def digests_of(text: bytes) -> Digests:
     """The digest of each key in a key file's ``text``, by itself; pure within one process.
 
@@ -280,6 +289,10 @@ def digests_of(text: bytes) -> Digests:
     if not found:
         raise ValueError("holds no key")
     return found
+
+
+def _digest_of(authorization: str) -> bytes:
+    return _digest(authorization[len(SCHEME) :].strip().encode("utf-8"))
 
 
 def _digest(key: bytes) -> bytes:

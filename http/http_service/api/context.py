@@ -14,6 +14,7 @@ from actors.supervision.cancellation import CancellationToken
 from http_service.api.api_keys import ApiKeys, Operators
 from http_service.config import HttpServiceConfig
 from http_service.models import DeploymentState
+from http_service.response_store import ResponseStore
 from http_service.streaming.exchange import InflightRequests
 from http_service.telemetry.metrics import Metrics
 
@@ -149,6 +150,7 @@ class AppContext:
     keys: ApiKeys | None = None
     operator_keys: ApiKeys | None = None
     inflight: InflightRequests = field(default_factory=InflightRequests)
+    responses: ResponseStore = field(default_factory=ResponseStore)
 
     @property
     def operators(self) -> Operators:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import falcon
 
@@ -42,7 +42,9 @@ from http_service.streaming.wsgi_body import BlockingReader, StreamBody
 from http_service.telemetry.metrics import UNKNOWN_MODEL, InflightGuard
 
 __all__ = [
+    "INLINE_BODY",
     "GenerateResource",
+    "ResolvedRequest",
     "add_stream_headers",
     "read_body",
 ]
@@ -72,6 +74,10 @@ may take 40 times its length then, is decoded again by an engine that looks into
 _decoding: Final = threading.Lock()
 """Held while a long body is decoded and checked: one at a time, so that one of them is in memory.
 That takes the interpreter's lock in any case, so others would not be done sooner."""
+
+
+ResolvedRequest: TypeAlias = tuple[dict[str, Any], Any, ResolvedModel]
+"""The decoded body, the valid request, and what answers it."""
 
 
 class GenerateResource:
@@ -122,11 +128,16 @@ class GenerateResource:
         self._begin(req, resp, request, context, valid, resolved.engine, connection)
 
     def _resolve(
-        self, req: falcon.Request, raw: bytes, via: str | None
-    ) -> tuple[dict[str, Any], GenerateRequest, ResolvedModel]:
+        self,
+        req: falcon.Request,
+        raw: bytes,
+        via: str | None,
+        check: Callable[[dict[str, Any]], Any] | None = None,
+    ) -> ResolvedRequest:
         """Check the whole request, and resolve its model.
 
-        Raises what is wrong with it, counted where that is so.
+        ``check`` is that of this request, if it has one of its own. Raises what is wrong with it,
+        counted where that is so.
         """
         body: dict[str, Any] = {}
         try:
@@ -135,7 +146,7 @@ class GenerateResource:
             else:
                 with _decoding:
                     body = parse_json(raw)
-            valid = self._check(body)
+            valid = (check or self._check)(body)
             if via is not None:
                 check_for_loop(via)
             return body, valid, self._state.resolve(self._kind, valid.model)

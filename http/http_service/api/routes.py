@@ -16,6 +16,7 @@ from http_service.api.endpoints.messages import (
 from http_service.api.endpoints.responses import (
     InputTokenCount,
     InputTokensRequest,
+    ResponseObject,
     count_of_input,
     input_to_chat,
 )
@@ -39,7 +40,15 @@ from http_service.api.probes import (
     Probe,
     ReadyResource,
 )
-from http_service.api.translate import CountTokensResource, TranslatedResource
+from http_service.api.stored_responses import (
+    CountInputResource,
+    Deleted,
+    InputItems,
+    InputItemsResource,
+    StoredResponseResource,
+    translated_resource,
+)
+from http_service.api.translate import CountTokensResource
 from http_service.config import HttpServiceConfig
 from http_service.dialects.messages_request import messages_to_chat
 
@@ -74,7 +83,7 @@ def _generating(endpoint: ApiEndpoint) -> Route:
     resource: Callable[[AppContext], object] = (
         partial(GenerateResource, endpoint)
         if translate is None
-        else partial(TranslatedResource, endpoint, translate)
+        else partial(translated_resource, endpoint, translate)
     )
     return Route(
         endpoint.path,
@@ -89,6 +98,48 @@ def _generating(endpoint: ApiEndpoint) -> Route:
         endpoint.event,
         enabled=endpoint.enabled,
     )
+
+
+_RESPONSE: Final = "/v1/responses/{response_id}"
+_STORED: Final = (
+    Route(
+        _RESPONSE,
+        "GET",
+        "retrieveResponse",
+        "A response that was stored; see --responses-store",
+        StoredResponseResource,
+        {200: "The response", 400: "It is asked for as a stream", 404: "It is not stored here"},
+        result=ResponseObject,
+        enabled="enable_chat_endpoints",
+    ),
+    Route(
+        _RESPONSE,
+        "DELETE",
+        "deleteResponse",
+        "Delete a response that was stored",
+        StoredResponseResource,
+        {200: "It is deleted", 404: "It is not stored here"},
+        result=Deleted,
+        enabled="enable_chat_endpoints",
+        part_of=_RESPONSE,
+    ),
+    Route(
+        f"{_RESPONSE}/input_items",
+        "GET",
+        "listInputItems",
+        "List the items that a stored response answered, the last ones first",
+        InputItemsResource,
+        {
+            200: "A page of the items",
+            400: "The query names no page; param names what is wrong in it",
+            404: "The response is not stored here",
+            413: "The items exceed the limit of a body",
+            503: "The request bodies that are held leave no room for the items",
+        },
+        result=InputItems,
+        enabled="enable_chat_endpoints",
+    ),
+)
 
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -109,12 +160,13 @@ ROUTES: Final[tuple[Route, ...]] = (
         "POST",
         "countResponseTokens",
         "Count the tokens of an input, in the shape of OpenAI's Responses API; an estimate says so",
-        partial(CountTokensResource, InputTokensRequest, input_to_chat, count_of_input),
+        partial(CountInputResource, InputTokensRequest, input_to_chat, count_of_input),
         _COUNT,
         body=InputTokensRequest,
         result=InputTokenCount,
         enabled="enable_chat_endpoints",
     ),
+    *_STORED,
     Route(
         "/v1/models",
         "GET",

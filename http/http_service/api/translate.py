@@ -23,6 +23,7 @@ from http_service.api.validation import parse_json, validate
 from http_service.connection import KEY, Connection
 from http_service.dialects.estimate import ESTIMATED, estimate_tokens
 from http_service.falcon_types import Response
+from http_service.response_store import NOTHING_STORED, ClientResponses
 from http_service.streaming.translated import TranslatedStream, TranslatedUnary
 from http_service.telemetry.model_metrics import InflightGuard
 
@@ -47,10 +48,12 @@ class TranslatedResource(GenerateResource):
         self._translate: Final = translate
         self._check = self._checked
 
-    def _checked(self, body: dict[str, Any]) -> TranslatedRequest:
+    def _checked(
+        self, body: dict[str, Any], responses: ClientResponses = NOTHING_STORED
+    ) -> TranslatedRequest:
         """The whole request is checked, and translated, before any model is looked for."""
         valid = validate(self._schema, body)
-        return TranslatedRequest(valid.model, valid.stream, self._translate(body))
+        return TranslatedRequest(valid.model, valid.stream, self._translate(body, responses))
 
     def _begin(
         self,
@@ -99,13 +102,14 @@ class CountTokensResource:
     def __init__(
         self,
         schema: type[ModelRequest],
-        to_chat: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+        to_chat: Callable[..., Mapping[str, Any]],
         answer: Callable[[int], Mapping[str, Any]],
         app: AppContext,
     ) -> None:
         self._schema = schema
         self._to_chat = to_chat
         self._answer = answer
+        self._app = app
         self._body_limit = app.config.body_limit
         self._state = app.state
 
@@ -115,10 +119,16 @@ class CountTokensResource:
         codings, _ = check_body_head(
             req.content_type, env.get("HTTP_CONTENT_ENCODING"), env.get("HTTP_X_REQUEST_TIMEOUT")
         )
-        body = parse_json(read_body(req, env.get(KEY), codings, self._body_limit))
+        raw = read_body(req, env.get(KEY), codings, self._body_limit)
+        body = parse_json(raw)
         valid = validate(self._schema, body)
-        chat = self._to_chat(body)
+        chat = self._chat(req, body, len(raw))
         self._state.resolve(Kind.CHAT, valid.model)
         resp.content_type = falcon.MEDIA_JSON
         resp.set_header(*ESTIMATED)
         resp.data = orjson.dumps(self._answer(estimate_tokens(chat)))
+
+    def _chat(self, req: falcon.Request, body: dict[str, Any], size: int) -> Mapping[str, Any]:
+        """The prompt of a valid ``body``, which came in ``size`` bytes."""
+        del req, size
+        return self._to_chat(body)

@@ -57,7 +57,7 @@ def responses_to_chat(body: Mapping[str, Any], before: Sequence[Json] = ()) -> T
     listed = list(tools_in(definitions))
     names = ToolNames([*(tool for tool, _ in listed), *_called(items)])
     chat: Json = {key: body[key] for key in _SAME if body.get(key) is not None}
-    chat["messages"] = _Conversation(names).read(body.get("instructions"), items)
+    chat["messages"] = _Conversation(names).read(body.get("instructions"), items, -len(before))
     listed = _set_tool_choice(chat, body.get("tool_choice"), listed, names)
     if listed:
         chat["tools"] = chat_tools(listed, names)
@@ -148,11 +148,14 @@ class _Conversation:
         """The assistant's message that may still grow."""
         self._place = ""
 
-    def read(self, instructions: str | None, items: Sequence[Json]) -> list[Json]:
-        """The chat messages. Raises ``InvalidValue`` if there is none."""
+    def read(self, instructions: str | None, items: Sequence[Json], first: int) -> list[Json]:
+        """The chat messages; ``first`` is the number that the first item has in the request.
+
+        Raises ``InvalidValue`` if there is none.
+        """
         if instructions:
             self._messages.append({"role": "system", "content": instructions})
-        for number, item in enumerate(items):
+        for number, item in enumerate(items, first):
             self._place = f"input[{number}]"
             self._add(item)
         if not self._messages:

@@ -59,7 +59,7 @@ class ResponsesWriter:
     """Writes one answer: :meth:`begin`, :meth:`write` each chunk, :meth:`end`. Not synchronised.
 
     ``request_id`` makes the ids, ``request`` is what the client asked, ``tools`` names its tools;
-    ``stored``: the response can be asked for later.
+    ``keep`` stores the response, once it is complete, and returns whether there was room for it.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class ResponsesWriter:
         request: Mapping[str, Any],
         tools: ToolNames,
         *,
-        stored: bool = False,
+        keep: Callable[[Json], bool] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._request_id = request_id
         self._request = request
         self._tools = tools
-        self._stored = stored
+        self._keep = keep
         self._clock = clock
         self._created = int(clock())
         self._blocks = ChatBlocks()
@@ -216,6 +216,8 @@ class ResponsesWriter:
         else:
             response["completed_at"] = int(self._clock())
         response["usage"] = _usage(self._blocks.usage or TokenUsage())
+        if self._keep is not None:
+            response["store"] = self._keep(response)
         return response
 
     def _response(self, status: str) -> Json:
@@ -235,7 +237,7 @@ class ResponsesWriter:
             "incomplete_details": None,
             "model": asked["model"],
             "output": [*self._output],
-            "store": self._stored,
+            "store": self._keep is not None,
             "usage": None,
             **echoed,
         }

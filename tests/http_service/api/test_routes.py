@@ -258,7 +258,7 @@ def test_an_unknown_route_is_a_404_that_names_it(web: testing.TestClient) -> Non
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
 def test_a_wrong_method_is_a_405_with_allow(web: testing.TestClient, route: Any) -> None:
-    result = web.simulate_request("DELETE", route.path.replace("{model:path}", "echo"))
+    result = web.simulate_request("PUT", route.path.replace("{model:path}", "echo"))
 
     assert result.status_code == 405
     assert route.method in result.headers["allow"].split(", ")
@@ -324,7 +324,8 @@ def test_a_read_only_route_answers_head_with_its_headers_alone(web: testing.Test
     for route in ROUTES:
         if route.method == "GET":
             result = web.simulate_head(route.path.replace("{model:path}", "echo"))
-            assert result.status_code == 200, route.path
+            stored = route.path.startswith("/v1/responses/")  # there is none
+            assert result.status_code == (404 if stored else 200), route.path
             assert result.content == b""
 
 
@@ -333,7 +334,7 @@ def test_options_and_405_name_the_same_methods(web: testing.TestClient, route: A
     path = route.path.replace("{model:path}", "m")
     allowed = web.simulate_options(path).headers["allow"]
     assert {route.method, "OPTIONS"} <= set(allowed.split(", "))
-    assert web.simulate_delete(path).headers["allow"] == allowed
+    assert web.simulate_put(path).headers["allow"] == allowed
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/live", "/ready", "/v1/models/echo"])

@@ -13,6 +13,9 @@ from http_service.api.endpoints import ApiEndpoint, messages, responses
 from http_service.api.validation import validate
 from http_service.dialects.estimate import estimate_tokens
 from http_service.errors import RequestError
+from http_service.response_store import ClientResponses, ResponseStore
+
+STORED = ClientResponses(ResponseStore(1_000_000), b"")
 
 WORDS = [
     "type",
@@ -116,7 +119,7 @@ def check(endpoint: ApiEndpoint, body: dict[str, Any]) -> None:
     assert endpoint.translate is not None
     try:
         validate(endpoint.body, body)
-        translation = endpoint.translate(body)
+        translation = endpoint.translate(body, STORED)
     except RequestError:
         return
     orjson.dumps(translation.chat)

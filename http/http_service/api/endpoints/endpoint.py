@@ -16,6 +16,7 @@ from typing import Annotated, Any, NamedTuple, TypeAlias
 from msgspec import Meta, Struct
 
 from actors.engines.contract import Kind
+from http_service.response_store import ClientResponses
 from http_service.streaming.translated import DialectWriter
 
 __all__ = [
@@ -87,8 +88,9 @@ class ApiEndpoint:
     is, below ``/v1``, that of an upstream, too. ``operation`` and ``summary`` are OpenAPI's.
     ``id_prefix`` begins the ids of folded responses. ``body``, ``response`` and ``event`` are the
     schemas of its request, its whole response and one event of its stream. ``enabled`` names the
-    setting that switches it, "" where it is always there. ``translate(body)`` makes a chat
-    completion request of a valid body, for an API that models are not asked in.
+    setting that switches it, "" where it is always there. ``translate`` makes a chat
+    completion request of a valid body, for an API that models are not asked in; it is given what
+    the client has stored, and ``stored`` endpoints store, where that is switched on.
     """
 
     kind: Kind
@@ -101,4 +103,5 @@ class ApiEndpoint:
     response: type[Struct]
     event: type[Struct]
     enabled: str = ""
-    translate: Callable[[Mapping[str, Any]], Translation] | None = None
+    translate: Callable[[Mapping[str, Any], ClientResponses], Translation] | None = None
+    stored: bool = False

@@ -12,6 +12,7 @@ from actors.engines.contract import Kind
 from http_service.api.endpoints.endpoint import ApiEndpoint, ModelRequest, Name, Translation, Whole
 from http_service.dialects.messages_request import messages_to_chat, session_of
 from http_service.dialects.messages_response import MessagesWriter
+from http_service.response_store import ClientResponses
 
 __all__ = ["ENDPOINT", "CountTokensRequest", "MessagesRequest", "TokenCount", "count_of_messages"]
 
@@ -84,7 +85,7 @@ class MessageEvent(Struct):
     type: str
 
 
-def _translate(body: Mapping[str, Any]) -> Translation:
+def _translate(body: Mapping[str, Any], _responses: ClientResponses) -> Translation:
     writer = partial(MessagesWriter, model=body["model"])
     return Translation(messages_to_chat(body), writer, session_of(body))
 

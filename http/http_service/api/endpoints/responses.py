@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
 
 from actors.engines.contract import Kind
+from actors.engines.lenient_json import LIST, encode
 from http_service.api.endpoints.endpoint import ApiEndpoint, ModelRequest, Translation, Whole
 from http_service.dialects.responses_request import responses_to_chat
 from http_service.dialects.responses_response import ResponsesWriter
-from http_service.errors import InvalidValue
+from http_service.dialects.stored_items import named_items
+from http_service.response_store import ClientResponses
 
 __all__ = [
     "ENDPOINT", "InputTokenCount", "InputTokensRequest", "ResponsesRequest", "count_of_input",
@@ -49,9 +52,10 @@ def count_of_input(tokens: int) -> dict[str, Any]:
     return {"object": "response.input_tokens", "input_tokens": tokens}
 
 
-def input_to_chat(body: Mapping[str, Any]) -> Mapping[str, Any]:
+def input_to_chat(body: Mapping[str, Any], responses: ClientResponses) -> Mapping[str, Any]:
     """The prompt of a valid ``body`` as a chat completion request."""
-    return responses_to_chat(body).chat
+    before, body = _whole(body, responses)
+    return responses_to_chat(body, before).chat
 
 
 class ResponsesRequest(InputTokensRequest, kw_only=True):
@@ -98,14 +102,39 @@ def _text_or_none(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _translate(body: Mapping[str, Any]) -> Translation:
+def _whole(
+    body: Mapping[str, Any], responses: ClientResponses
+) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
+    """The stored items that ``body`` goes on from, and ``body`` with what it refers to.
+
+    Raises ``InvalidValue`` for what is not stored.
+    """
     previous = body.get("previous_response_id")
-    if previous:
-        message = f"Previous response with id {previous!r} not found: responses are not stored here"
-        raise InvalidValue(message, "previous_response_id")
-    chat, tools, dropped = responses_to_chat(body)
+    before = responses.conversation(previous) if previous else []
+    given: Any = body.get("input")
+    if isinstance(given, LIST):
+        body = {**body, "input": responses.resolved(given)}
+    return before, body
+
+
+def _storing(
+    token: str, writer: Callable[[str], ResponsesWriter], _request_id: str
+) -> ResponsesWriter:
+    return writer(token)
+
+
+def _translate(body: Mapping[str, Any], responses: ClientResponses) -> Translation:
+    before, body = _whole(body, responses)
+    chat, tools, dropped = responses_to_chat(body, before)
     headers = ((DROPPED_TOOLS, ",".join(dropped)),) if dropped else ()
-    writer = partial(ResponsesWriter, request=body, tools=tools)
+    # The input, which may be long, is not kept for as long as the response is written.
+    asked = {key: value for key, value in body.items() if key != "input"}
+    writer = partial(ResponsesWriter, request=asked, tools=tools)
+    if responses.enabled and body.get("store") is not False:
+        # NOTE: its id is not made of the request's, which is the client's to choose.
+        token = secrets.token_hex(16)
+        items = encode([*before, *named_items(body.get("input") or (), token)])
+        writer = partial(_storing, token, partial(writer, keep=partial(responses.keep, items)))
     return Translation(chat, writer, _text_or_none(body.get("prompt_cache_key")), headers)
 
 
@@ -121,4 +150,5 @@ ENDPOINT: Final = ApiEndpoint(
     event=ResponseEvent,
     enabled="enable_chat_endpoints",
     translate=_translate,
+    stored=True,
 )
