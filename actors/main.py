@@ -21,7 +21,13 @@ _COMMANDS: Final = {
     "serve": "serve models over HTTP; the command that is meant when none is given",
     "worker": "announce a model in etcd: one that runs elsewhere, or one hosted here",
     "demo": "etcd, a small real language model and the service, all in one tree",
+    "status": "show a running front-end on one screen",
+    "tree": "show its supervision tree",
+    "models": "list its models",
+    "instances": "list the instances of a model",
 }
+_OF_ADMIN: Final = frozenset(("status", "tree", "models", "instances"))
+"""Commands that read a running front-end: functions of one module, the others are modules."""
 
 _OVERVIEW: Final = """\
 usage: python -m actors.main [COMMAND] [OPTIONS]
@@ -38,6 +44,8 @@ examples:
   python -m actors.main worker --model llama-3 --url http://10.0.0.7:8000/v1 \\
                                --etcd http://10.0.0.5:2379     # announce a vLLM server
   python -m actors.main demo                                   # try it with a real model
+  python -m actors.main --console 127.0.0.1:8788               # … and let operators look
+  python -m actors.main tree                                   # at it, from another terminal
 
 'python -m actors.main COMMAND --help' lists a command's options; '--version' tells the version."""
 
@@ -49,7 +57,7 @@ _INTERRUPTED: Final = 130
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; answer its exit code: 0 done, 1 failed, 2 wrong usage."""
     if arguments[:1] in (["-h"], ["--help"]):
-        lines = "\n".join(f"  {name:8} {what}" for name, what in _COMMANDS.items())
+        lines = "\n".join(f"  {name:10} {what}" for name, what in _COMMANDS.items())
         return _print(_OVERVIEW.format(commands=lines))
     if arguments[:1] == ["--version"]:
         return _print(f"callboard {callboard_version()}")
@@ -58,8 +66,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         command, rest = _split(arguments)
         # Imported late: "worker" needs no HTTP server and "--help" needs nothing at all.
-        module = importlib.import_module(f"actors.cli.{command}")
-        code: int = module.run(rest, os.environ)
+        where, function = ("admin", command) if command in _OF_ADMIN else (command, "run")
+        module = importlib.import_module(f"actors.cli.{where}")
+        code: int = getattr(module, function)(rest, os.environ)
     except UsageError as error:
         print(f"callboard: {error}", file=sys.stderr)
         return _BAD_USAGE

@@ -16,9 +16,11 @@ from actors.engines.builtin import ENGINES
 from actors.suggestion import suggestion
 
 __all__ = [
+    "admin_url",
     "alias",
     "bucket",
     "byte_count",
+    "console",
     "count",
     "engine",
     "etcd_root",
@@ -88,6 +90,20 @@ def host_name(text: str) -> str:
     raise ValueError(f"{text!r} is not a host name: give it without a port, as in chat.example.org")
 
 
+def console(text: str) -> str:
+    """An address to listen on with its port, as in ``127.0.0.1:8788``; or ``off``."""
+    if text == "off":
+        return text
+    name, colon, number = text.rpartition(":")
+    if not colon or not name:
+        raise ValueError(f"{text!r} is not an address with a port: give 127.0.0.1:8788, or off")
+    if ":" in name and not (name.startswith("[") and name.endswith("]")):
+        raise ValueError(f"{text!r} is an IPv6 address without brackets: give [{name}]:{number}")
+    host(name)
+    port(number)
+    return text
+
+
 def seconds(text: str) -> float:
     """A duration in seconds, finite and not negative."""
     try:
@@ -150,6 +166,14 @@ def upstream_url(text: str) -> str:
         raise ValueError(f"{text!r} is not a server's URL: give http://HOST:PORT/v1")
     if parts.username is not None or parts.query or parts.fragment:
         raise ValueError("the URL must hold no user name, query or fragment: http://HOST:PORT/v1")
+    return text.rstrip("/")
+
+
+def admin_url(text: str) -> str:
+    """Where an admin API is: ``http://HOST:PORT``."""
+    parts = _split(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}:
+        raise ValueError(f"{text!r} is not an admin API's address: give http://HOST:PORT")
     return text.rstrip("/")
 
 

@@ -4,6 +4,7 @@
 
     callboard               one_for_one
     ├─ registry             RegistryActor, state handed to the next incarnation
+    ├─ admin                HttpServerActor of the admin API; only with ``--console``
     ├─ discovery            DiscoveryActor on etcd, or on a folder; only with ``--etcd`` or
     │                       ``--discovery-dir``
     ├─ discovery-directory  the folder's, if both are given
@@ -29,6 +30,7 @@ import prometheus_client
 
 from actors.engines.builtin import ENGINES
 from actors.engines.pool import PoolListeners
+from actors.eventloop import shared_loop
 from actors.registry import PoolFactory, RegistryActor
 from actors.settings import ServeSettings
 from actors.shutdown import TREE_MARGIN, front_end_stop
@@ -48,6 +50,7 @@ from http_service.telemetry.pool_metrics import PoolMetrics
 
 if TYPE_CHECKING:
     from actors.engines.upstream.reach import Reach
+    from http_service.admin import AdminService
 
 __all__ = ["RESTART_INTENSITY", "Service", "check_upstream_files", "stop_time"]
 
@@ -72,9 +75,16 @@ def stop_time(settings: ServeSettings) -> float:
 class Service:
     """The whole front-end as one supervision tree."""
 
-    def __init__(self, tree: Tree, http: HttpService, settings: ServeSettings) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        http: HttpService,
+        settings: ServeSettings,
+        admin: AdminService | None = None,
+    ) -> None:
         self.tree: Final = tree
         self.http: Final = http
+        self.admin: Final = admin
         self._settings = settings
         self._gave_up: Exit | None = None
 
@@ -118,7 +128,8 @@ class Service:
                 extra={"host": settings.host, "port": http.bind()[1]},
             )
         tree.on_event(SupervisionMetrics(manager.metrics().registry, settings.metrics_prefix))
-        service = cls(tree, http, settings)
+        admin = _admin(tree, http, settings)
+        service = cls(tree, http, settings, admin)
         tree.on_exit(lambda why: service._on_exit(why, token))
         tree.start_child(
             Supervisor.child(
@@ -149,6 +160,8 @@ class Service:
         if self._gave_up is None:
             self.tree.stop(timeout=stop_time(self._settings))
         self.http.close()
+        if self.admin is not None:
+            self.admin.close()
         if self._gave_up is None:
             return None
         return f"the supervision tree gave up: {self._gave_up}"
@@ -200,6 +213,23 @@ def _discover(
     reach = Reach(settings.upstream_allow, (settings.host, settings.port))
     make_engine = partial(engine_of, upstream_tls(settings), reach, settings.engine_timeout)
     return discover(tree, settings, make_engine, manager.metrics().registry), reach
+
+
+def _admin(tree: Tree, http: HttpService, settings: ServeSettings) -> AdminService | None:
+    """Start the admin API where it is asked for. Raises ``ConfigError`` or ``BindFailed``.
+
+    It stops after the server, so that a drain can be watched to its end.
+    """
+    if settings.console == "off":
+        return None
+    # PERF: imported late: a service without it does not hold its modules.
+    from http_service.admin import AdminService
+
+    host, _, port = settings.console.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    admin = AdminService(http.context, tree, host, int(port), shared_loop())
+    tree.start_child(admin.child())
+    return admin
 
 
 def check_upstream_files(settings: ServeSettings) -> None:

@@ -20,7 +20,14 @@ from typing import Any, Final
 from actors import option_types
 from actors.engines.builtin import ENGINES
 
-__all__ = ["DemoSettings", "EtcdSettings", "ServeSettings", "Setting", "WorkerSettings"]
+__all__ = [
+    "AdminSettings",
+    "DemoSettings",
+    "EtcdSettings",
+    "ServeSettings",
+    "Setting",
+    "WorkerSettings",
+]
 
 SMOLLM2_MODEL: Final = "smollm2-135m-instruct"
 """The model id under which the bundled SmolLM2 is served by default."""
@@ -260,6 +267,13 @@ class ServeSettings:
         "connections that one client address may have open; 0 for no limit, as behind a proxy all "
         "come from its address",
     )
+    console: str = _setting(
+        "off",
+        option_types.console,
+        "ADDRESS:PORT|off",
+        "where to listen for operators, as in 127.0.0.1:8788: the admin API, which callboard "
+        "status, tree, models and instances read; beyond this machine only with a key file",
+    )
     metrics_prefix: str = _setting(
         "callboard_frontend",
         option_types.metrics_prefix,
@@ -410,6 +424,30 @@ class WorkerSettings:
         "with --llama: how long it then waits for what is still in flight before it cuts it",
     )
     log_format: str = _log_format()
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSettings:
+    """Settings of the commands that read a running front-end's admin API."""
+
+    admin_url: str = _setting(
+        "http://127.0.0.1:8788",
+        option_types.admin_url,
+        "URL",
+        "where the admin API of the front-end is: its --console",
+    )
+    admin_key_file: str = _setting(
+        "",
+        option_types.file_path,
+        "FILE",
+        "a file whose first key is an operator's, where the front-end has --operator-key-file",
+    )
+    output: str = _setting(
+        "table",
+        option_types.one_of("table", "json"),
+        "table|json",
+        "how the answer is printed: for people, or the admin API's own document",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 
 from actors.cli.parsing import unknown_variables
 from actors.cli.signals import FAILED, OK, Meaning, Stops, end_within, hear_signals, log_stacks
-from actors.settings import DemoSettings, ServeSettings, WorkerSettings
+from actors.settings import AdminSettings, DemoSettings, ServeSettings, WorkerSettings
 from actors.supervision.cancellation import CancellationToken
 from actors.supervision.errors import StartFailed
 
@@ -110,7 +110,8 @@ def run_until_cancelled(start: Callable[[CancellationToken], Running], stop_with
 
 def _warn_about_unknown_variables() -> None:
     """Warn about ``CALLBOARD_`` variables that change nothing: misspelt ones are hard to see."""
-    for warning in unknown_variables(os.environ, (ServeSettings, WorkerSettings, DemoSettings)):
+    commands = (ServeSettings, WorkerSettings, DemoSettings, AdminSettings)
+    for warning in unknown_variables(os.environ, commands):
         _log.warning(warning)
 
 

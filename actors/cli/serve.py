@@ -83,6 +83,8 @@ class _Serving:
         """Say where it listens; with nothing but echo, how to serve a real model."""
         if self._hint:
             print(_HINT, file=sys.stderr)
+        if self._service.admin is not None:
+            print(f"admin API on {self._service.admin.url}", flush=True)
         print(f"listening on {self._service.url}", flush=True)
 
     def reload(self) -> None:
@@ -97,10 +99,16 @@ class _Serving:
 def access_writer(which: str, write: _Write) -> _Write:
     """``write`` for ``"all"`` requests, all but probes (``"requests"``), or ``"none"``.
 
+    Those of the admin API count as probes: a console reads it every second.
+
     The result may be called on any thread, once a request.
     """
     if which == "all":
         return write
     if which == "none":
         return lambda _record: None
-    return lambda record: None if record.path in PROBES else write(record)
+    return lambda record: None if _is_probe(record.path) else write(record)
+
+
+def _is_probe(path: str) -> bool:
+    return path in PROBES or path.startswith("/admin/")

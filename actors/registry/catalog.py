@@ -249,6 +249,12 @@ class Catalog:
         models = sorted(self.models.values(), key=lambda model: model.number)
         return ModelEngines((model.name, model.engine) for model in models)
 
+    def pools(self) -> tuple[Pool, ...]:
+        """The pool of each model, in the order they were added."""
+        return tuple(
+            model.pool for model in sorted(self.models.values(), key=lambda model: model.number)
+        )
+
     def put(self, model: ServedModel) -> Catalog:
         """With ``model``, new or in the place of the one of its name."""
         old = self.models.get(model.name)

@@ -58,6 +58,10 @@ class RegistryState:
         """The engines that continue texts, as the reference API has them; a copy."""
         return self.catalogs[Kind.COMPLETIONS].engines()
 
+    def pools(self) -> tuple[Pool, ...]:
+        """Every pool, kind by kind, each kind in the order of adding."""
+        return tuple(pool for catalog in self.catalogs.values() for pool in catalog.pools())
+
     def with_catalog(
         self, kind: Kind, catalog: Catalog, effects: tuple[Effect, ...]
     ) -> RegistryState:

@@ -81,11 +81,13 @@ class HttpService:
         self._inflight = InflightRequests()
         self._loop = loop or shared_loop()
         self._server: HttpServer | None = None
-        context = self._context(components, keys, operator_keys)
-        with_body = frozenset(route.path for route in context.routes if route.body is not None)
+        self.context: Final = self._context(components, keys, operator_keys)
+        """What the resources of this service share, for another listener that shows it."""
+        routes = self.context.routes
+        with_body = frozenset(route.path for route in routes if route.body is not None)
         reads = partial(reads_body, with_body, keys, hosts=hosts_of(self.config.allowed_hosts))
         self.intake: Final = BodyAdmission(reads, body_budget(self.config))
-        self.app: Final[WsgiApp] = build_app(context)
+        self.app: Final[WsgiApp] = build_app(self.context)
 
     @classmethod
     def builder(cls) -> HttpServiceConfigBuilder[Self]:

@@ -10,14 +10,20 @@ import importlib
 import os
 import re
 
+from actors.cli.admin import COMMANDS as ADMIN_COMMANDS
 from actors.cli.parsing import usage
-from actors.settings import DemoSettings, ServeSettings, WorkerSettings
+from actors.settings import AdminSettings, DemoSettings, ServeSettings, WorkerSettings
 from tests.docs.blocks import ROOT
 
 __all__ = ["PAGE", "page"]
 
 PAGE = ROOT / "docs" / "reference" / "command-line.md"
-COMMANDS = {"serve": ServeSettings, "worker": WorkerSettings, "demo": DemoSettings}
+COMMANDS = {
+    "serve": ServeSettings,
+    "worker": WorkerSettings,
+    "demo": DemoSettings,
+    **dict.fromkeys(ADMIN_COMMANDS, AdminSettings),
+}
 
 INTRODUCTION = """\
 # The command line
@@ -28,7 +34,8 @@ over its environment variable (in brackets), the variable over the default.
 | exit code | when |
 |---|---|
 | 0 | it was stopped, and drained |
-| 1 | it could not start, gave up, was signalled twice, or did not stop in time |
+| 1 | it could not start, gave up, was signalled twice, or did not stop in time; `status`: \
+not ready; another command that reads the admin API: it gave no answer |
 | 2 | the command line or a variable is wrong; the sentence suggests what was meant |
 
 ## Signals
@@ -53,7 +60,8 @@ Kubernetes' `terminationGracePeriodSeconds` of 30. Raise that together with thes
 
 ## Streams
 
-stdout carries one line, `listening on http://HOST:PORT`, printed when it is ready; logs go to
+stdout carries one line, `listening on http://HOST:PORT`, printed when it is ready, and with
+`--console` one before it, `admin API on http://HOST:PORT`; logs go to
 stderr. Where stdout can't be written, that is logged and it goes on serving. A warning names
 each unknown `CALLBOARD_…` variable; what Kubernetes sets for a Service named `callboard`
 (`CALLBOARD_PORT=tcp://…` and others) counts for nothing.
@@ -68,12 +76,18 @@ def page() -> str:
     os.environ["COLUMNS"] = "100"  # argparse wraps to the terminal
     parts = [INTRODUCTION]
     for command, settings in COMMANDS.items():
-        module = importlib.import_module(f"actors.cli.{command}")
-        text = usage(settings, command, module.DESCRIPTION)
+        text = usage(settings, command, _description(command))
         # NOTE: argparse lays out the usage lines differently from one Python to the next.
         text = re.sub(r"^usage:.*?\n\n", "", text, flags=re.DOTALL)
         parts.append(f"## {command}\n\n```text\n{text}```\n")
     return "\n".join(parts)
+
+
+def _description(command: str) -> str:
+    if command in ADMIN_COMMANDS:
+        return ADMIN_COMMANDS[command].description
+    text: str = importlib.import_module(f"actors.cli.{command}").DESCRIPTION
+    return text
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ __all__ = [
     "LiveResource",
     "MetricsResource",
     "ReadyResource",
+    "why_not_ready",
 ]
 
 DRAINING: Final = "the service is shutting down"
@@ -88,7 +89,7 @@ class ReadyResource:
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """200, or 503 with the reason while draining or while a component is not ready."""
-        reason = _why_not_ready(self._app, check_components(self._app.components))
+        reason = why_not_ready(self._app, check_components(self._app.components))
         if reason is None:
             _write(resp, 200, {"status": "ready"})
             return
@@ -109,7 +110,7 @@ class HealthResource:
         app = self._app
         for_operator = app.operators.include(req.env)
         components = check_components(app.components)
-        reason = _why_not_ready(app, components)
+        reason = why_not_ready(app, components)
         document: dict[str, Any] = {
             "status": "healthy" if reason is None else "not_ready",
             "reason": reason,
@@ -127,7 +128,8 @@ class HealthResource:
     on_head = on_get
 
 
-def _why_not_ready(app: AppContext, components: Mapping[str, ComponentStatus]) -> str | None:
+def why_not_ready(app: AppContext, components: Mapping[str, ComponentStatus]) -> str | None:
+    """Why new requests should not be sent here; ``None`` if they may."""
     if app.lifecycle.draining:
         return DRAINING
     reasons = [
