@@ -114,6 +114,7 @@ class Context:
     passed, or the drain ended. ``deadline`` is on ``time.monotonic()``'s clock, ``None`` for none.
     ``session`` is what the client calls its conversation, where it says so. ``headers`` are the
     client's that an engine which relays passes on, as ``(name, value)``: names in lower case.
+    ``priority`` is how soon the request is served among those that wait: higher ones first.
 
     PERF: a ``token`` that was not given is made on first use; an engine that lives on the event
     loop needs none, it uses :meth:`listen`. Any thread.
@@ -121,7 +122,7 @@ class Context:
 
     __slots__ = (
         "_cancelled", "_listener", "_registration", "_token",
-        "deadline", "headers", "request_id", "session",
+        "deadline", "headers", "priority", "request_id", "session",
     )  # fmt: skip
 
     def __init__(
@@ -131,11 +132,13 @@ class Context:
         deadline: float | None = None,
         session: str | None = None,
         headers: tuple[tuple[str, str], ...] = (),
+        priority: int = 0,
     ) -> None:
         self.request_id = request_id
         self.deadline = deadline
         self.session = session
         self.headers = headers
+        self.priority = priority
         self._token = token
         self._cancelled = False
         self._listener: Callable[[], object] | None = None
@@ -194,7 +197,9 @@ class Context:
 
     def again(self) -> Context:
         """A copy for another attempt, which can be cancelled alone."""
-        return Context(self.request_id, None, self.deadline, self.session, self.headers)
+        return Context(
+            self.request_id, None, self.deadline, self.session, self.headers, self.priority
+        )
 
     def _listen_to(self, token: CancellationToken) -> None:
         """Follow ``token``: one registration serves every listener, one after the other."""

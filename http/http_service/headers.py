@@ -16,13 +16,16 @@ from http_service.errors import InvalidValue
 __all__ = [
     "ID_HEADER",
     "MAX_PASSED",
+    "MAX_PRIORITY",
     "MAX_TIMEOUT",
     "NO_SNIFF",
     "NO_STORE",
     "PASSED_HEADERS",
+    "PRIORITY_HEADER",
     "SESSION_HEADERS",
     "TIMEOUT_HEADER",
     "passed_headers",
+    "priority_from",
     "request_id_from",
     "request_timeout_from",
     "response_head",
@@ -68,6 +71,30 @@ def request_timeout_from(given: str) -> float:
     return seconds
 
 
+PRIORITY_HEADER: Final = "x-priority"
+
+MAX_PRIORITY: Final = 100
+"""The highest priority; the lowest one is as far below 0, which is everybody's who says nothing."""
+
+_PRIORITY: Final = re.compile(r"[+-]?[0-9]{1,3}")
+
+
+def priority_from(given: str | None) -> int:
+    """The priority that the header names, 0 without it.
+
+    Raises :class:`InvalidValue` for anything but a whole number within :data:`MAX_PRIORITY`.
+    """
+    if given is None:
+        return 0
+    if _PRIORITY.fullmatch(given) is None or abs(int(given)) > MAX_PRIORITY:
+        raise InvalidValue(
+            f"The header {PRIORITY_HEADER} must be a whole number "
+            f"from -{MAX_PRIORITY} to {MAX_PRIORITY}; higher ones are served first.",
+            PRIORITY_HEADER,
+        )
+    return int(given)
+
+
 SESSION_HEADERS: Final = (
     "HTTP_X_SESSION_ID",
     "HTTP_X_DYNAMO_SESSION_ID",
@@ -91,6 +118,7 @@ _PASSED: Final = (
     ("HTTP_TRACESTATE", "tracestate"),
     ("HTTP_BAGGAGE", "baggage"),
     ("HTTP_VIA", "via"),
+    ("HTTP_X_PRIORITY", PRIORITY_HEADER),
 )
 
 

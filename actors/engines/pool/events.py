@@ -59,7 +59,10 @@ class Readmitted:
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """A request waited ``seconds`` for an instance; ``outcome``: served, full, expired or left."""
+    """A request waited ``seconds`` for an instance.
+
+    ``outcome``: served, full, displaced, expired or left.
+    """
 
     model: str
     seconds: float

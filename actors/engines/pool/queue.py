@@ -1,4 +1,7 @@
-"""Requests that wait for room at an instance, first come first served, each with a deadline."""
+"""Requests that wait for room at an instance: by priority, then first come first served.
+
+Each waits for a bounded time: a low priority is refused at the latest then, and never forgotten.
+"""
 
 from __future__ import annotations
 
@@ -22,43 +25,65 @@ QUEUE_TIMEOUT: Final = 10.0
 
 @dataclass(slots=True)
 class Waiter:
-    """One request in the queue, since when, and the timer that takes it out again."""
+    """One request in the queue, since when, and the timer that takes it out again.
+
+    ``displaced`` is the one whose place it took, to be told so.
+    """
 
     request: PoolRequest
     since: float
     timer: Pending | None = None
+    displaced: Waiter | None = None
 
 
 class Queue:
-    """Invariant: a request is in it at most once, and nothing is in it twice. Not synchronised.
+    """Invariant: a request is in it at most once, and no lane is empty. Not synchronised.
 
     Whoever left is taken out at once, in constant time: the room that comes is not lost on them.
     """
 
-    __slots__ = ("_waiters", "limit", "timeout")
+    __slots__ = ("_lanes", "_size", "limit", "timeout")
 
     def __init__(self, limit: int = MAX_WAITING, timeout: float = QUEUE_TIMEOUT) -> None:
         self.limit: Final = limit
         self.timeout: Final = timeout
-        self._waiters: dict[PoolRequest, Waiter] = {}
+        # By priority, the highest one first. Nearly always there is one lane.
+        self._lanes: dict[int, dict[PoolRequest, Waiter]] = {}
+        self._size = 0
 
     def __len__(self) -> int:
-        return len(self._waiters)
+        return self._size
 
     def __iter__(self) -> Iterator[Waiter]:
-        """Those who wait, who came first first; of one moment."""
-        return iter([*self._waiters.values()])
+        """Those who wait, in the order in which they are served; of one moment."""
+        return iter([waiter for lane in self._lanes.values() for waiter in lane.values()])
 
-    @property
-    def full(self) -> bool:
-        """Whether nobody else may wait."""
-        return len(self._waiters) >= self.limit
+    def join(self, request: PoolRequest, now: float) -> Waiter | None:
+        """Wait behind all of the same and of higher priorities; ``None`` if the queue is full.
 
-    def join(self, request: PoolRequest, now: float) -> Waiter:
-        """Wait, last."""
-        waiter = self._waiters[request] = Waiter(request, now)
+        In a full queue the last one of the lowest priority makes room for a higher one.
+        """
+        priority = request.context.priority
+        displaced: Waiter | None = None
+        if self._size >= self.limit:
+            lowest = next(reversed(self._lanes), priority)
+            if lowest >= priority:
+                return None
+            displaced = self.leave(next(reversed(self._lanes[lowest])))
+        if priority not in self._lanes:
+            self._lanes[priority] = {}
+            self._lanes = dict(sorted(self._lanes.items(), reverse=True))
+        waiter = self._lanes[priority][request] = Waiter(request, now, displaced=displaced)
+        self._size += 1
         return waiter
 
     def leave(self, request: PoolRequest) -> Waiter | None:
         """Wait no more; ``None`` for one that did not wait."""
-        return self._waiters.pop(request, None)
+        priority = request.context.priority
+        lane = self._lanes.get(priority)
+        waiter = None if lane is None else lane.pop(request, None)
+        if waiter is not None:
+            self._size -= 1
+            if not lane:
+                del self._lanes[priority]
+        return waiter

@@ -61,11 +61,15 @@ class WaitingRoom:
 
     def join(self, request: PoolRequest, now: float) -> Waiter | None:
         """Let ``request`` wait, unless it is full. Call under the lock, then :meth:`wait`."""
-        return None if self._queue.full else self._queue.join(request, now)
+        return self._queue.join(request, now)
 
     def wait(self, waiter: Waiter) -> None:
-        """Let the clock take ``waiter`` out in the end."""
+        """Let the clock take ``waiter`` out in the end; tell the one whose place it took."""
         request = waiter.request
+        displaced, waiter.displaced = waiter.displaced, None
+        if displaced is not None:
+            self._waited(displaced, "displaced")
+            displaced.request.give_up(displaced.request.last_error or busy(self._model))
         waiter.timer = self._clock.call_later(
             self._queue.timeout, lambda: self.time_out(request, busy(self._model))
         )

@@ -14,7 +14,12 @@ from http_service.api.content_coding import codings_of
 from http_service.api.hosts import Hosts
 from http_service.api.validation import check_content_type
 from http_service.errors import RequestError
-from http_service.headers import TIMEOUT_HEADER, request_timeout_from
+from http_service.headers import (
+    PRIORITY_HEADER,
+    TIMEOUT_HEADER,
+    priority_from,
+    request_timeout_from,
+)
 
 __all__ = [
     "check_body_head",
@@ -22,6 +27,7 @@ __all__ = [
 ]
 
 _TIMEOUT: Final = "HTTP_" + TIMEOUT_HEADER.upper().replace("-", "_")
+_PRIORITY: Final = "HTTP_" + PRIORITY_HEADER.upper().replace("-", "_")
 
 
 def check_body_head(
@@ -61,6 +67,7 @@ def reads_body(
         check_body_head(
             headers.get("CONTENT_TYPE"), headers.get("HTTP_CONTENT_ENCODING"), headers.get(_TIMEOUT)
         )
+        priority_from(headers.get(_PRIORITY))
     except RequestError:
         return False
     return True

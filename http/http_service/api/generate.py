@@ -33,7 +33,13 @@ from http_service.errors import (
     reply_for,
 )
 from http_service.falcon_types import Response
-from http_service.headers import PASSED_HEADERS, SESSION_HEADERS, passed_headers, session_from
+from http_service.headers import (
+    PASSED_HEADERS,
+    SESSION_HEADERS,
+    passed_headers,
+    priority_from,
+    session_from,
+)
 from http_service.inline import WouldBlock, may_block
 from http_service.streaming.exchange import Exchange
 from http_service.streaming.stream_exchange import StreamExchange
@@ -101,6 +107,7 @@ class GenerateResource:
         env = req.env
         codings: tuple[str, ...] = ()
         timeout = session = via = None
+        priority = 0
         passed: tuple[tuple[str, str], ...] = ()
         # PERF: the usual content type, and none of the headers that few requests have.
         if req.content_type != falcon.MEDIA_JSON or not env.keys().isdisjoint(_RARE_HEADERS):
@@ -109,6 +116,7 @@ class GenerateResource:
                 env.get("HTTP_CONTENT_ENCODING"),
                 env.get("HTTP_X_REQUEST_TIMEOUT"),
             )
+            priority = priority_from(env.get("HTTP_X_PRIORITY"))
             session, via = session_from(env), env.get("HTTP_VIA")
             passed = passed_headers(env)
         connection: Connection | None = env.get(KEY)
@@ -124,7 +132,7 @@ class GenerateResource:
         if resolved.model != valid.model:
             request = resolved.with_primary_name(request)
         deadline = None if timeout is None else time.monotonic() + timeout
-        context = Context(req.context.request_id, None, deadline, session, passed)
+        context = Context(req.context.request_id, None, deadline, session, passed, priority)
         self._begin(req, resp, request, context, valid, resolved.engine, connection)
 
     def _resolve(

@@ -14,7 +14,7 @@ import orjson
 from actors.version import callboard_version
 from http_service.api.api_keys import OPEN_PATHS
 from http_service.api.context import EVENTS, JSON, AppContext, Route
-from http_service.headers import ID_HEADER, TIMEOUT_HEADER
+from http_service.headers import ID_HEADER, MAX_PRIORITY, PRIORITY_HEADER, TIMEOUT_HEADER
 
 __all__ = [
     "OpenApiResource",
@@ -151,6 +151,8 @@ def _parameters(route: Route) -> Iterator[dict[str, Any]]:
     if route.body is not None:
         seconds = {"type": "number", "exclusiveMinimum": 0}
         yield _header(TIMEOUT_HEADER, "Seconds to wait for the whole response", seconds)
+        whole = {"type": "integer", "minimum": -MAX_PRIORITY, "maximum": MAX_PRIORITY}
+        yield _header(PRIORITY_HEADER, "Who waits for a busy model: higher ones first", whole)
         codings = {"type": "string", "enum": ["identity", "gzip", "deflate"]}
         yield _header("content-encoding", "How the body is compressed", codings)
 

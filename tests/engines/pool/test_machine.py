@@ -90,12 +90,16 @@ class PoolMachine(RuleBasedStateMachine):
         if old is not None:
             self.detached.append(old)
 
-    @rule(user=st.sampled_from(["", "u", "v"]), deadline=st.sampled_from([None, 4.0]))
-    def ask(self, user: str, deadline: float | None) -> None:
+    @rule(
+        user=st.sampled_from(["", "u", "v"]),
+        deadline=st.sampled_from([None, 4.0]),
+        priority=st.integers(-1, 1),
+    )
+    def ask(self, user: str, deadline: float | None, priority: int) -> None:
         sink, token = RecordingSink(), CancellationToken()
         self.clients.append((sink, token))
         at = None if deadline is None else self.clock.monotonic() + deadline
-        self.pool.start(chat(user=user), sink, Context("r", token, at))
+        self.pool.start(chat(user=user), sink, Context("r", token, at, priority=priority))
 
     def asked(self) -> list[Asked]:
         return [

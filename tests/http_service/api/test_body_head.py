@@ -68,6 +68,8 @@ HEADS: list[tuple[str, str, dict[str, str]]] = [
     ("POST", "/v1/chat/completions", {**GOOD, "CONTENT_TYPE": "text/plain"}),
     ("POST", "/v1/chat/completions", {**GOOD, "HTTP_CONTENT_ENCODING": "br"}),
     ("POST", "/v1/chat/completions", {**GOOD, "HTTP_X_REQUEST_TIMEOUT": "-1"}),
+    ("POST", "/v1/completions", {**GOOD, "HTTP_X_PRIORITY": "5"}),
+    ("POST", "/v1/completions", {**GOOD, "HTTP_X_PRIORITY": "first"}),
     ("POST", "/v1/embeddings", GOOD),
     ("POST", "/", GOOD),
     ("PUT", "/v1/chat/completions", GOOD),

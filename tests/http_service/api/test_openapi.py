@@ -187,7 +187,7 @@ def test_the_scheme_of_the_keys_is_told_and_whether_one_is_needed(
 def test_every_header_and_parameter_of_the_document_is_one_that_the_service_reads() -> None:
     root = Path(__file__).parents[3] / "http"
     sources = "".join(each.read_text() for each in root.rglob("*.py")).lower()
-    for name in ("x-request-timeout", "x-request-id", "http_content_encoding"):
+    for name in ("x-request-timeout", "x-priority", "x-request-id", "http_content_encoding"):
         assert name in sources
 
 

@@ -10,7 +10,7 @@ from actors.engines.pool import Pool
 from actors.engines.upstream import UpstreamEngine
 from actors.engines.via import PSEUDONYM
 from http_service import HttpService
-from http_service.headers import MAX_PASSED, passed_headers
+from http_service.headers import MAX_PASSED, PRIORITY_HEADER, passed_headers
 from tests.engines.pool.fakes import Heard
 from tests.engines.raw_server import RawServer, answer, says
 from tests.http_service.serving import CHAT, Client, Running
@@ -42,6 +42,13 @@ def test_trace_and_baggage_reach_the_worker_as_they_were_sent(
     assert relay.call("POST", CHAT_PATH, UP, **sent).status == 200
     (received,) = worker.received
     assert {name: received.headers.get(name) for name in sent} == sent
+
+
+def test_a_priority_reaches_the_worker_which_may_be_a_front_end_too(
+    relay: Client, worker: RawServer
+) -> None:
+    assert relay.call("POST", CHAT_PATH, UP, **{PRIORITY_HEADER: "7"}).status == 200
+    assert worker.received[0].headers[PRIORITY_HEADER] == "7"
 
 
 def test_a_request_without_them_has_none_of_them(relay: Client, worker: RawServer) -> None:
