@@ -4,7 +4,7 @@ This package's front door leaves etcd out, so that a program without one pays no
 ``discovery.etcd.watch.EtcdSource`` reads entries from etcd and ``discovery.etcd.registration``
 writes them; both load grpc on import.
 
-Lowest first: ``rules``, ``entry``, ``source``, ``codec``, ``applied_state`` and ``reconcile`` are
+Lowest first: ``rules``, ``entry``, ``source``, ``codec``, and ``reconcile`` are
 pure; ``etcd``, ``directory`` and ``memory`` are sources; ``actor`` applies their events to the
 registry.
 """
@@ -14,10 +14,18 @@ import logging as _logging
 from discovery.actor import DiscoveryActor, EngineFactory, discovery_child
 from discovery.codec import decode, encode, event_of, key_of, prefix_of
 from discovery.entry import Entry, EntryTimeouts, Quarantined
-from discovery.errors import DiscoveryError, EntryUnusable
 from discovery.etcd.access import Endpoint, Endpoints
 from discovery.memory import MemorySource
-from discovery.source import Put, Removed, Source, Stale, Synced, Unusable
+from discovery.source import (
+    DiscoveryError,
+    EntryUnusable,
+    Put,
+    Removed,
+    Source,
+    Stale,
+    Synced,
+    Unusable,
+)
 from discovery.status import DiscoveryStatus, StatusBoard
 
 __all__ = [

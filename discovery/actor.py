@@ -21,10 +21,10 @@ from typing import Any, Final, Protocol
 from actors.engines.contract import Engine
 from actors.supervision import Backoff, Child
 from actors.supervision.cancellation import CancellationToken
-from discovery.applied_state import AppliedState
 from discovery.loop_actor import LoopActor
 from discovery.reconcile import (
     Announce,
+    AppliedState,
     Change,
     EngineFactory,
     Reconciler,

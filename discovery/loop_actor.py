@@ -4,6 +4,8 @@ The loop talks to the outside and may block; what it finds it tells the actor's 
 actor's state has one owner and stop, ask and restart work as for any actor. The loop's end is the
 actor's: if it fails, or returns although nobody asked it to, the actor crashes and its supervisor
 restarts both.
+
+One of them keeps a worker's announcement up, wherever that is made, and shows its status.
 """
 
 from __future__ import annotations
@@ -11,16 +13,24 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import pykka
 
-from actors.supervision import Supervised
+from actors.supervision import Backoff, Child, Supervised
 from actors.supervision.cancellation import CancellationToken
-from discovery.errors import SourceEnded
+from discovery.source import SourceEnded
 
-__all__ = ["LoopActor"]
+__all__ = [
+    "Announcement",
+    "LoopActor",
+    "RegistrationActor",
+    "RegistrationStatus",
+    "registration_child",
+]
+
 
 _log = logging.getLogger("discovery.actor")
 
@@ -104,3 +114,64 @@ class LoopActor(Supervised):
             error = raised
         if not self._loop_token.cancelled:
             self.tell_self(_LoopEnded(error))
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationStatus:
+    """Whether the entries are announced, and if not, why not."""
+
+    registered: bool = False
+    """Whether all entries were announced when it was last checked (in etcd: under a live lease)."""
+    lease: int | None = None
+    """The lease's id, as etcdctl shows it in hexadecimal; None in a folder."""
+    last_error: str | None = "not started"
+    """One clause that is safe to show; None while registered."""
+    draining: bool = False
+    """Whether the entries are announced as draining."""
+
+
+class Announcement(Protocol):
+    """Entries that are announced while :meth:`run` runs: in etcd, or in a folder."""
+
+    @property
+    def status(self) -> RegistrationStatus:
+        """The latest record. One attribute load."""
+        ...
+
+    def wait_registered(self, timeout: float) -> bool:
+        """Block until the entries are announced or ``timeout`` seconds passed; returns which."""
+        ...
+
+    def drain(self, timeout: float) -> bool:
+        """Mark the entries as draining within ``timeout`` seconds; returns whether they are."""
+        ...
+
+    def run(self, token: CancellationToken) -> None:
+        """Keep the entries announced until ``token`` is cancelled, then withdraw them."""
+        ...
+
+
+class RegistrationActor(LoopActor):
+    """Runs an :class:`Announcement`; a stop withdraws the entries."""
+
+    def __init__(self, announcement: Announcement) -> None:
+        super().__init__()
+        self._announcement: Final = announcement
+
+    def run_loop(self, token: CancellationToken) -> None:
+        """Keep the entries announced."""
+        self._announcement.run(token)
+
+    def on_event(self, event: Any) -> None:
+        """Ignore every message: ``status`` has all there is to ask."""
+
+
+def registration_child(
+    announcement: Announcement,
+    *,
+    id: str = "registration",  # noqa: A002  # what Child calls it
+) -> Child:
+    """The actor as a child for a supervisor: always restarted, after 0.2 to 5 s."""
+    return Child(
+        id, partial(RegistrationActor.start, announcement), backoff=Backoff(first=0.2, cap=5.0)
+    )

@@ -16,6 +16,9 @@ The promises of every source:
 4. ``run`` returns within 100 ms of the token's cancellation, whatever state the other side is in.
 5. All of one run's events come from the thread that called ``run``. State belongs to the run: a
    second run may begin, and overlap with one that is still ending.
+
+The package's errors are here too. ``summary`` goes into ``/health`` and ``/ready``; ``str(error)``
+names addresses and goes into the log only.
 """
 
 from __future__ import annotations
@@ -25,9 +28,22 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from actors.supervision.cancellation import CancellationToken
+from actors.supervision.errors import ActorsError
 from discovery.entry import Entry
 
-__all__ = ["Deliver", "Event", "Put", "Removed", "Source", "Stale", "Synced", "Unusable"]
+__all__ = [
+    "Deliver",
+    "DiscoveryError",
+    "EntryUnusable",
+    "Event",
+    "Put",
+    "Removed",
+    "Source",
+    "SourceEnded",
+    "Stale",
+    "Synced",
+    "Unusable",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +118,18 @@ class Source(Protocol):
         What ``deliver`` raises ends the run and reaches the caller.
         """
         ...
+
+
+class DiscoveryError(ActorsError):
+    """The base of every error of this package; never raised itself."""
+
+
+class SourceEnded(DiscoveryError):
+    """A blocking loop returned or failed although nobody asked it to stop: a bug, so crash."""
+
+
+class EntryUnusable(DiscoveryError):
+    """An engine factory can't serve an entry here; the text is the quarantine's reason.
+
+    It is shown to operators, in ``/health`` and the log. Of any other exception only the type is.
+    """

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any, Final
 
-from discovery.applied_state import AppliedState
+from discovery.reconcile import AppliedState
 
 __all__ = ["MAX_LISTED", "DiscoveryStatus", "StatusBoard", "disconnected", "synced", "with_counts"]
 

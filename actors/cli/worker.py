@@ -37,7 +37,7 @@ from discovery.directory.registration import FileRegistration
 from discovery.etcd.access import EtcdAccess
 from discovery.etcd.client import EtcdClient
 from discovery.etcd.registration import Registration
-from discovery.registration import registration_child
+from discovery.loop_actor import registration_child
 
 __all__ = ["DESCRIPTION", "entries_of", "run"]
 

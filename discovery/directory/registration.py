@@ -15,7 +15,7 @@ from typing import Final
 from actors.supervision.cancellation import CancellationToken
 from discovery.codec import encode
 from discovery.entry import Entry, State
-from discovery.registration import RegistrationStatus
+from discovery.loop_actor import RegistrationStatus
 
 __all__ = ["FileRegistration"]
 
@@ -23,7 +23,7 @@ __all__ = ["FileRegistration"]
 class FileRegistration:
     """Announces ``entries`` of one instance in ``folder`` while :meth:`run` runs.
 
-    The same promises as :class:`~discovery.registration.Registration`, without a lease.
+    The same promises as :class:`~discovery.loop_actor.Registration`, without a lease.
     """
 
     def __init__(self, folder: Path, entries: Sequence[Entry]) -> None:

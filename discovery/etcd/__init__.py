@@ -1,5 +1,5 @@
 """etcd as a source of entries, and as the place where a worker announces its own.
 
 ``client`` is the only module that imports grpc, and ``watch`` and ``registration`` import it;
-``access``, ``records`` and ``errors`` are cheap.
+``access`` and ``records`` are cheap.
 """

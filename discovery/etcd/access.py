@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from actors.supervision.spec import doubling
-from discovery.etcd.errors import EtcdRefused
+from discovery.etcd.records import EtcdRefused
 
 __all__ = [
     "DEFAULT_PORT",

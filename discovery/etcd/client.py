@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from discovery.etcd.access import NO_AUTH, Endpoint, EtcdAccess
-from discovery.etcd.errors import (
+from discovery.etcd.records import (
     EtcdCanceled,
     EtcdCompacted,
     EtcdError,
@@ -27,11 +27,14 @@ from discovery.etcd.errors import (
     EtcdTokenStale,
     EtcdTooLarge,
     EtcdUnavailable,
+    KeyValue,
     LeaseGone,
+    Snapshot,
+    WatchBatch,
     check_one_distribution,
+    prefix_end,
     translate,
 )
-from discovery.etcd.records import KeyValue, Snapshot, WatchBatch, prefix_end
 
 __all__ = ["CHANNEL_OPTIONS", "HAS_LEADER", "PAGE", "RPC_TIMEOUT", "EtcdClient", "WatchStream"]
 

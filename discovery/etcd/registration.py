@@ -28,8 +28,8 @@ from discovery.codec import encode, label_of
 from discovery.entry import Entry, State
 from discovery.etcd.access import Endpoint, Endpoints, FullJitter
 from discovery.etcd.client import EtcdClient
-from discovery.etcd.errors import EtcdError, LeaseGone
-from discovery.registration import RegistrationStatus
+from discovery.etcd.records import EtcdError, LeaseGone
+from discovery.loop_actor import RegistrationStatus
 
 __all__ = ["DEFAULT_TTL", "DuplicateInstances", "Registration"]
 

@@ -27,8 +27,14 @@ from actors.supervision.cancellation import CancellationToken
 from discovery.codec import event_of, label_of
 from discovery.etcd.access import Endpoint, Endpoints, FullJitter
 from discovery.etcd.client import EtcdClient
-from discovery.etcd.errors import EtcdCompacted, EtcdError, EtcdPlanned
-from discovery.etcd.records import KeyValue, Snapshot, Version
+from discovery.etcd.records import (
+    EtcdCompacted,
+    EtcdError,
+    EtcdPlanned,
+    KeyValue,
+    Snapshot,
+    Version,
+)
 from discovery.source import Deliver, Put, Removed, Stale, Synced, Unusable
 
 __all__ = ["EtcdSource", "HistoryLossGrace", "WatchTimes", "difference"]

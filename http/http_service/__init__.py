@@ -8,7 +8,7 @@ from http_service.api.context import Component, ComponentStatus
 from http_service.builder import HttpServiceConfigBuilder
 from http_service.config import ConfigError, HttpServiceConfig
 from http_service.models import DeploymentState, ModelManager
-from http_service.server.listener import BindFailed
+from http_service.server.server import BindFailed
 from http_service.service import HttpService, ServiceCrashed, ServiceHandle
 from http_service.telemetry.metrics import Metrics
 

@@ -23,8 +23,7 @@ from http_service.models import ModelManager
 from http_service.response_store import ResponseStore
 from http_service.server.actors import EventLoopActor, HttpServerActor, shutdown_time
 from http_service.server.limits import BodyAdmission, body_budget
-from http_service.server.listener import Listener
-from http_service.server.server import HttpServer
+from http_service.server.server import HttpServer, Listener
 from http_service.server.waitress_check import require_known_waitress
 from http_service.streaming.exchange import InflightRequests
 from http_service.telemetry.metrics import Metrics, no_connections
@@ -115,7 +114,7 @@ class HttpService:
         """Open the listening socket, unless it is open; return its host and port.
 
         From here on clients can connect; they are answered once the server runs. Raises
-        :class:`~http_service.server.listener.BindFailed`, and
+        :class:`~http_service.server.server.BindFailed`, and
         :class:`~http_service.server.waitress_check.UnsupportedWaitress`.
         """
         if self._server is None:

@@ -1,19 +1,30 @@
-"""A folder of entries under what happens to folders: half-written, renamed, replaced, odd files."""
+"""A folder of entries under what happens to folders: half-written, renamed, replaced, odd files.
+
+A worker without etcd: one file in a folder, there while it runs.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import threading
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
+from actors.engines.contract import Kind
+from actors.supervision import CancellationToken
 from discovery.directory import scan as scan_module
 from discovery.directory import source as module
+from discovery.directory.registration import FileRegistration
+from discovery.directory.scan import parsed
 from discovery.directory.source import DirectorySource, DirectoryTimes
+from discovery.entry import Entry
 from discovery.source import Put, Removed, Stale, Synced, Unusable
 from tests.discovery.recorder import Recorder
 from tests.discovery.world import World
@@ -226,3 +237,64 @@ def test_models_come_and_go_with_their_files_and_bad_ones_are_quarantined(
     world.until_status(lambda status: not status.quarantined)
     (tmp_path / "w.json").unlink()
     world.until()
+
+
+ENTRIES = [Entry(kind, "m", "http://127.0.0.1:8000/v1", "w1") for kind in Kind]
+
+
+@contextmanager
+def running(registration: FileRegistration) -> Generator[None]:
+    token = CancellationToken()
+    thread = threading.Thread(target=registration.run, args=(token,))
+    thread.start()
+    try:
+        assert registration.wait_registered(30)
+        yield
+    finally:
+        token.cancel()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def told(folder: Path) -> list[Entry]:
+    """What a front-end reads there."""
+    (file,) = folder.glob("*.json")
+    events = [announced.event for announced in parsed(file.read_bytes(), (0, 0, 0), None).entries]
+    return [event.entry for event in events if isinstance(event, Put)]
+
+
+def test_the_entries_are_there_while_it_runs_and_gone_afterwards(tmp_path: Path) -> None:
+    registration = FileRegistration(tmp_path, ENTRIES)
+    assert not registration.status.registered
+    with running(registration):
+        assert registration.status.registered
+        assert told(tmp_path) == ENTRIES
+    assert not registration.status.registered
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_drain_is_written_at_once(tmp_path: Path) -> None:
+    registration = FileRegistration(tmp_path, ENTRIES)
+    assert not registration.drain(1.0), "nothing is announced yet"
+    with running(registration):
+        assert registration.drain(1.0)
+        assert {entry.state for entry in told(tmp_path)} == {"draining"}
+        assert registration.status.draining
+
+
+def test_the_file_of_a_killed_worker_is_replaced_by_its_successors(tmp_path: Path) -> None:
+    (tmp_path / "worker-w1.json").write_text("[]")
+    with running(FileRegistration(tmp_path, ENTRIES)):
+        assert told(tmp_path) == ENTRIES
+
+
+def test_a_file_that_somebody_removed_is_no_failure_at_the_end(tmp_path: Path) -> None:
+    with running(FileRegistration(tmp_path, ENTRIES)):
+        (tmp_path / "worker-w1.json").unlink()
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    registration = FileRegistration(tmp_path / "missing", ENTRIES)
+    with pytest.raises(FileNotFoundError):
+        registration.run(CancellationToken())
+    assert not registration.status.registered

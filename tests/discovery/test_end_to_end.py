@@ -20,7 +20,7 @@ from discovery.entry import Entry
 from discovery.etcd.access import Endpoints
 from discovery.etcd.registration import Registration
 from discovery.etcd.watch import EtcdSource, WatchTimes
-from discovery.registration import registration_child
+from discovery.loop_actor import registration_child
 from discovery.status import StatusBoard
 from tests.discovery.fakes import Factory
 from tests.support.etcd import EtcdServer, unique_root

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from discovery.etcd.access import Endpoint, Endpoints
 from discovery.etcd.client import CHANNEL_OPTIONS, EtcdClient, WatchStream
-from discovery.etcd.errors import (
+from discovery.etcd.records import (
     EtcdCanceled,
     EtcdCompacted,
     EtcdError,
@@ -22,10 +22,11 @@ from discovery.etcd.errors import (
     EtcdTokenStale,
     EtcdTooLarge,
     EtcdUnavailable,
+    KeyValue,
     LeaseGone,
+    prefix_end,
     translate,
 )
-from discovery.etcd.records import KeyValue, prefix_end
 from tests.support.etcd import EtcdServer, unique_root
 from tests.support.waiting import eventually, free_port
 

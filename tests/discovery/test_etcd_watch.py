@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from discovery.etcd.access import Endpoint, Endpoints
 from discovery.etcd.client import EtcdClient
-from discovery.etcd.errors import EtcdUnavailable
-from discovery.etcd.records import KeyValue, WatchBatch
+from discovery.etcd.records import EtcdUnavailable, KeyValue, WatchBatch
 from discovery.etcd.watch import EtcdSource, WatchTimes, difference
 from discovery.source import Removed, Stale, Synced, Unusable
 from tests.discovery.recorder import Recorder, raw

@@ -22,12 +22,12 @@ from discovery.actor import (
     EngineCloser,
     QuarantineLog,
 )
-from discovery.applied_state import AppliedState, Placement
 from discovery.codec import MAX_LABEL, label_of
 from discovery.entry import Entry
 from discovery.etcd.access import FullJitter
-from discovery.etcd.errors import WrongLibrary, check_one_distribution
-from discovery.registration import RegistrationActor
+from discovery.etcd.records import WrongLibrary, check_one_distribution
+from discovery.loop_actor import RegistrationActor
+from discovery.reconcile import AppliedState, Placement
 from discovery.status import DiscoveryStatus, StatusBoard, disconnected, synced
 from tests.support.waiting import eventually
 
@@ -218,7 +218,7 @@ def _is_the_rival(name: str) -> bool:
 
 
 def test_a_rival_distribution_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("discovery.etcd.errors._is_installed", _is_the_rival)
+    monkeypatch.setattr("discovery.etcd.records._is_installed", _is_the_rival)
     expected = "installed over by etcd3 .*pip uninstall etcd3; pip install --force-reinstall"
     with pytest.raises(WrongLibrary, match=expected), check_one_distribution():
         raise TypeError("Descriptors cannot be created directly.")
@@ -227,7 +227,7 @@ def test_a_rival_distribution_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_rival_that_did_no_harm_yet_is_warned_of(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("discovery.etcd.errors._is_installed", _is_the_rival)
+    monkeypatch.setattr("discovery.etcd.records._is_installed", _is_the_rival)
     with check_one_distribution():
         pass
     assert "several distributions own the package etcd3" in caplog.text

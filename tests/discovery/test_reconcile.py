@@ -1,8 +1,15 @@
-"""The reconciler: what is saved, what is sent, in which order, and nothing else."""
+"""The reconciler: what is saved, what is sent, in which order, and nothing else.
+
+Workers that say different things of one model: every front-end ends with the same belief.
+
+Two workers with one instance name: whichever lives on is announced.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
+import threading
 from typing import Any
 
 import pytest
@@ -10,13 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.engines.contract import Kind
+from actors.registry import ModelNotFound, ResolveModel
 from actors.registry.messages import DropInstance, PutInstance
-from discovery.applied_state import AppliedState
-from discovery.codec import event_of
+from discovery.codec import encode, event_of
 from discovery.entry import Entry
-from discovery.reconcile import Reconciler, Unconfirmed
+from discovery.reconcile import AppliedState, Reconciler, Unconfirmed
 from discovery.source import Event, Put, Removed, Synced, Unusable
 from tests.discovery.fakes import Factory, FakeEngine
+from tests.discovery.test_end_to_end import FrontEnd
+from tests.discovery.test_registration import CHAT, Running, is_there, registration
+from tests.support.etcd import EtcdServer, unique_root
+from tests.support.waiting import eventually
 
 A = "/models/chat/a"
 
@@ -215,3 +226,126 @@ def test_the_registry_holds_exactly_what_is_placed_and_nothing_that_leaves(
     kept = [each.engine for each in settled.placed.values()]
     assert held == {each.entry.name: each.engine for each in settled.placed.values()}
     assert sorted(map(id, [*kept, *reconciler.leaving])) == sorted(map(id, reconciler.made))
+
+
+URL = "http://127.0.0.1:9/v1"
+OLD = Entry(Kind.CHAT, "m", URL, instance="a-old", aliases=("before",))
+NEW = Entry(Kind.CHAT, "m", URL, instance="b-new", aliases=("after",))
+
+
+def answers(front: FrontEnd, name: str) -> bool:
+    try:
+        front.registry.ask(ResolveModel(Kind.CHAT, name), timeout=5)
+    except ModelNotFound:
+        return False
+    return True
+
+
+def instances(front: FrontEnd) -> int:
+    return len(front.registry.ask(ResolveModel(Kind.CHAT, "m"), timeout=5).engine)
+
+
+def test_a_worker_that_drains_does_not_bring_its_old_aliases_back(etcd_server: EtcdServer) -> None:
+    """A rolling update: the new worker comes, the old one says that it drains, then goes."""
+    root = unique_root()
+    first = registration(etcd_server, OLD, root=root)
+    with FrontEnd(etcd_server, root) as front, Running(first) as old:
+        eventually(lambda: answers(front, "before"), what="the old worker")
+        with Running(registration(etcd_server, NEW, root=root)):
+            eventually(lambda: answers(front, "after"), what="the new worker")
+            assert old.registration.drain(10)
+            eventually(lambda: front.board.status.draining == 1, what="it drains")
+            assert answers(front, "after")
+            assert not answers(front, "before")
+            old.stop()
+            eventually(lambda: instances(front) == 1, what="the old worker is gone")
+            assert answers(front, "after")
+
+
+def test_what_only_a_worker_that_left_said_of_the_model_is_not_believed_any_more(
+    etcd_server: EtcdServer,
+) -> None:
+    """A roll-back: the new worker goes again, and the old one's word counts as before."""
+    root = unique_root()
+    first = registration(etcd_server, OLD, root=root)
+    with FrontEnd(etcd_server, root) as front, Running(first):
+        eventually(lambda: answers(front, "before"), what="the old worker")
+        with Running(registration(etcd_server, NEW, root=root)):
+            eventually(lambda: answers(front, "after"), what="the new worker")
+        eventually(lambda: answers(front, "before"), what="the old worker is believed again")
+        assert not answers(front, "after")
+
+
+def test_a_front_end_that_starts_later_believes_the_same_as_one_that_watched(
+    etcd_server: EtcdServer,
+) -> None:
+    """The order of the keys is not the order in which they were put."""
+    root = unique_root()
+    with FrontEnd(etcd_server, root) as watching:
+        for entry in (NEW, OLD):
+            etcd_server.put(*encode(entry, root))
+        eventually(lambda: answers(watching, "before") and instances(watching) == 2, what="both")
+        with FrontEnd(etcd_server, root) as later:
+            eventually(lambda: later.models == ["m"] and instances(later) == 2, what="both")
+            for name in ("before", "after"):
+                assert answers(later, name) == answers(watching, name), name
+
+
+def test_a_worker_is_announced_again_after_a_second_one_of_its_name_left(
+    etcd_server: EtcdServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Started by mistake, or a replacement that was given up: the first one lives all the time."""
+    caplog.set_level(logging.WARNING, "discovery.registration")
+    root = unique_root()
+    with Running(registration(etcd_server, root=root)) as first:
+        assert first.registration.wait_registered(10)
+        key = encode(CHAT, root)[0]
+        with Running(registration(etcd_server, root=root)) as second:
+            assert second.registration.wait_registered(10)
+            eventually(lambda: "another worker has" in caplog.text, what="it is told")
+        assert etcd_server.get(key) is None
+        eventually(lambda: is_there(etcd_server, CHAT, root), what="announced again")
+        assert etcd_server.lease_of(key) == first.registration.status.lease
+    assert caplog.text.count("another worker has") == 1
+
+
+def test_two_living_workers_of_one_name_don_t_fight_over_the_key(etcd_server: EtcdServer) -> None:
+    root = unique_root()
+    with Running(registration(etcd_server, root=root)) as first:
+        assert first.registration.wait_registered(10)
+        with Running(registration(etcd_server, root=root)) as second:
+            assert second.registration.wait_registered(10)
+            key, pause = encode(CHAT, root)[0], threading.Event()
+            for _ in range(6):  # twice the lease's two seconds: the later one keeps it
+                pause.wait(0.5)
+                assert etcd_server.lease_of(key) == second.registration.status.lease
+
+
+def test_a_worker_that_drains_leaves_the_key_to_its_successor(etcd_server: EtcdServer) -> None:
+    """A rolling restart under a fixed ``--instance``, as the worker command does it."""
+    root = unique_root()
+    key = encode(CHAT, root)[0]
+    with Running(registration(etcd_server, root=root)) as old:
+        assert old.registration.wait_registered(10)
+        with Running(registration(etcd_server, root=root)) as new:
+            assert new.registration.wait_registered(10)
+            assert old.registration.drain(10)
+            assert is_there(etcd_server, CHAT, root)
+            old.stop()
+            assert is_there(etcd_server, CHAT, root)
+            assert etcd_server.lease_of(key) == new.registration.status.lease
+
+
+def test_a_key_that_an_operator_took_over_and_deleted_stays_deleted(
+    etcd_server: EtcdServer,
+) -> None:
+    root = unique_root()
+    key, value = encode(CHAT, root)
+    with Running(registration(etcd_server, root=root)) as run:
+        assert run.registration.wait_registered(10)
+        etcd_server.put(key, value)  # without a lease: by hand
+        pause = threading.Event()
+        pause.wait(1.5)
+        etcd_server.delete(key)
+        pause.wait(1.5)  # two keep-alives pass and nothing may happen
+        assert etcd_server.get(key) is None

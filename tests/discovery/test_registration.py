@@ -16,7 +16,7 @@ from discovery.codec import decode, encode
 from discovery.entry import Entry
 from discovery.etcd.access import Endpoint, Endpoints
 from discovery.etcd.client import EtcdClient
-from discovery.etcd.errors import EtcdUnavailable
+from discovery.etcd.records import EtcdUnavailable
 from discovery.etcd.registration import Registration
 from tests.support.etcd import EtcdServer, unique_root
 from tests.support.waiting import eventually, free_port

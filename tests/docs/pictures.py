@@ -80,7 +80,7 @@ DISCOVERY: Final = Picture(
         Step("actor", "discovery/reconcile.py", "compares with what was applied; pure"),
         Step(
             "actor",
-            "discovery/applied_state.py",
+            "discovery/reconcile.py",
             "saved before and after: the next incarnation goes on",
         ),
         Step("registry", "actors/registry/messages.py", "put an instance, drop an instance"),

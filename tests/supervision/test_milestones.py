@@ -18,7 +18,7 @@ from actors.supervision.reply import Reply
 from actors.testing import FakeClock, Gate
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Journal, Threaded, call
-from tests.supervision.test_waits import asked, node, running
+from tests.supervision.test_deadlock import asked, node, running
 
 
 def never() -> bool:

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from io import BytesIO
 from typing import Final
 
-from http_service.server.parse_error import ParseError
+from http_service.server.request_head import ParseError
 
 __all__ = ["ChunkedBody", "SizedBody"]
 

@@ -24,10 +24,10 @@ from waitress.parser import HTTPRequestParser
 from http_service.errors import NO_ROOM
 from http_service.server.bodies import ChunkedBody, SizedBody
 from http_service.server.limits import BodyAdmission
-from http_service.server.parse_error import ParseError
 from http_service.server.request_head import (
     CHUNKED,
     NO_LINE,
+    ParseError,
     RequestLine,
     body_length,
     ends_connection,

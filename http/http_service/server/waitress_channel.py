@@ -34,7 +34,7 @@ from http_service.errors import ClientGone
 from http_service.headers import response_head
 from http_service.inline import CURRENT_THREAD
 from http_service.server.limits import FULL, PROBES
-from http_service.server.parse_error import ParseError
+from http_service.server.request_head import ParseError
 from http_service.server.timeouts import Progress
 from http_service.server.waitress_closing import WRITE_QUANTUM, ClosingChannel
 from http_service.server.waitress_task import (

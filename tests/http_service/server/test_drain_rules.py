@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from actors.shutdown import ABORT_GRACE
 from http_service.errors import Draining
-from http_service.server.drain import IDLE_GRACE, Drain, Verdict, verdict
+from http_service.server.server import IDLE_GRACE, Drain, Verdict, verdict
 from http_service.streaming.exchange import Exchange, InflightRequests
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from http_service import BindFailed
-from http_service.server.listener import Listener
+from http_service.server.server import Listener
 from tests.http_service.engines import DEADLINE
 
 

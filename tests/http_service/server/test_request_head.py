@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from http_service.api.api_keys import RELAYED
 from http_service.server import request_head
-from http_service.server.parse_error import ParseError
 from http_service.server.request_head import (
     CHUNKED,
     FIELD_COUNT_LIMIT,
+    ParseError,
     body_length,
     read_fields,
     read_line,

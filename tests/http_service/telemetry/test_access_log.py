@@ -1,14 +1,32 @@
-"""One line per request, with everything a machine may want to know in its fields."""
+"""One line per request, with everything a machine may want to know in its fields.
+
+Access lines for a busy service look like every other log line, and none is lost.
+"""
 
 from __future__ import annotations
 
+import errno
+import io
+import json
 import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
 
 import pytest
 from falcon import testing
 
+from actors.logs import configure_logging
 from http_service import HttpService
-from http_service.telemetry.access_log import LOGGER, MAX_LOGGED, AccessRecord, log_request
+from http_service.telemetry.access_log import (
+    LOGGER,
+    MAX_LOGGED,
+    AccessLogWriter,
+    AccessRecord,
+    log_request,
+    set_access_log_writer,
+)
 from tests.http_service.engines import ScriptEngine
 from tests.http_service.serving import CHAT, Client, RawClient, Running, eventually
 
@@ -111,3 +129,140 @@ def test_a_long_path_is_cut(lines: pytest.LogCaptureFixture, live: Running, path
     assert len(line.__dict__["path"]) <= MAX_LOGGED + 1
     assert len(line.getMessage()) < 10 * MAX_LOGGED
     assert line.getMessage().isprintable()
+
+
+DEADLINE = 20.0
+RECORD = AccessRecord("id-1", "POST", "/v1/x", 200, 12.345, model="m", tokens=3)
+FAILED = AccessRecord("id-2", "GET", "/x\n2026 ERROR forged", 502, 1.0)
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    """Leave the process's logging as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    set_access_log_writer(None)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def by_logging(log_format: str, record: AccessRecord) -> str:
+    """The line that Python's logging makes of it."""
+    stream = io.StringIO()
+    configure_logging(log_format, stream)
+    set_access_log_writer(None)
+    log_request(record)
+    return stream.getvalue()
+
+
+def directly(log_format: str, record: AccessRecord) -> str:
+    """The line that is written directly."""
+    stream = io.StringIO()
+    lines = AccessLogWriter(stream, log_format)
+    set_access_log_writer(lines.write)
+    log_request(record)
+    lines.flush()
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("record", [RECORD, FAILED])
+def test_a_json_line_has_the_fields_of_the_other_loggers(record: AccessRecord) -> None:
+    ours, theirs = (json.loads(make("json", record)) for make in (directly, by_logging))
+
+    for line in (ours, theirs):
+        assert line.pop("timestamp").endswith("Z")
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("record", [RECORD, FAILED])
+def test_a_text_line_says_what_the_other_loggers_would(record: AccessRecord) -> None:
+    ours = directly("text", record)
+
+    assert ours.count("\n") == 1
+    for part in (LOGGER, "id-", str(record.status), record.message):
+        assert part in ours
+        assert part in by_logging("text", record)
+
+
+def test_lines_are_written_soon_and_in_order() -> None:
+    stream = io.StringIO()
+    lines = AccessLogWriter(stream, "json")
+    for number in range(100):
+        lines.write(RECORD._replace(status=number))
+
+    eventually(lambda: stream.getvalue().count("\n") == 100, "all are written")
+    told = [json.loads(line)["status"] for line in stream.getvalue().splitlines()]
+    assert told == [*range(100)]
+
+
+class FullDisk(io.StringIO):
+    """Has no room until it is made."""
+
+    full = True
+    refused = 0
+
+    def flush(self) -> None:
+        if self.full:
+            self.refused += 1
+            raise OSError(errno.ENOSPC, "no space left on device")
+
+
+def test_lines_are_written_again_once_the_disk_has_room() -> None:
+    stream = FullDisk()
+    lines = AccessLogWriter(stream, "json")
+    lines.write(RECORD)
+    eventually(lambda: stream.refused > 0, "the disk was full")
+    stream.full = False
+    lines.write(RECORD._replace(status=418))
+
+    eventually(lambda: '"status":418' in stream.getvalue(), "the next line is written")
+
+
+class Stuck(io.StringIO):
+    """Is read by nobody until it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.met = threading.Event()
+        self.go_on = threading.Event()
+
+    def flush(self) -> None:
+        self.met.set()
+        assert self.go_on.wait(DEADLINE)
+
+
+def test_lines_that_nobody_reads_are_dropped_and_their_number_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("http_service.telemetry.access_log.MAX_RECORDS", 3)
+    stream = Stuck()
+    lines = AccessLogWriter(stream, "json")
+    lines.write(RECORD)
+    assert stream.met.wait(DEADLINE)
+    for number in range(3 + 2):
+        lines.write(RECORD._replace(status=number))
+    stream.go_on.set()
+
+    eventually(lambda: stream.getvalue().count("\n") == 1 + 3, "what there was room for is written")
+    eventually(lambda: bool(caplog.records), "the rest is told of")
+    assert [(each.name, each.__dict__["dropped"]) for each in caplog.records] == [
+        ("http_service.access_lines", 2)
+    ]
+
+
+def test_the_end_of_the_process_waits_for_the_last_lines() -> None:
+    code = """
+import sys
+from http_service.telemetry.access_log import AccessLogWriter
+from http_service.telemetry.access_log import AccessRecord
+lines = AccessLogWriter(sys.stderr, "json")
+for number in range(3):
+    lines.write(AccessRecord(f"id-{number}", "GET", "/x", 200, 1.0))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True
+    )
+    assert [json.loads(line)["request_id"] for line in ended.stderr.splitlines()] == [
+        "id-0", "id-1", "id-2",
+    ]  # fmt: skip

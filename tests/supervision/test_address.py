@@ -1,10 +1,12 @@
-"""Whoever holds an address learns at once that nobody will come, and never speaks to a stranger."""
+"""Addresses outlive incarnations: what is lost, what arrives, and what happens at the same time."""
 
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -20,11 +22,69 @@ from actors import (
     UnknownChild,
 )
 from actors.supervision.address import LOGGED_DEAD_LETTERS, MAX_LISTED_PATHS, Address, AddressTable
+from actors.supervision.clock import Timer
 from actors.supervision.lifecycle import ActorLifecycle
-from actors.supervision.mailbox import Mailbox
+from actors.supervision.mailbox import UNANSWERED, Envelope, Mailbox
+from actors.supervision.reply import Reply
 from actors.testing import FakeClock
 from tests.supervision.conftest import Grow
 from tests.supervision.subjects import WAIT, Boom, Journal, Threaded, Turn
+
+
+class Inbox:
+    """Answers every envelope, or refuses it as a closed mailbox does."""
+
+    def __init__(self, *, closed: bool) -> None:
+        self.closed = closed
+
+    def answer(self, _message: object) -> object:
+        return UNANSWERED
+
+    def put(self, envelope: Envelope) -> None:
+        reply = cast("Reply", envelope.reply_to)
+        if self.closed:
+            reply.refuse(NotDelivered("the actor has ended"))
+        else:
+            reply.settle("answered")
+
+
+class Interrupting:
+    """A clock on which things happen right before and right after each wait."""
+
+    def __init__(self) -> None:
+        self.before: list[Callable[[], object]] = []
+        self.after: list[Callable[[], object]] = []
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
+        raise NotImplementedError(delay, callback)
+
+    def wait(self, ready: Callable[[float | None], bool], timeout: float | None) -> bool:
+        if self.before:
+            self.before.pop(0)()
+        found = ready(timeout)
+        if self.after:
+            self.after.pop(0)()
+        return found
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def test_an_asker_whose_next_incarnation_dies_at_once_waits_for_the_one_after_it() -> None:
+    clock = Interrupting()
+    address, lifecycle = Address("a", clock), cast("ActorLifecycle", None)
+    first, short, good = Inbox(closed=True), Inbox(closed=True), Inbox(closed=False)
+    clock.before = [
+        lambda: address.set_running(short, lifecycle),
+        lambda: address.set_running(good, lifecycle),
+    ]
+    clock.after = [lambda: address.clear(short)]
+    address.set_running(first, lifecycle)
+    assert address.ask("question", timeout=WAIT) == "answered"
+
 
 FOREVER = 60.0  # real seconds: an ask that waits so long fails the test
 
