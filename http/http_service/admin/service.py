@@ -17,8 +17,7 @@ from http_service.api.hosts import hosts_of, is_loopback
 from http_service.config import MIB, ConfigError
 from http_service.server.actors import HttpServerActor, shutdown_time
 from http_service.server.limits import BodyAdmission, body_budget
-from http_service.server.listener import Listener
-from http_service.server.server import HttpServer
+from http_service.server.server import HttpServer, Listener
 from http_service.streaming.exchange import InflightRequests
 
 __all__ = ["AdminService"]
