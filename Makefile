@@ -26,7 +26,7 @@ run: $(VENV)/.ready  ## Serve a real model, found through a real etcd, on 127.0.
 	@$(BIN)/python -m actors.main demo $(ARGS)
 
 test: $(VENV)/.ready  ## Run the tests, real etcd and real model included (ARGS="-k registry").
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 fast: $(VENV)/.ready  ## Run the unit tests alone, without etcd, model and the slowest (ARGS="-k registry").
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not model and not etcd" $(addprefix --ignore=tests/,$(SLOW)) $(UNIT) $(ARGS)

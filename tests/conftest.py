@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 
 import pytest
@@ -24,6 +25,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = {*getattr(item, "fixturenames", ())}
         if fixtures & ETCD_FIXTURES and ("etcd_server" in fixtures or "discovery" in item.nodeid):
             item.add_marker("etcd")
+
+
+def pytest_collection_finish() -> None:
+    """Freeze what the runner holds: a test that collects garbage looks at its own objects only."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

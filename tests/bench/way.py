@@ -42,7 +42,7 @@ TRIES: Final = 5
 WARM: Final = 20
 """Requests before the one that is written down: caches are filled, connections open."""
 
-PACED: Final = (8, 72)
+PACED: Final = (8, 40)
 """Tokens of the two paced answers whose difference is the cost of one event."""
 
 _ROOT: Final = Path(__file__).parents[2]
@@ -191,7 +191,7 @@ def shortest(follow: Callable[[Request], Way], request: Request) -> Way:
 
 def calls_an_event(follow: Callable[[Request], Way]) -> float:
     """Python calls that one paced event costs: the difference of a long and a short answer."""
-    short, long = (shortest(follow, _relayed(Script(n, pace=10), stream=True)).calls for n in PACED)
+    short, long = (shortest(follow, _relayed(Script(n, pace=5), stream=True)).calls for n in PACED)
     return (long - short) / (PACED[1] - PACED[0])
 
 

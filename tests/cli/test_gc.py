@@ -30,14 +30,6 @@ class Node:
         self.me = self
 
 
-@pytest.fixture(scope="module", autouse=True)
-def others_objects_are_frozen() -> Iterator[None]:
-    """A collection of all that thousands of tests before these have left takes seconds."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 @pytest.fixture
 def memory() -> Iterator[Memory]:
     gc.freeze()
@@ -46,6 +38,7 @@ def memory() -> Iterator[Memory]:
     gc.callbacks.append(settled)
     yield made
     gc.callbacks.remove(settled)
+    gc.freeze()  # as the whole suite has it
 
 
 def old_garbage() -> weakref.ref[Node]:

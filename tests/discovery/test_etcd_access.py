@@ -27,7 +27,7 @@ from tests.support.certificates import make_tls_files
 from tests.support.etcd import EtcdServer, TlsFiles, unique_root
 
 PASSWORD = "correct horse"
-TOKEN_TTL = 2  # seconds
+TOKEN_TTL = 1  # seconds
 USER = EtcdAccess(user="root", password=PASSWORD)
 
 

@@ -33,6 +33,12 @@ def tree(tmp_path: Path) -> Path:
     return copy_of_the_product(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all copies: a check reads again what the patch before it did not change."""
+    return tmp_path_factory.mktemp("mypy")
+
+
 def run(tree: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": f"{tree}{os.pathsep}{tree / 'http'}"}
     return subprocess.run(
@@ -46,8 +52,8 @@ def run(tree: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def files_with_type_errors(tree: Path) -> set[str]:
-    done = run(tree, "-m", "mypy", "actors", "discovery", "http")
+def files_with_type_errors(tree: Path, cache: Path) -> set[str]:
+    done = run(tree, "-m", "mypy", "--cache-dir", str(cache), "actors", "discovery", "http")
     assert done.returncode in (0, 1), done.stdout + done.stderr
     return {*re.findall(r"^([\w/]+\.py):\d+: error:", done.stdout, re.MULTILINE)}
 
@@ -86,14 +92,14 @@ def test_an_engine_is_a_file_and_a_row(tree: Path) -> None:
     assert "did you mean 'shout'?" in refused.stderr
 
 
-def test_mypy_lists_what_a_new_kind_needs(tree: Path) -> None:
+def test_mypy_lists_what_a_new_kind_needs(tree: Path, mypy_cache: Path) -> None:
     first, *others = KIND.hunks
     first.apply(tree)
     endpoint = {file for file in KIND.files if "/endpoints/" in file}
-    assert files_with_type_errors(tree) == KIND.files - {first.file} - endpoint
+    assert files_with_type_errors(tree, mypy_cache) == KIND.files - {first.file} - endpoint
     for hunk in others:
         hunk.apply(tree)
-    assert files_with_type_errors(tree) == set()
+    assert files_with_type_errors(tree, mypy_cache) == set()
 
 
 def test_a_new_kind_is_served_beside_the_others(tree: Path) -> None:
@@ -108,10 +114,10 @@ def test_a_new_kind_is_served_beside_the_others(tree: Path) -> None:
 
 
 def test_a_policy_is_a_file_and_a_word(
-    tree: Path, tmp_path_factory: pytest.TempPathFactory
+    tree: Path, mypy_cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     apply(POLICY, tree)
-    assert files_with_type_errors(tree) == set()
+    assert files_with_type_errors(tree, mypy_cache) == set()
     folder = tmp_path_factory.mktemp("entries")
     with SlowUpstream(tokens=1) as old, SlowUpstream(tokens=2) as new:
         (folder / "old.json").write_text(entry(old, "old"))

@@ -17,7 +17,7 @@ from tests.support.slow_upstream import SlowUpstream
 from tests.support.waiting import eventually
 
 ENTRIES = 2000
-ENOUGH = 150
+ENOUGH = 80
 """Probes after which the front-end is judged."""
 
 

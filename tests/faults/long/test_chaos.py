@@ -1,4 +1,7 @@
-"""A minute of chaos, from a fixed seed; and that a broken watch loop does not pass it."""
+"""Seconds of chaos, from a fixed seed; and that a broken watch loop does not pass it.
+
+The ten minutes are ``make chaos``.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ SEED = 20261124
 
 
 @pytest.mark.timeout(300)
-def test_a_minute_of_faults_leaves_the_registry_equal_to_etcd() -> None:
-    outcome = play(45.0, SEED, longest=6.0)
+def test_a_row_of_faults_leaves_the_registry_equal_to_etcd() -> None:
+    outcome = play(15.0, SEED, longest=2.0)
     assert outcome.failures == []
-    assert len(outcome.recoveries) >= 8, "faults were played"
-    assert outcome.resyncs >= 3, "and they hurt"
+    assert len(outcome.recoveries) >= 4, "faults were played"
+    assert outcome.resyncs >= 1, "and they hurt"
     assert outcome.writes > 200
     assert outcome.drops > 20
 

@@ -33,6 +33,7 @@ REQUESTS = 40
 def gc_on_demand() -> Iterator[None]:
     """No collection but the test's own."""
     gc.collect()
+    gc.freeze()
     gc.disable()
     yield
     gc.enable()
