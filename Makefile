@@ -29,7 +29,7 @@ test: $(VENV)/.ready  ## Run the tests, real etcd and real model included (ARGS=
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 fast: $(VENV)/.ready  ## Run the unit tests alone, without etcd, model and the slowest (ARGS="-k registry").
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not model and not etcd" $(addprefix --ignore=tests/,$(SLOW)) $(UNIT) $(ARGS)
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --hypothesis-profile fast -m "not model and not etcd" $(addprefix --ignore=tests/,$(SLOW)) $(UNIT) $(ARGS)
 
 cover: $(VENV)/.ready  ## Measure the coverage of the unit tests; write htmlcov/ (ARGS="tests/registry").
 	$(BIN)/coverage erase

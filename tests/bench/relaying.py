@@ -6,11 +6,11 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from tests.bench.peers.cpu import Cores, on_core
 from tests.bench.peers.gateways import announce
 from tests.bench.peers.process import Mock
 from tests.bench.served import Served
 from tests.support.chat import wait_for_model
+from tests.support.cpu import Cores, on_core
 from tests.support.etcd import EtcdServer, unique_root
 
 __all__ = ["relaying", "relaying_with_mock"]

@@ -7,9 +7,9 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Final
 
-from tests.bench.peers.child import CALL_TIMEOUT, Child
-from tests.bench.peers.cpu import Cores, cpu_seconds, rss_mib
 from tests.bench.threads import grouped, thread_seconds
+from tests.support.child import CALL_TIMEOUT, Child
+from tests.support.cpu import Cores, cpu_seconds, rss_mib
 
 __all__ = ["Served", "Spent"]
 

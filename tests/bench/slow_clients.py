@@ -9,7 +9,6 @@ one of its requests failed.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import threading
 from collections import Counter
@@ -20,10 +19,10 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.peers.clients import Request
-from tests.bench.peers.cpu import on_core
 from tests.bench.peers.load import Load, Outcome, drive
 from tests.bench.peers.script import Script, post
 from tests.bench.served import Served
+from tests.support.child import Child
 from tests.support.stats import Quantiles
 
 __all__ = ["main"]
@@ -91,29 +90,10 @@ def _measure(served: Served, requests: int, into: Outcome) -> None:
 @contextmanager
 def _attack(served: Served, attackers: int, thrown: Counter[str]) -> Generator[None]:
     """``attackers`` slow clients in a process of their own, for as long as the block lasts."""
-    words = ("-m", "tests.bench.slowloris", str(served.ours[1]), "--count", str(attackers))
-    with on_core(served.load_core):
-        process = subprocess.Popen(
-            [sys.executable, *words],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=_ROOT,
-        )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        process.stdout.readline()  # all are in place
-        yield
-        process.stdin.close()
-        for line in process.stdout:
-            kind, _, count = line.rpartition(" ")
-            thrown[kind] += int(count)
-        process.wait(STOP_TIMEOUT)
-    finally:
-        process.kill()
-        process.wait(STOP_TIMEOUT)
-        process.stdout.close()
+    words = (str(served.ours[1]), "--count", str(attackers))
+    with Child("tests.bench.slowloris", *words, core=served.load_core) as process:
+        yield  # it has said that all are in place
+        thrown.update(process.end())
 
 
 def _line(name: str, seen: Outcome) -> str:

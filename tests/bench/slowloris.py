@@ -7,6 +7,7 @@ over, and then prints, by kind, how many were thrown out (each came back).
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import select
 import socket
@@ -133,13 +134,12 @@ def main() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     slow = _Slow(options.port, options.count)
-    print("in place", flush=True)
+    print(json.dumps("in place"), flush=True)
     end = time.monotonic() + options.max_seconds
     while time.monotonic() < end and not select.select([sys.stdin], [], [], DRIP)[0]:
         slow.drip()
     slow.close()
-    for kind, count in slow.thrown.items():
-        print(kind, count, flush=True)
+    print(json.dumps(slow.thrown), flush=True)
 
 
 if __name__ == "__main__":

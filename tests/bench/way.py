@@ -27,11 +27,11 @@ from actors.service import Service
 from actors.settings import ServeSettings
 from actors.supervision import CancellationToken
 from tests.bench.peers.clients import Clients, Request
-from tests.bench.peers.cpu import Cores
 from tests.bench.peers.load import Load, drive
 from tests.bench.peers.process import Mock
 from tests.bench.peers.script import Script, post
 from tests.support.chat import wait_for_model
+from tests.support.cpu import Cores
 
 __all__ = ["CASES", "Case", "Way", "main", "shortest", "travelled"]
 

@@ -40,7 +40,7 @@ def test_a_demo_that_was_killed_leaves_nothing_once_another_one_ran(tmp_path: Pa
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Callboard]:
     with Callboard("demo", "--port", "0") as process:
-        process.wait_for("listening on ", DEADLINE)
+        process.wait_for("Ctrl-C ends it all", DEADLINE)
         yield process
         process.signal(signal.SIGTERM)
         assert process.exit_code(60) == 0

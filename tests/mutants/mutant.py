@@ -68,7 +68,7 @@ class Mutant:
         files = [within] if within.is_file() else sorted(within.rglob("*.py"))
         last = name.rpartition(".")[2]
         texts = ((path, path.read_text()) for path in files)
-        found = [p for p, text in texts if last in text and _named(ast.parse(text), name)]
+        found = [p for p, text in texts if last in text and _defines(text, name)]
         if len(found) != 1:
             raise NotSeeded(f"{self.name!r}: {folder} defines {name} in {len(found)} files, not 1")
         return found[0]
@@ -139,6 +139,12 @@ def known_tests() -> Mapping[str, str]:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 found[node.name] = f"{path.relative_to(ROOT)}::{node.name}"
     return found
+
+
+@cache
+def _defines(text: str, name: str) -> bool:
+    """Whether the source ``text`` does; remembered, for mutants look through the same files."""
+    return bool(_named(ast.parse(text), name))
 
 
 def _named(tree: ast.AST, name: str) -> list[ast.AST]:

@@ -150,6 +150,6 @@ def test_the_demo_answers_a_chat_with_the_extra_alone(llama: Installed) -> None:
         status, body = chat(demo.url, MODEL, question, temperature=0, max_tokens=32)
         assert status == 200
         assert body["choices"][0]["message"]["content"] == "The capital of France is Paris."
-        assert "fetching the model once" in demo.output
+        demo.wait_for("fetching the model once")
         demo.signal(signal.SIGTERM)
         assert demo.exit_code(60) == 0

@@ -58,8 +58,7 @@ class Callboard:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(10)
-        for reader in self._readers:
-            reader.join(10)
+        self._read_to_the_end()
         for stream in (self.process.stdout, self.process.stderr):
             if stream is not None:
                 stream.close()
@@ -93,8 +92,14 @@ class Callboard:
         self.process.send_signal(number)
 
     def exit_code(self, timeout: float = 30.0) -> int:
-        """Wait for the end of the process."""
-        return self.process.wait(timeout)
+        """Wait for the end of the process; its whole output has been read then."""
+        code = self.process.wait(timeout)
+        self._read_to_the_end()
+        return code
+
+    def _read_to_the_end(self) -> None:
+        for reader in self._readers:
+            reader.join(10)
 
     def _read(self, stream: IO[str], label: str) -> threading.Thread:
         def loop() -> None:

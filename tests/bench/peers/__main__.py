@@ -17,12 +17,12 @@ from tests.bench.peers import gateways
 from tests.bench.peers.cache import Cache, CannotPrepare, cache_folder
 from tests.bench.peers.cases import CASES
 from tests.bench.peers.chart import Panel, chart
-from tests.bench.peers.cpu import Cores
 from tests.bench.peers.gateways import FLOOR, OURS, PROXIES, PYTHON_FLOOR, Gateway
 from tests.bench.peers.process import Mock
 from tests.bench.peers.report import CHART, Machine, page, ranking
 from tests.bench.peers.rivals import DEFAULT, RIVALS
 from tests.bench.peers.rounds import Run, run
+from tests.support.cpu import Cores
 from tests.support.etcd import EtcdServer
 
 __all__ = ["main"]

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from tests.bench.peers.child import Child
-from tests.bench.peers.cpu import cpu_seconds, on_core, rss_mib, tree
+from tests.support.child import Child
+from tests.support.cpu import cpu_seconds, on_core, rss_mib, tree
 
 __all__ = ["STOP_TIMEOUT", "Mock", "Process"]
 

@@ -16,11 +16,11 @@ from typing import Final
 
 from tests.bench.peers.cases import CASES, Case
 from tests.bench.peers.clients import Clients, Request
-from tests.bench.peers.cpu import Cores
 from tests.bench.peers.gateways import Gateway
 from tests.bench.peers.load import Load, Outcome, drive
 from tests.bench.peers.process import Mock, Process
 from tests.bench.peers.script import Script, post
+from tests.support.cpu import Cores
 from tests.support.stats import Quantiles
 
 __all__ = ["Figures", "Run", "run", "scaled"]

@@ -15,13 +15,13 @@ import pytest
 from tests.bench.peers import gateways
 from tests.bench.peers.cache import Cache, CannotPrepare
 from tests.bench.peers.clients import Clients, Request
-from tests.bench.peers.cpu import Cores, cpu_seconds, on_core, rss_mib
 from tests.bench.peers.gateways import PROXIES, PYTHON_FLOOR, Gateway, Start
 from tests.bench.peers.load import Load, drive
 from tests.bench.peers.process import Mock, Process
 from tests.bench.peers.rivals import RIVALS
 from tests.bench.peers.rounds import Run, run
 from tests.bench.peers.script import Script, post
+from tests.support.cpu import Cores, cpu_seconds, on_core, rss_mib
 from tests.support.etcd import EtcdServer
 from tests.support.waiting import eventually
 

@@ -16,7 +16,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
-from tests.bench.peers.cpu import Cores, on_core
+from tests.support.child import Child
+from tests.support.cpu import Cores, on_core
 from tests.support.waiting import eventually, free_port
 
 __all__ = ["EXIT_LIMIT", "KEY", "Ground", "peak_mib", "serve"]
@@ -26,43 +27,6 @@ EXIT_LIMIT: Final = 60.0
 """Seconds after SIGTERM that count as never."""
 START: Final = 90.0
 STOP: Final = 30.0
-_ROOT: Final = Path(__file__).parents[3]
-
-
-class Child:
-    """A program of this folder; its first line of output is JSON, and the end of its input its end.
-
-    It runs on the core of the load.
-    """
-
-    def __init__(self, module: str, *words: str) -> None:
-        with on_core(Cores.of_this_machine().load):
-            self.popen: Final = subprocess.Popen(
-                [sys.executable, "-m", f"tests.faults.long.{module}", *words],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                cwd=_ROOT,
-            )
-
-    def line(self) -> Any:
-        """The next line of its output, as JSON."""
-        assert self.popen.stdout is not None
-        return json.loads(self.popen.stdout.readline())
-
-    def end(self) -> Any:
-        """End its input; the line that it says then."""
-        assert self.popen.stdin is not None
-        self.popen.stdin.close()
-        return self.line()
-
-    def close(self) -> None:
-        """End it."""
-        self.popen.kill()
-        self.popen.wait(STOP)
-        for stream in (self.popen.stdin, self.popen.stdout):
-            assert stream is not None
-            with suppress(OSError):
-                stream.close()
 
 
 class Ground:
@@ -81,9 +45,8 @@ class Ground:
         try:
             self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
             (self._folder / "models").mkdir()
-            upstreams = Child("attack_upstreams")
-            self._stack.callback(upstreams.close)
-            self.ports: dict[str, int] = upstreams.line()
+            upstreams = self._stack.enter_context(_child("attack_upstreams"))
+            self.ports: dict[str, int] = upstreams.greeting
             self.announce("well", [self.entry("innocent", "well")])
             self.process = self._start()
             eventually(lambda: "innocent" in self.models(), START, "the gateway serves")
@@ -147,9 +110,7 @@ class Ground:
     def probe(self) -> Child:
         """The measuring process, begun."""
         words = (self.address[0], str(self.address[1]), KEY if self.keyed else "")
-        child = Child("attack_probe", *words)
-        self._stack.callback(child.close)
-        return child
+        return self._stack.enter_context(_child("attack_probe", *words))
 
     def terminate(self) -> float:
         """SIGTERM; the seconds to its end, infinite for more than :data:`EXIT_LIMIT`."""
@@ -171,6 +132,10 @@ class Ground:
         if self.stuck:
             return serve(self.root, words, subprocess.PIPE)
         return serve(self.root, words, self._stack.enter_context((self._folder / "log").open("wb")))
+
+
+def _child(module: str, *words: str) -> Child:
+    return Child(f"tests.faults.long.{module}", *words, core=Cores.of_this_machine().load)
 
 
 def serve(root: Path, words: Sequence[str], log: IO[bytes] | int) -> subprocess.Popen[bytes]:

@@ -1,8 +1,9 @@
 """Measures a gateway while it is attacked, from a process of its own that does little else.
 
 ``python -m tests.faults.long.attack_probe HOST PORT KEY`` asks ``/live`` every 20 ms and the model
-``innocent`` every 100 ms until its standard input ends, then prints the seconds that each took as
-JSON. Both are open loops: a request counts from when it was due, not from when it could be sent.
+``innocent`` every 100 ms until its standard input ends; says that it has begun, and in the end
+prints the seconds that each took as JSON. Both are open loops: a request counts from when it was
+due, not from when it could be sent.
 """
 
 from __future__ import annotations
@@ -111,6 +112,7 @@ def main() -> None:
     for thread in threads:
         thread.start()
     with suppress(KeyboardInterrupt):
+        print(json.dumps("begun"), flush=True)
         sys.stdin.read()
     over.set()
     for thread in threads:

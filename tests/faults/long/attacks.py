@@ -17,10 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench.peers.cpu import Cores, on_core
 from tests.faults.long.attack_ground import EXIT_LIMIT, KEY, Ground, peak_mib
 from tests.faults.long.attack_upstreams import SILENT, silent_address
 from tests.faults.long.report import Report, Settings
+from tests.support.cpu import Cores, on_core
 from tests.support.stats import quantile
 from tests.support.waiting import eventually
 

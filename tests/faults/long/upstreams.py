@@ -14,19 +14,17 @@ import os
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from contextlib import suppress
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from actors.testing.faults.process import wait_until_stopped
 from tests.bench.peers.mock_upstream import MockUpstream
 from tests.bench.peers.script import Script
 from tests.bench.peers.upstream_bytes import burst, document, unary
+from tests.support.child import Child
 
 __all__ = ["FAILURES", "FailingUpstream", "Upstreams"]
 
@@ -106,20 +104,13 @@ class FailingUpstream(MockUpstream):
         super()._drop(peer)
 
 
-class Upstreams:
+class Upstreams(Child):
     """``count`` of them in one process, each answering after ``delay`` seconds."""
 
     def __init__(self, count: int, delay: float = 0.0) -> None:
         words = ("--count", str(count), "--delay", str(delay))
-        self._popen = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.long.upstreams", *words],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        assert self._popen.stdout is not None
-        self.urls: Final = [
-            f"http://127.0.0.1:{port}" for port in json.loads(self._popen.stdout.readline())
-        ]
+        super().__init__("tests.faults.long.upstreams", *words)
+        self.urls: Final = [f"http://127.0.0.1:{port}" for port in self.greeting]
 
     def __len__(self) -> int:
         return len(self.urls)
@@ -138,35 +129,21 @@ class Upstreams:
 
     def freeze(self) -> None:
         """SIGSTOP, and wait until it took effect: connections open and nothing answers."""
-        self._popen.send_signal(signal.SIGSTOP)
-        wait_until_stopped(self._popen.pid)
+        self.popen.send_signal(signal.SIGSTOP)
+        wait_until_stopped(self.popen.pid)
 
     def thaw(self) -> None:
         """SIGCONT."""
-        self._popen.send_signal(signal.SIGCONT)
+        self.popen.send_signal(signal.SIGCONT)
 
     def _get(self, number: int, path: str) -> Any:
         with urllib.request.urlopen(f"{self.urls[number]}/{path}", timeout=CALL) as answer:
             return json.load(answer)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        assert self._popen.stdin is not None
-        assert self._popen.stdout is not None
+    def close(self) -> None:
+        """End it, frozen or not."""
         self.thaw()
-        self._popen.stdin.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._popen.wait(STOP)
-        self._popen.kill()
-        self._popen.wait(STOP)
-        self._popen.stdout.close()
+        super().close()
 
 
 def main() -> None:

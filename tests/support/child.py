@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from tests.bench.peers.cpu import on_core
+from tests.support.cpu import on_core
 
 __all__ = ["CALL_TIMEOUT", "Child"]
 
@@ -19,7 +19,7 @@ START_TIMEOUT: Final = 60.0
 CALL_TIMEOUT: Final = 30.0
 STOP_TIMEOUT: Final = 20.0
 
-_ROOT: Final = Path(__file__).parents[3]
+_ROOT: Final = Path(__file__).parents[2]
 
 
 class Child:
@@ -50,6 +50,12 @@ class Child:
         assert self.popen.stdin is not None
         self.popen.stdin.write(f"{word}\n".encode())
         self.popen.stdin.flush()
+        return self._answer(CALL_TIMEOUT)
+
+    def end(self) -> Any:
+        """End its standard input; what it says then."""
+        assert self.popen.stdin is not None
+        self.popen.stdin.close()
         return self._answer(CALL_TIMEOUT)
 
     def close(self) -> None:
