@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from actors import option_types
 from actors.engines.builtin import ENGINES
+from actors.engines.contract import Kind
 
 __all__ = [
     "AdminSettings",
@@ -363,7 +364,7 @@ class WorkerSettings:
     )
     type: tuple[str, ...] = _setting(
         ("chat", "completions"),
-        option_types.one_of("chat", "completions"),
+        option_types.one_of(*Kind),
         "chat,completions",
         "the endpoints that the model serves",
         repeatable=True,

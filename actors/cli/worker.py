@@ -161,7 +161,11 @@ class LlamaServerActor(Supervised):
         settings = self._settings
         port = settings.port if self.restored_state is None else self.restored_state
         self._server = LlamaServer(
-            resolve_model(settings.llama), settings.model[0], host=settings.host, port=port
+            resolve_model(settings.llama),
+            settings.model[0],
+            host=settings.host,
+            port=port,
+            embedding="embeddings" in settings.type,
         )
         self._url = self._server.start()
         self.save_state(int(self._url.rsplit(":", 1)[1].split("/")[0]))

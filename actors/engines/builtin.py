@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from actors.engines.contract import AnyEngine, Kind
+from actors.engines.contract import GENERATING, AnyEngine, Kind
 from actors.engines.echo import EchoEngine
 
 __all__ = ["ENGINES", "BuiltInEngine"]
@@ -28,11 +28,11 @@ class BuiltInEngine:
     name: str
     make: Callable[[], AnyEngine]
     help: str
-    kinds: tuple[Kind, ...] = tuple(Kind)
+    kinds: tuple[Kind, ...] = GENERATING
 
 
 _ROWS: Final = (
-    BuiltInEngine("echo", EchoEngine, "answers with the question"),
+    BuiltInEngine("echo", EchoEngine, "answers with the question", (*GENERATING, Kind.EMBEDDINGS)),
 )  # fmt: skip
 
 ENGINES: Final[Mapping[str, BuiltInEngine]] = MappingProxyType({row.name: row for row in _ROWS})

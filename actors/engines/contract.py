@@ -6,6 +6,9 @@ An engine is written in one of three shapes, whichever suits it:
 * an *async generator* engine: ``async def generate(self, request, context)`` yields chunks;
 * a *push* engine: ``def start(self, request, sink, context)`` returns at once and pushes later.
 
+A request whose kind does not generate (embeddings) is answered by one document: a push engine
+calls ``answer``, a generator yields the one ``dict``.
+
 ``actors.engines.adapters.as_push_engine`` turns the first two into the third, which is the only
 shape the service calls. ``tests/engines/test_contract.py`` holds every engine to these promises.
 
@@ -25,7 +28,17 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, NoReturn, Protocol, TypeAlias, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Literal,
+    NoReturn,
+    Protocol,
+    TypeAlias,
+    get_args,
+    runtime_checkable,
+)
 
 import orjson
 
@@ -33,17 +46,23 @@ from actors.suggestion import suggestion
 from actors.supervision.cancellation import CancellationToken, Registration
 from actors.supervision.user_code import call_all
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
 __all__ = [
     "COMMENTS_AFTER",
+    "GENERATING",
     "AnyEngine",
     "AsyncGeneratorEngine",
     "Chunk",
     "Context",
     "Engine",
     "EngineRequest",
+    "Generating",
     "GeneratorEngine",
     "Kind",
     "Sink",
+    "generates",
     "with_model",
 ]
 
@@ -61,10 +80,15 @@ _ESCAPED_LETTER: Final = b"\\u006"
 
 
 class Kind(StrEnum):
-    """Which of OpenAI's generating endpoints a model or a request belongs to."""
+    """What a model does, and so which endpoints ask it.
+
+    Chat and completions *generate*: they may stream, and are folded. Any other kind answers with
+    one document.
+    """
 
     CHAT = "chat"
     COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
 
     @classmethod
     def _missing_(cls, value: object) -> NoReturn:
@@ -72,13 +96,34 @@ class Kind(StrEnum):
         hint = suggestion(str(value), cls)
         raise ValueError(f"unknown kind {value!r:.100}: give one of {', '.join(cls)}{hint}")
 
+    @property
+    def path(self) -> str:
+        """The path of its endpoint, on every server of OpenAI's API."""
+        return _PATHS.get(self, f"/v1/{self}")
+
+
+_PATHS: Final[Mapping[str, str]] = {"chat": "/v1/chat/completions"}
+"""The endpoints that do not bear the name of their kind."""
+
+Generating: TypeAlias = Literal[Kind.CHAT, Kind.COMPLETIONS]
+"""The kinds that generate. A ``match`` over them ends with ``assert_never``."""
+
+GENERATING: Final[tuple[Generating, ...]] = get_args(Generating)
+"""All of :data:`Generating`."""
+
+
+def generates(kind: Kind) -> TypeIs[Generating]:
+    """Whether models of ``kind`` generate, token by token."""
+    return kind in GENERATING
+
 
 @dataclass(slots=True)
 class EngineRequest:
     """One client request that was validated; ``raw`` are the client's own bytes, a JSON object.
 
     Not to be changed (PERF: enforcing that would take a microsecond a request). ``parsed`` is that
-    object where it is small enough to be kept for as long as the request lasts.
+    object where it is small enough to be kept for as long as the request lasts. ``path`` is the
+    endpoint that was asked, where one document answers: "" for a kind that generates.
     """
 
     kind: Kind
@@ -86,6 +131,7 @@ class EngineRequest:
     stream: bool
     parsed: Mapping[str, Any] | None
     raw: bytes
+    path: str = ""
 
     @property
     def body(self) -> Mapping[str, Any]:

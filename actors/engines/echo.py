@@ -15,7 +15,17 @@ from typing import Any, Final, NamedTuple, assert_never
 from orjson import dumps
 
 from actors.engines.adapters import GeneratorAdapter
-from actors.engines.contract import Chunk, Context, EngineRequest, Kind, Sink
+from actors.engines.contract import (
+    GENERATING,
+    Chunk,
+    Context,
+    EngineRequest,
+    Generating,
+    Kind,
+    Sink,
+    generates,
+)
+from actors.engines.echo_embeddings import embeddings
 from actors.engines.errors import AnswerTooLong, EngineRejected
 from actors.engines.lenient_json import encode
 from actors.supervision.errors import Cancelled
@@ -63,7 +73,7 @@ class _Format(NamedTuple):
     end: bytes
 
 
-def _format(kind: Kind) -> _Format:
+def _format(kind: Generating) -> _Format:
     match kind:
         case Kind.CHAT:
             return _Format(
@@ -92,7 +102,7 @@ def _format(kind: Kind) -> _Format:
             assert_never(kind)
 
 
-_FORMATS: Final = {kind: _format(kind) for kind in Kind}
+_FORMATS: Final = {kind: _format(kind) for kind in GENERATING}
 
 
 class EchoEngine:
@@ -101,6 +111,7 @@ class EchoEngine:
     ``delay`` is in seconds a token, waited on the context's token, so that cancellation ends it at
     once. Honours ``max_tokens`` and ``max_completion_tokens`` (``finish_reason`` ``length``),
     ``stop``, ``n`` and lists of prompts; the last chunk is the usage. ``now`` gives ``created``.
+    Where one document answers it is the embeddings of the ``input`` (``echo_embeddings``).
     """
 
     def __init__(self, *, delay: float = 0.0, now: Callable[[], float] = time.time) -> None:
@@ -119,8 +130,11 @@ class EchoEngine:
         # PERF: without a delay there is nothing to wait for. A thread hop would cost more than the
         # answer (microseconds a run, and their number is bounded), so the caller pushes it.
         kind = request.kind
+        if not generates(kind):
+            self._document(request, sink, context)
+            return
         answer = plan(kind, request.body)
-        head = self._head(request, context)
+        head = self._head(kind, request, context)
         if request.stream:
             for chunk, tokens in _runs(kind, head, answer, RUN):
                 if context.cancelled:
@@ -134,18 +148,27 @@ class EchoEngine:
         else:
             sink.finish()
 
+    def _document(self, request: EngineRequest, sink: Sink, context: Context) -> None:
+        if context.cancelled:
+            sink.fail(Cancelled("the request was cancelled"))
+        else:
+            sink.answer(encode(embeddings(request.body)))
+
     def generate(self, request: EngineRequest, context: Context) -> Iterator[Chunk]:
         """The answer's chunks, at the pace of ``delay``. Raises ``EngineRejected``."""
         kind = request.kind
+        if not generates(kind):
+            yield embeddings(request.body)
+            return
         answer = plan(kind, request.body)
-        for chunk, tokens in _runs(kind, self._head(request, context), answer, 1):
+        for chunk, tokens in _runs(kind, self._head(kind, request, context), answer, 1):
             if tokens and self._delay > 0 and context.token.wait(self._delay):
                 return
             yield chunk
 
-    def _head(self, request: EngineRequest, context: Context) -> dict[str, Any]:
+    def _head(self, kind: Generating, request: EngineRequest, context: Context) -> dict[str, Any]:
         """The fields that every chunk begins with."""
-        written = _FORMATS[request.kind]
+        written = _FORMATS[kind]
         return {
             "id": f"{written.id_prefix}{context.request_id or next(self._serial)}",
             "object": written.chunk,
@@ -159,7 +182,7 @@ class EchoEngine:
 
 
 def _runs(
-    kind: Kind, head: dict[str, Any], answer: _Plan, most: int
+    kind: Generating, head: dict[str, Any], answer: _Plan, most: int
 ) -> Iterator[tuple[bytes, int]]:
     """The events, ``most`` tokens at a time, with their tokens; at last the usage, alone.
 
@@ -189,7 +212,7 @@ def _runs(
     yield b"data: %b\n\n" % dumps({**head, "choices": [], "usage": _usage(answer)}), 0
 
 
-def _whole(kind: Kind, head: dict[str, Any], answer: _Plan) -> bytes:
+def _whole(kind: Generating, head: dict[str, Any], answer: _Plan) -> bytes:
     """The unary answer, as the service would fold it. Raises ``AnswerTooLong``."""
     written = _FORMATS[kind]
     choices: list[dict[str, Any]] = []
@@ -242,7 +265,7 @@ class _Plan:
     completion_tokens: int
 
 
-def plan(kind: Kind, body: Mapping[str, Any]) -> _Plan:
+def plan(kind: Generating, body: Mapping[str, Any]) -> _Plan:
     """The answer to ``body``: chat echoes the last user message, completions each prompt.
 
     With ``n``, choice ``prompt_index * n + i`` is the i-th of its prompt (OpenAI's order). Raises

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar, cast
 
 from actors.engines.lenient_json import Undecodable, decode
 
-__all__ = ["ErrorObject", "is_error", "read_body", "read_document"]
+__all__ = ["ERROR_MEMBERS", "ErrorObject", "is_error", "read_body", "read_document"]
 
 _T = TypeVar("_T")
 
@@ -34,6 +34,8 @@ _MESSAGES: Final = (
 )  # fmt: skip
 _STATUSES: Final = ("code", "status", "status_code", "statusCode", "http_status")
 _CODES: Final = ("code", "type", "error_type", "status")
+ERROR_MEMBERS: Final = tuple(dict.fromkeys((*_MESSAGES, *_STATUSES, *_CODES, "param", "object")))
+"""The members of an error object that are read; nothing else is needed of it."""
 _UNPRINTABLE: Final = re.compile(
     r"(?:\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff])+"
 )

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, assert_never, cast
 
-from actors.engines.contract import EngineRequest, Kind
+from actors.engines.contract import GENERATING, EngineRequest, Kind, generates
 from actors.engines.errors import EngineRejected
 
 __all__ = [
@@ -62,8 +62,10 @@ class UsageSum:
 def llama_request(request: EngineRequest, alias: str) -> dict[str, Any]:
     """The body for llama.cpp: always a stream, so that an answer can be broken off.
 
-    Raises ``EngineRejected`` for content that is not text.
+    Raises ``EngineRejected`` for content that is not text, and for what is not generated.
     """
+    if not generates(request.kind):
+        raise EngineRejected(f"the model answers {' and '.join(GENERATING)} only, when in process")
     body = request.body
     if is_conversation(request.kind):
         _only_text(body)
@@ -73,6 +75,8 @@ def llama_request(request: EngineRequest, alias: str) -> dict[str, Any]:
 
 def is_conversation(kind: Kind) -> bool:
     """Whether llama.cpp reads ``messages`` in a request of ``kind``, and not a ``prompt``."""
+    if not generates(kind):
+        return False
     match kind:
         case Kind.CHAT:
             return True

@@ -19,6 +19,8 @@ URL = "http://10.0.0.7:8000/v1"
 KEY = b"/models/chat/org/model"
 GOOD: dict[str, Any] = {"name": "org/model", "model_type": "chat", "endpoint": {"url": URL}}
 
+KINDS = ", ".join(Kind)
+
 
 def value(**changes: Any) -> bytes:
     """A good value with these fields changed, or left out where ``...`` is given."""
@@ -96,9 +98,9 @@ def test_the_root_stands_before_models_with_or_without_a_slash_at_its_end(root: 
     ("key", "says"),
     [
         (b"/other/chat/m", "doesn't begin with '/models/'"),
-        (b"/models/", "no model type (chat, completions) but ''"),
-        (b"/models/chat", "no model type (chat, completions) but 'chat'"),
-        (b"/models/embeddings/m", "no model type (chat, completions) but 'embeddings'"),
+        (b"/models/", f"no model type ({KINDS}) but ''"),
+        (b"/models/chat", f"no model type ({KINDS}) but 'chat'"),
+        (b"/models/embed/m", f"no model type ({KINDS}) but 'embed'"),
         (b"/models/chat/m#", "names no instance"),
         (b"/models/chat/\xff\xfe", "the key is not UTF-8 (byte 5)"),
         (b"/models/chat/other", "the key says model 'other', the value 'org/model'"),
@@ -126,7 +128,7 @@ def test_a_bad_key_is_quarantined(key: bytes, says: str) -> None:
         (value(name=7), "Expected `str`, got `int` - at `$.name`"),
         (value(name="other"), "the key says model 'org/model', the value 'other'"),
         (value(model_type=...), "missing required field `model_type`"),
-        (value(model_type="embeddings"), "model_type 'embeddings' is none of chat, completions"),
+        (value(model_type="embed"), f"model_type 'embed' is none of {KINDS}"),
         (
             value(model_type="completions"),
             "the key says model type 'chat', the value 'completions'",

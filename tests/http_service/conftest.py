@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from actors.engines.builtin import ENGINES
 from actors.engines.echo import EchoEngine
 from http_service import HttpService, HttpServiceConfig
 from tests.http_service.documented import noting_answers, undocumented
@@ -18,10 +19,10 @@ LOCAL = HttpServiceConfig(host="127.0.0.1", port=0, threads=8, drain_timeout=3.0
 
 
 def add_echo(service: HttpService) -> None:
-    """Serve the model "echo" on both endpoints."""
+    """Serve the model "echo", as everything that it can be."""
     engine = EchoEngine()
-    service.model_manager().add_chat_completions_model("echo", engine)
-    service.model_manager().add_completions_model("echo", engine)
+    for kind in ENGINES["echo"].kinds:
+        service.model_manager().add_model(kind, "echo", engine)
 
 
 @pytest.fixture(autouse=True)

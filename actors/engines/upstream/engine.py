@@ -27,7 +27,7 @@ from actors.engines.upstream.request import (
     request_head,
     whole_request,
 )
-from actors.engines.upstream.response import STREAM, UNARY, Expected
+from actors.engines.upstream.response import DOCUMENT, STREAM, UNARY, Expected
 from actors.engines.upstream.tls import Tls
 from actors.eventloop import EventLoop, shared_loop
 
@@ -92,8 +92,9 @@ class UpstreamEngine:
         context = (tls or Tls()).wrapper() if target.tls else None
         self.place: Final = Place(target.host, target.port, context, reach)
         # PERF: one for the check of the key, the others when they are needed: 200 bytes each.
-        self._stream_heads = {Kind.CHAT: request_head(target, Kind.CHAT, api_key, stream=True)}
-        self._unary_heads: dict[Kind, bytes] = {}
+        self._stream_heads = {Kind.CHAT: request_head(target, Kind.CHAT.path, api_key, stream=True)}
+        self._unary_heads: dict[str, bytes] = {}
+        """By the kind, or the path of an endpoint where one document answers."""
         self._target = target
         self._api_key = api_key
         self._probe = probe_request(target, api_key)
@@ -123,15 +124,18 @@ class UpstreamEngine:
         """
         body = request.raw
         if self._rewrites:
-            body = body_of(request, model=self._model, fold=self._fold)
-        if request.stream or self._fold:
+            body = body_of(request, model=self._model, fold=self._fold and not request.path)
+        if request.path:
+            expected = DOCUMENT
+            head = self._unary_heads.get(request.path)
+        elif request.stream or self._fold:
             expected = self._expected_stream(request)
             head = self._stream_heads.get(request.kind)
         else:
             expected = UNARY
             head = self._unary_heads.get(request.kind)
         if head is None:
-            head = self._new_head(request.kind, stream=expected.stream)
+            head = self._new_head(request, stream=expected.stream)
         data = whole_request(head, context.request_id, body, context.headers)
         call = Call(self, data, sink, context, timeouts or self.timeouts, expected)
         # PERF: no lock: each method of a set is one step under the GIL. The call is added first and
@@ -186,9 +190,13 @@ class UpstreamEngine:
             closed.wait(max(until - time.monotonic(), 0.0))
         return ended
 
-    def _new_head(self, kind: Kind, *, stream: bool) -> bytes:
-        head = request_head(self._target, kind, self._api_key, stream=stream)
-        (self._stream_heads if stream else self._unary_heads)[kind] = head
+    def _new_head(self, request: EngineRequest, *, stream: bool) -> bytes:
+        path = request.path or request.kind.path
+        head = request_head(self._target, path, self._api_key, stream=stream)
+        if stream:
+            self._stream_heads[request.kind] = head
+        else:
+            self._unary_heads[request.path or request.kind] = head
         return head
 
     def _expected_stream(self, request: EngineRequest) -> Expected:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final, assert_never
+from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 import orjson
 
-from actors.engines.contract import EngineRequest, Kind, with_model
+from actors.engines.contract import EngineRequest, with_model
 from actors.engines.llama_dialect import missing_defaults
 from actors.engines.upstream.reach import check_path
 from actors.engines.via import PSEUDONYM
@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 _LENGTH: Final = b"content-length: "
+_V1: Final = "/v1/"
 _VIA: Final = f"via: 1.1 {PSEUDONYM}".encode()
 
 _PORTS: Final = {"http": 80, "https": 443}
@@ -78,24 +79,21 @@ def parse_url(url: str) -> Target:
     )
 
 
-def _path(kind: Kind) -> str:
-    match kind:
-        case Kind.CHAT:
-            return "/chat/completions"
-        case Kind.COMPLETIONS:
-            return "/completions"
-        case _:
-            assert_never(kind)
+def _below(target: Target, path: str) -> str:
+    """Where ``target`` has the endpoint ``path``: below its base, or beside it (``/rerank``)."""
+    if path.startswith(_V1):
+        return f"{target.base_path}/{path[len(_V1) :]}"
+    return target.base_path.removesuffix(_V1[:-1]) + path
 
 
-def request_head(target: Target, kind: Kind, api_key: str | None, *, stream: bool) -> bytes:
-    """The head of a request, up to the value of ``content-length``.
+def request_head(target: Target, path: str, api_key: str | None, *, stream: bool) -> bytes:
+    """The head of a request on the endpoint ``path``, up to the value of ``content-length``.
 
     Raises ``ValueError`` for a key that is no header: it is not repeated.
     """
     if api_key is not None and not (api_key.isascii() and api_key.isprintable() and api_key):
         raise ValueError("an api_key must be one line of printable ASCII")
-    place = quote(f"{target.base_path}{_path(kind)}{target.query}", safe=_URL_SAFE)
+    place = quote(f"{_below(target, path)}{target.query}", safe=_URL_SAFE)
     lines = [
         f"POST {place} HTTP/1.1",
         f"host: {target.authority}",

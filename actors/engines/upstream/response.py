@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+import msgspec
 import orjson
 
 from actors.engines.contract import Sink
-from actors.engines.error_object import is_error
+from actors.engines.error_object import ERROR_MEMBERS, is_error
 from actors.engines.errors import AnswerTooLong, EngineUnavailable
 from actors.engines.lenient_json import DICT, Undecodable, decode
 from actors.engines.refusals import error_of_answer, error_of_object
@@ -17,8 +18,10 @@ from actors.engines.sse import MAX_EVENT_BYTES
 from actors.engines.upstream.stream_relay import StreamRelay
 
 __all__ = [
+    "DOCUMENT",
     "STREAM",
     "UNARY",
+    "Document",
     "Expected",
     "Refusal",
     "Response",
@@ -57,6 +60,8 @@ class Response(Protocol):
 class Expected:
     """The response that was asked for.
 
+    ``document``: any JSON answer, see :class:`Document`.
+
     ``stream``: an event stream, else a whole answer. ``raw``: a stream's bytes are pushed, else its
     chunk objects. ``probe``: any 2xx or 4xx will do. ``choices``: how many are wanted of each
     prompt, 0 if the whole answer is one choice. ``prefill``: what llama.cpp is expected to leave
@@ -65,6 +70,7 @@ class Expected:
 
     stream: bool = False
     raw: bool = False
+    document: bool = False
     probe: bool = False
     choices: int = 0
     prefill: str = ""
@@ -75,6 +81,8 @@ UNARY: Final = Expected()
 """A whole answer, passed on as it is."""
 STREAM: Final = Expected(stream=True, raw=True)
 """A stream of one choice, passed on as it is."""
+DOCUMENT: Final = Expected(document=True)
+"""The answer of a kind that does not generate, passed on as it is."""
 
 
 def response_for(
@@ -90,6 +98,8 @@ def response_for(
         return Refusal(status, headers)
     if b"content-encoding" in headers and _compressed(headers[b"content-encoding"]):
         raise EngineUnavailable("the upstream's answer is compressed, which it was asked not to be")
+    if expected.document:
+        return Document(sink)
     if not expected.stream:
         return Whole(sink)
     if headers.get(b"content-type", b"").lower().startswith(b"application/json"):
@@ -132,6 +142,40 @@ class Whole:
     def end(self) -> None:
         """See :class:`Response`."""
         self._sink.answer(checked(b"".join(self._pieces)))
+
+
+class Document(Whole):
+    """Any JSON answer of any length, a list too (SGLang's of a rerank), passed through likewise."""
+
+    __slots__ = ()
+
+    def end(self) -> None:
+        """See :class:`Response`."""
+        self._sink.answer(_checked_document(b"".join(self._pieces)))
+
+
+_MEMBERS: Final = msgspec.json.Decoder(
+    msgspec.defstruct("_Members", [(name, Any, None) for name in ERROR_MEMBERS])
+)
+"""Reads what tells an error object from an answer, and nothing else."""
+_SYNTAX: Final = msgspec.json.Decoder(msgspec.Raw)
+
+
+def _checked_document(body: bytes) -> bytes:
+    """``body``, if it is JSON and no error object.
+
+    PERF: no value of it is made: a batch of embeddings is a million numbers.
+    """
+    try:
+        if body.lstrip()[:1] != b"{":
+            _SYNTAX.decode(body)
+            return body
+        members: Any = msgspec.to_builtins(_MEMBERS.decode(body))
+    except msgspec.DecodeError:
+        members = _decoded(body)  # NaN is no JSON, but some servers write it
+    if isinstance(members, DICT) and is_error(members):
+        raise error_of_object(members)
+    return body
 
 
 def checked(body: bytes) -> bytes:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 from http_service.api.context import EVENTS, JSON, TEXT, AppContext, Route
+from http_service.api.documents import DocumentResource
 from http_service.api.endpoints import ENDPOINTS, ApiEndpoint
 from http_service.api.endpoints.messages import (
     CountTokensRequest,
@@ -67,6 +68,7 @@ _GENERATE: Final[Mapping[int, str]] = {
     504: "The engine did not answer in time",
     508: "The request came back here: the model's upstream leads to this service",
 }
+_DOCUMENT: Final = {**_GENERATE, 200: "The document that the engine answered with"}
 _COUNT: Final[Mapping[int, str]] = {
     200: "The number of tokens",
     400: "The request is malformed; param names the field",
@@ -78,21 +80,23 @@ _PROBE: Final[Mapping[int, str]] = {200: "Ready", 503: "Not ready; the document 
 _NOT_READY: Final = frozenset((503,))
 
 
-def _generating(endpoint: ApiEndpoint) -> Route:
+def _asking(endpoint: ApiEndpoint) -> Route:
     translate = endpoint.translate
-    resource: Callable[[AppContext], object] = (
-        partial(GenerateResource, endpoint)
-        if translate is None
-        else partial(translated_resource, endpoint, translate)
-    )
+    resource: Callable[[AppContext], object]
+    if endpoint.event is None:
+        resource = partial(DocumentResource, endpoint)
+    elif translate is None:
+        resource = partial(GenerateResource, endpoint)
+    else:
+        resource = partial(translated_resource, endpoint, translate)
     return Route(
         endpoint.path,
         "POST",
         endpoint.operation,
         endpoint.summary,
         resource,
-        _GENERATE,
-        (JSON, EVENTS),
+        _DOCUMENT if endpoint.event is None else _GENERATE,
+        (JSON,) if endpoint.event is None else (JSON, EVENTS),
         endpoint.body,
         endpoint.response,
         endpoint.event,
@@ -143,7 +147,7 @@ _STORED: Final = (
 
 
 ROUTES: Final[tuple[Route, ...]] = (
-    *map(_generating, ENDPOINTS),
+    *map(_asking, ENDPOINTS),
     Route(
         "/v1/messages/count_tokens",
         "POST",

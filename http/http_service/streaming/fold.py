@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any, Final, assert_never, cast
 
-from actors.engines.contract import Chunk, Kind
+from actors.engines.contract import Chunk, Generating, Kind
 from actors.engines.error_object import is_error
 from actors.engines.errors import AnswerTooLong, EngineUnavailable
 from actors.engines.lenient_json import encode
@@ -53,14 +53,14 @@ class Fold:
 
     def __init__(
         self,
-        kind: Kind,
+        kind: Generating,
         *,
         id: str,  # noqa: A002  # OpenAI's field
         created: int,
         model: str,
         limit: int = MAX_BYTES,
     ) -> None:
-        self._kind = kind
+        self._kind: Generating = kind
         self._head: Json = {}
         self._fallbacks: Json = {"id": id, "created": created, "model": model}
         self._choices: dict[int, _Choice] = {}
@@ -165,7 +165,7 @@ class Fold:
         return added
 
 
-def _object_name(kind: Kind) -> str:
+def _object_name(kind: Generating) -> str:
     """What OpenAI calls a whole response."""
     match kind:
         case Kind.CHAT:
@@ -215,7 +215,7 @@ class _Choice:
             return self._add_message(self._unless_repeated(value) if whole else value)
         return merge(self._fields, {key: value}, texts=False)
 
-    def joined(self, index: int, kind: Kind) -> Json:
+    def joined(self, index: int, kind: Generating) -> Json:
         """The whole choice."""
         rest = {key: value for key, value in self._fields.items() if key not in _HANDLED}
         match kind:

@@ -7,18 +7,21 @@ import time
 from collections.abc import Callable
 from typing import ClassVar, Final
 
-from actors.engines.contract import Chunk
+from actors.engines.contract import Chunk, generates
+from actors.engines.errors import EngineUnavailable
 from http_service.errors import ClientGone, ErrorType
 from http_service.headers import NO_STORE, response_head
 from http_service.streaming.exchange import Exchange
 from http_service.streaming.fold import Fold
 
-__all__ = ["UnaryExchange"]
+__all__ = ["NO_DOCUMENT", "UnaryExchange"]
 
 # PERF: not decoded. Inside a JSON text the quotes would be escaped, so this is a key.
 _COMPLETION_TOKENS: Final = re.compile(rb'"completion_tokens"\s*:\s*([0-9]{1,15})\s*[,}]').search
 
 _SUCCESS: Final = ErrorType.NONE
+
+NO_DOCUMENT: Final = "The engine answered with something else than one JSON object."
 
 
 class UnaryExchange(Exchange):
@@ -96,9 +99,12 @@ class UnaryExchange(Exchange):
 
     def _new_fold(self) -> Fold:
         request = self.request
+        kind = request.kind
+        if not generates(kind):
+            raise EngineUnavailable(NO_DOCUMENT)
         self._tokens = self._counted = 0
         self._fold = fold = Fold(
-            request.kind,
+            kind,
             id=self._id_prefix + self.context.request_id,
             created=int(time.time()),
             model=request.model,

@@ -45,20 +45,20 @@ def test_the_host_is_named_as_the_standard_has_it(url: str, host: str) -> None:
     ],
 )
 def test_a_path_is_quoted_once(url: str, place: str) -> None:
-    head = request_head(parse_url(url), Kind.COMPLETIONS, None, stream=True)
+    head = request_head(parse_url(url), Kind.COMPLETIONS.path, None, stream=True)
     assert head.startswith(f"POST {place} HTTP/1.1\r\nhost: h\r\n".encode())
 
 
 @pytest.mark.parametrize("key", ["", "a\r\nb: c", "a\nb", "\u00fc", "\x00"])
 def test_a_key_that_is_no_header_is_refused_and_not_repeated(key: str) -> None:
     with pytest.raises(ValueError, match="api_key") as refusal:
-        request_head(parse_url("http://h"), Kind.CHAT, key, stream=True)
+        request_head(parse_url("http://h"), Kind.CHAT.path, key, stream=True)
     assert not key or key not in str(refusal.value)
 
 
 @given(st.text(max_size=20), st.binary(max_size=20))
 def test_no_request_id_can_end_the_head_early(request_id: str, body: bytes) -> None:
-    head = request_head(parse_url("http://h"), Kind.CHAT, "k", stream=False)
+    head = request_head(parse_url("http://h"), Kind.CHAT.path, "k", stream=False)
     said, _, rest = whole_request(head, request_id, body).partition(b"\r\n\r\n")
     assert rest == body
     assert said.startswith(head + b"%d" % len(body))
@@ -70,12 +70,12 @@ def lines_of(request: bytes) -> list[bytes]:
 
 
 def test_each_request_names_us_as_a_proxy_it_passed() -> None:
-    head = request_head(parse_url("http://h"), Kind.CHAT, "k", stream=False)
+    head = request_head(parse_url("http://h"), Kind.CHAT.path, "k", stream=False)
     assert f"via: 1.1 {PSEUDONYM}".encode() in lines_of(whole_request(head, "r", b"{}"))
 
 
 def test_the_clients_proxies_come_before_us_in_one_list() -> None:
-    head = request_head(parse_url("http://h"), Kind.CHAT, "k", stream=False)
+    head = request_head(parse_url("http://h"), Kind.CHAT.path, "k", stream=False)
     said = lines_of(whole_request(head, "r", b"{}", (("via", "1.0 fred, 1.1 p.example"),)))
     vias = [line for line in said if line.startswith(b"via:")]
     assert vias == [f"via: 1.0 fred, 1.1 p.example, 1.1 {PSEUDONYM}".encode()]
@@ -88,7 +88,7 @@ def test_the_clients_proxies_come_before_us_in_one_list() -> None:
 def test_no_header_of_the_client_can_end_the_head_early(
     headers: list[tuple[str, str]], body: bytes
 ) -> None:
-    head = request_head(parse_url("http://h"), Kind.CHAT, "k", stream=False)
+    head = request_head(parse_url("http://h"), Kind.CHAT.path, "k", stream=False)
     said, _, rest = whole_request(head, "r", body, tuple(headers)).partition(b"\r\n\r\n")
     assert rest == body
     plain = whole_request(head, "r", body).partition(b"\r\n\r\n")[0]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from actors.engines import EngineRequest, Kind
+from actors.engines.contract import generates
 from actors.engines.llama import LlamaEngine
 from actors.engines.llama.host import LlamaServer, bundled_model
 from actors.engines.upstream import UpstreamEngine
@@ -116,6 +117,7 @@ def _post(url: str, asked: EngineRequest) -> Any:
 
 
 def _folded(engine: LlamaEngine | UpstreamEngine, asked: EngineRequest) -> Any:
+    assert generates(asked.kind)
     fold = Fold(asked.kind, id="", created=0, model=NAME)
     sink = ask(engine, asked)
     if sink.error is not None:

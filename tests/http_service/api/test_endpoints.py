@@ -1,10 +1,10 @@
-"""The table of generating endpoints: what follows from it, and that nothing is left out."""
+"""The table of endpoints: what follows from it, and that nothing is left out."""
 
 from __future__ import annotations
 
 import pytest
 
-from actors.engines.contract import Kind
+from actors.engines.contract import Kind, generates
 from actors.engines.upstream.request import parse_url, request_head
 from http_service import HttpServiceConfig
 from http_service.api.endpoints import ENDPOINTS, LABELS, ApiEndpoint
@@ -19,8 +19,14 @@ def test_every_kind_of_model_has_an_endpoint() -> None:
 
 @pytest.mark.parametrize("name", ["label", "path", "operation", "id_prefix"])
 def test_no_two_endpoints_share_a_name(name: str) -> None:
-    names = [getattr(endpoint, name) for endpoint in ENDPOINTS]
+    names = [found for endpoint in ENDPOINTS if (found := getattr(endpoint, name))]
     assert len({*names}) == len(names)
+
+
+@each
+def test_what_generates_is_streamed_and_has_ids_and_nothing_else_has(endpoint: ApiEndpoint) -> None:
+    generating = generates(endpoint.kind)
+    assert (endpoint.event is not None, endpoint.id_prefix != "") == (generating, generating)
 
 
 @each
@@ -41,7 +47,7 @@ def test_the_switch_of_an_endpoint_is_a_setting(endpoint: ApiEndpoint) -> None:
 
 @each
 def test_an_upstream_is_asked_on_the_path_of_the_endpoint(endpoint: ApiEndpoint) -> None:
-    head = request_head(parse_url("http://host/v1"), endpoint.kind, None, stream=False)
+    head = request_head(parse_url("http://host/v1"), endpoint.kind.path, None, stream=False)
 
     home = next(each for each in ENDPOINTS if each.kind is endpoint.kind)
     path = endpoint.path if endpoint.translate is None else home.path

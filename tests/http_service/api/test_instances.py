@@ -88,6 +88,7 @@ def test_an_engine_of_this_process_is_an_instance_too(service: HttpService) -> N
     assert [(each["id"], each["kind"]) for each in told["data"]] == [
         ("#static", "chat"),
         ("#static", "completions"),
+        ("#static", "embeddings"),
     ]
 
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.engines.contract import Chunk, Kind
+from actors.engines.contract import GENERATING, Chunk, Generating, Kind
 from actors.engines.errors import EngineRejected, EngineUnavailable
 from http_service.streaming.fold import Fold
 from tests.http_service.engines import token_chunk
 
 
-def folded(kind: Kind, *chunks: Chunk) -> dict[str, Any]:
+def folded(kind: Generating, *chunks: Chunk) -> dict[str, Any]:
     """The answer that ``chunks`` make up."""
     fold = Fold(kind, id="fallback", created=7, model="m")
     for chunk in chunks:
@@ -209,10 +209,12 @@ def test_a_usage_that_is_no_object_counts_nothing(usage: object) -> None:
 
 
 @given(
-    kind=st.sampled_from(Kind),
+    kind=st.sampled_from(GENERATING),
     parts=st.lists(st.tuples(st.integers(0, 3), st.text(max_size=8)), min_size=1, max_size=30),
 )
-def test_folding_concatenates_each_choices_text(kind: Kind, parts: list[tuple[int, str]]) -> None:
+def test_folding_concatenates_each_choices_text(
+    kind: Generating, parts: list[tuple[int, str]]
+) -> None:
     chunks: list[Chunk] = []
     for index, text in parts:
         part: dict[str, Any] = {"delta": {"content": text}} if kind is Kind.CHAT else {"text": text}

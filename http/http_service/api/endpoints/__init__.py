@@ -1,4 +1,4 @@
-"""The generating endpoints: one file and one row each; everything else follows from the table."""
+"""The endpoints that models are asked on: one file and one row each; the rest follows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from http_service.api.endpoints import chat, completions, messages, responses
+from http_service.api.endpoints import chat, completions, embeddings, messages, responses
 from http_service.api.endpoints.endpoint import (
     ApiEndpoint,
     GenerateRequest,
@@ -21,9 +21,10 @@ ENDPOINTS: Final[tuple[ApiEndpoint, ...]] = (
     completions.ENDPOINT,
     messages.ENDPOINT,
     responses.ENDPOINT,
+    embeddings.ENDPOINT,
 )
 
 LABELS: Final[Mapping[str, str]] = MappingProxyType(
     {endpoint.path: endpoint.label for endpoint in ENDPOINTS}
 )
-"""What the metrics call the paths where something is generated."""
+"""What the metrics call the paths where models are asked."""

@@ -1,4 +1,4 @@
-"""The record of a generating endpoint, and what the schemas of all of them share.
+"""The record of an endpoint that models are asked on, and what the schemas of all of them share.
 
 Rules of the schemas: only JSON types, as OpenAI documents them, and what routing a request needs.
 Validation *and* the OpenAPI document are generated from them. Which numbers, how many stops and
@@ -79,18 +79,20 @@ class Translation(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiEndpoint:
-    """One ``POST`` route where something is generated.
+    """One ``POST`` route on which a model is asked.
 
     Its route and operation, the check of its requests, its metrics and its switch follow from this
     record. ``kind`` is the kind of model that answers; ``label`` its name in the metrics; ``path``
     is, below ``/v1``, that of an upstream, too. ``operation`` and ``summary`` are OpenAPI's.
     ``id_prefix`` begins the ids of folded responses. ``body``, ``response`` and ``event`` are the
-    schemas of its request, its whole response and one event of its stream. ``enabled`` names the
-    setting that switches it, "" where it is always there. ``translate`` makes a chat
-    completion request of a valid body, for an API that models are not asked in; it is given what
-    the client has stored, and ``stored`` endpoints store, where that is switched on.
+    schemas of its request, its whole response and one event of its stream; without ``event``, one
+    document answers, and is not streamed. ``enabled`` names the setting that switches it, "" where
+    it is always there. ``translate`` makes a chat completion request of a valid body, for an API
+    that models are not asked in; it is given what the client has stored, and ``stored`` endpoints
+    store, where that is switched on. ``reshape(request, document)`` makes what a valid request
+    asked for of an engine's document.
     """
 
     kind: Kind
@@ -98,10 +100,11 @@ class ApiEndpoint:
     path: str
     operation: str
     summary: str
-    id_prefix: str
     body: type[ModelRequest]
     response: type[Struct]
-    event: type[Struct]
+    event: type[Struct] | None = None
+    id_prefix: str = ""
     enabled: str = ""
     translate: Callable[[Mapping[str, Any], ClientResponses], Translation] | None = None
     stored: bool = False
+    reshape: Callable[[Any, bytes], bytes] | None = None

@@ -91,7 +91,7 @@ def _translate(body: Mapping[str, Any], _responses: ClientResponses) -> Translat
 
 
 ENDPOINT: Final = ApiEndpoint(
-    Kind.CHAT,
+    kind=Kind.CHAT,
     label="anthropic_messages",
     path="/v1/messages",
     operation="createMessage",

@@ -139,7 +139,7 @@ def _translate(body: Mapping[str, Any], responses: ClientResponses) -> Translati
 
 
 ENDPOINT: Final = ApiEndpoint(
-    Kind.CHAT,
+    kind=Kind.CHAT,
     label="responses",
     path="/v1/responses",
     operation="createResponse",

@@ -1,0 +1,56 @@
+"""The way of a request that one document answers: as a generating one, but never streamed."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+import falcon
+
+from actors.engines.contract import Context, EngineRequest
+from actors.engines.pool import Pool
+from http_service.api.context import AppContext
+from http_service.api.endpoints import ApiEndpoint, ModelRequest
+from http_service.api.generate import GenerateResource
+from http_service.api.validation import validate
+from http_service.connection import Connection
+from http_service.errors import InvalidValue
+from http_service.falcon_types import Response
+from http_service.streaming.document_exchange import DocumentExchange
+from http_service.telemetry.model_metrics import InflightGuard
+
+__all__ = ["DocumentResource"]
+
+
+class DocumentResource(GenerateResource):
+    """``POST`` on an endpoint that answers with one document."""
+
+    def __init__(self, endpoint: ApiEndpoint, app: AppContext) -> None:
+        super().__init__(endpoint, app)
+        self._path: Final = endpoint.path
+        self._reshape: Final = endpoint.reshape
+        self._check = self._checked
+
+    def _checked(self, body: dict[str, Any]) -> ModelRequest:
+        valid = validate(self._schema, body)
+        if valid.stream is True:
+            raise InvalidValue(f"{self._path} is never streamed: leave out stream", "stream")
+        return valid
+
+    def _begin(
+        self,
+        req: falcon.Request,
+        resp: Response,
+        request: EngineRequest,
+        context: Context,
+        valid: Any,
+        pool: Pool,
+        connection: Connection | None,
+    ) -> None:
+        request.path = self._path
+        metrics, idle = self._metrics, self._idle_timeout
+        guard = InflightGuard(metrics.of(request.model), self._label, "unary", metrics.clock)
+        exchange = DocumentExchange(request, context, guard, self._inflight, req.path, idle)
+        exchange.prepare("")
+        exchange.reshape_with(None if self._reshape is None else partial(self._reshape, valid))
+        self._start(req, resp, exchange, pool, connection)
