@@ -21,7 +21,7 @@ from actors.supervision.cancellation import CancellationToken
 from http_service import HttpService, HttpServiceConfig
 from tests.http_service.dialects.chat_streams import call, chunk, reasoning, text, usage
 
-__all__ = ["AGENTS", "MODEL", "PROMPT", "WORD", "folder_of_agents"]
+__all__ = ["AGENTS", "MODEL", "PROMPT", "WORD", "Script", "folder_of_agents"]
 
 MODEL: Final = "scripted"
 WORD: Final = "xylophone-4711"
@@ -120,7 +120,10 @@ AGENTS: Final[Mapping[str, Agent]] = {
 
 
 def folder_of_agents() -> Path:
-    """Where npm put the agents' programs; ``CALLBOARD_AGENTS`` names another ``node_modules``."""
+    """Where npm put the agents' programs; ``CALLBOARD_AGENTS`` names another ``node_modules``.
+
+    What to install, and in which versions, stands in ``npm/package.json``.
+    """
     cache = Path.home() / ".cache" / "callboard-clients" / "node_modules"
     return Path(os.environ.get("CALLBOARD_AGENTS", cache)) / ".bin"
 

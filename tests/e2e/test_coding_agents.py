@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-from typing import Any
 
 import pytest
 
 from tests.e2e.coding_agents import AGENTS, PROMPT, WORD, folder_of_agents
-
-ISOLATED = ("unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh")
-"""A network namespace with loopback only, which root may make."""
-
-
-def looped(agent: str) -> dict[str, Any]:
-    """One loop of ``agent``; skips where it is not installed, or can't be isolated."""
-    if not (folder_of_agents() / agent).exists():
-        pytest.skip(f"{agent} is not installed: npm install its package, and set CALLBOARD_AGENTS")
-    if os.geteuid() or not shutil.which("unshare") or not shutil.which("ip"):
-        pytest.skip("only root can give an agent a network of its own")
-    done = subprocess.run(
-        [*ISOLATED, sys.executable, "-m", "tests.e2e.coding_agents", agent],
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=True,
-    )
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+from tests.e2e.isolated import run_isolated
 
 
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("agent", [*AGENTS])
 def test_an_agent_runs_its_tool_and_reads_the_result(agent: str) -> None:
-    result = looped(agent)
+    result = run_isolated("tests.e2e.coding_agents", agent, folder_of_agents() / agent)
 
     assert result["code"] == 0, result["stderr"]
     assert WORD in result["stdout"]
