@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import anthropic
 import openai
 import pytest
+from anthropic.types import Message
 
 from actors.engines.llama.host import LlamaServer, bundled_model
 from actors.engines.upstream import UpstreamEngine
@@ -53,11 +54,13 @@ def message(url: str, limit: int, *, stream: bool) -> tuple[object, ...]:
         "messages": [{"role": "user", "content": PARIS}],
     }
     with anthropic.Anthropic(base_url=url, api_key="k", max_retries=0, timeout=DEADLINE) as sdk:
+        messages: Any = sdk.messages
+        made: Message
         if stream:
-            with sdk.messages.stream(**asked) as events:
+            with messages.stream(**asked) as events:
                 made = events.get_final_message()
         else:
-            made = sdk.messages.create(**asked)
+            made = messages.create(**asked)
     usage = made.usage
     # What was in the worker's cache depends on what it was asked before; the sum does not.
     prompt = usage.input_tokens + (usage.cache_read_input_tokens or 0)
