@@ -40,6 +40,7 @@ cover: $(VENV)/.ready  ## Measure the coverage of the unit tests; write htmlcov/
 
 docs: $(VENV)/.ready  ## Write the generated pages and pictures again; check links, words and recipes.
 	$(BIN)/python -m tests.docs.command_line
+	$(BIN)/python -m tests.docs.apis
 	$(BIN)/python -m tests.discovery.schema_page
 	$(BIN)/python -m tests.docs.pictures
 	$(BIN)/python -m pytest -q -m "not model" tests/docs

@@ -13,6 +13,8 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
+from actors.engines.contract import Kind
+from actors.engines.echo import EchoEngine
 from actors.supervision.cancellation import CancellationToken
 from http_service import HttpService, HttpServiceConfig
 from tests.e2e.coding_agents import MODEL, WORD, Script, folder_of_agents
@@ -45,7 +47,9 @@ def run(client: str) -> dict[str, Any]:
     config = HttpServiceConfig(host="127.0.0.1", port=0, responses_store=store)
     token = CancellationToken()
     with HttpService(config) as service:
-        service.model_manager().add_chat_completions_model(MODEL, Script("say", _say))
+        manager = service.model_manager()
+        manager.add_chat_completions_model(MODEL, Script("say", _say))
+        manager.add_model(Kind.EMBEDDINGS, "vectors", EchoEngine())
         handle = service.spawn(token)
         modules = str(folder_of_agents().parent)
         done = subprocess.run(

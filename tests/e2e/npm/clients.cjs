@@ -31,6 +31,7 @@ async function openai() {
   const pieces = [];
   for await (const chunk of await sdk.chat.completions.create({ model, messages, stream: true }))
     pieces.push(chunk.choices[0]?.delta?.content ?? "");
+  const vectors = await sdk.embeddings.create({ model: "vectors", input: ["one", "two"] });
   const error = await sdk.responses.create({ model: "ghost", input: "hi" }).catch((each) => each);
   return {
     text: whole.output_text,
@@ -39,6 +40,7 @@ async function openai() {
     arguments: call.arguments,
     answer: second.output_text,
     counted: count.input_tokens > 0,
+    vectors: vectors.data.map((item) => item.embedding.length > 0),
     chat: [chat.choices[0].message.content, pieces.join("")],
     refused: [error instanceof NotFoundError, error.code],
   };
