@@ -36,6 +36,7 @@ __all__ = [
     "one_of",
     "port",
     "seconds",
+    "tokens",
     "ttl",
     "upstream_url",
     "user_name",
@@ -47,6 +48,8 @@ MIN_TTL: Final = 2
 """Seconds; etcd itself raises a lease of one second to two (minimum election timeout)."""
 MAX_TTL: Final = 3600
 """Seconds; a worker that died an hour ago must not be announced any more."""
+MAX_TOKENS: Final = 1_000_000_000
+"""As an entry's ``context_length`` has it."""
 MAX_NAME: Final = 256
 """Characters in a model or instance name; they become etcd keys and metric labels."""
 _UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
@@ -147,6 +150,13 @@ def count(text: str) -> int:
     """How many: a whole number, 0 or more, below a million."""
     if not text.isascii() or not text.isdigit() or len(text) > len("999999"):
         raise ValueError(f"{text!r} is not a count: give a whole number from 0 to 999999")
+    return int(text)
+
+
+def tokens(text: str) -> int:
+    """A number of tokens: 0 or more, at most a billion."""
+    if not text.isascii() or not text.isdigit() or int(text[:11]) > MAX_TOKENS:
+        raise ValueError(f"{text!r} is not a number of tokens: give 0 to {MAX_TOKENS}")
     return int(text)
 
 

@@ -406,6 +406,25 @@ class WorkerSettings:
         "NAME",
         "the model that answers while this one has no worker",
     )
+    adapter: tuple[str, ...] = _setting(
+        (),
+        option_types.alias,
+        "ADAPTER[=NAME]",
+        "a LoRA adapter that the server has, or has for its model NAME where there are several",
+        repeatable=True,
+    )
+    context_length: int = _setting(
+        0,
+        option_types.tokens,
+        "TOKENS",
+        "the context of the model, prompt and answer together; 0 says nothing of it",
+    )
+    max_output_tokens: int = _setting(
+        0,
+        option_types.tokens,
+        "TOKENS",
+        "the longest answer of the model; 0 says nothing of it",
+    )
     api_key_env: str = _setting(
         "",
         option_types.key_variable,

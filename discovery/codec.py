@@ -23,11 +23,13 @@ from actors.engines.pool import PolicyName
 from discovery.entry import NO_TIMEOUTS, Entry, EntryTimeouts, Quarantined, State, Unary
 from discovery.rules import (
     KEY_VARIABLE,
+    MAX_ADAPTERS,
     MAX_ALIASES,
     MAX_CONCURRENCY,
     MAX_NAME,
     MAX_PERCENTILE,
     MAX_TIMEOUT,
+    MAX_TOKENS,
     MAX_URL,
     MAX_WEIGHT,
     check_size,
@@ -143,6 +145,23 @@ class WireValue(msgspec.Struct, omit_defaults=True):
             pattern=f"^{KEY_VARIABLE}$",
         ),
     ] = None
+    adapters: Annotated[
+        list[str] | None,
+        _says(
+            "Names of LoRA adapters that the server has: requests for them reach it as they are.",
+            maxItems=MAX_ADAPTERS,
+            uniqueItems=True,
+        ),
+    ] = None
+    context_length: Annotated[
+        int | None, _says("Tokens of prompt and answer together.", **_above_zero(MAX_TOKENS))
+    ] = None
+    max_output_tokens: Annotated[
+        int | None, _says("Tokens of an answer at most.", **_above_zero(MAX_TOKENS))
+    ] = None
+    defaults: Annotated[
+        dict[str, Any] | None, _says("Fields of a request, filled in where it lacks them.")
+    ] = None
     metadata: Annotated[dict[str, Any] | None, _says("For you; kept and not read.")] = None
 
 
@@ -240,6 +259,10 @@ def encode(entry: Entry, root: str = "") -> tuple[bytes, bytes]:
         policy=entry.policy,
         hedge_after=entry.hedge_after,
         api_key_env=entry.api_key_env,
+        adapters=[*entry.adapters] or None,
+        context_length=entry.context_length,
+        max_output_tokens=entry.max_output_tokens,
+        defaults=dict(entry.defaults) or None,
         metadata=dict(entry.metadata) or None,
     )
     try:
@@ -319,6 +342,10 @@ def _entry(
         policy=None if value.policy is None else PolicyName(value.policy),
         hedge_after=value.hedge_after,
         api_key_env=value.api_key_env,
+        adapters=tuple(value.adapters or ()),
+        context_length=value.context_length,
+        max_output_tokens=value.max_output_tokens,
+        defaults=MappingProxyType(value.defaults or {}),
         metadata=MappingProxyType(value.metadata or {}),
         unknown=unknown,
     )

@@ -24,8 +24,11 @@ from discovery.rules import (
     MAX_CONCURRENCY,
     MAX_PERCENTILE,
     MAX_TIMEOUT,
+    MAX_TOKENS,
     MAX_WEIGHT,
+    check_adapters,
     check_aliases,
+    check_defaults,
     check_fallback,
     check_key_variable,
     check_name,
@@ -77,7 +80,8 @@ class Entry:
     """One announced instance of a model, valid by construction (``ValueError`` otherwise).
 
     ``url`` is the base URL of an OpenAI-compatible server, ``/v1`` included. ``instance`` is empty
-    in the one-instance form. ``metadata`` is the announcer's own; treat it as read-only.
+    in the one-instance form. ``metadata`` is the announcer's own; treat it, and ``defaults``, as
+    read-only.
     ``unknown`` names the fields of the value that nobody here knows; two entries that differ in
     nothing else are equal.
     """
@@ -96,6 +100,10 @@ class Entry:
     policy: PolicyName | None = None
     hedge_after: float | None = None
     api_key_env: str | None = None
+    adapters: tuple[str, ...] = ()
+    context_length: int | None = None
+    max_output_tokens: int | None = None
+    defaults: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
     metadata: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
     unknown: tuple[str, ...] = field(default=(), compare=False)
 
@@ -107,14 +115,26 @@ class Entry:
         check_number(self.weight, "weight", MAX_WEIGHT)
         if self.max_concurrency is not None:
             check_number(self.max_concurrency, "max_concurrency", MAX_CONCURRENCY)
+        if self.api_key_env is not None:
+            check_key_variable(self.api_key_env)
+        self._check_model()
+
+    def _check_model(self) -> None:
+        """What is about the whole model."""
         if self.hedge_after is not None:
             check_number(self.hedge_after, "hedge_after", MAX_PERCENTILE)
         if self.aliases:
             check_aliases(self.aliases, self.name)
         if self.fallback is not None:
             check_fallback(self.fallback, self.name)
-        if self.api_key_env is not None:
-            check_key_variable(self.api_key_env)
+        if self.adapters:
+            check_adapters(self.adapters, self.name, self.aliases)
+        if self.context_length is not None:
+            check_number(self.context_length, "context_length", MAX_TOKENS)
+        if self.max_output_tokens is not None:
+            check_number(self.max_output_tokens, "max_output_tokens", MAX_TOKENS)
+        if self.defaults:
+            check_defaults(self.defaults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,5 +166,9 @@ def model_spec(entry: Entry) -> ModelSpec:
         if timeouts == NO_TIMEOUTS
         else Timeouts(timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total),
         hedge_after=None if entry.hedge_after is None else HedgeAfter(percentile=entry.hedge_after),
+        adapters=entry.adapters,
+        context_length=entry.context_length,
+        max_output_tokens=entry.max_output_tokens,
+        defaults=entry.defaults or None,
     )
     return DEFAULT_MODEL_SPEC if said == DEFAULT_MODEL_SPEC else said

@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 from urllib.parse import urlsplit
+
+import orjson
 
 from actors.engines.upstream.reach import check_host, check_path
 
 __all__ = [
     "KEY_VARIABLE",
+    "MAX_ADAPTERS",
     "MAX_ALIASES",
     "MAX_CONCURRENCY",
     "MAX_NAME",
     "MAX_PERCENTILE",
     "MAX_TIMEOUT",
+    "MAX_TOKENS",
     "MAX_URL",
     "MAX_VALUE_BYTES",
     "MAX_WEIGHT",
     "ORDINARY_URL",
+    "check_adapters",
     "check_aliases",
+    "check_defaults",
     "check_fallback",
     "check_key_variable",
     "check_name",
@@ -48,6 +54,14 @@ MAX_WEIGHT: Final = 1_000_000.0
 """The heaviest instance's share relative to 1."""
 MAX_ALIASES: Final = 32
 """Other names of one model."""
+MAX_ADAPTERS: Final = 256
+"""Adapters of one model."""
+MAX_TOKENS: Final = 1_000_000_000
+"""The longest context; more is bytes taken for tokens."""
+CLIENTS_OWN: Final = frozenset(
+    ("input", "messages", "model", "prompt", "stream", "stream_options", "user")
+)
+"""What no ``defaults`` can fill in: it says what is asked, by whom, and how it is answered."""
 MAX_TIMEOUT: Final = 86_400.0
 """Seconds that any deadline may have: a day; more is milliseconds taken for seconds."""
 MAX_PERCENTILE: Final = 99.9
@@ -129,6 +143,27 @@ def check_aliases(aliases: Sequence[str], name: str) -> None:
         check_name(alias, "alias")
     if len({name, *aliases}) <= len(aliases):
         raise ValueError("an alias stands twice, or is the model's own name")
+
+
+def check_adapters(adapters: Sequence[str], name: str, aliases: Sequence[str]) -> None:
+    """The adapters of the model ``name``, which has these aliases."""
+    if len(adapters) > MAX_ADAPTERS:
+        raise ValueError(f"there are {len(adapters)} adapters, at most {MAX_ADAPTERS} are allowed")
+    for adapter in adapters:
+        check_name(adapter, "adapter")
+    if len({name, *aliases, *adapters}) <= len(aliases) + len(adapters):
+        raise ValueError("an adapter stands twice, or is the model's own name or an alias")
+
+
+def check_defaults(defaults: Mapping[str, Any]) -> None:
+    """The fields that are filled in where a request lacks them."""
+    for name in defaults:
+        if name in CLIENTS_OWN:
+            raise ValueError(f"defaults holds {name!r}, which only a client can say")
+    try:
+        orjson.dumps(dict(defaults))
+    except TypeError as error:
+        raise ValueError(f"defaults can't be written as JSON: {str(error)[:MAX_SHOWN]}") from None
 
 
 def check_fallback(fallback: str, name: str) -> None:

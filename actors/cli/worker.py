@@ -100,7 +100,8 @@ def _instance_name() -> str:
 
 def entries_of(settings: WorkerSettings, url: str) -> list[Entry]:
     """What complete settings announce. Raises :class:`UsageError`."""
-    aliases = _aliases(settings)
+    aliases = _by_model(settings, "--alias", settings.alias)
+    adapters = _by_model(settings, "--adapter", settings.adapter)
     try:
         return [
             Entry(
@@ -114,6 +115,9 @@ def entries_of(settings: WorkerSettings, url: str) -> list[Entry]:
                 weight=settings.weight,
                 unary="fold" if settings.unary == "fold" else "pass",
                 api_key_env=settings.api_key_env or None,
+                adapters=adapters[model],
+                context_length=settings.context_length or None,
+                max_output_tokens=settings.max_output_tokens or None,
             )
             for model in settings.model
             for kind in dict.fromkeys(settings.type)
@@ -122,16 +126,19 @@ def entries_of(settings: WorkerSettings, url: str) -> list[Entry]:
         raise UsageError(f"this can't be announced: {error}") from None
 
 
-def _aliases(settings: WorkerSettings) -> dict[str, tuple[str, ...]]:
+def _by_model(
+    settings: WorkerSettings, option: str, given: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """Further names, each of a model, as ``option`` was given them."""
     found: dict[str, tuple[str, ...]] = dict.fromkeys(settings.model, ())
-    for text in settings.alias:
-        alias, _, model = text.partition("=")
+    for text in given:
+        name, _, model = text.partition("=")
         if not model and len(found) > 1:
-            raise UsageError(f"--alias {alias}: of which model? Say {alias}=NAME")
+            raise UsageError(f"{option} {name}: of which model? Say {name}=NAME")
         model = model or settings.model[0]
         if model not in found:
-            raise UsageError(f"--alias {text}: there is no --model {model}")
-        found[model] += (alias,)
+            raise UsageError(f"{option} {text}: there is no --model {model}")
+        found[model] += (name,)
     return found
 
 

@@ -26,7 +26,7 @@ import logging
 import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import (
     TYPE_CHECKING,
@@ -63,6 +63,7 @@ __all__ = [
     "Kind",
     "Sink",
     "generates",
+    "with_defaults",
     "with_model",
 ]
 
@@ -151,6 +152,28 @@ def with_model(raw: bytes, model: str) -> bytes | None:
     if match is None:
         return None
     return raw[: match.start(1)] + orjson.dumps(model) + raw[match.end(1) :]
+
+
+_LIMITS: Final = frozenset(("max_tokens", "max_completion_tokens"))
+"""Two names of one thing: who gives one of them has given both."""
+
+
+def with_defaults(request: EngineRequest, defaults: Mapping[str, Any]) -> EngineRequest:
+    """``request`` with those of ``defaults`` that it lacks; itself where it lacks none. Pure.
+
+    What the client sent stays as it is, ``null`` included, byte for byte. ``defaults`` can be
+    written as JSON.
+    """
+    body = request.body
+    given = body.keys() | _LIMITS if body.keys() & _LIMITS else body.keys()
+    missing = {name: value for name, value in defaults.items() if name not in given}
+    if not missing:
+        return request
+    # A request names its model, so its object is not empty.
+    head, brace, rest = request.raw.partition(b"{")
+    raw = head + brace + orjson.dumps(missing)[1:-1] + b"," + rest
+    parsed = None if request.parsed is None else {**missing, **request.parsed}
+    return replace(request, parsed=parsed, raw=raw)
 
 
 class Context:

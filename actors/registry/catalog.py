@@ -7,7 +7,7 @@ still here. A fallback is remembered when its model is gone, because that is whe
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
@@ -22,6 +22,7 @@ __all__ = [
     "Catalog",
     "Declaration",
     "Declarations",
+    "ListedModel",
     "ModelAlreadyExists",
     "ModelEngines",
     "ModelNotFound",
@@ -60,7 +61,8 @@ MAX_REMEMBERED: Final = 10_000
 class ResolvedModel(NamedTuple):
     """Where a request for the name ``asked`` goes: to the pool ``engine`` of the model ``model``.
 
-    ``model`` is a primary name. The two differ for an alias, and where a fallback answers.
+    ``model`` is what its instances are asked for: a primary name or an adapter's. The two differ
+    for an alias, and where a fallback answers.
     """
 
     asked: str
@@ -68,7 +70,7 @@ class ResolvedModel(NamedTuple):
     engine: Pool
 
     def with_primary_name(self, request: EngineRequest) -> EngineRequest:
-        """``request`` under the primary name; itself, byte for byte, where that was asked for."""
+        """``request`` under the name ``model``; itself, byte for byte, where that was asked for."""
         if request.model == self.model:
             return request
         parsed = request.parsed
@@ -203,6 +205,24 @@ class ServedModel:
     declarations: Declarations = NO_DECLARATIONS
     number: int = 0
 
+    def asked_for(self, name: str) -> str:
+        """What its instances are asked for where a client asks for ``name``."""
+        return name if name in self.spec.adapters else self.name
+
+    def listed(self, name: str) -> ListedModel:
+        """What ``GET /v1/models`` says of it under ``name``, which is one of its own."""
+        parent = self.name if name in self.spec.adapters else None
+        return ListedModel(name, parent, self.spec.context_length, self.spec.max_output_tokens)
+
+
+class ListedModel(NamedTuple):
+    """What clients read about one name: the model it adapts, if so, and its bounds in tokens."""
+
+    name: str
+    parent: str | None = None
+    context_length: int | None = None
+    max_output_tokens: int | None = None
+
 
 def _no_models() -> PersistentMap[str, ServedModel]:
     return PersistentMap()
@@ -243,6 +263,18 @@ class Catalog:
             names = tuple(name for _, name in ordered)
             object.__setattr__(self, "_names", names)  # PERF: sorted once, on demand
         return names
+
+    def listed(self) -> Iterator[ListedModel]:
+        """The models, in the order they were added, each before those of its adapters that are
+        reached under that name.
+        """
+        for name in self.names():
+            model = self.find(name)
+            if model is not None:
+                yield model.listed(name)
+                for adapter in model.spec.adapters:
+                    if self.find(adapter) is model:
+                        yield model.listed(adapter)
 
     def engines(self) -> ModelEngines:
         """The engine of each model, as the reference API has it; the caller's own."""
@@ -289,7 +321,7 @@ class Catalog:
 
         A model all of whose instances drain is passed over for its fallback, if that serves.
         """
-        first: ServedModel | None = None
+        first: ResolvedModel | None = None
         seen: set[str] = set()
         current: str | None = name
         while current is not None and current not in seen:
@@ -297,25 +329,25 @@ class Catalog:
             model = self.find(current)
             if model is not None:
                 if model.pool.serving:
-                    resolved = ResolvedModel(name, model.name, model.pool)
+                    resolved = ResolvedModel(name, model.asked_for(current), model.pool)
                     if current is name:
                         self.direct[name] = resolved
                     return resolved
-                first = first or model
+                first = first or ResolvedModel(name, model.asked_for(current), model.pool)
                 current = model.name
             current = self.fallbacks.get(current)
         if first is None:
             raise ModelNotFound(name)
-        return ResolvedModel(name, first.name, first.pool)
+        return first
 
 
 def _with_names(catalog: Catalog, name: str, old: ModelSpec, new: ModelSpec) -> Catalog:
     """``catalog`` with the aliases and the fallback that model ``name`` has now."""
     aliases = catalog.aliases
-    for alias in old.aliases:
+    for alias in (*old.aliases, *old.adapters):
         claims = tuple(model for model in aliases.get(alias) or () if model != name)
         aliases = aliases.with_item(alias, claims) if claims else aliases.without(alias)
-    for alias in dict.fromkeys(new.aliases):
+    for alias in dict.fromkeys((*new.aliases, *new.adapters)):
         aliases = aliases.with_item(alias, (*(aliases.get(alias) or ()), name))
     fallbacks = catalog.fallbacks.without(name)
     if new.fallback is not None and len(fallbacks) < MAX_REMEMBERED:

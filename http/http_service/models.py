@@ -15,7 +15,7 @@ import pykka
 from actors.engines.adapters import as_push_engine
 from actors.engines.contract import AnyEngine, Engine, Kind
 from actors.engines.pool import Pool, PoolListeners
-from actors.registry.catalog import ModelEngines, ResolvedModel
+from actors.registry.catalog import ListedModel, ModelEngines, ResolvedModel
 from actors.registry.messages import (
     AddModel,
     FindPools,
@@ -105,6 +105,19 @@ class DeploymentState:
         """Every model once: chat models first, each kind in the order of adding."""
         catalogs = self.snapshot().catalogs.values()
         return [*dict.fromkeys(name for catalog in catalogs for name in catalog.names())]
+
+    def listed_models(self) -> list[ListedModel]:
+        """Every name of :meth:`list_models`, and after each model its adapters."""
+        found: dict[str, ListedModel] = {}
+        for catalog in self.snapshot().catalogs.values():
+            for listed in catalog.listed():
+                found.setdefault(listed.name, listed)
+        return [*found.values()]
+
+    def listed_model(self, name: str) -> ListedModel | None:
+        """What is said of one name, an alias's included; ``None`` if no kind of model has it."""
+        found = (catalog.find(name) for catalog in self.snapshot().catalogs.values())
+        return next((model.listed(name) for model in found if model is not None), None)
 
     def snapshot(self) -> RegistryState:
         """Both maps at one moment."""

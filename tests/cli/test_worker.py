@@ -62,11 +62,16 @@ def test_every_option_of_an_entry_reaches_it() -> None:
         "--unary": "fold",
         "--fallback": "small",
         "--api-key-env": "CALLBOARD_KEY_A",
+        "--adapter": "law,sql",
+        "--context-length": "8192",
+        "--max-output-tokens": "512",
         "--type": "chat",
     }
     (entry,) = entries(*(word for option in options.items() for word in option))
     assert (entry.max_concurrency, entry.weight, entry.unary) == (8, 2.5, "fold")
     assert (entry.fallback, entry.api_key_env) == ("small", "CALLBOARD_KEY_A")
+    assert entry.adapters == ("law", "sql")
+    assert (entry.context_length, entry.max_output_tokens) == (8192, 512)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +83,8 @@ def test_every_option_of_an_entry_reaches_it() -> None:
         (["--llama", "smollm2", "--model", "a,b"], "--llama hosts one model"),
         (["--url", URL, "--model", "a,b", "--alias", "x"], "of which model? Say x=NAME"),
         (["--url", URL, "--model", "a", "--alias", "x=b"], "there is no --model b"),
+        (["--url", URL, "--model", "a,b", "--adapter", "x"], "--adapter x: of which model?"),
+        (["--url", URL, "--model", "a", "--context-length", "8k"], "is not a number of tokens"),
         (["--url", URL, "--model", "a", "--alias", "a"], "the model's own name"),
         (["--url", URL, "--model", "a", "--fallback", "a"], "the fallback is the model itself"),
         (["--url", URL, "--model", "a", "--api-key-env", "sk-1"], "and never the key itself"),

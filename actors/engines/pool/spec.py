@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from actors.suggestion import suggestion
 
@@ -129,8 +130,10 @@ DEFAULT_INSTANCE_SPEC: Final = InstanceSpec()
 class ModelSpec:
     """What the instances of a model say of the model; the one put last is believed.
 
-    ``aliases`` are further names of it. ``fallback`` names the model that answers while this one
-    has no instance. The rest is how its pool works.
+    ``aliases`` are further names of it; ``adapters`` are too, and reach its instances as they are.
+    ``fallback`` names the model that answers while this one has no instance. ``context_length``
+    and ``max_output_tokens`` are in tokens, for clients to read. ``defaults`` are the fields of a
+    request that lacks them. The rest is how its pool works.
     """
 
     aliases: tuple[str, ...] = ()
@@ -138,6 +141,10 @@ class ModelSpec:
     policy: PolicyName = PolicyName.LEAST_LOADED
     timeouts: Timeouts = NO_TIMEOUTS
     hedge_after: HedgeAfter | None = None
+    adapters: tuple[str, ...] = ()
+    context_length: int | None = None
+    max_output_tokens: int | None = None
+    defaults: Mapping[str, Any] | None = None
 
 
 DEFAULT_MODEL_SPEC: Final = ModelSpec()

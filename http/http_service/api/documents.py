@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import falcon
 
-from actors.engines.contract import Context, EngineRequest
+from actors.engines.contract import Context, EngineRequest, with_defaults
 from actors.engines.pool import Pool
 from http_service.api.context import AppContext
 from http_service.api.endpoints import ApiEndpoint, ModelRequest
@@ -48,8 +48,10 @@ class DocumentResource(GenerateResource):
         connection: Connection | None,
     ) -> None:
         request.path = self._path
+        if pool.spec.defaults is not None:
+            request = with_defaults(request, pool.spec.defaults)
         metrics, idle = self._metrics, self._idle_timeout
-        guard = InflightGuard(metrics.of(request.model), self._label, "unary", metrics.clock)
+        guard = InflightGuard(metrics.of(pool.model), self._label, "unary", metrics.clock)
         exchange = DocumentExchange(request, context, guard, self._inflight, req.path, idle)
         exchange.prepare("")
         exchange.reshape_with(None if self._reshape is None else partial(self._reshape, valid))

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 import falcon
 
-from actors.engines.contract import Context, EngineRequest
+from actors.engines.contract import Context, EngineRequest, with_defaults
 from actors.engines.pool import Pool
 from actors.engines.via import check_for_loop
 from actors.registry.catalog import ModelNotFound, ResolvedModel
@@ -175,7 +175,9 @@ class GenerateResource:
     ) -> None:
         """Have ``pool`` answer the request, which is one object and counted from here on."""
         metrics, inflight, path, idle = self._metrics, self._inflight, req.path, self._idle_timeout
-        counts = metrics.models.get(request.model) or metrics.of(request.model)
+        counts = metrics.models.get(pool.model) or metrics.of(pool.model)
+        if pool.spec.defaults is not None:
+            request = with_defaults(request, pool.spec.defaults)
         exchange: Exchange
         if request.stream:
             guard = InflightGuard(counts, self._label, "stream", metrics.clock)
@@ -213,7 +215,7 @@ class GenerateResource:
     def _count_refusal(self, req: falcon.Request, error: Exception, body: dict[str, Any]) -> None:
         """Count a request that no engine is asked for: under its model, where that is served."""
         try:
-            label = self._state.resolve(self._kind, str(body.get("model"))).model
+            label = self._state.resolve(self._kind, str(body.get("model"))).engine.model
         except ModelNotFound:
             label = UNKNOWN_MODEL
         shape = "stream" if body.get("stream") is True else "unary"

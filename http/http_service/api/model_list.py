@@ -14,7 +14,7 @@ import orjson
 from msgspec import Struct
 
 from actors.engines.pool import InstanceView, Pool
-from actors.registry.catalog import ModelNotFound
+from actors.registry.catalog import ListedModel, ModelNotFound
 from http_service.api.context import AppContext
 
 __all__ = [
@@ -40,6 +40,11 @@ class Model(Struct):
     object: str
     created: int
     owned_by: str
+    parent: str | None = None
+    root: str | None = None
+    context_window: int | None = None
+    max_model_len: int | None = None
+    max_output_tokens: int | None = None
 
 
 class ModelList(Struct):
@@ -75,10 +80,10 @@ class ModelsResource:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Every model that any enabled endpoint can serve."""
-        models = self._state.list_models()
+        models = self._state.listed_models()
         if ANTHROPIC_VERSION in req.env:
             data = [anthropic_model(model, self._since) for model in models]
-            ends = {"first_id": models[0], "last_id": models[-1]} if models else _NO_ENDS
+            ends = {"first_id": models[0].name, "last_id": models[-1].name} if models else _NO_ENDS
             _write(resp, {"data": data, "has_more": False, **ends})
             return
         data = [model_object(model, self._since) for model in models]
@@ -96,23 +101,41 @@ class ModelResource:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, model: str) -> None:
         """The model's object. Raises ``ModelNotFound``."""
-        if not self._state.has_model_any(model):
+        listed = self._state.listed_model(model)
+        if listed is None:
             raise ModelNotFound(model)
         described = anthropic_model if ANTHROPIC_VERSION in req.env else model_object
-        _write(resp, described(model, self._since))
+        _write(resp, described(listed, self._since))
 
     on_head = on_get
 
 
-def model_object(model: str, created: int) -> dict[str, Any]:
-    """OpenAI's model object; ``created`` is when this service started, in Unix seconds."""
-    return {"id": model, "object": "model", "created": created, "owned_by": OWNER}
+def model_object(model: ListedModel, created: int) -> dict[str, Any]:
+    """OpenAI's model object; ``created`` is when this service started, in Unix seconds.
+
+    What is known beyond it has vLLM's names and Dynamo's.
+    """
+    known = {
+        "parent": model.parent,
+        "root": model.parent,
+        "context_window": model.context_length,
+        "max_model_len": model.context_length,
+        "max_output_tokens": model.max_output_tokens,
+    }
+    own = {"id": model.name, "object": "model", "created": created, "owned_by": OWNER}
+    return own | _without_none(known)
 
 
-def anthropic_model(model: str, created: int) -> dict[str, Any]:
+def anthropic_model(model: ListedModel, created: int) -> dict[str, Any]:
     """Anthropic's model object, which its clients are told by their header."""
     since = datetime.fromtimestamp(created, UTC).isoformat().replace("+00:00", "Z")
-    return {"type": "model", "id": model, "display_name": model, "created_at": since}
+    known = {"max_input_tokens": model.context_length, "max_tokens": model.max_output_tokens}
+    own = {"type": "model", "id": model.name, "display_name": model.name, "created_at": since}
+    return own | _without_none(known)
+
+
+def _without_none(fields: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _write(resp: falcon.Response, document: dict[str, Any]) -> None:

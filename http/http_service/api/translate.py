@@ -12,7 +12,7 @@ import falcon
 import orjson
 from msgspec import Struct
 
-from actors.engines.contract import Context, EngineRequest, Kind
+from actors.engines.contract import Context, EngineRequest, Kind, with_defaults
 from actors.engines.pool import Pool
 from http_service.api.body_head import check_body_head
 from http_service.api.context import AppContext
@@ -70,11 +70,13 @@ class TranslatedResource(GenerateResource):
         raw = orjson.dumps(chat)
         kept = chat if len(raw) <= KEPT_BODY else None
         request = EngineRequest(self._kind, request.model, request.stream, kept, raw)
+        if pool.spec.defaults is not None:
+            request = with_defaults(request, pool.spec.defaults)
         context.session = context.session or translation.session
         resp.set_header(ANTHROPIC_ID_HEADER, context.request_id)
         for name, value in translation.headers:
             resp.set_header(name, value)
-        counts = self._metrics.of(request.model)
+        counts = self._metrics.of(pool.model)
         exchange: TranslatedStream | TranslatedUnary
         if request.stream:
             guard = InflightGuard(counts, self._label, "stream", self._metrics.clock)
