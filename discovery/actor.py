@@ -63,7 +63,7 @@ _WAKE: Final = "events wait"
 
 
 class Registry(Protocol):
-    """The registry's address, as far as it is needed here."""
+    """The registry's address, with what is needed of it here."""
 
     def ask(self, message: Any, *, timeout: float) -> Any:
         """Send ``message`` and return its answer, or raise."""

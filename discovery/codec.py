@@ -208,7 +208,7 @@ _DIGEST: Final = 8
 _KINDS: Final = MappingProxyType(
     {**{str(kind): kind for kind in Kind}, "completion": Kind.COMPLETIONS}
 )
-"""What ``model_type`` may say, in lower case; the singular is the seed's."""
+"""What ``model_type`` may say, in lower case; the singular is Dynamo's."""
 _BY_NAME: Final = MappingProxyType({str(kind): kind for kind in Kind})
 """What a key may say. PERF: looking through the enumeration costs more than the rest of the key."""
 _DECODER: Final = msgspec.json.Decoder(WireValue)
@@ -238,7 +238,7 @@ def kind_of(model_type: str) -> Kind | None:
 def encode(entry: Entry, root: str = "") -> tuple[bytes, bytes]:
     """Key and value for ``entry``; ``decode`` gives back an equal one.
 
-    Raises ``ValueError`` if the metadata is no JSON or makes the value larger than
+    Raises ``ValueError`` if the metadata is not JSON or makes the value larger than
     ``MAX_VALUE_BYTES``.
     """
     times = entry.timeouts

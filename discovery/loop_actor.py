@@ -2,7 +2,7 @@
 
 The loop talks to the outside and may block; what it finds it tells the actor's own mailbox, so the
 actor's state has one owner and stop, ask and restart work as for any actor. The loop's end is the
-actor's: if it fails, or returns although nobody asked it to, the actor crashes and its supervisor
+actor's: if it fails, or returns although it was not asked to, the actor crashes and its supervisor
 restarts both.
 
 One of them keeps a worker's announcement up, wherever that is made, and shows its status.

@@ -1,4 +1,4 @@
-"""The status of each source as Prometheus metrics, read from its board when somebody scrapes.
+"""The status of each source as Prometheus metrics, read from its board at each scrape.
 
 ::
 

@@ -69,7 +69,7 @@ MAX_PERCENTILE: Final = 99.9
 KEY_VARIABLE: Final = r"CALLBOARD_KEY_[A-Z0-9_]{1,64}"
 """What the environment variable of a bearer key must be called.
 
-SECURITY: whoever may write entries chooses both the variable and where its content is sent. The
+SECURITY: who may write entries chooses both the variable and where its content is sent. The
 prefix keeps every other secret of the front-end's environment out of reach.
 """
 ORDINARY_URL: Final = re.compile(

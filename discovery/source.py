@@ -125,7 +125,7 @@ class DiscoveryError(ActorsError):
 
 
 class SourceEnded(DiscoveryError):
-    """A blocking loop returned or failed although nobody asked it to stop: a bug, so crash."""
+    """A blocking loop returned or failed although it was not asked to stop: a bug, so crash."""
 
 
 class EntryUnusable(DiscoveryError):

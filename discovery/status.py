@@ -54,7 +54,7 @@ class DiscoveryStatus:
     unknown_fields: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict[str, tuple[str, ...]]
     )
-    """Key to the fields of its value that nobody here knows, at most ``MAX_LISTED`` of them."""
+    """Key to the fields of its value that are not known here, at most ``MAX_LISTED`` of them."""
 
 
 def synced(status: DiscoveryStatus, revision: int, repaired: int = 0) -> DiscoveryStatus:

@@ -36,7 +36,7 @@ from discovery import Endpoints, Entry
 from discovery.directory.registration import FileRegistration
 from discovery.etcd.access import EtcdAccess
 from discovery.etcd.client import EtcdClient
-from discovery.etcd.registration import Registration
+from discovery.etcd.registration import EtcdRegistration
 from discovery.loop_actor import registration_child
 
 __all__ = ["DESCRIPTION", "entries_of", "run"]
@@ -247,11 +247,11 @@ class _Worker:
 
 def _registration(
     settings: WorkerSettings, access: EtcdAccess, url: str
-) -> Registration | FileRegistration:
+) -> EtcdRegistration | FileRegistration:
     entries = entries_of(settings, url)
     if settings.announce_dir:
         return FileRegistration(Path(settings.announce_dir), entries)
-    return Registration(
+    return EtcdRegistration(
         Endpoints.parse(settings.etcd),
         entries,
         root=settings.etcd_access.root,

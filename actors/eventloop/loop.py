@@ -25,7 +25,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from actors.eventloop.poller import READ, Poller, Waker, best_poller
-from actors.eventloop.timers import Deadline, Timeouts, TimerHandle, Timers
+from actors.eventloop.timers import Deadline, TimeoutQueue, TimerHandle, Timers
 
 __all__ = ["EventLoop", "FdHandle", "Handler", "LoopStopped", "shared_loop"]
 
@@ -105,11 +105,11 @@ class EventLoop:
         self.pending: Final[deque[Callable[[], object]]] = deque()
         """What is called at the end of this round. PERF: on the loop's own thread an append is as
         good as :meth:`call`."""
-        self._timeouts = Timeouts()
+        self._timeouts = TimeoutQueue()
         self.timeouts: Final = self._timeouts.timed
         """What is timed; ``discard`` ends that. The loop's thread."""
         self.start_timeout: Final = self._timeouts.start
-        """See :meth:`Timeouts.start`. PERF: a method would be one call more for each request."""
+        """See :meth:`TimeoutQueue.start`. PERF: a method would be one call more a request."""
         self._sleeping = False
         self._closed = False
         self._batch = 0

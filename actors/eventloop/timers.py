@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable
 from typing import Final, Protocol
 
-__all__ = ["Deadline", "Timed", "Timeouts", "TimerHandle", "Timers"]
+__all__ = ["Deadline", "Timed", "TimeoutQueue", "TimerHandle", "Timers"]
 
 SWEEP: Final = 0.05
 """Seconds between two sweeps, and so the most by which a timeout comes late."""
@@ -27,14 +27,14 @@ class Timed(Protocol):
 
     due: float
     """When it is late. Any later time may be written at any moment, and puts it off; after an
-    earlier one :meth:`Timeouts.start` must be called again."""
+    earlier one :meth:`TimeoutQueue.start` must be called again."""
 
     def timed_out(self) -> None:
         """It is late, and no longer timed; it may be started again. Must not block."""
         ...
 
 
-class Timeouts:
+class TimeoutQueue:
     """What is timed. Each is late once: never before its ``due``, and soon after it (``SWEEP``)."""
 
     def __init__(self) -> None:

@@ -42,11 +42,11 @@ from actors.supervision.plan import (
 )
 from actors.supervision.spec import Child, SupervisorFlags
 
-__all__ = ["BackoffOver", "BaseSupervisor", "CheckHung", "Down", "RunInSupervisor"]
+__all__ = ["BackoffOver", "BaseSupervisor", "CheckHung", "ChildDown", "RunInSupervisor"]
 
 
 @dataclass(frozen=True, slots=True)
-class Down(SystemMessage):
+class ChildDown(SystemMessage):
     """The incarnation ``loop`` of ``child`` ended by itself."""
 
     child: str
@@ -115,7 +115,7 @@ class BaseSupervisor(Supervised):
         match message:
             case RunInSupervisor():
                 return message.work(self)
-            case Down():
+            case ChildDown():
                 self._on_down(message)
             case BackoffOver():
                 self._decide(message.event)
@@ -214,7 +214,7 @@ class BaseSupervisor(Supervised):
             cause = RuntimeError(f"{self.name} was abandoned meanwhile")
             raise StartFailed(child.spec.id, cause)
 
-    def _on_down(self, down: Down) -> None:
+    def _on_down(self, down: ChildDown) -> None:
         child = self._children.get(down.child)
         if child is None or child.loop is not down.loop:
             return  # stale: of an incarnation that was stopped or replaced meanwhile
@@ -297,7 +297,7 @@ class BaseSupervisor(Supervised):
 
     def _post_down(self, child_id: str, loop: ActorLoop, exit_: Exit) -> None:
         if not loop.stopped_by_supervisor:
-            self._post(Down(child_id, loop, exit_))
+            self._post(ChildDown(child_id, loop, exit_))
         loop.lifecycle.node = (
             None  # asks that wait for a successor wait for this supervisor from now on
         )

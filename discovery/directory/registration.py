@@ -23,7 +23,7 @@ __all__ = ["FileRegistration"]
 class FileRegistration:
     """Announces ``entries`` of one instance in ``folder`` while :meth:`run` runs.
 
-    The same promises as :class:`~discovery.loop_actor.Registration`, without a lease.
+    The same promises as :class:`~discovery.etcd.registration.EtcdRegistration`, without a lease.
     """
 
     def __init__(self, folder: Path, entries: Sequence[Entry]) -> None:

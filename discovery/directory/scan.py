@@ -39,7 +39,7 @@ FRESH: Final = 100_000_000
 
 
 class DirectoryUnavailable(Exception):
-    """The folder itself can't be read just now; the text says why, for the log."""
+    """The folder itself can't be read now; the text says why, for the log."""
 
 
 def scan(directory: Path, before: dict[str, File]) -> dict[str, File]:

@@ -4,7 +4,8 @@ Only regular files (or links to such) whose name ends with ``.json`` and begins 
 so a temporary file that is renamed into place is seen whole or not at all. On any change the folder
 is looked through again and compared; the notice only tells when. It comes from watchfiles: from
 inotify and its like, or by polling where the system has none to give. Besides, the folder is looked
-through every ``Times.rescan`` seconds, because a network file system tells of nobody else's writes.
+through every ``Times.rescan`` seconds, because a network file system does not report what others
+write.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class DirectoryTimes:
     """Every duration, in seconds."""
 
     rescan: float = 5.0
-    """Between two looks when nothing tells of a change."""
+    """Between two looks when no change is reported."""
     away: float = 0.2
     """Between two looks for a folder that is not there."""
     step: float = 0.02

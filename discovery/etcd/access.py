@@ -83,7 +83,7 @@ class EtcdAccess:
         access = cls(files[0], files[1], files[2], user=user or None, password=password or None)
         for file in files:
             if file is not None and not file.is_file():
-                raise ValueError(f"{file} is no file: certificates are PEM files")
+                raise ValueError(f"{file} is not a file: certificates are PEM files")
         return access
 
     def check(self, endpoints: Endpoints) -> None:

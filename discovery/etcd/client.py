@@ -60,7 +60,7 @@ CHANNEL_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     # A frozen member is noticed within 9 s. Without ping_timeout_ms gRPC waits for 60 s at least,
     # without max_pings_without_data=0 it stops asking. etcd hangs up on who asks three times in
     # less than 5 s each (--grpc-keepalive-min-time): a second more, for a ping that was held up.
-    # gRPC reads the answers on threads of its own, so a busy interpreter is no silent etcd.
+    # gRPC reads the answers on threads of its own, so a busy interpreter is not a silent etcd.
     ("grpc.keepalive_time_ms", 6_000),
     ("grpc.keepalive_timeout_ms", 3_000),
     ("grpc.http2.ping_timeout_ms", 3_000),
@@ -147,7 +147,7 @@ class EtcdClient:
         self._call(self._kv.Txn, request, timeout)
 
     def delete(self, key: bytes, timeout: float = RPC_TIMEOUT) -> bool:
-        """Remove ``key``; tell whether it was there."""
+        """Remove ``key``; return whether it was there."""
         request = _rpc.DeleteRangeRequest(key=key)
         return bool(self._call(self._kv.DeleteRange, request, timeout).deleted)
 
@@ -157,7 +157,7 @@ class EtcdClient:
         return int(self._call(self._leases.LeaseGrant, request, timeout).ID)
 
     def keep_alive(self, lease: int, timeout: float = RPC_TIMEOUT) -> int:
-        """Begin the lease's time anew; the seconds it has now. Raises ``LeaseGone``."""
+        """Begin the lease's time again; the seconds it has now. Raises ``LeaseGone``."""
         answer: Any = self._allowed(partial(self._beat, lease, timeout), timeout)
         if answer is None:
             raise EtcdUnavailable("etcd hung up", str(self._endpoint))
@@ -374,7 +374,7 @@ def _reached(answer: Any) -> int:
     """The revision up to which the watch told everything; 0 if this message does not say.
 
     The header's is the store's own. It can be ahead of a watch that is still catching up, and is
-    to be trusted in a progress report only, which etcd sends to nobody who lags.
+    to be trusted in a progress report only, which etcd never sends to one that lags.
     """
     if answer.events:
         return int(answer.events[-1].kv.mod_revision)

@@ -93,7 +93,7 @@ class EtcdError(DiscoveryError):
 
 
 class EtcdUnavailable(EtcdError):
-    """Nobody's fault: etcd is down, frozen, leaderless, or the network is. Try again later."""
+    """No one's fault: etcd is down, frozen, leaderless, or the network is. Try again later."""
 
 
 class EtcdRefused(EtcdError):

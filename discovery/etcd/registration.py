@@ -3,12 +3,12 @@
 One lease for all entries. It is kept alive three times within its life; if it is gone (expired,
 revoked, etcd lost its data) a new one is granted and every entry is put again, so a worker that
 lives is announced and one that died is not, one TTL later at the latest. Any trouble is retried
-for ever with a jittered delay, at another member each time.
+forever with a jittered delay, at another member each time.
 
 A worker that means to go drains first: its entries say ``draining``, front-ends send it nothing
 new, and only then it withdraws them.
 
-NOTE: a key that somebody deletes by hand stays deleted while the lease lives: whoever removes a
+NOTE: a key that is deleted by hand stays deleted while the lease lives: who removes a
 worker with ``etcdctl del`` means it. It comes back with the next new lease, which a restart of the
 worker or ``etcdctl lease revoke`` brings about at once.
 """
@@ -31,7 +31,7 @@ from discovery.etcd.client import EtcdClient
 from discovery.etcd.records import EtcdError, LeaseGone
 from discovery.loop_actor import RegistrationStatus
 
-__all__ = ["DEFAULT_TTL", "DuplicateInstances", "Registration"]
+__all__ = ["DEFAULT_TTL", "DuplicateInstances", "EtcdRegistration"]
 
 _log = logging.getLogger("discovery.registration")
 
@@ -53,7 +53,7 @@ class _Session:
     announced: State | None = None
 
 
-class Registration:
+class EtcdRegistration:
     """Announces ``entries`` below ``root`` while :meth:`run` runs; no two may share a key.
 
     ``status`` may be read and :meth:`wait_registered` called from any thread. ``connect`` makes a
@@ -236,7 +236,7 @@ class DuplicateInstances:
         self._taken: Final[set[bytes]] = set()  # held by another's lease at our last look
 
     def forget(self) -> None:
-        """Our lease is gone: all keys will be put anew."""
+        """Our lease is gone: all keys will be put again."""
         self._taken.clear()
 
     def has(self, client: EtcdClient, key: bytes, lease: int) -> bool:

@@ -7,7 +7,7 @@ everything (a restart, a compaction, a lost data directory, a frozen member). A 
 on purpose every few minutes, because etcd can lose a delete without an error (etcd #18089); what
 only the new snapshot told is counted as repaired.
 
-Revisions that begin anew mean that etcd lost its history, not that every worker went at once: what
+Revisions that begin again mean that etcd lost its history, not that every worker went at once: what
 such an etcd no longer holds stays for ``WatchTimes.history_loss_grace``, in which workers that
 live announce it again.
 """
@@ -265,7 +265,7 @@ class HistoryLossGrace:
         return len(self._keys)
 
     def history_lost(self, now: float) -> None:
-        """etcd began anew: have history_loss_grace from now on."""
+        """etcd lost its history: have history_loss_grace from now on."""
         self._until = now + self._patience
 
     def sort_out(

@@ -90,7 +90,7 @@ def test_every_option_of_an_entry_reaches_it() -> None:
         (["--url", URL, "--model", "a", "--api-key-env", "sk-1"], "and never the key itself"),
         (["--url", URL, "--model", "a", "--etcd-password", "p"], "set CALLBOARD_ETCD_PASSWORD"),
         (["--url", URL, "--model", "a", "--etcd-user", "u"], "user is given without a password"),
-        (["--url", URL, "--model", "a", "--etcd-ca", "/no-such"], "/no-such is no file"),
+        (["--url", URL, "--model", "a", "--etcd-ca", "/no-such"], "/no-such is not a file"),
         (["--url", URL, "--model", "a", "--etcd-password-file", "/no"], "can't be read"),
         (["--url", URL, "--model", "a", "--drain", "-1"], "is not a duration"),
     ],

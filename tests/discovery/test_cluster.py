@@ -11,7 +11,7 @@ from actors.engines.contract import Kind
 from discovery.codec import encode
 from discovery.entry import Entry
 from discovery.etcd.access import Endpoints
-from discovery.etcd.registration import Registration
+from discovery.etcd.registration import EtcdRegistration
 from discovery.etcd.watch import EtcdSource, WatchTimes
 from discovery.source import Stale
 from tests.discovery.recorder import Recorder, raw
@@ -48,7 +48,7 @@ def test_a_registration_moves_to_the_next_member_and_keeps_its_lease(
     cluster: EtcdCluster,
 ) -> None:
     entry = Entry(Kind.CHAT, "m", "http://h/v1")
-    registration = Registration(Endpoints.parse(cluster.endpoints), [entry], ttl=3)
+    registration = EtcdRegistration(Endpoints.parse(cluster.endpoints), [entry], ttl=3)
     with Running(registration) as run:
         assert run.registration.wait_registered(10)
         lease = run.registration.status.lease

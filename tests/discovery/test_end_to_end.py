@@ -18,7 +18,7 @@ from discovery.actor import discovery_child
 from discovery.codec import encode, event_of, prefix_of
 from discovery.entry import Entry
 from discovery.etcd.access import Endpoints
-from discovery.etcd.registration import Registration
+from discovery.etcd.registration import EtcdRegistration
 from discovery.etcd.watch import EtcdSource, WatchTimes
 from discovery.loop_actor import registration_child
 from discovery.status import StatusBoard
@@ -168,7 +168,7 @@ def test_a_worker_registers_and_two_front_ends_see_it_come_and_go(etcd_server: E
         first.until_synced()
         second.until_synced()
         worker = Supervisor.start(
-            registration_child(Registration(endpoints, [entry()], root=root, ttl=60))
+            registration_child(EtcdRegistration(endpoints, [entry()], root=root, ttl=60))
         )
         for front in (first, second):
             assert front.until("org/model") < 5
@@ -235,7 +235,7 @@ def test_a_crashed_registry_loses_no_model(etcd_server: EtcdServer) -> None:
 def test_a_crashed_registration_announces_again(etcd_server: EtcdServer) -> None:
     root = unique_root()
 
-    class Crashing(Registration):
+    class Crashing(EtcdRegistration):
         runs = 0
 
         def run(self, token: CancellationToken) -> None:

@@ -18,7 +18,7 @@ from discovery.entry import Entry
 from discovery.etcd.access import Endpoint, Endpoints, EtcdAccess, read_password
 from discovery.etcd.client import EtcdClient
 from discovery.etcd.records import EtcdError, EtcdRefused, EtcdUnavailable
-from discovery.etcd.registration import Registration
+from discovery.etcd.registration import EtcdRegistration
 from discovery.etcd.watch import EtcdSource, WatchTimes
 from discovery.source import Stale
 from tests.discovery.recorder import Recorder, raw
@@ -139,7 +139,7 @@ def test_a_rotated_certificate_is_used_from_the_next_connection_on(
 def test_a_worker_registers_over_tls(secure: EtcdServer, files: TlsFiles, root: bytes) -> None:
     entry = Entry(Kind.CHAT, "m", "http://h/v1")
     connect = partial(EtcdClient, access=full(files))
-    registration = Registration(
+    registration = EtcdRegistration(
         Endpoints.parse(secure.endpoint), [entry], root=root.decode(), connect=connect
     )
     with Running(registration) as run:
@@ -197,7 +197,7 @@ def test_a_watch_goes_on_over_the_end_of_its_token_and_so_does_the_next(
 def test_a_registration_outlives_its_token(guarded: EtcdServer, root: bytes) -> None:
     entry, lost = Entry(Kind.CHAT, "m", "http://h/v1"), list[str | None]()
 
-    class Watched(Registration):
+    class Watched(EtcdRegistration):
         def _lose(self, error: EtcdError, token: object) -> None:
             lost.append(error.summary)
 

@@ -17,7 +17,7 @@ from discovery.entry import Entry
 from discovery.etcd.access import Endpoint, Endpoints
 from discovery.etcd.client import EtcdClient
 from discovery.etcd.records import EtcdUnavailable
-from discovery.etcd.registration import Registration
+from discovery.etcd.registration import EtcdRegistration
 from tests.support.etcd import EtcdServer, unique_root
 from tests.support.waiting import eventually, free_port
 
@@ -30,7 +30,7 @@ STOP = 2.0  # seconds; the promise is one second for the goodbye, and a little
 class Running:
     """Runs a registration on a thread."""
 
-    def __init__(self, registration: Registration) -> None:
+    def __init__(self, registration: EtcdRegistration) -> None:
         self.registration = registration
         self.token = CancellationToken()
         self._thread = threading.Thread(target=registration.run, args=(self.token,), daemon=True)
@@ -55,8 +55,12 @@ class Running:
         return time.monotonic() - begin
 
 
-def registration(server: EtcdServer, *entries: Entry, root: str = "", ttl: int = 2) -> Registration:
-    return Registration(Endpoints.parse(server.endpoint), entries or (CHAT,), root=root, ttl=ttl)
+def registration(
+    server: EtcdServer, *entries: Entry, root: str = "", ttl: int = 2
+) -> EtcdRegistration:
+    return EtcdRegistration(
+        Endpoints.parse(server.endpoint), entries or (CHAT,), root=root, ttl=ttl
+    )
 
 
 def is_there(server: EtcdServer, entry: Entry, root: str = "") -> bool:
@@ -261,7 +265,7 @@ def test_a_lost_answer_halfway_leaves_no_half_registration(etcd_server: EtcdServ
                 raise EtcdUnavailable("etcd can't be reached")
             super().put(key, value, lease=lease, timeout=timeout)
 
-    flaky = Registration(
+    flaky = EtcdRegistration(
         Endpoints.parse(etcd_server.endpoint), (CHAT, COMPLETIONS), root=root, connect=Flaky
     )
     with Running(flaky) as run:
@@ -275,7 +279,7 @@ def test_a_lost_answer_halfway_leaves_no_half_registration(etcd_server: EtcdServ
 def test_another_member_is_tried(etcd_server: EtcdServer) -> None:
     members = Endpoints.parse(f"127.0.0.1:{free_port()},{etcd_server.endpoint}")
     root = unique_root()
-    with Running(Registration(members, (CHAT,), root=root)) as run:
+    with Running(EtcdRegistration(members, (CHAT,), root=root)) as run:
         assert run.registration.wait_registered(10)
         assert is_there(etcd_server, CHAT, root)
 
@@ -294,8 +298,8 @@ def test_a_successor_keeps_the_key_when_the_predecessor_leaves(etcd_server: Etcd
 def test_nonsense_is_refused_when_built() -> None:
     endpoints = Endpoints.parse("h:1")
     with pytest.raises(ValueError, match="at least one entry"):
-        Registration(endpoints, ())
+        EtcdRegistration(endpoints, ())
     with pytest.raises(ValueError, match="its own model, type or instance"):
-        Registration(endpoints, (CHAT, CHAT))
+        EtcdRegistration(endpoints, (CHAT, CHAT))
     with pytest.raises(ValueError, match="too short"):
-        Registration(endpoints, (CHAT,), ttl=1)
+        EtcdRegistration(endpoints, (CHAT,), ttl=1)

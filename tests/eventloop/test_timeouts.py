@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.eventloop import EventLoop
-from actors.eventloop.timers import SWEEP, Timed, Timeouts
+from actors.eventloop.timers import SWEEP, Timed, TimeoutQueue
 from actors.testing import FakeClock
 from tests.engines.recording import DEADLINE
 from tests.eventloop.conftest import MakePoller
@@ -91,7 +91,7 @@ def test_a_timeout_is_never_early(stepped: Stepped) -> None:
 )
 def test_a_timeout_is_late_by_one_sweep_at_most(dues: list[int], steps: list[int]) -> None:
     """However they lie: whoever wakes when ``sweep_at`` says is never later than promised."""
-    now, timeouts = 0.0, Timeouts()
+    now, timeouts = 0.0, TimeoutQueue()
     told: dict[Timed, float] = {}
     requests = [Request(lambda: now, due / 100) for due in dues]
     waiting = [*requests]

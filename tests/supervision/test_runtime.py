@@ -23,7 +23,7 @@ from actors import (
     Tree,
 )
 from actors.supervision.actor_loop import ActorLoop
-from actors.supervision.base_supervisor import Down, RunInSupervisor
+from actors.supervision.base_supervisor import ChildDown, RunInSupervisor
 from actors.supervision.mailbox import Envelope
 from actors.supervision.reply import Reply
 from actors.testing import Gate
@@ -301,7 +301,7 @@ def test_the_death_of_an_earlier_incarnation_is_ignored(grow: Grow, known: bool)
         tree.stop_child("a")
         tree.delete_child("a")
     tree.on_event(events.add)
-    tree._root.mailbox.put(Envelope(Down("a", old, Exit(Cause.CRASH))))  # pyright: ignore[reportPrivateUsage]  # the supervisor itself
+    tree._root.mailbox.put(Envelope(ChildDown("a", old, Exit(Cause.CRASH))))  # pyright: ignore[reportPrivateUsage]  # the supervisor itself
     tree.children()
     assert events.entries == []
     assert address.alive is known

@@ -125,7 +125,7 @@ class Verdict(Enum):
     """Close it whatever is unsent: its time is over."""
 
 
-class Connection(Protocol):
+class DrainedConnection(Protocol):
     """What a drain sees of a connection."""
 
     @property
@@ -173,7 +173,7 @@ class Drain:
         self._aborted = False
         self.finished = False
 
-    def step(self, connections: list[Connection]) -> None:
+    def step(self, connections: list[DrainedConnection]) -> None:
         """Judge every open connection; finished once nothing is open and nothing runs."""
         now = self._clock()
         since = now - self._began
