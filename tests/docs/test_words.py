@@ -48,7 +48,7 @@ ALLOWED: Final = (
 
 LEFT: Final = {
     "actors": 0,
-    "actors/engines": 85,
+    "actors/engines": 84,
     "actors/eventloop": 0,
     "actors/registry": 0,
     "actors/supervision": 0,

@@ -1,7 +1,7 @@
 """Instances by load: the least loaded one in constant time, ties by chance (``least_loaded``).
 
-PERF: a heap with random tie-breaks would keep choosing the same few (whoever loses a draw stays
-where it is, whoever wins draws anew). Buckets of equal load choose evenly, and an instance moves
+PERF: a heap with random tie-breaks would keep choosing the same few (the loser of a draw stays
+where it is, the winner draws again). Buckets of equal load choose evenly, and an instance moves
 between two lists instead of through a heap; the heap only orders the distinct loads.
 """
 

@@ -1,4 +1,4 @@
-"""The pools' benchmark itself: that it runs and prints each figure; never how fast."""
+"""The benchmarks of discovery and of pools: that each prints its figures; never how fast."""
 
 from __future__ import annotations
 
@@ -7,8 +7,19 @@ import sys
 import pytest
 
 from actors.engines.pool import PolicyName
+from tests.bench import discovery
 from tests.bench.__main__ import main
 from tests.bench.pools import ROUNDS, Instant, added, pool_of
+
+
+def test_every_figure_is_measured_to_the_door_and_with_the_real_registry(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    discovery.main(["--puts", "10", "--entries", "300", "--rate", "200", "--seconds", "0.5"])
+    printed = capsys.readouterr().out
+    for figure in ("put -> ", "snapshot 300", "changes/s", "UpstreamEngine"):
+        assert figure in printed
+    assert printed.count("to the door") == printed.count("real registry") == 3
 
 
 @pytest.mark.parametrize("policy", PolicyName)
