@@ -90,6 +90,11 @@ class Kind(StrEnum):
     CHAT = "chat"
     COMPLETIONS = "completions"
     EMBEDDINGS = "embeddings"
+    RERANK = "rerank"
+    SCORE = "score"
+    CLASSIFY = "classify"
+    POOLING = "pooling"
+    TOKENIZE = "tokenize"
 
     @classmethod
     def _missing_(cls, value: object) -> NoReturn:

@@ -18,13 +18,14 @@ from actors.discovering import SOURCES
 from actors.settings import ServeSettings
 from tests.docs.blocks import ROOT
 from tests.docs.patches import Patch, copy_of_the_product, patches
+from tests.engines.raw_server import RawServer, answer, says
 from tests.support.callboard import Callboard
 from tests.support.chat import chat, get_json, wait_for_model
 from tests.support.slow_upstream import SlowUpstream
 from tests.support.waiting import eventually
 
 PAGE = ROOT / "docs" / "guides" / "extending.md"
-ENGINE, KIND, POLICY, SOURCE = patches(PAGE)
+ENGINE, KIND, ENDPOINT, POLICY, SOURCE = patches(PAGE)
 LONGEST = 15
 
 
@@ -113,6 +114,22 @@ def test_a_new_kind_is_served_beside_the_others(tree: Path) -> None:
     assert answer["id"].startswith("cmpl-")
     assert answer["choices"][0]["text"] == "a"
     assert "/v1/infill" in paths
+
+
+def test_an_endpoint_is_a_row(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    apply(ENDPOINT, tree)
+    assert len(ENDPOINT.files) == 1
+    folder = tmp_path_factory.mktemp("entries")
+    told = b'{"results":[{"flagged":false}]}'
+    with RawServer(says(answer(200, told, "content-type: application/json"))) as upstream:
+        entry = {"name": "m", "model_type": "classify", "endpoint": {"url": upstream.url}}
+        (folder / "m.json").write_text(json.dumps(entry))
+        with serving(tree, "--discovery-dir", str(folder)) as front:
+            wait_for_model(front.url, "m")
+            asked = {"model": "m", "input": "hello"}
+            assert post(f"{front.url}/v1/moderations", asked) == json.loads(told)
+        assert upstream.received[-1].line.startswith("POST /v1/moderations ")
+        assert json.loads(upstream.received[-1].body) == asked
 
 
 def test_a_policy_is_a_file_and_a_word(

@@ -17,10 +17,15 @@ def test_every_kind_of_model_has_an_endpoint() -> None:
     assert {endpoint.kind for endpoint in ENDPOINTS} == {*Kind}
 
 
-@pytest.mark.parametrize("name", ["label", "path", "operation", "id_prefix"])
+@pytest.mark.parametrize("name", ["path", "operation", "id_prefix"])
 def test_no_two_endpoints_share_a_name(name: str) -> None:
     names = [found for endpoint in ENDPOINTS if (found := getattr(endpoint, name))]
     assert len({*names}) == len(names)
+
+
+def test_a_label_is_of_one_kind() -> None:
+    pairs = {(endpoint.label, endpoint.kind) for endpoint in ENDPOINTS}
+    assert len(pairs) == len({label for label, _ in pairs})
 
 
 @each
@@ -47,7 +52,8 @@ def test_the_switch_of_an_endpoint_is_a_setting(endpoint: ApiEndpoint) -> None:
 
 @each
 def test_an_upstream_is_asked_on_the_path_of_the_endpoint(endpoint: ApiEndpoint) -> None:
-    head = request_head(parse_url("http://host/v1"), endpoint.kind.path, None, stream=False)
+    asked = endpoint.kind.path if endpoint.event else endpoint.path
+    head = request_head(parse_url("http://host/v1"), asked, None, stream=False)
 
     home = next(each for each in ENDPOINTS if each.kind is endpoint.kind)
     path = endpoint.path if endpoint.translate is None else home.path

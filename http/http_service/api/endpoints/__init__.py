@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from http_service.api.endpoints import chat, completions, embeddings, messages, responses
+from http_service.api.endpoints import chat, completions, embeddings, messages, relayed, responses
 from http_service.api.endpoints.endpoint import (
     ApiEndpoint,
     GenerateRequest,
@@ -22,6 +22,7 @@ ENDPOINTS: Final[tuple[ApiEndpoint, ...]] = (
     messages.ENDPOINT,
     responses.ENDPOINT,
     embeddings.ENDPOINT,
+    *relayed.ENDPOINTS,
 )
 
 LABELS: Final[Mapping[str, str]] = MappingProxyType(
