@@ -28,3 +28,17 @@ def test_an_agent_runs_its_tool_and_reads_the_result(agent: str) -> None:
     assert told["role"] == "tool"
     assert told["tool_call_id"] == "call_1"
     assert WORD in told["content"]
+
+
+@pytest.mark.model
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize(
+    ("agent", "endpoint"), [("claude", "anthropic_messages"), ("codex", "responses")]
+)
+def test_an_agent_is_answered_by_a_real_model(agent: str, endpoint: str) -> None:
+    result = run_isolated("tests.e2e.real_agents", agent, folder_of_agents() / agent)
+
+    assert result["code"] == 0, result["stderr"]
+    asked = [line for line in result["metrics"] if f'endpoint="{endpoint}"' in line]
+    assert len(asked) == len(result["metrics"]) == 1
+    assert 'status="success"' in asked[0]
