@@ -39,7 +39,7 @@ class Waiter:
 class Queue:
     """Invariant: a request is in it at most once, and no lane is empty. Not synchronised.
 
-    Whoever left is taken out at once, in constant time: the room that comes is not lost on them.
+    A request that left is taken out at once, in constant time: no room is lost on it.
     """
 
     __slots__ = ("_lanes", "_size", "limit", "timeout")

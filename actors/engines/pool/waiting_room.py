@@ -90,7 +90,7 @@ class WaitingRoom:
             self._waited(waiter, "left")
 
     def time_out(self, request: PoolRequest, error: EngineError) -> None:
-        """``request`` has waited in vain: its last failure is told, or else ``error``."""
+        """``request`` has waited its time: its last failure is told, or else ``error``."""
         with self._lock:
             waiter = self._queue.leave(request)
         if waiter is not None:
