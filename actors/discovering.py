@@ -147,6 +147,7 @@ def engine_of(tls: Tls, reach: Reach, silence: float, entry: Entry) -> Engine:
         return UpstreamEngine(
             entry.url,
             unary=entry.unary,
+            speaks=entry.speaks,
             api_key=key,
             connect_timeout=times.connect or CONNECT_TIMEOUT,
             first_byte_timeout=times.first_byte or silence,

@@ -20,6 +20,7 @@ from typing import Any, Final
 from actors import option_types
 from actors.engines.builtin import ENGINES
 from actors.engines.contract import Kind
+from actors.engines.dialect import Dialect
 
 __all__ = [
     "AdminSettings",
@@ -399,6 +400,14 @@ class WorkerSettings:
         "pass|fold",
         "fold: have front-ends ask for streams only, for a server that goes on computing when the "
         "client of an answer in one piece leaves (default: pass; with --llama: fold)",
+    )
+    speaks: tuple[str, ...] = _setting(
+        (),
+        option_types.one_of(*Dialect, "auto"),
+        f"{','.join(Dialect)}|auto",
+        "the APIs beside chat completions that the server speaks well: their clients are passed "
+        "through to it instead of being translated; auto asks the server once it answers",
+        repeatable=True,
     )
     fallback: str = _setting(
         "",

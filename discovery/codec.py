@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.engines.contract import Kind
+from actors.engines.dialect import Dialect
 from actors.engines.pool import PolicyName
 from discovery.entry import NO_TIMEOUTS, Entry, EntryTimeouts, Quarantined, State, Unary
 from discovery.rules import (
@@ -122,6 +123,14 @@ class WireValue(msgspec.Struct, omit_defaults=True):
     unary: Annotated[
         Unary | None,
         _says("fold: ask for streams only and put answers in one piece together in the front-end."),
+    ] = None
+    speaks: Annotated[
+        list[str] | None,
+        _says(
+            "Dialects beside chat completions that this server speaks well: a client of such a "
+            "dialect is passed through to it, to any other server it is translated.",
+            items={"enum": [*Dialect]},
+        ),
     ] = None
     timeouts: WireTimeouts | None = None
     state: Annotated[
@@ -252,6 +261,7 @@ def encode(entry: Entry, root: str = "") -> tuple[bytes, bytes]:
         max_concurrency=entry.max_concurrency,
         weight=None if entry.weight == 1.0 else entry.weight,
         unary=None if entry.unary == "pass" else entry.unary,
+        speaks=[*entry.speaks] or None,
         timeouts=None
         if times == NO_TIMEOUTS
         else WireTimeouts(times.connect, times.first_byte, times.idle, times.total),
@@ -335,6 +345,7 @@ def _entry(
         max_concurrency=value.max_concurrency,
         weight=1.0 if value.weight is None else value.weight,
         unary=value.unary or "pass",
+        speaks=tuple(map(Dialect, dict.fromkeys(value.speaks))) if value.speaks else (),
         timeouts=NO_TIMEOUTS
         if times is None
         else EntryTimeouts(times.connect, times.first_byte, times.idle, times.total),

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 from actors.engines.contract import Kind
+from actors.engines.dialect import Dialect
 from actors.engines.pool import (
     DEFAULT_MODEL_SPEC,
     HedgeAfter,
@@ -95,6 +96,7 @@ class Entry:
     max_concurrency: int | None = None
     weight: float = 1.0
     unary: Unary = "pass"
+    speaks: tuple[Dialect, ...] = ()
     timeouts: EntryTimeouts = NO_TIMEOUTS
     state: State = "serving"
     policy: PolicyName | None = None

@@ -23,7 +23,9 @@ import msgspec
 from actors.supervision import CancellationToken
 
 __all__ = [
+    "START_ASK_TIMEOUT",
     "Unanswered",
+    "api_url",
     "ask_server",
     "busy_slots",
     "is_serving",
@@ -42,6 +44,8 @@ START_POLL_SECONDS: Final = 0.5
 """Seconds between two requests while the server starts."""
 START_LOG_SECONDS: Final = 30.0
 """Seconds between two log lines that say what is waited for."""
+
+_JSON: Final = {"content-type": "application/json"}
 
 IDLE_ASK_TIMEOUT: Final = 2.0
 """Seconds for the listener to say what is in flight."""
@@ -88,7 +92,7 @@ def _poll(
     ask: Callable[[str, float], tuple[int, bytes]],
     done: Callable[[], object],
 ) -> None:
-    models = _models_url(url)
+    models = f"{api_url(url)}/models"
     last_log: float | None = None
     while not token.cancelled:
         try:
@@ -118,9 +122,9 @@ def is_serving(status: int) -> bool:
     return status < HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.NOT_IMPLEMENTED
 
 
-def _models_url(url: str) -> str:
-    base = url if urlsplit(url).path.strip("/") else f"{url.rstrip('/')}/v1"
-    return f"{base}/models"
+def api_url(url: str) -> str:
+    """Where the paths of the API begin: at ``url``, or below its ``/v1`` if it has no path."""
+    return url.rstrip("/") if urlsplit(url).path.strip("/") else f"{url.rstrip('/')}/v1"
 
 
 def wait_until_idle(busy: Callable[[], int | None], timeout: float) -> bool:
@@ -153,8 +157,10 @@ def busy_slots(url: str) -> int | None:
     return None
 
 
-def ask_server(url: str, timeout: float) -> tuple[int, bytes]:
-    """Status and body of ``GET url``; blocks for twice ``timeout`` seconds at most.
+def ask_server(url: str, timeout: float, posted: bytes | None = None) -> tuple[int, bytes]:
+    """Status and body of ``GET url``, or with ``posted``, a JSON text, of ``POST url``.
+
+    Blocks for twice ``timeout`` seconds at most.
 
     Once to connect and once for the response; looking the name up takes what the system's resolver
     takes. A certificate is not verified: nothing secret is sent, and nothing in the response is
@@ -177,7 +183,8 @@ def ask_server(url: str, timeout: float) -> tuple[int, bytes]:
     try:
         connection.connect()
         alarm.start()
-        connection.request("GET", parts.path or "/")
+        method, headers = ("GET", {}) if posted is None else ("POST", _JSON)
+        connection.request(method, parts.path or "/", posted, headers)
         response = connection.getresponse()
         body = response.read(MAX_RESPONSE_BYTES)
     except (OSError, http.client.HTTPException, UnicodeError) as error:

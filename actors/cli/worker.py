@@ -24,8 +24,10 @@ from typing import Any, Final
 from actors.cli.model_server import busy_slots, wait_until_idle, wait_until_serving
 from actors.cli.parsing import UsageError, parse_settings
 from actors.cli.runner import run_until_cancelled
+from actors.cli.speaking import AUTO, dialects_of
 from actors.cli.weights import require_llama
 from actors.engines.contract import Kind
+from actors.engines.dialect import Dialect
 from actors.engines.llama.host import BUNDLED_ALIAS, BUNDLED_NAME, LlamaServer, resolve_model
 from actors.etcd_options import etcd_access
 from actors.logs import configure_logging
@@ -87,6 +89,9 @@ def _complete(settings: WorkerSettings) -> WorkerSettings:
         raise UsageError("give --model NAME: the name under which clients will ask for the model")
     if settings.llama and len(models) > 1:
         raise UsageError("--llama hosts one model: give one --model, and --alias for other names")
+    if AUTO in settings.speaks and (len(settings.speaks) > 1 or settings.announce == "at-once"):
+        other = "other words" if len(settings.speaks) > 1 else "--announce at-once"
+        raise UsageError(f"--speaks auto asks the server: leave {other} out, or say what it speaks")
     unary = settings.unary or ("fold" if settings.llama else "pass")
     instance = settings.instance or _instance_name()
     return dataclasses.replace(settings, model=models, unary=unary, instance=instance)
@@ -102,6 +107,7 @@ def entries_of(settings: WorkerSettings, url: str) -> list[Entry]:
     """What complete settings announce. Raises :class:`UsageError`."""
     aliases = _by_model(settings, "--alias", settings.alias)
     adapters = _by_model(settings, "--adapter", settings.adapter)
+    speaks = tuple(Dialect(word) for word in dict.fromkeys(settings.speaks) if word != AUTO)
     try:
         return [
             Entry(
@@ -114,6 +120,7 @@ def entries_of(settings: WorkerSettings, url: str) -> list[Entry]:
                 max_concurrency=settings.max_concurrency or None,
                 weight=settings.weight,
                 unary="fold" if settings.unary == "fold" else "pass",
+                speaks=speaks if kind == Kind.CHAT else (),
                 api_key_env=settings.api_key_env or None,
                 adapters=adapters[model],
                 context_length=settings.context_length or None,
@@ -202,17 +209,21 @@ class _Worker:
         self._tree = _start_tree(settings)
         self._tree.on_exit(self._on_exit)
         self._url = settings.url or self._tree.address("llama").ask("url", timeout=WORKER_MARGIN)
-        self._registration = _registration(settings, access, self._url)
+        self._access = access
+        self._registration: EtcdRegistration | FileRegistration | None = None
 
     def announce(self) -> None:
         """Wait until the server answers and its entries are announced, then say so."""
         settings = self._settings
         if settings.url and settings.announce == "answering":
             wait_until_serving(self._url, self._token)
+        if AUTO in settings.speaks and not self._token.cancelled:
+            settings = dataclasses.replace(settings, speaks=dialects_of(self._url))
         if self._token.cancelled:
             return
-        self._tree.start_child(registration_child(self._registration))
-        while not self._registration.wait_registered(POLL_SECONDS):
+        registration = self._registration = _registration(settings, self._access, self._url)
+        self._tree.start_child(registration_child(registration))
+        while not registration.wait_registered(POLL_SECONDS):
             if self._token.cancelled:
                 return
         kinds = " and ".join(self._settings.type)
@@ -223,14 +234,15 @@ class _Worker:
 
     def stop(self) -> str | None:
         """Drain, then stop the tree, its last child first."""
-        if self._gave_up is None and self._registration.status.registered:
-            self._drain()
+        registration = self._registration
+        if self._gave_up is None and registration is not None and registration.status.registered:
+            self._drain(registration)
         self._tree.stop(timeout=WORKER_MARGIN)
         return self._gave_up
 
-    def _drain(self) -> None:
+    def _drain(self, registration: EtcdRegistration | FileRegistration) -> None:
         """Mark the entries; wait until front-ends have seen it and nothing is in flight."""
-        marked = self._registration.drain(MARK_DRAINING)
+        marked = registration.drain(MARK_DRAINING)
         _log.info("draining", extra={"seconds": self._settings.drain, "marked": marked})
         # Nothing ends this wait early but a second signal, which ends the process.
         CancellationToken().wait(self._settings.drain)

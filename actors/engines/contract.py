@@ -14,10 +14,10 @@ shape the service calls. ``tests/engines/test_contract.py`` holds every engine t
 
 A **chunk** is an OpenAI chunk object (a ``dict`` in the shape of ``chat.completion.chunk`` or
 ``text_completion``), or ``bytes``: one or more complete server-sent events (``b"data: ...\\n\\n"``,
-or comments) that are passed to the client as they are. An engine never pushes ``[DONE]``; the
-service ends the stream. An engine that knows the usage pushes it in a last chunk (``choices``
-empty, ``usage`` set) whether or not the client asked: the service drops it where it was not asked
-for.
+or comments) that are passed to the client as they are; ``Native`` bytes are in the dialect of the
+request's ``original`` (``actors.engines.dialect``). An engine never pushes ``[DONE]``; the service
+ends the stream. An engine that knows the usage pushes it in a last chunk (``choices`` empty,
+``usage`` set) whether or not the client asked: the service drops it where it was not asked for.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from typing import (
 
 import orjson
 
+from actors.engines.dialect import Original
 from actors.suggestion import suggestion
 from actors.supervision.cancellation import CancellationToken, Registration
 from actors.supervision.user_code import call_all
@@ -130,6 +131,7 @@ class EngineRequest:
     Not to be changed (PERF: enforcing that would take a microsecond a request). ``parsed`` is that
     object where it is small enough to be kept for as long as the request lasts. ``path`` is the
     endpoint that was asked, where one document answers: "" for a kind that generates.
+    ``original`` is the request as it was before it was translated, where it was: see ``Dialect``.
     """
 
     kind: Kind
@@ -138,6 +140,7 @@ class EngineRequest:
     parsed: Mapping[str, Any] | None
     raw: bytes
     path: str = ""
+    original: Original | None = None
 
     @property
     def body(self) -> Mapping[str, Any]:

@@ -24,6 +24,7 @@ __all__ = [
     "PRIORITY_HEADER",
     "SESSION_HEADERS",
     "TIMEOUT_HEADER",
+    "native_headers",
     "passed_headers",
     "priority_from",
     "request_id_from",
@@ -122,6 +123,11 @@ _PASSED: Final = (
 )
 
 
+_NATIVE: Final = (
+    ("HTTP_ANTHROPIC_VERSION", "anthropic-version"),
+    ("HTTP_ANTHROPIC_BETA", "anthropic-beta"),
+)
+
 PASSED_HEADERS: Final = frozenset(key for key, _ in _PASSED)
 """Where they are in WSGI's environment. PERF: most requests have none of them."""
 
@@ -135,6 +141,11 @@ def passed_headers(environ: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     if not any(name == "traceparent" for name, _ in found):
         found = [header for header in found if header[0] != "tracestate"]
     return tuple(found)
+
+
+def native_headers(environ: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What only a server of the client's own dialect is sent of a WSGI request's headers."""
+    return tuple((name, environ[key]) for key, name in _NATIVE if _is_safe(environ.get(key)))
 
 
 def _is_safe(value: object) -> bool:

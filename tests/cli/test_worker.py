@@ -74,6 +74,11 @@ def test_every_option_of_an_entry_reaches_it() -> None:
     assert (entry.context_length, entry.max_output_tokens) == (8192, 512)
 
 
+def test_what_a_server_speaks_is_announced_for_its_chat_models() -> None:
+    chat, completions = entries("--speaks", "messages,responses,messages")
+    assert (chat.speaks, completions.speaks) == (("messages", "responses"), ())
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -88,6 +93,12 @@ def test_every_option_of_an_entry_reaches_it() -> None:
         (["--url", URL, "--model", "a", "--alias", "a"], "the model's own name"),
         (["--url", URL, "--model", "a", "--fallback", "a"], "the fallback is the model itself"),
         (["--url", URL, "--model", "a", "--api-key-env", "sk-1"], "and never the key itself"),
+        (["--url", URL, "--model", "a", "--speaks", "mesages"], "did you mean 'messages'?"),
+        (["--url", URL, "--model", "a", "--speaks", "auto,messages"], "leave other words out"),
+        (
+            ["--url", URL, "--model", "a", "--speaks", "auto", "--announce", "at-once"],
+            "leave --announce at-once out",
+        ),
         (["--url", URL, "--model", "a", "--etcd-password", "p"], "set CALLBOARD_ETCD_PASSWORD"),
         (["--url", URL, "--model", "a", "--etcd-user", "u"], "user is given without a password"),
         (["--url", URL, "--model", "a", "--etcd-ca", "/no-such"], "/no-such is not a file"),

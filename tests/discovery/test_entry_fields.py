@@ -59,6 +59,8 @@ def test_an_entry_that_says_nothing_more_has_the_defaults() -> None:
         ("context_length", 8192, 8192),
         ("max_output_tokens", 512, 512),
         ("defaults", {"temperature": 0.2}, {"temperature": 0.2}),
+        ("speaks", [], ()),
+        ("speaks", ["responses", "messages", "responses"], ("responses", "messages")),
         ("timeouts", {}, NO_TIMEOUTS),
         ("timeouts", {"connect": 1, "idle": 2.5}, EntryTimeouts(connect=1.0, idle=2.5)),
         ("timeouts", {"total": 86400, "first_byte": None}, EntryTimeouts(total=86400.0)),
@@ -69,7 +71,17 @@ def test_an_optional_field_is_read(field: str, raw: object, expected: object) ->
 
 
 @pytest.mark.parametrize(
-    "field", ["aliases", "fallback", "timeouts", "state", "policy", "hedge_after", "api_key_env"]
+    "field",
+    [
+        "aliases",
+        "fallback",
+        "speaks",
+        "timeouts",
+        "state",
+        "policy",
+        "hedge_after",
+        "api_key_env",
+    ],
 )
 def test_null_is_as_if_left_out(field: str) -> None:
     assert read(**{field: None}) == read()
@@ -78,6 +90,10 @@ def test_null_is_as_if_left_out(field: str) -> None:
 @pytest.mark.parametrize(
     ("field", "raw", "says"),
     [
+        ("speaks", "messages", "at `$.speaks`"),
+        ("speaks", [1], "at `$.speaks[0]`"),
+        ("speaks", ["mesages"], "unknown dialect 'mesages': give messages or responses; did you"),
+        ("speaks", ["chat"], "unknown dialect 'chat'"),
         ("aliases", "fast", "at `$.aliases`"),
         ("aliases", [1], "at `$.aliases[0]`"),
         ("aliases", [""], "the alias is empty"),

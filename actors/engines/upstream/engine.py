@@ -8,10 +8,11 @@ from __future__ import annotations
 import threading
 import time
 from _thread import allocate_lock, get_ident
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, Literal, NoReturn
 
 from actors.engines.contract import Context, EngineRequest, Kind, Sink
+from actors.engines.dialect import Dialect, Original
 from actors.engines.errors import EngineBusy, EngineUnavailable
 from actors.engines.llama_dialect import choices_of, prefill_of
 from actors.engines.upstream.call import Call, Timeouts
@@ -24,6 +25,7 @@ from actors.engines.upstream.request import (
     body_of,
     parse_url,
     probe_request,
+    renamed,
     request_head,
     whole_request,
 )
@@ -55,7 +57,8 @@ class UpstreamEngine:
     for a stream; for servers like llama.cpp that go on generating when a unary client left).
     ``max_connections`` bounds the requests at once; beyond it a request is refused. ``tls`` is for
     ``https`` URLs. ``reach`` says which addresses may be asked; without it, all. A URL without a
-    path gets ``/v1``. ``loop`` is the process's own by default.
+    path gets ``/v1``. ``speaks`` are the dialects in which it is asked in the client's own words.
+    ``loop`` is the process's own by default.
     Raises ``ValueError`` for a URL, a key or a TLS file that can't be used.
 
     ``url`` is as it was given; ``place`` and ``base_path`` are what was read from it.
@@ -77,6 +80,7 @@ class UpstreamEngine:
         max_connections: int = MAX_CONNECTIONS,
         tls: Tls | None = None,
         reach: Reach | None = None,
+        speaks: Collection[Dialect] = (),
         loop: EventLoop | None = None,
     ) -> None:
         target = parse_url(url)
@@ -86,15 +90,17 @@ class UpstreamEngine:
         self.timeouts: Final = Timeouts(connect_timeout, first_byte_timeout, idle_timeout)
         self._model = model
         self._fold = unary == "fold"
+        self._speaks = speaks
         self._rewrites = self._fold or model is not None
         """Whether a request's body is not simply passed on."""
         self.base_path: Final = target.base_path
         context = (tls or Tls()).wrapper() if target.tls else None
         self.place: Final = Place(target.host, target.port, context, reach)
         # PERF: one for the check of the key, the others when they are needed: 200 bytes each.
-        self._stream_heads = {Kind.CHAT: request_head(target, Kind.CHAT.path, api_key, stream=True)}
+        head = request_head(target, Kind.CHAT.path, api_key, stream=True)
+        self._stream_heads: dict[str, bytes] = {Kind.CHAT: head}
         self._unary_heads: dict[str, bytes] = {}
-        """By the kind, or the path of an endpoint where one document answers."""
+        """By the kind, or the path of an endpoint where one document answers, or a dialect's."""
         self._target = target
         self._api_key = api_key
         self._probe = probe_request(target, api_key)
@@ -122,21 +128,25 @@ class UpstreamEngine:
         ``timeouts`` are for this request instead of the engine's. Raises ``EngineBusy`` when full,
         ``EngineUnavailable`` when closed.
         """
-        body = request.raw
-        if self._rewrites:
-            body = body_of(request, model=self._model, fold=self._fold and not request.path)
-        if request.path:
-            expected = DOCUMENT
-            head = self._unary_heads.get(request.path)
-        elif request.stream or self._fold:
-            expected = self._expected_stream(request)
-            head = self._stream_heads.get(request.kind)
+        original = request.original
+        if original is not None and self._passes(request, original):
+            data, expected = self._native(request, original, context)
         else:
-            expected = UNARY
-            head = self._unary_heads.get(request.kind)
-        if head is None:
-            head = self._new_head(request, stream=expected.stream)
-        data = whole_request(head, context.request_id, body, context.headers)
+            body = request.raw
+            if self._rewrites:
+                body = body_of(request, model=self._model, fold=self._fold and not request.path)
+            if request.path:
+                expected = DOCUMENT
+                head = self._unary_heads.get(request.path)
+            elif request.stream or self._fold:
+                expected = self._expected_stream(request)
+                head = self._stream_heads.get(request.kind)
+            else:
+                expected = UNARY
+                head = self._unary_heads.get(request.kind)
+            if head is None:
+                head = self._new_head(request, stream=expected.stream)
+            data = whole_request(head, context.request_id, body, context.headers)
         call = Call(self, data, sink, context, timeouts or self.timeouts, expected)
         # PERF: no lock: each method of a set is one step under the GIL. The call is added first and
         # then looked at, so that neither the bound nor :meth:`close` misses it.
@@ -198,6 +208,28 @@ class UpstreamEngine:
         else:
             self._unary_heads[request.path or request.kind] = head
         return head
+
+    def _passes(self, request: EngineRequest, original: Original) -> bool:
+        """Whether the client's own words are asked; no other answer can be put together here."""
+        return original.dialect in self._speaks and (request.stream or not self._fold)
+
+    def _native(
+        self, request: EngineRequest, original: Original, context: Context
+    ) -> tuple[bytes, Expected]:
+        """The client's own request, and what is expected of it."""
+        path, stream, model = original.dialect.path, request.stream, self._model
+        heads = self._stream_heads if stream else self._unary_heads
+        head = heads.get(path)
+        if head is None:
+            head = heads[path] = request_head(self._target, path, self._api_key, stream=stream)
+        body = original.raw
+        if model is not None and model != request.model:
+            body = renamed(body, model)
+        headers = context.headers + original.headers
+        return (
+            whole_request(head, context.request_id, body, headers),
+            Expected(stream=stream, raw=stream, dialect=original.dialect),
+        )
 
     def _expected_stream(self, request: EngineRequest) -> Expected:
         """What is expected where the upstream is asked for a stream."""

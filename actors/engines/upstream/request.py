@@ -22,6 +22,7 @@ __all__ = [
     "body_of",
     "parse_url",
     "probe_request",
+    "renamed",
     "request_head",
     "whole_request",
 ]
@@ -167,4 +168,9 @@ def body_of(request: EngineRequest, *, model: str | None, fold: bool) -> bytes:
         return orjson.dumps({**request.body, **changes, "model": other or request.model})
     if other is None:
         return request.raw
-    return with_model(request.raw, other) or orjson.dumps({**request.body, "model": other})
+    return renamed(request.raw, other)
+
+
+def renamed(raw: bytes, model: str) -> bytes:
+    """``raw``, a JSON object, for ``model``; where that can be, no other byte changes."""
+    return with_model(raw, model) or orjson.dumps({**orjson.loads(raw), "model": model})

@@ -10,11 +10,13 @@ import msgspec
 import orjson
 
 from actors.engines.contract import Sink
+from actors.engines.dialect import Dialect, Native
 from actors.engines.error_object import ERROR_MEMBERS, is_error
 from actors.engines.errors import AnswerTooLong, EngineUnavailable
 from actors.engines.lenient_json import DICT, Undecodable, decode
 from actors.engines.refusals import error_of_answer, error_of_object
 from actors.engines.sse import MAX_EVENT_BYTES
+from actors.engines.upstream.native_relay import NativeRelay
 from actors.engines.upstream.stream_relay import StreamRelay
 
 __all__ = [
@@ -65,7 +67,7 @@ class Expected:
     ``stream``: an event stream, else a whole answer. ``raw``: a stream's bytes are pushed, else its
     chunk objects. ``probe``: any 2xx or 4xx will do. ``choices``: how many are wanted of each
     prompt, 0 if the whole answer is one choice. ``prefill``: what llama.cpp is expected to leave
-    out at the beginning (see ``llama_dialect``).
+    out at the beginning (see ``llama_dialect``). ``dialect``: it is in that one, as it is.
     """
 
     stream: bool = False
@@ -74,6 +76,7 @@ class Expected:
     probe: bool = False
     choices: int = 0
     prefill: str = ""
+    dialect: Dialect | None = None
 
 
 # PERF: what nearly every request expects is made once.
@@ -101,9 +104,11 @@ def response_for(
     if expected.document:
         return Document(sink)
     if not expected.stream:
-        return Whole(sink)
+        return Whole(sink) if expected.dialect is None else NativeWhole(sink)
     if headers.get(b"content-type", b"").lower().startswith(b"application/json"):
         return Refusal(status, headers)
+    if expected.dialect is not None:
+        return NativeRelay(sink, expected.dialect)
     return StreamRelay(sink, raw=expected.raw, choices=expected.choices, prefill=expected.prefill)
 
 
@@ -141,7 +146,19 @@ class Whole:
 
     def end(self) -> None:
         """See :class:`Response`."""
-        self._sink.answer(checked(b"".join(self._pieces)))
+        self._sink.answer(self._answer(checked(b"".join(self._pieces))))
+
+    def _answer(self, body: bytes) -> bytes:
+        return body
+
+
+class NativeWhole(Whole):
+    """A unary answer in the dialect of the request's original."""
+
+    __slots__ = ()
+
+    def _answer(self, body: bytes) -> bytes:
+        return Native(body)
 
 
 class Document(Whole):

@@ -36,7 +36,7 @@ from actors.engines.upstream.token_template import (
     template_of,
 )
 
-__all__ = ["StreamRelay"]
+__all__ = ["StreamRelay", "error_in", "lenient"]
 
 # Bytes of a stream that are held in memory where somebody folds it: as many as of a whole answer.
 _MAX_ANSWER: Final = MAX_EVENT_BYTES
@@ -157,7 +157,7 @@ class StreamRelay:
                 rest = self._frames.rest
             complete = bool(self._ends) and all(self._ends.values())
             if not self.done and not complete:
-                raise _error_in(rest) or EngineUnavailable(_BROKEN_OFF)
+                raise error_in(rest) or EngineUnavailable(_BROKEN_OFF)
             self._push_usage()
         self._sink.finish()
 
@@ -193,7 +193,7 @@ class StreamRelay:
         try:
             chunk = orjson.loads(line[5:])
         except orjson.JSONDecodeError:
-            chunk = _lenient(line[5:])
+            chunk = lenient(line[5:])
         if (
             not isinstance(chunk, DICT)
             or "choices" not in chunk
@@ -309,16 +309,17 @@ class StreamRelay:
         return False
 
 
-def _lenient(data: bytes) -> Any:
+def lenient(data: bytes) -> Any:
+    """What ``data`` says in JSON as servers write it; ``None`` if it can't be read."""
     try:
         return decode(data)
     except Undecodable:
         return None
 
 
-def _error_in(rest: bytes) -> EngineError | None:
+def error_in(rest: bytes) -> EngineError | None:
     """The error that some servers tell in a document instead of an event; ``None`` otherwise."""
-    document: Any = _lenient(rest)
+    document: Any = lenient(rest)
     if isinstance(document, DICT) and is_error(document):
         return error_of_object(document)
     return None

@@ -1,6 +1,7 @@
 """Generating requests of other APIs: translated to chat completions before the pool, and back.
 
-Whatever answers, in this process or behind an upstream, is asked for a chat completion.
+Whatever answers, in this process or behind an upstream, is asked for a chat completion; an upstream
+that speaks the API itself is asked in the client's own words, and its answer passes as it is.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import orjson
 from msgspec import Struct
 
 from actors.engines.contract import Context, EngineRequest, Kind, with_defaults
+from actors.engines.dialect import Original
 from actors.engines.pool import Pool
 from http_service.api.body_head import check_body_head
 from http_service.api.context import AppContext
@@ -23,6 +25,7 @@ from http_service.api.validation import parse_json, validate
 from http_service.connection import KEY, Connection
 from http_service.dialects.estimate import ESTIMATED, estimate_tokens
 from http_service.falcon_types import Response
+from http_service.headers import native_headers
 from http_service.response_store import NOTHING_STORED, ClientResponses
 from http_service.streaming.translated import TranslatedStream, TranslatedUnary
 from http_service.telemetry.model_metrics import InflightGuard
@@ -46,6 +49,7 @@ class TranslatedResource(GenerateResource):
     ) -> None:
         super().__init__(endpoint, app)
         self._translate: Final = translate
+        self._dialect: Final = endpoint.dialect
         self._check = self._checked
 
     def _checked(
@@ -69,7 +73,12 @@ class TranslatedResource(GenerateResource):
         chat = {"model": request.model, **translation.chat}
         raw = orjson.dumps(chat)
         kept = chat if len(raw) <= KEPT_BODY else None
-        request = EngineRequest(self._kind, request.model, request.stream, kept, raw)
+        original = None
+        if self._dialect is not None and translation.passable and pool.spec.defaults is None:
+            original = Original(self._dialect, request.raw, native_headers(req.env))
+        request = EngineRequest(
+            self._kind, request.model, request.stream, kept, raw, original=original
+        )
         if pool.spec.defaults is not None:
             request = with_defaults(request, pool.spec.defaults)
         context.session = context.session or translation.session

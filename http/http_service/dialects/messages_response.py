@@ -18,6 +18,7 @@ import orjson
 from actors.engines.contract import Chunk
 from actors.engines.lenient_json import DICT, encode
 from http_service.dialects.chat_blocks import BlockDelta, BlockKind, ChatBlocks, Step, TokenUsage
+from http_service.dialects.native import NativeEvents
 from http_service.errors import ErrorReply
 
 __all__ = ["MessagesWriter", "error_body", "error_type"]
@@ -62,6 +63,7 @@ class MessagesWriter:
         self._request_id = request_id
         self._model = model
         self._blocks = ChatBlocks()
+        self._native: NativeEvents | None = None
         self._content: list[Json] = []
         """What the answer holds so far; PERF: of a stream only the open block is kept."""
         self._index = -1
@@ -89,6 +91,12 @@ class MessagesWriter:
             + _event({"type": "message_stop"})
         )
 
+    def passed(self, native: bytes) -> None:
+        """Events, or a whole answer, that an engine wrote in this API and the client gets."""
+        if self._native is None:
+            self._native = NativeEvents()
+        self._native.passed(native)
+
     def fail(self, reply: ErrorReply) -> bytes:
         """The event that ends a stream that can't be completed; nothing comes after it."""
         return b"event: error\ndata: %b\n\n" % self.error_document(reply)
@@ -99,7 +107,9 @@ class MessagesWriter:
 
     @property
     def completion_tokens(self) -> int | None:
-        """The engine's own count of output tokens, if a chunk carried one."""
+        """The engine's own count of output tokens, if a chunk or a native event carried one."""
+        if self._native is not None:
+            return self._native.output_tokens
         return None if self._blocks.usage is None else self._blocks.usage.completion
 
     def document(self, completion: Mapping[str, Any]) -> Json:

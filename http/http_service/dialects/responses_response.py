@@ -16,6 +16,7 @@ import orjson
 from actors.engines.contract import Chunk
 from actors.engines.lenient_json import DICT, encode
 from http_service.dialects.chat_blocks import BlockDelta, BlockKind, ChatBlocks, Step, TokenUsage
+from http_service.dialects.native import NativeEvents
 from http_service.dialects.tool_names import ToolNames
 from http_service.errors import ErrorReply
 
@@ -78,6 +79,7 @@ class ResponsesWriter:
         self._clock = clock
         self._created = int(clock())
         self._blocks = ChatBlocks()
+        self._native: NativeEvents | None = None
         self._output: list[Json] = []
         self._item: Json = {}
         self._pieces: list[str] = []
@@ -100,9 +102,18 @@ class ResponsesWriter:
         response = self._ended()
         return rest + self._event(f"response.{response['status']}", response=response)
 
+    def passed(self, native: bytes) -> None:
+        """Events, or a whole answer, that an engine wrote in this API and the client gets."""
+        if self._native is None:
+            self._native = NativeEvents()
+        self._native.passed(native)
+
     def fail(self, reply: ErrorReply) -> bytes:
         """The event that ends a stream that can't be completed; nothing comes after it."""
         response = self._response("failed")
+        if self._native is not None:
+            self._number = self._native.next_number
+            response["id"] = self._native.response_id or response["id"]
         response["error"] = {"code": "server_error", "message": reply.message}
         return self._event("response.failed", response=response)
 
@@ -112,7 +123,9 @@ class ResponsesWriter:
 
     @property
     def completion_tokens(self) -> int | None:
-        """The engine's own count of output tokens, if a chunk carried one."""
+        """The engine's own count of output tokens, if a chunk or a native event carried one."""
+        if self._native is not None:
+            return self._native.output_tokens
         return None if self._blocks.usage is None else self._blocks.usage.completion
 
     def document(self, completion: Mapping[str, Any]) -> Json:

@@ -1,7 +1,8 @@
 """Responses in another API's shape: the chunks of a chat completion, translated on their way out.
 
 What the engine's side sees is an exchange like any other; what the client's side takes is what a
-:class:`DialectWriter` makes of it. A request that is not translated has none of this.
+:class:`DialectWriter` makes of it. An engine that speaks the other API itself pushes ``Native``
+bytes, which pass as they are. A request that is not translated has none of this.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from actors.engines.contract import Chunk
+from actors.engines.dialect import Native
 from actors.engines.errors import EngineUnavailable
 from actors.engines.lenient_json import DICT, Undecodable, decode, encode
 from actors.engines.pool import PoolRequest, State
@@ -42,8 +44,12 @@ class DialectWriter(Protocol):
         """The events that complete the response."""
         ...
 
+    def passed(self, native: bytes) -> None:
+        """Events, or a whole response, that an engine wrote in this API and the client gets."""
+        ...
+
     def fail(self, reply: ErrorReply) -> bytes:
-        """The events that end a response which can't be completed."""
+        """The events that end a response which can't be completed, also a native one."""
         ...
 
     def document(self, completion: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -56,19 +62,19 @@ class DialectWriter(Protocol):
 
     @property
     def completion_tokens(self) -> int | None:
-        """The engine's own count of output tokens, if a chunk carried one."""
+        """The engine's own count of output tokens, if a chunk or a native event carried one."""
         ...
 
 
 class TranslatedStream(StreamExchange):
     """A streamed response that a writer translates, chunk by chunk."""
 
-    __slots__ = ("_completion", "_translating", "_writer")
+    __slots__ = ("_completion", "_native", "_translating", "_writer")
 
     def translate(self, writer: DialectWriter) -> None:
         """Have ``writer`` write it. Called once, after :meth:`prepare`."""
         self._writer = writer
-        self._translating = False
+        self._translating = self._native = False
         self._completion = b""
 
     def push(self, chunk: Chunk, tokens: int = 1, *, admitted: bool = False) -> None:
@@ -77,6 +83,11 @@ class TranslatedStream(StreamExchange):
             PoolRequest.push(self, chunk, tokens)
             return
         if self.finished:
+            return
+        if isinstance(chunk, Native):
+            self._native = True
+            self._writer.passed(chunk)
+            super().push(chunk, tokens, admitted=True)
             return
         try:
             events = self._writer.write(chunk)
@@ -98,8 +109,9 @@ class TranslatedStream(StreamExchange):
     def deliver_end(self) -> None:
         """The stream is complete, if it says anything at all."""
         try:
-            begin = b"" if self._translating else self._writer.begin()
-            self._completion = begin + self._writer.end()
+            if not self._native:  # else the last event that passed has completed it
+                begin = b"" if self._translating else self._writer.begin()
+                self._completion = begin + self._writer.end()
         except Exception as error:  # noqa: BLE001  # see push
             self.deliver_error(error)
             return
@@ -127,6 +139,12 @@ class TranslatedUnary(UnaryExchange):
     def take(self) -> bytes:
         """The response in the writer's shape. Raises what makes it impossible."""
         body = super().take()
+        if isinstance(body, Native):
+            self._writer.passed(body)
+            used = self._writer.completion_tokens
+            if used is not None:
+                self.guard.usage = used
+            return body
         try:
             completion = decode(body)
         except Undecodable as error:

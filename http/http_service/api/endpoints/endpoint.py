@@ -16,6 +16,7 @@ from typing import Annotated, Any, NamedTuple, TypeAlias
 from msgspec import Meta, Struct
 
 from actors.engines.contract import Kind
+from actors.engines.dialect import Dialect
 from http_service.response_store import ClientResponses
 from http_service.streaming.translated import DialectWriter
 
@@ -70,13 +71,15 @@ class Translation(NamedTuple):
     """A request of another API as a chat completion request, and what writes its response.
 
     ``chat`` is without a ``model``; ``writer(request_id)`` makes the writer; ``session`` is what
-    the body calls its conversation; ``headers`` are further ones of the response.
+    the body calls its conversation; ``headers`` are further ones of the response;
+    ``passable``: the client's own body says as much, to an upstream that speaks its API.
     """
 
     chat: dict[str, Any]
     writer: Callable[[str], DialectWriter]
     session: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    passable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +93,9 @@ class ApiEndpoint:
     schemas of its request, its whole response and one event of its stream; without ``event``, one
     document answers, and is not streamed. ``enabled`` names the setting that switches it, "" where
     it is always there. ``translate`` makes a chat completion request of a valid body, for an API
-    that models are not asked in; it is given what the client has stored, and ``stored`` endpoints
-    store, where that is switched on. ``reshape(request, document)`` makes what a valid request
-    asked for of an engine's document.
+    that models are not asked in (a ``dialect``, which some upstreams speak themselves); it is given
+    what the client has stored, and ``stored`` endpoints store, where that is switched on.
+    ``reshape(request, document)`` makes what a valid request asked for of an engine's document.
     """
 
     kind: Kind
@@ -108,3 +111,4 @@ class ApiEndpoint:
     translate: Callable[[Mapping[str, Any], ClientResponses], Translation] | None = None
     stored: bool = False
     reshape: Callable[[Any, bytes], bytes] | None = None
+    dialect: Dialect | None = None

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Struct
 
 from actors.engines.contract import Kind
+from actors.engines.dialect import Dialect
 from http_service.api.endpoints.endpoint import ApiEndpoint, ModelRequest, Name, Translation, Whole
 from http_service.dialects.messages_request import messages_to_chat, session_of
 from http_service.dialects.messages_response import MessagesWriter
@@ -102,4 +103,5 @@ ENDPOINT: Final = ApiEndpoint(
     event=MessageEvent,
     enabled="enable_chat_endpoints",
     translate=_translate,
+    dialect=Dialect.MESSAGES,
 )

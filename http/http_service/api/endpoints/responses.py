@@ -10,6 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from actors.engines.contract import Kind
+from actors.engines.dialect import Dialect
 from actors.engines.lenient_json import LIST, encode
 from http_service.api.endpoints.endpoint import ApiEndpoint, ModelRequest, Translation, Whole
 from http_service.dialects.responses_request import responses_to_chat
@@ -117,6 +118,17 @@ def _whole(
     return before, body
 
 
+def _needs_store(body: Mapping[str, Any]) -> bool:
+    """Whether ``body`` stores its response, or goes on from a stored one: no other server can."""
+    given: Any = body.get("input")
+    items = given if isinstance(given, LIST) else ()
+    return (
+        body.get("store") is not False
+        or bool(body.get("previous_response_id"))
+        or any(item.get("type") == "item_reference" for item in items)
+    )
+
+
 def _storing(
     token: str, writer: Callable[[str], ResponsesWriter], _request_id: str
 ) -> ResponsesWriter:
@@ -124,6 +136,7 @@ def _storing(
 
 
 def _translate(body: Mapping[str, Any], responses: ClientResponses) -> Translation:
+    passable = not (responses.enabled and _needs_store(body))
     before, body = _whole(body, responses)
     chat, tools, dropped = responses_to_chat(body, before)
     headers = ((DROPPED_TOOLS, ",".join(dropped)),) if dropped else ()
@@ -135,7 +148,8 @@ def _translate(body: Mapping[str, Any], responses: ClientResponses) -> Translati
         token = secrets.token_hex(16)
         items = encode([*before, *named_items(body.get("input") or (), token)])
         writer = partial(_storing, token, partial(writer, keep=partial(responses.keep, items)))
-    return Translation(chat, writer, _text_or_none(body.get("prompt_cache_key")), headers)
+    session = _text_or_none(body.get("prompt_cache_key"))
+    return Translation(chat, writer, session, headers, passable)
 
 
 ENDPOINT: Final = ApiEndpoint(
@@ -151,4 +165,5 @@ ENDPOINT: Final = ApiEndpoint(
     enabled="enable_chat_endpoints",
     translate=_translate,
     stored=True,
+    dialect=Dialect.RESPONSES,
 )

@@ -1,0 +1,324 @@
+"""Servers that speak a client's dialect are passed through to; others in the pool, translated.
+
+With the makers' own clients, against real servers behind a real service.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+
+from actors.engines.contract import Kind
+from actors.engines.dialect import Dialect
+from actors.engines.pool import ModelSpec, PolicyName
+from actors.engines.upstream import UpstreamEngine
+from actors.registry import PutInstance, RegistryActor
+from actors.supervision import Child, Supervisor
+from http_service import HttpService, HttpServiceConfig, ModelManager
+from tests.engines.raw_server import RawServer, Script, answer, chunked, says, says_once
+from tests.http_service.conftest import LOCAL
+from tests.http_service.native_upstream import NATIVE_ID, Upstream
+from tests.http_service.serving import Client, eventually, running
+
+ASK = 10.0
+SAID = "I am here"
+BODIES: dict[Dialect, dict[str, Any]] = {
+    Dialect.MESSAGES: {
+        "model": "m",
+        "max_tokens": 9,
+        "messages": [{"role": "user", "content": "hi"}],
+    },
+    Dialect.RESPONSES: {"model": "m", "input": "hi"},
+}
+DIALECTS = pytest.mark.parametrize("dialect", list(Dialect))
+PIECE = b'event: content_block_delta\ndata: {"type":"content_block_delta"}\n\n'
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@dataclass
+class Told:
+    """What the maker's client made of one stream."""
+
+    text: str = ""
+    error: Exception | None = None
+    id: str = ""
+    first: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass
+class World:
+    """A running service, the servers behind its model "m", and the makers' clients."""
+
+    client: Client
+    messages: anthropic.Anthropic
+    responses: openai.OpenAI
+    servers: list[RawServer]
+
+    def whole(self, dialect: Dialect) -> Told:
+        """One answer in one piece."""
+        if dialect is Dialect.MESSAGES:
+            create: Any = self.messages.messages.create
+            message: Any = create(**BODIES[dialect])
+            return Told(message.content[0].text, id=message.id)
+        respond: Any = self.responses.responses.create
+        response: Any = respond(**BODIES[dialect])
+        return Told(response.output_text, id=response.id)
+
+    def stream(self, dialect: Dialect, told: Told | None = None) -> Told:
+        """One streamed answer, with the maker's helper; ``told`` is filled as it comes."""
+        told = told or Told()
+        try:
+            if dialect is Dialect.MESSAGES:
+                self._message(told)
+            else:
+                self._response(told)
+        except (anthropic.APIError, openai.APIError, RuntimeError) as error:
+            told.error = error
+        return told
+
+    def _message(self, told: Told) -> None:
+        ask: Any = self.messages.messages.stream
+        with ask(**BODIES[Dialect.MESSAGES]) as stream:
+            for piece in stream.text_stream:
+                told.text += piece
+                told.first.set()
+            told.id = stream.get_final_message().id
+
+    def _response(self, told: Told) -> None:
+        ask: Any = self.responses.responses.stream
+        with ask(**BODIES[Dialect.RESPONSES]) as stream:
+            for event in stream:
+                if event.type == "response.output_text.delta":
+                    told.text += event.delta
+                    told.first.set()
+                if event.type == "response.failed":
+                    told.id = event.response.id
+            told.id = stream.get_final_response().id
+
+    def events(self, dialect: Dialect, **fields: Any) -> bytes:
+        """The bytes of one stream."""
+        body = {**BODIES[dialect], "stream": True, **fields}
+        return self.client.post(f"/v1/{dialect}", body).body
+
+
+@contextmanager
+def world(
+    *instances: tuple[Script, tuple[Dialect, ...]],
+    config: HttpServiceConfig = LOCAL,
+    **options: Any,
+) -> Generator[World]:
+    """The model "m" with these servers, each with what its entry says that it speaks."""
+    tree = Supervisor.start(Child("registry", RegistryActor.start, hand_over=True), name="test")
+    registry = tree.address("registry")
+    spec = ModelSpec(policy=PolicyName.ROUND_ROBIN, aliases=("alias",))
+    with ExitStack() as stack:
+        stack.callback(tree.stop, timeout=ASK)
+        servers = [stack.enter_context(RawServer(script)) for script, _ in instances]
+        engines = [
+            UpstreamEngine(server.url, speaks=speaks, **options)
+            for server, (_, speaks) in zip(servers, instances, strict=True)
+        ]
+        for number, engine in enumerate(engines):
+            stack.callback(engine.close)
+            put = PutInstance(Kind.CHAT, "m", str(number), engine, model_spec=spec)
+            registry.ask(put, timeout=ASK)
+        manager = stack.enter_context(ModelManager(registry))
+        service = stack.enter_context(HttpService(config, manager))
+        live = stack.enter_context(running(service))
+        client = Client(live.address)
+        stack.callback(client.close)
+        retries: Any = {"api_key": "none", "max_retries": 0, "timeout": 20}
+        yield World(
+            client,
+            stack.enter_context(anthropic.Anthropic(base_url=service.url, **retries)),
+            stack.enter_context(openai.OpenAI(base_url=f"{service.url}/v1", **retries)),
+            servers,
+        )
+
+
+@pytest.fixture
+def native() -> Iterator[World]:
+    """One server that speaks nothing but the dialects."""
+    with world((Upstream(*Dialect), tuple(Dialect))) as it:
+        yield it
+
+
+@DIALECTS
+def test_a_native_answer_in_one_piece_passes_as_it_is(native: World, dialect: Dialect) -> None:
+    told = native.whole(dialect)
+
+    assert told.text == SAID
+    assert told.id.endswith(NATIVE_ID)
+
+
+@DIALECTS
+def test_a_native_stream_passes_as_it_is(native: World, dialect: Dialect) -> None:
+    told = native.stream(dialect)
+
+    assert (told.text, told.error) == (SAID, None)
+    assert told.id.endswith(NATIVE_ID)
+
+
+@DIALECTS
+def test_a_native_server_is_asked_in_the_clients_own_words(native: World, dialect: Dialect) -> None:
+    body = {**BODIES[dialect], "only_here": [1.50]}
+    native.client.call(
+        "POST", f"/v1/{dialect}?beta=true", body, **{"anthropic-version": "2023-06-01"}
+    )
+    (asked,) = native.servers[0].received
+    assert asked.line == f"POST /v1/{dialect} HTTP/1.1"
+    assert json.loads(asked.body) == body
+    assert asked.headers["anthropic-version"] == "2023-06-01"
+    assert "x-callboard-dropped-tools" not in asked.headers
+
+
+@DIALECTS
+def test_an_alias_reaches_a_native_server_as_the_models_name(
+    native: World, dialect: Dialect
+) -> None:
+    native.client.post(f"/v1/{dialect}", {**BODIES[dialect], "model": "alias"})
+    (asked,) = native.servers[0].received
+    assert json.loads(asked.body)["model"] == "m"
+
+
+@DIALECTS
+def test_the_tokens_of_native_answers_are_counted(native: World, dialect: Dialect) -> None:
+    native.whole(dialect)
+    native.stream(dialect)
+    lines = native.client.get("/metrics").body.decode().splitlines()
+    (tokens,) = [line for line in lines if "_output_tokens_total{" in line and '"m"' in line]
+    assert float(tokens.split()[-1]) == 10.0
+
+
+@DIALECTS
+def test_a_server_that_does_not_say_so_is_translated(dialect: Dialect) -> None:
+    with world((Upstream(chat=True), ())) as it:
+        assert it.whole(dialect).text == SAID
+        assert it.stream(dialect).text == SAID
+        paths = {each.line for each in it.servers[0].received}
+    assert paths == {"POST /v1/chat/completions HTTP/1.1"}
+
+
+@DIALECTS
+def test_one_that_is_only_asked_for_streams_is_translated_in_one_piece(dialect: Dialect) -> None:
+    with world((Upstream(*Dialect, chat=True), tuple(Dialect)), unary="fold") as it:
+        assert it.whole(dialect).text == SAID
+        assert it.stream(dialect).id.endswith(NATIVE_ID)
+        paths = [each.line.split()[1] for each in it.servers[0].received]
+    assert paths == ["/v1/chat/completions", f"/v1/{dialect}"]
+
+
+@DIALECTS
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_retry_may_change_the_dialect(dialect: Dialect, *, stream: bool) -> None:
+    dead = says_once()
+    for order in (((dead, (dialect,)), (Upstream(chat=True), ())), ((dead, ()), NATIVE[dialect])):
+        with world(*order) as it:
+            told = [it.stream(dialect) if stream else it.whole(dialect) for _ in range(2)]
+        assert [each.text for each in told] == [SAID, SAID]
+
+
+def test_what_is_stored_here_is_translated_and_the_rest_passes() -> None:
+    config = dataclasses.replace(LOCAL, responses_store=1 << 20)
+    with world((Upstream(*Dialect, chat=True), tuple(Dialect)), config=config) as it:
+        create: Any = it.responses.responses.create
+        stored = create(model="m", input="hi")
+        after = create(model="m", input="hi", store=False, previous_response_id=stored.id)
+        passed = create(model="m", input="hi", store=False)
+        paths = [each.line.split()[1] for each in it.servers[0].received]
+    assert (after.output_text, passed.output_text) == (SAID, SAID)
+    assert paths == ["/v1/chat/completions", "/v1/chat/completions", "/v1/responses"]
+
+
+NATIVE = {each: (Upstream(each), (each,)) for each in Dialect}
+
+
+@DIALECTS
+def test_a_pool_may_be_mixed_and_lose_its_native_server_midway(dialect: Dialect) -> None:
+    begun, asked = 3, 16
+    script = Upstream(dialect, begun=begun)
+    with world((script, (dialect,)), (Upstream(chat=True), ())) as it:
+        told = [Told() for _ in range(asked)]
+        with ThreadPoolExecutor(asked) as threads:
+            waiting = [threads.submit(it.stream, dialect, each) for each in told]
+            # Half of them are at the native server; what it began to say has reached its clients.
+            eventually(
+                lambda: (
+                    script.streams == asked // 2
+                    and sum(each.first.is_set() for each in told) == asked // 2 + begun
+                ),
+                "half the streams wait",
+            )
+            script.kill()
+            for each in waiting:
+                each.result(30)
+        after = [it.stream(dialect) for _ in range(4)]
+
+    cut = [each for each in told if each.error is not None]
+    assert len(cut) == begun
+    assert {each.text for each in cut} == {"I "}
+    assert {each.text for each in told if each.error is None} == {SAID}
+    assert [(each.text, each.error) for each in after] == [(SAID, None)] * 4
+
+
+def test_a_native_response_that_is_cut_fails_under_its_own_id_and_number() -> None:
+    script = Upstream(Dialect.RESPONSES, begun=1)
+    with world((script, (Dialect.RESPONSES,))) as it, ThreadPoolExecutor(1) as threads:
+        told = Told()
+        waiting = threads.submit(it.stream, Dialect.RESPONSES, told)
+        assert told.first.wait(20)
+        script.kill()
+        assert waiting.result(20).id == f"resp_{NATIVE_ID}"
+    assert isinstance(told.error, RuntimeError)  # no response.completed
+
+
+@pytest.mark.parametrize("ending", ["cut", "without an end", "an error"])
+def test_a_native_stream_never_looks_complete_by_itself(ending: str) -> None:
+    said = HEAD + chunked(PIECE)
+    if ending == "without an end":
+        said += b"0\r\n\r\n"
+    if ending == "an error":
+        said += chunked(b'event: error\ndata: {"type":"error","error":{"type":"x"}}\n\n')
+    with world((says_once(said), (Dialect.MESSAGES,))) as it:
+        events = it.events(Dialect.MESSAGES)
+    assert events.startswith(PIECE)
+    assert b"message_stop" not in events
+    assert events.count(b"event: error\n") == 1
+    assert b'"api_error"' in events
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (
+            400,
+            b'{"error":{"code":400,"message":"too long","type":"exceed_context_size_error"}}',
+            400,
+        ),
+        (400, b'{"type":"error","error":{"type":"BadRequestError","message":"too long"}}', 400),
+        (404, b'{"detail":"Not Found"}', 502),
+        (500, b"<html>", 502),
+        (200, b"[]", 502),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_native_refusal_has_the_shape_of_the_clients_dialect(
+    status: int, body: bytes, told: int, *, stream: bool
+) -> None:
+    script = says(answer(status, body, "content-type: application/json"))
+    asked = {**BODIES[Dialect.MESSAGES], "stream": stream}
+    with world((script, (Dialect.MESSAGES,))) as it:
+        reply = it.client.post("/v1/messages", asked)
+    assert reply.status == told
+    assert reply.json()["type"] == "error"
+    assert (reply.json()["error"]["message"] == "too long") == (told == 400)
