@@ -95,7 +95,9 @@ def _row(endpoint: ApiEndpoint) -> tuple[str, ...]:
 
 
 def _native(endpoint: ApiEndpoint) -> str:
-    return "yes" if endpoint.translate is None else NONE
+    if endpoint.translate is None:
+        return "yes"
+    return NONE if endpoint.dialect is None else f"where its entry `speaks` {endpoint.dialect}"
 
 
 def _listed(names: Iterable[str]) -> str:
