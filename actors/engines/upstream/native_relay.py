@@ -91,7 +91,7 @@ class NativeRelay:
     def feed(self, data: bytes) -> bool:
         """Push what ``data`` completes; returns whether the answer has begun.
 
-        Raises the error that an error event tells, ``EngineUnavailable`` for what is no event
+        Raises the error that an error event tells, ``EngineUnavailable`` for what is not an event
         stream of the dialect.
         """
         try:
@@ -148,7 +148,7 @@ class NativeRelay:
         self._sink.push(_SILENCE, 0)
 
     def _name_of(self, event: bytes) -> bytes:
-        """The name of ``event``, empty if no client is told of it; notes the one that is the end.
+        """The name of ``event``, empty where no client gets it; notes the one that is the end.
 
         Raises the error that it tells.
         """
