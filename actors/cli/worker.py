@@ -120,7 +120,7 @@ def entries_of(settings: WorkerSettings, url: str) -> list[Entry]:
                 max_concurrency=settings.max_concurrency or None,
                 weight=settings.weight,
                 unary="fold" if settings.unary == "fold" else "pass",
-                speaks=speaks if kind == Kind.CHAT else (),
+                speaks=speaks,  # of no use beside completions, and no harm
                 api_key_env=settings.api_key_env or None,
                 adapters=adapters[model],
                 context_length=settings.context_length or None,

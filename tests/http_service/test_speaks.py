@@ -22,7 +22,7 @@ from actors.engines.contract import Kind
 from actors.engines.dialect import Dialect
 from actors.engines.pool import ModelSpec, PolicyName
 from actors.engines.upstream import UpstreamEngine
-from actors.registry import PutInstance, RegistryActor
+from actors.registry import DropInstance, PutInstance, RegistryActor
 from actors.supervision import Child, Supervisor
 from http_service import HttpService, HttpServiceConfig, ModelManager
 from tests.engines.raw_server import RawServer, Script, answer, chunked, says, says_once
@@ -132,6 +132,9 @@ def world(
             stack.callback(engine.close)
             put = PutInstance(Kind.CHAT, "m", str(number), engine, model_spec=spec)
             registry.ask(put, timeout=ASK)
+            # Else its pool would probe a server that is gone, beside the tests that follow.
+            gone = DropInstance(Kind.CHAT, "m", str(number))
+            stack.callback(registry.ask, gone, timeout=ASK)
         manager = stack.enter_context(ModelManager(registry))
         service = stack.enter_context(HttpService(config, manager))
         live = stack.enter_context(running(service))

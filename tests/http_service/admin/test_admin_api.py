@@ -61,7 +61,7 @@ def test_the_overview_counts_what_there_is(start: Start) -> None:
     service = start(engine=("echo=a/b", "echo=c"))
     status, seen = get_json(f"{admin(service)}/overview")
     assert (status, seen["status"], seen["reason"]) == (200, "ready", None)
-    assert (seen["models"], seen["instances"], seen["restarts"]) == (2, 4, 0)
+    assert (seen["models"], seen["instances"], seen["restarts"]) == (2, 6, 0)
 
 
 def test_models_and_one_models_instances_are_listed(start: Start) -> None:
@@ -71,10 +71,11 @@ def test_models_and_one_models_instances_are_listed(start: Start) -> None:
     assert [(each["id"], each["kind"], each["serving"]) for each in models] == [
         ("a/b", "chat", 1),
         ("a/b", "completions", 1),
+        ("a/b", "embeddings", 1),
     ]
     for path in ("a/b", "a%2Fb"):
         one = get_json(f"{admin(service)}/models/{path}")[1]
-        assert [each["selections"] for each in one["instances"]] == [1, 0]
+        assert [each["selections"] for each in one["instances"]] == [1, 0, 0]
     status, refused = read(f"{admin(service)}/models/nope")
     assert (status, refused["error"]["code"]) == (404, "model_not_found")
 
