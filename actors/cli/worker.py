@@ -26,7 +26,7 @@ from actors.cli.parsing import UsageError, parse_settings
 from actors.cli.runner import run_until_cancelled
 from actors.cli.speaking import AUTO, dialects_of
 from actors.cli.weights import require_llama
-from actors.engines.contract import Kind
+from actors.engines.contract import TRANSLATED, Kind
 from actors.engines.dialect import Dialect
 from actors.engines.llama.host import BUNDLED_ALIAS, BUNDLED_NAME, LlamaServer, resolve_model
 from actors.etcd_options import etcd_access
@@ -120,7 +120,7 @@ def entries_of(settings: WorkerSettings, url: str) -> list[Entry]:
                 max_concurrency=settings.max_concurrency or None,
                 weight=settings.weight,
                 unary="fold" if settings.unary == "fold" else "pass",
-                speaks=speaks,  # of no use beside completions, and no harm
+                speaks=speaks if kind in TRANSLATED else (),
                 api_key_env=settings.api_key_env or None,
                 adapters=adapters[model],
                 context_length=settings.context_length or None,

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COMMENTS_AFTER",
     "GENERATING",
+    "TRANSLATED",
     "AnyEngine",
     "AsyncGeneratorEngine",
     "Chunk",
@@ -117,6 +118,9 @@ Generating: TypeAlias = Literal[Kind.CHAT, Kind.COMPLETIONS]
 
 GENERATING: Final[tuple[Generating, ...]] = get_args(Generating)
 """All of :data:`Generating`."""
+
+TRANSLATED: Final = frozenset((Kind.CHAT,))
+"""The kinds in which requests of another dialect are asked."""
 
 
 def generates(kind: Kind) -> TypeIs[Generating]:
