@@ -40,16 +40,6 @@ from tests.engines.pool.fakes import (
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def heard() -> Heard:
-    return Heard()
-
-
-@pytest.fixture
 def pool(clock: FakeClock, heard: Heard) -> Pool:
     return pool_on(clock, ModelSpec(policy=PolicyName.ROUND_ROBIN), listener=heard)
 

@@ -60,16 +60,6 @@ def test_a_full_queue_keeps_those_who_are_served_soonest(
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def heard() -> Heard:
-    return Heard()
-
-
-@pytest.fixture
 def engine() -> Manual:
     return Manual()
 
