@@ -19,7 +19,7 @@ from actors.engines.upstream import (
 )
 from actors.engines.upstream.reach import AddressRefused, Reach
 from actors.etcd_options import etcd_access
-from actors.settings import ServeSettings
+from actors.settings.serve import ServeSettings
 from actors.supervision import Tree
 from discovery import (
     Endpoints,

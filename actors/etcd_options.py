@@ -6,7 +6,8 @@ A module of its own: the worker needs it without the HTTP service, the service w
 from __future__ import annotations
 
 from actors.engines.upstream import Tls
-from actors.settings import ServeSettings, WorkerSettings
+from actors.settings.serve import ServeSettings
+from actors.settings.worker import WorkerSettings
 from discovery import Endpoints
 from discovery.etcd.access import EtcdAccess
 

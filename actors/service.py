@@ -32,7 +32,7 @@ from actors.engines.builtin import ENGINES
 from actors.engines.pool import PoolListeners
 from actors.eventloop import shared_loop
 from actors.registry import PoolFactory, RegistryActor
-from actors.settings import ServeSettings
+from actors.settings.serve import ServeSettings
 from actors.shutdown import TREE_MARGIN, front_end_stop
 from actors.supervision import CancellationToken, Child, Exit, Strategy, Supervisor, Tree
 from actors.supervision.metrics import SupervisionMetrics

@@ -9,7 +9,7 @@ _SERVE = """
 import sys
 from actors.cli.parsing import parse_settings
 from actors.cli.serve import DESCRIPTION, start_service
-from actors.settings import ServeSettings
+from actors.settings.serve import ServeSettings
 from actors.supervision import CancellationToken
 
 arguments = ["--engine", "echo=echo", "--host", "127.0.0.1", "--port", "0"]

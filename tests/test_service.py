@@ -20,7 +20,7 @@ from actors.engines import Kind
 from actors.engines.upstream import Tls, UpstreamEngine
 from actors.engines.upstream.reach import Reach
 from actors.service import RESTART_INTENSITY, Service
-from actors.settings import ServeSettings
+from actors.settings.serve import ServeSettings
 from actors.supervision import Address, CancellationToken, ChildEnded
 from discovery.entry import Entry, EntryTimeouts
 from http_service import BindFailed, HttpServiceConfig

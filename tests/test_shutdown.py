@@ -9,7 +9,8 @@ import pytest
 from actors import shutdown
 from actors.cli.worker import _stop_time as worker_stop_time  # pyright: ignore[reportPrivateUsage]  # what the command gives itself
 from actors.service import stop_time
-from actors.settings import ServeSettings, WorkerSettings
+from actors.settings.serve import ServeSettings
+from actors.settings.worker import WorkerSettings
 from actors.supervision.process_actor import KILL_WAIT, ProcessActor
 from http_service import HttpServiceConfig
 from http_service.server.actors import shutdown_time

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from actors.cli.parsing import UsageError, parse_settings
 from actors.cli.signals import FAILED, OK
-from actors.settings import AdminSettings
+from actors.settings.admin import AdminSettings
 
 __all__ = ["COMMANDS", "AdminCommand", "instances", "models", "run", "status", "table", "tree"]
 

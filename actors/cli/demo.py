@@ -34,7 +34,8 @@ from actors.files import TempDir
 from actors.logs import configure_logging
 from actors.registry import ListModels
 from actors.service import stop_time
-from actors.settings import DemoSettings, ServeSettings
+from actors.settings.demo import DemoSettings
+from actors.settings.serve import ServeSettings
 from actors.supervision import Backoff, CancellationToken, Child
 from actors.supervision.process_actor import ProcessActor
 from http_service.telemetry.access_log import AccessLogWriter, set_access_log_writer

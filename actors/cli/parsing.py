@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeVar
 
-from actors.settings import Setting
+from actors.settings.setting import Setting
 from actors.suggestion import suggestion
 
 __all__ = [

@@ -20,7 +20,10 @@ from typing import Any, Final, Protocol
 
 from actors.cli.parsing import unknown_variables
 from actors.cli.signals import FAILED, OK, Meaning, Stops, end_within, hear_signals, log_stacks
-from actors.settings import AdminSettings, DemoSettings, ServeSettings, WorkerSettings
+from actors.settings.admin import AdminSettings
+from actors.settings.demo import DemoSettings
+from actors.settings.serve import ServeSettings
+from actors.settings.worker import WorkerSettings
 from actors.supervision.cancellation import CancellationToken
 from actors.supervision.errors import StartFailed
 

@@ -10,7 +10,7 @@ from actors.cli.parsing import UsageError, parse_settings
 from actors.cli.runner import CannotStart, run_until_cancelled
 from actors.logs import configure_logging
 from actors.service import Service, check_upstream_files, stop_time
-from actors.settings import ServeSettings
+from actors.settings.serve import ServeSettings
 from actors.supervision import CancellationToken, Child
 from http_service import BindFailed, ConfigError
 from http_service.telemetry.access_log import AccessLogWriter, AccessRecord, set_access_log_writer

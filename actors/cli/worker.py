@@ -31,7 +31,7 @@ from actors.engines.dialect import Dialect
 from actors.engines.llama.host import BUNDLED_ALIAS, BUNDLED_NAME, LlamaServer, resolve_model
 from actors.etcd_options import etcd_access
 from actors.logs import configure_logging
-from actors.settings import WorkerSettings
+from actors.settings.worker import WorkerSettings
 from actors.shutdown import MARK_DRAINING, WORKER_MARGIN, worker_stop
 from actors.supervision import CancellationToken, Child, Strategy, Supervised, Supervisor, Tree
 from discovery import Endpoints, Entry

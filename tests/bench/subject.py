@@ -21,7 +21,8 @@ from typing import Any, Final
 from waitress.server import create_server
 
 from actors.service import Service
-from actors.settings import EtcdSettings, ServeSettings
+from actors.settings.serve import ServeSettings
+from actors.settings.setting import EtcdSettings
 from actors.supervision import CancellationToken
 from tests.bench.scripted import ScriptedEngine
 from tests.bench.stopwatch import Stopwatch

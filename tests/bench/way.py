@@ -24,7 +24,7 @@ from typing import Final
 
 from actors.eventloop import shared_loop
 from actors.service import Service
-from actors.settings import ServeSettings
+from actors.settings.serve import ServeSettings
 from actors.supervision import CancellationToken
 from tests.bench.peers.clients import Clients, Request
 from tests.bench.peers.load import Load, drive

@@ -14,7 +14,10 @@ from actors.cli.parsing import (
     unknown_variables,
     usage,
 )
-from actors.settings import DemoSettings, EtcdSettings, ServeSettings, WorkerSettings
+from actors.settings.demo import DemoSettings
+from actors.settings.serve import ServeSettings
+from actors.settings.setting import EtcdSettings
+from actors.settings.worker import WorkerSettings
 
 
 def serve(*arguments: str, environment: Mapping[str, str] | None = None) -> ServeSettings:

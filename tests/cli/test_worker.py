@@ -13,7 +13,7 @@ import pytest
 from actors.cli import worker
 from actors.cli.model_server import busy_slots, wait_until_idle
 from actors.cli.parsing import UsageError, parse_settings
-from actors.settings import WorkerSettings
+from actors.settings.worker import WorkerSettings
 from discovery import Entry
 
 URL = "http://10.0.0.7:8000/v1"

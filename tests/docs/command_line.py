@@ -12,7 +12,10 @@ import re
 
 from actors.cli.admin import COMMANDS as ADMIN_COMMANDS
 from actors.cli.parsing import usage
-from actors.settings import AdminSettings, DemoSettings, ServeSettings, WorkerSettings
+from actors.settings.admin import AdminSettings
+from actors.settings.demo import DemoSettings
+from actors.settings.serve import ServeSettings
+from actors.settings.worker import WorkerSettings
 from tests.docs.blocks import ROOT
 
 __all__ = ["PAGE", "page"]

@@ -7,7 +7,7 @@ from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 from actors.service import Service
-from actors.settings import ServeSettings
+from actors.settings.serve import ServeSettings
 from actors.supervision.cancellation import CancellationToken
 from tests.support.chat import get_models, get_text
 

@@ -10,7 +10,7 @@ from actors import CancellationToken, option_types, service
 from actors.cli.serve import start_service
 from actors.engines import EchoEngine, Kind, as_push_engine
 from actors.engines.builtin import ENGINES, BuiltInEngine
-from actors.settings import ServeSettings
+from actors.settings.serve import ServeSettings
 from tests.support.chat import chat
 
 

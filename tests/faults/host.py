@@ -26,7 +26,7 @@ from actors.engines.echo import EchoEngine
 from actors.eventloop import shared_loop
 from actors.logs import configure_logging
 from actors.service import Service, stop_time
-from actors.settings import ServeSettings
+from actors.settings.serve import ServeSettings
 from actors.supervision import ChildAbandoned, ChildEnded, ChildStarted
 from actors.testing import faults
 from http_service.telemetry.access_log import AccessLogWriter, set_access_log_writer

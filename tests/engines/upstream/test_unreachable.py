@@ -14,7 +14,7 @@ from actors.engines import Context, EngineUnavailable, LocalShortage
 from actors.engines.pool import Pool
 from actors.engines.upstream import ENGINE_TIMEOUT, UpstreamEngine
 from actors.eventloop import EventLoop
-from actors.settings import ServeSettings
+from actors.settings.serve import ServeSettings
 from actors.testing import FakeClock
 from http_service.config import HttpServiceConfig
 from tests.engines.asking import chat

@@ -14,7 +14,7 @@ from urllib.error import HTTPError
 import pytest
 
 from actors.service import Service
-from actors.settings import ServeSettings
+from actors.settings.serve import ServeSettings
 from actors.supervision import CancellationToken
 from http_service import BindFailed, ConfigError
 from http_service.admin.resources import PREFIX, admin_routes

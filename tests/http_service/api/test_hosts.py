@@ -8,7 +8,7 @@ import pytest
 from falcon import testing
 
 from actors.service import Service
-from actors.settings import ServeSettings
+from actors.settings.serve import ServeSettings
 from actors.supervision import CancellationToken
 from http_service import HttpService
 from http_service.api.hosts import Hosts
