@@ -107,6 +107,7 @@ class Service:
         tree = Supervisor.start(
             registry, *before, name="callboard", intensity=RESTART_INTENSITY, period=RESTART_PERIOD
         )
+        tree.on_exit(pools.close)
         try:
             return cls._start_children(tree, settings, token, metrics)
         except BaseException:

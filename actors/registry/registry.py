@@ -12,7 +12,6 @@ half-applied message is never seen.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,7 +21,7 @@ from typing import Any, Final
 from actors.engines.contract import Engine, Kind
 from actors.engines.pool import DEFAULT_MODEL_SPEC, Clock, ModelSpec, Pool, PoolListeners
 from actors.engines.pool.clock import loop_clock
-from actors.engines.pool.policies import RandomFn
+from actors.engines.pool.policies import RandomFn, draw
 from actors.engines.pool.probe_queue import ProbeQueues
 from actors.registry.catalog import NO_DECLARATIONS, ModelAlreadyExists, ModelNotFound, ServedModel
 from actors.registry.messages import (
@@ -60,7 +59,7 @@ class PoolFactory:
 
     listeners: PoolListeners = field(default_factory=PoolListeners)
     clock: Clock = field(default_factory=loop_clock)
-    random_fn: RandomFn = random.random
+    random_fn: RandomFn = draw
     probes: ProbeQueues = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,6 +76,10 @@ class PoolFactory:
             listener=self.listeners,
             probes=self.probes,
         )
+
+    def close(self, _why: object = None) -> None:
+        """The service has ended: no instance of these pools is probed any more. Any thread."""
+        self.probes.closed = True
 
 
 class RegistryActor(CallingThreadActor):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 import re
 import time
@@ -24,6 +25,7 @@ __all__ = [
     "PRIORITY_HEADER",
     "SESSION_HEADERS",
     "TIMEOUT_HEADER",
+    "id_bits",
     "native_headers",
     "passed_headers",
     "priority_from",
@@ -36,6 +38,13 @@ __all__ = [
 
 ID_HEADER: Final = "x-request-id"
 
+_ids: Final = random.Random()  # noqa: S311  # no secret, only unlikely to come twice
+os.register_at_fork(after_in_child=_ids.seed)
+
+# PERF: the system's entropy costs ten times as much. A generator of our own: a program that seeds
+# ``random`` would otherwise give the same ids at each start.
+id_bits: Final = _ids.getrandbits
+
 # Visible ASCII only, and short: the id is written into headers and log lines.
 _ACCEPTABLE: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -44,8 +53,7 @@ def request_id_from(given: str | None) -> str:
     """The client's own id if it is printable and at most 128 characters long, else a new one."""
     if given is not None and _ACCEPTABLE.fullmatch(given):
         return given
-    # PERF: no secret, only unlikely to come twice: the system's entropy costs ten times as much.
-    return f"{random.getrandbits(128):032x}"
+    return f"{id_bits(128):032x}"
 
 
 TIMEOUT_HEADER: Final = "x-request-timeout"

@@ -6,7 +6,6 @@ request ever sees a half-applied change.
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import Final, Self, TypeVar
 
@@ -133,8 +132,6 @@ class DeploymentState:
             raise RegistryBusy(self._timeout, error) from error
 
 
-_log: Final = logging.getLogger("http_service.manager")
-
 STOP_TIMEOUT = 5.0
 """Seconds to wait for a registry of one's own at the end: it only ever computes."""
 
@@ -162,6 +159,7 @@ class ModelManager:
             self._tree = Supervisor.start(
                 child, name="models", intensity=RESTART_INTENSITY, period=RESTART_PERIOD
             )
+            self._tree.on_exit(pools.close)
             registry = self._tree.address("registry")
         self._registry = registry
         self._timeout = HttpServiceConfig().ask_timeout if ask_timeout is None else ask_timeout
@@ -222,10 +220,9 @@ class ModelManager:
         return self._state
 
     def close(self) -> None:
-        """Remove the models and stop the registry, if it is this manager's own. Idempotent."""
+        """Stop the registry and the probes, if they are this manager's own. Idempotent."""
         tree, self._tree = self._tree, None
         if tree is not None:
-            self._remove_all()
             tree.stop(timeout=STOP_TIMEOUT)
 
     def __enter__(self) -> Self:
@@ -233,12 +230,3 @@ class ModelManager:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
-
-    def _remove_all(self) -> None:
-        """Upstreams are probed for as long as they belong to a model."""
-        try:
-            for kind in Kind:
-                for model in self.list_models(kind):
-                    self.remove_model(kind, model)
-        except (NotDelivered, pykka.Timeout) as error:
-            _log.warning("could not remove the models", extra={"reason": str(error)})

@@ -89,13 +89,13 @@ def test_a_managers_own_registry_stops_with_it() -> None:
         manager.list_completions_models()
 
 
-def test_closing_lets_go_of_the_instances_so_that_nobody_probes_them_any_more() -> None:
+def test_nobody_probes_the_instances_of_a_closed_manager() -> None:
     manager = ModelManager()
     manager.add_chat_completions_model("m", EchoEngine())
     pool = manager.state().find_pools("m")[0]
     manager.close()
 
-    assert pool.detached
+    assert pool.probes.closed
 
 
 def test_a_shared_manager_outlives_its_services(manager: ModelManager) -> None:

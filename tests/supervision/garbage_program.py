@@ -43,6 +43,8 @@ ROUNDS: Final = 10
 SKIPPED: Final = 0.5
 """The share of collections that call nothing: so that the places differ."""
 
+CHANCE: Final = random.Random()
+
 MANY: Final = 10_000
 """Lists that are kept alive at most."""
 
@@ -244,7 +246,7 @@ class Garbage:
 
     def __init__(self, each: dict[str, Call]) -> None:
         self.left = [*each.items()]
-        random.shuffle(self.left)
+        CHANCE.shuffle(self.left)
         self.wrong: list[str] = []
         self.refs: list[weakref.ref[Piece]] = []
         self.threads: set[str] = set()
@@ -268,7 +270,7 @@ class Garbage:
         """Call one of them, and leave a piece for the next collection."""
         if not self.left:
             return
-        if random.random() < SKIPPED or within_threading():
+        if CHANCE.random() < SKIPPED or within_threading():
             self.leave()
             return
         name, call = self.left.pop()
@@ -336,7 +338,7 @@ def call_within(name: str, call: Call, calls: dict[str, Call]) -> list[str]:
 def main() -> int:
     """Call each within each. Returns how many were stuck."""
     faulthandler.dump_traceback_later(DEADLINE, exit=True)
-    random.seed(1)
+    CHANCE.seed(1)
     world = World()
     calls = world.calls
     named = {word for names in calls for word in names.split()}
@@ -348,7 +350,7 @@ def main() -> int:
     gc.freeze()
     wrong: list[str] = []
     for number in range(ROUNDS):
-        random.seed(number)
+        CHANCE.seed(number)
         for name, call in calls.items():
             wrong += [f"within {name}: {each}" for each in call_within(name, call, calls)]
     gc.set_threshold(700)

@@ -95,6 +95,8 @@ class HealthChecker:
 
     def wanted(self, instance: Instance) -> bool:
         """Whether somebody cares how ``instance`` is."""
+        if self._pool.probes.closed:
+            return False
         # NOTE: one that is gone may still hold requests; they are told if it hangs.
         gone = instance.gone or self._pool.detached
         return not (gone and not instance.inflight) and supports_probe(instance.engine)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import math
-import random
 from _thread import allocate_lock
 from typing import Final
 
@@ -19,7 +18,7 @@ from actors.engines.pool.events import Ejected, Hedged, PoolListener, Readmitted
 from actors.engines.pool.failures import CANCELLED, SUCCESS, FailureClass
 from actors.engines.pool.health_check import UNREACHABLE, HangFailover, HealthChecker
 from actors.engines.pool.instance import Instance, PoolView, view_of
-from actors.engines.pool.policies import RandomFn, key_of
+from actors.engines.pool.policies import RandomFn, draw, key_of
 from actors.engines.pool.probe_queue import ProbeQueues
 from actors.engines.pool.queue import Queue, Waiter
 from actors.engines.pool.request import PoolRequest
@@ -88,7 +87,7 @@ class Pool:
         spec: ModelSpec = DEFAULT_MODEL_SPEC,
         *,
         clock: Clock | None = None,
-        random_fn: RandomFn = random.random,
+        random_fn: RandomFn = draw,
         listener: PoolListener | None = None,
         probes: ProbeQueues | None = None,
         queue: Queue | None = None,

@@ -184,6 +184,8 @@ class ProbeQueues:
     """The two queues that all pools of a service share."""
 
     def __init__(self, clock: Clock) -> None:
+        self.closed = False
+        """Whether the service has ended: nobody is probed any more. Set once."""
         self.proven: Final = ProbeQueue(clock)
         """For instances that have answered before."""
         self.doubtful: Final = ProbeQueue(clock)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from http import HTTPStatus
-from random import getrandbits
 from typing import Any, Final
 
 import falcon
@@ -21,7 +20,7 @@ from http_service.api.hosts import Hosts, hosts_of
 from http_service.connection import HANDED_OFF, KEY
 from http_service.errors import ErrorReply, Misdirected, reply_for
 from http_service.falcon_types import Request, Response, types
-from http_service.headers import ID_HEADER, request_id_from
+from http_service.headers import ID_HEADER, id_bits, request_id_from
 from http_service.inline import RetrySoon, WouldBlock
 from http_service.telemetry.access_log import AccessRecord, log_failure, log_request
 from http_service.telemetry.metrics import Metrics
@@ -145,8 +144,7 @@ class RequestScope:
         env, scope = req.env, req.context
         scope.started = time.monotonic()
         given: str | None = env.get("HTTP_X_REQUEST_ID")
-        # No secret, only unlikely to come twice: the system's entropy costs ten times as much.
-        made = f"{getrandbits(128):032x}" if given is None else request_id_from(given)
+        made = f"{id_bits(128):032x}" if given is None else request_id_from(given)
         scope.request_id = made
         if resp.fields is None:
             resp.set_header(ID_HEADER, made)

@@ -76,7 +76,7 @@ class PoolMachine(RuleBasedStateMachine):
         verdict: BaseException | str | None,
     ) -> None:
         old = self.engines.get(name)
-        url = f"http://{name}" if not moved else f"http://{name}/{random.random()}"
+        url = f"http://{name}" if not moved else f"http://{name}/{len(self.detached)}"
         if old is not None:
             self.detached.append(old)
         self.engines[name] = Probed(verdict, url)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from actors.engines import EngineUnavailable
-from actors.engines.contract import Sink
-from actors.engines.pool import Pool, SupportsProbe
+from actors.engines.contract import Kind, Sink
+from actors.engines.pool import DEFAULT_MODEL_SPEC, Pool, SupportsProbe
 from actors.engines.pool.breaker import FIRST_WHILE, LIMIT
 from actors.engines.pool.health_check import INTERVAL, TIMEOUT
+from actors.registry import PoolFactory
 from actors.testing import FakeClock
 from tests.engines.pool.fakes import (
     Heard,
@@ -66,6 +67,18 @@ def test_an_instance_is_not_probed_once_its_model_is_removed(clock: FakeClock) -
     assert seen
     assert len(engine.probes) == seen
     assert start(pool).ends == ["finish"]  # who found it before it was removed is answered
+
+
+def test_nobody_is_probed_once_the_service_has_ended(clock: FakeClock) -> None:
+    factory, engine = PoolFactory(clock=clock), Probeable()
+    pool = factory.make("m", Kind.CHAT, DEFAULT_MODEL_SPEC)
+    pool.put("a", engine)
+    clock.advance(INTERVAL * 2)
+    seen = len(engine.probes)
+    factory.close()
+    clock.advance(INTERVAL * 5)
+    assert seen
+    assert len(engine.probes) == seen
 
 
 def test_a_dead_idle_instance_is_found_by_a_probe_before_a_request(

@@ -7,13 +7,14 @@ from actors.engines.pool.policies.registry import (
     KeyFn,
     Policy,
     RandomFn,
+    draw,
     key_of,
     new_policy,
     policy,
     registered,
 )
 
-__all__ = ["KeyFn", "Policy", "RandomFn", "key_of", "new_policy", "policy", "registered"]
+__all__ = ["KeyFn", "Policy", "RandomFn", "draw", "key_of", "new_policy", "policy", "registered"]
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")

@@ -6,6 +6,7 @@ Every module of the folder is imported with the package.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
@@ -14,10 +15,14 @@ from actors.engines.contract import Context, EngineRequest
 from actors.engines.pool.instance import Instance
 from actors.engines.pool.spec import PolicyName
 
-__all__ = ["KeyFn", "Policy", "RandomFn", "key_of", "new_policy", "policy", "registered"]
+__all__ = ["KeyFn", "Policy", "RandomFn", "draw", "key_of", "new_policy", "policy", "registered"]
 
 RandomFn = Callable[[], float]
 """Draws from [0, 1), as ``random.random`` does."""
+
+draw: Final[RandomFn] = random.Random().random  # noqa: S311  # spreads load, keeps no secret
+"""From a generator of this package's own: a program that seeds ``random`` must not have all of its
+front-ends choose alike, nor find its own numbers disturbed."""
 
 KeyFn = Callable[[EngineRequest, Context], str]
 """What keeps a request to an instance; empty for a request that may go to any."""
