@@ -39,6 +39,7 @@ from actors.supervision.metrics import SupervisionMetrics
 from actors.version import callboard_version
 from http_service import (
     Component,
+    ConfigError,
     HttpService,
     HttpServiceConfig,
     Metrics,
@@ -190,12 +191,19 @@ def _metrics(settings: ServeSettings) -> Metrics:
 
 
 def _add_engines(manager: ModelManager, settings: ServeSettings) -> None:
-    """Add the built-in engines; the echo model alone when nothing else was asked for."""
+    """Add the built-in engines; the echo model alone when nothing else was asked for.
+
+    Raises ``ConfigError`` for one that can't start.
+    """
     wanted = settings.engine or (() if settings.discovers else ("echo=echo",))
     for option in wanted:
         built_in, _, name = option.partition("=")
-        row = ENGINES[built_in]
-        engine = row.make()
+        chosen, _, path = built_in.partition(":")
+        row = ENGINES[chosen]
+        try:
+            engine = row.make(path, name) if row.loads else row.make()
+        except (OSError, RuntimeError) as error:  # what it loads is missing, or not to be used
+            raise ConfigError(f"--engine {built_in}: {error}") from error
         for kind in row.kinds:
             manager.add_model(kind, name, engine)
 

@@ -20,11 +20,13 @@ __all__ = [
     "is_conversation",
     "is_llama_usage",
     "llama_request",
+    "makes_vectors",
     "missing_defaults",
     "prefill_of",
     "with_prefill",
 ]
 
+_VECTORS: Final = frozenset((Kind.EMBEDDINGS,))
 _FINGERPRINT: Final = re.compile(r"b\d+-")
 """How ``system_fingerprint`` begins: llama.cpp's build number."""
 
@@ -65,7 +67,8 @@ def llama_request(request: EngineRequest, alias: str) -> dict[str, Any]:
     Raises ``EngineRejected`` for content that is not text, and for what is not generated.
     """
     if not generates(request.kind):
-        raise EngineRejected(f"the model answers {' and '.join(GENERATING)} only, when in process")
+        answered = " and ".join((*GENERATING, *_VECTORS))
+        raise EngineRejected(f"a model in process answers {answered} only")
     body = request.body
     if is_conversation(request.kind):
         _only_text(body)
@@ -84,6 +87,11 @@ def is_conversation(kind: Kind) -> bool:
             return False
         case _:
             assert_never(kind)
+
+
+def makes_vectors(kind: Kind) -> bool:
+    """Whether llama.cpp answers a request of ``kind`` with vectors."""
+    return kind in _VECTORS
 
 
 def missing_defaults(request: EngineRequest) -> dict[str, Any]:

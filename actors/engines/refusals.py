@@ -14,7 +14,8 @@ upstream               client gets         retry  blame  words
 426, 501, foreign
 501                    501                 no     no     ours
 508                    508                 no     no     ours: the request goes in a circle
-500, unread content    400                 no     no     the upstream's: llama.cpp says it so
+500, unread content,   400                 no     no     the upstream's: llama.cpp says it so
+500, input too long
 other 4xx              the same            no     no     the upstream's, if it has any
 everything else        502                 yes    yes    ours
 =====================  ==================  =====  =====  ==========================================
@@ -56,6 +57,9 @@ _NO_PATH: Final = re.compile(
 
 _UNREAD_CONTENT: Final = re.compile(r"(\w+ input is not supported)\b.*")
 """How llama.cpp, with status 500, refuses an image or a sound for a model of text."""
+
+_INPUT_TOO_LONG: Final = re.compile(r"(input \(\d+ tokens\) is too large to process)\b.*")
+"""How llama.cpp, with status 500, refuses an input that it can't make a vector of."""
 
 _STATUS_OF_CODE: Final[Mapping[str, int]] = {
     "badrequest": 400, "invalidrequest": 400, "validation": 400, "value": 400,
@@ -145,6 +149,8 @@ def _error(status: int, found: ErrorObject, retry: int, who: str) -> EngineError
             return EngineUnavailable(f"{who} does not serve this path (status {status})")
         case 500 if unread := _UNREAD_CONTENT.fullmatch(found.message):
             return EngineRejected(unread[1], param="messages")
+        case 500 if long := _INPUT_TOO_LONG.fullmatch(found.message):
+            return EngineRejected(long[1], code="context_length_exceeded", param="input")
         case 501:
             return EngineError(f"{who} does not support this request", status=501, code=found.code)
         case 508:

@@ -74,7 +74,8 @@ class ServeSettings:
     engine: tuple[str, ...] = setting(
         (),
         option_types.engine,
-        f"{'|'.join(ENGINES)}[=NAME]",
+        "|".join(f"{row.name}[:PATH]" if row.loads else row.name for row in ENGINES.values())
+        + "[=NAME]",
         "serve a built-in engine beside the discovered models: "
         + "; ".join(f"{row.name} {row.help}" for row in ENGINES.values()),
         repeatable=True,

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -18,12 +19,14 @@ from actors.engines.contract import Context, EngineRequest, Kind, Sink
 from actors.engines.error_object import is_error
 from actors.engines.errors import EngineError, EngineRejected, EngineUnavailable
 from actors.engines.executor import BoundedExecutor
-from actors.engines.llama.host import LlamaHost, load_llama
+from actors.engines.llama.embeddings import embed
+from actors.engines.llama.host import LlamaHost, LlamaSettings, load_llama
 from actors.engines.llama_dialect import (
     UsageSum,
     choices_of,
     is_conversation,
     llama_request,
+    makes_vectors,
     prefill_of,
     with_prefill,
 )
@@ -52,8 +55,8 @@ class LlamaEngine:
 
     ``alias`` is its name in answers, ``n_ctx`` the tokens of context shared out among
     ``n_parallel`` slots, ``n_threads`` the threads that compute. Cancellation takes effect at the
-    next token: llama.cpp can't be interrupted while it reads a prompt. Call :meth:`close` in the
-    end.
+    next token: llama.cpp can't be interrupted while it reads a prompt. With ``embedding`` it makes
+    vectors too: the mean over an input's tokens. Call :meth:`close` in the end.
     Raises ``LlamaUnusable``, ``FileNotFoundError``, ``ValueError``, each saying what to do.
     """
 
@@ -66,11 +69,17 @@ class LlamaEngine:
         n_parallel: int = 2,
         n_threads: int = 1,
         max_waiting: int = _MAX_WAITING,
+        embedding: bool = False,
     ) -> None:
         settings = load_llama(
-            model_path, alias, n_ctx=n_ctx, n_parallel=n_parallel, n_threads=n_threads
+            model_path,
+            alias,
+            n_ctx=n_ctx,
+            n_parallel=n_parallel,
+            n_threads=n_threads,
+            embedding=embedding,
         )
-        self._model = _Model(LlamaHost.private(settings), alias, n_parallel, max_waiting)
+        self._model = _Model(LlamaHost.private(settings), settings, max_waiting)
         # Also at the interpreter's exit, before its threads are taken away.
         self._finalizer = weakref.finalize(self, self._model.close, _EXIT_SECONDS)
 
@@ -86,11 +95,13 @@ class LlamaEngine:
 class _Model:
     """The engine's inside: a separate object, so that the engine's finalizer can close it."""
 
-    def __init__(self, host: LlamaHost, alias: str, n_parallel: int, max_waiting: int) -> None:
+    def __init__(self, host: LlamaHost, settings: LlamaSettings, max_waiting: int) -> None:
         self._host = host
-        self._alias = alias
+        self._settings = settings
         self._closing = CancellationToken()
-        self._executor = BoundedExecutor("llama", max_running=n_parallel, max_waiting=max_waiting)
+        self._executor = BoundedExecutor(
+            "llama", max_running=settings.n_parallel, max_waiting=max_waiting
+        )
 
     def start(
         self, request: EngineRequest, sink: Sink, context: Context, *, keep: LlamaEngine
@@ -116,9 +127,13 @@ class _Model:
         context: Context,
         _keep: LlamaEngine,
     ) -> None:
-        answer = _Answer(sink, request, self._cancelled(context))
+        cancelled = self._cancelled(context)
         try:
-            self._generate(llama_request(request, self._alias), request.kind, answer)
+            if makes_vectors(request.kind):
+                self._embed(request, sink, cancelled)
+                return
+            answer = _Answer(sink, request, cancelled)
+            self._generate(llama_request(request, self._settings.alias), request.kind, answer)
             answer.end()
         except BaseException as error:  # noqa: BLE001  # the sink reports whatever failed
             self._fail(error, sink, context)
@@ -128,21 +143,19 @@ class _Model:
     def _cancelled(self, context: Context) -> Callable[[], bool]:
         return lambda: context.token.cancelled or self._closing.cancelled
 
+    def _embed(self, request: EngineRequest, sink: Sink, cancelled: Callable[[], bool]) -> None:
+        if not self._settings.embedding:
+            raise EngineRejected("this model was loaded without embeddings")
+        with _in_our_words():
+            document = embed(request, self._host.server.handle_embeddings, cancelled)
+        sink.answer(document)
+
     def _generate(self, body: dict[str, Any], kind: Kind, answer: _Answer) -> None:
         server = self._host.server
         chat = is_conversation(kind)
         handle = server.handle_chat_completions if chat else server.handle_completions
-        try:
+        with _in_our_words():
             returned: dict[str, Any] | None = handle(body, answer.on_chunk)
-        except ValueError as error:
-            # llama.cpp's words on the request's shape: "Expected 'messages' to be an array".
-            refusal = {"error": {"code": 400, "message": str(error)}}
-            raise error_of_object(refusal, who=_WHO) from error
-        except RuntimeError as error:
-            refusal = {"error": {"code": 500, "message": str(error)}}
-            raise error_of_object(refusal, who=_WHO) from error
-        except TypeError as error:
-            raise EngineRejected("the request can't be given to the model") from error
         if returned is not None:
             answer.on_chunk(returned)
 
@@ -154,6 +167,22 @@ class _Model:
         elif isinstance(error, EngineError) and error.status >= 500:
             _log.error("the model failed", extra={"request_id": context.request_id})
         sink.fail(error)
+
+
+@contextmanager
+def _in_our_words() -> Generator[None]:
+    """Turn what llama.cpp raises into ``EngineError``."""
+    try:
+        yield
+    except ValueError as error:
+        # llama.cpp's words on the request's shape: "Expected 'messages' to be an array".
+        refusal = {"error": {"code": 400, "message": str(error)}}
+        raise error_of_object(refusal, who=_WHO) from error
+    except RuntimeError as error:
+        refusal = {"error": {"code": 500, "message": str(error)}}
+        raise error_of_object(refusal, who=_WHO) from error
+    except TypeError as error:
+        raise EngineRejected("the request can't be given to the model") from error
 
 
 class _Answer:

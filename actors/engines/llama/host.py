@@ -99,6 +99,9 @@ def resolve_model(name: str | Path) -> Path:
 
 _log = logging.getLogger("actors.engines.llama")
 
+_MOST_AT_ONCE: Final = 2048
+"""Tokens that are computed at once at most, llama.cpp's own bound of what it collects."""
+
 # sockaddr_un.sun_path on Linux, its final zero included (man 7 unix).
 _SOCKET_PATH_MAX: Final = 108
 
@@ -303,5 +306,7 @@ def _params(module: Any, settings: LlamaSettings, listener: _Listener) -> Any:
     params.verbosity = -1
     if settings.embedding:
         params.embedding = True
+        # An input must fit into one batch of the computation, which takes memory for each token.
+        params.n_ubatch = min(max(512, settings.n_ctx // settings.n_parallel), _MOST_AT_ONCE)
         params.pooling_type = module.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     return params

@@ -295,8 +295,9 @@ def test_a_temporary_folder_too_deep_for_a_socket_is_told(
 
 @pytest.mark.parametrize("option", ["n_ctx", "n_parallel", "n_threads"])
 def test_senseless_settings_are_refused(tmp_path: Path, option: str) -> None:
+    senseless: dict[str, Any] = {option: 0}
     with pytest.raises(ValueError, match=f"{option}"):
-        LlamaEngine(some_file(tmp_path), NAME, **{option: 0})
+        LlamaEngine(some_file(tmp_path), NAME, **senseless)
 
 
 def test_a_model_needs_an_alias_and_a_file(tmp_path: Path) -> None:
