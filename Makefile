@@ -9,7 +9,7 @@ SLOW   := cli/test_gc.py supervision/test_stress.py supervision/test_garbage.py 
 UNIT   := $(wildcard tests/test_*.py) $(addprefix tests/,cli discovery engines eventloop http_service registry supervision)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fast check format docs cover bench bench-peers acceptance chaos faults clean mutants
+.PHONY: help run test fast check format docs cover bench bench-peers acceptance chaos faults clean mutants vendor
 
 help:  ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ faults: $(VENV)/.ready  ## Inject every failure we claim to survive; refresh doc
 
 mutants: $(VENV)/.ready  ## Break the product on purpose; list which breaks the tests and scenarios catch.
 	@$(BIN)/python -m tests.mutants $(ARGS)
+
+vendor: $(VENV)/.ready  ## Fetch the console's vendored modules from npm again (the versions are in tests/console/vendoring.py).
+	@$(BIN)/python -m tests.console.vendoring
 
 clean:  ## Remove the virtual environment and every cache.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -97,6 +97,13 @@ def test_the_guides_example_heals_a_crash_there(python: Path, tmp_path: Path) ->
     assert "ACME still costs 104.5" in printed
 
 
+def test_the_wheel_holds_the_console(wheel: Path) -> None:
+    console = ROOT / "http" / "http_service" / "console"
+    files = {path.relative_to(ROOT / "http") for path in console.rglob("*") if path.is_file()}
+    with zipfile.ZipFile(wheel) as archive:
+        assert {path.as_posix() for path in files} <= {*archive.namelist()}
+
+
 def test_the_wheel_is_typed_licensed_and_without_tests(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()

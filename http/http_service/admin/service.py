@@ -8,6 +8,7 @@ from typing import Final
 
 from actors.eventloop import EventLoop
 from actors.supervision import Child, Tree
+from http_service.admin.console import add_console, console_files
 from http_service.admin.resources import admin_routes
 from http_service.api.api_keys import ApiKeys
 from http_service.api.app import build_app
@@ -34,7 +35,8 @@ DRAIN: Final = 1.0
 class AdminService:
     """Serves ``/admin/v1`` about ``tree`` and the service of ``context`` at ``host`` and ``port``.
 
-    It listens from here on and answers once its :meth:`child` runs. A request needs an
+    The console, which shows it, is at ``/``.
+    It listens from here on and answers once its :meth:`child` runs. A request for data needs an
     operator's key where there is a file of them, else a client's key where there is a file of
     those; without any, it may listen on a loopback address only. Raises ``ConfigError`` otherwise,
     and :class:`~http_service.server.listener.BindFailed`.
@@ -60,11 +62,20 @@ class AdminService:
             allowed_hosts=(host,) if is_loopback(host) else (),
         )
         self._lifecycle: Final = context.lifecycle
-        app = replace(context, config=config, routes=admin_routes(tree), keys=keys)
+        files = console_files()
+        app = replace(
+            context,
+            config=config,
+            routes=admin_routes(tree),
+            keys=keys,
+            open_paths=frozenset(files),
+        )
         reads = partial(reads_body, frozenset[str](), keys, hosts=hosts_of(config.allowed_hosts))
         intake = BodyAdmission(reads, body_budget(config))
+        web = build_app(app)
+        add_console(web, files)
         self._server: Final = HttpServer(
-            build_app(app), Listener(host, port), config, InflightRequests(), loop, intake
+            web, Listener(host, port), config, InflightRequests(), loop, intake
         )
 
     @property

@@ -230,12 +230,12 @@ class KeyCheck:
     """Falcon middleware: responds with 401 to a request without a valid key, whatever it asks for.
 
     It runs before the route is looked for and before anything of the body is read, so that a
-    stranger learns nothing from the response. With ``open_probes``, probes and metrics need no key.
+    stranger learns nothing from the response. What is at ``open_paths`` needs no key.
     """
 
-    def __init__(self, keys: ApiKeys, *, open_probes: bool) -> None:
+    def __init__(self, keys: ApiKeys, open_paths: frozenset[str]) -> None:
         self._keys = keys
-        self._open = OPEN_PATHS if open_probes else frozenset[str]()
+        self._open = open_paths
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Raises :class:`InvalidApiKey`."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import falcon
 
-from http_service.api.api_keys import KeyCheck
+from http_service.api.api_keys import OPEN_PATHS, KeyCheck
 from http_service.api.context import AppContext
 from http_service.api.endpoints import LABELS
 from http_service.api.families import error_document
@@ -43,7 +43,8 @@ class WsgiApp(falcon.App[Request, Response]):
         hosts = hosts_of(context.config.allowed_hosts)
         middleware: list[RequestScope | KeyCheck] = [RequestScope(hosts)]
         if context.keys is not None:
-            middleware.append(KeyCheck(context.keys, open_probes=context.config.open_probes))
+            probes = OPEN_PATHS if context.config.open_probes else frozenset[str]()
+            middleware.append(KeyCheck(context.keys, probes | context.open_paths))
         request_type, response_type = types()
         super().__init__(
             media_type=falcon.MEDIA_JSON,

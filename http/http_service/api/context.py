@@ -140,7 +140,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """The parts of one HTTP service that its resources share; all of them are thread-safe."""
+    """The parts of one HTTP service that its resources share; all of them are thread-safe.
+
+    ``open_paths`` need no key: what is served there holds nothing of the service.
+    """
 
     config: HttpServiceConfig
     state: DeploymentState
@@ -151,6 +154,7 @@ class AppContext:
     operator_keys: ApiKeys | None = None
     inflight: InflightRequests = field(default_factory=InflightRequests)
     responses: ResponseStore = field(default_factory=ResponseStore)
+    open_paths: frozenset[str] = frozenset()
 
     @property
     def operators(self) -> Operators:
