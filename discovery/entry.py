@@ -83,7 +83,7 @@ class Entry:
     ``url`` is the base URL of an OpenAI-compatible server, ``/v1`` included. ``instance`` is empty
     in the one-instance form. ``metadata`` is the announcer's own; treat it, and ``defaults``, as
     read-only.
-    ``unknown`` names the fields of the value that nobody here knows; two entries that differ in
+    ``unknown`` names the fields of the value that are not known here; two entries that differ in
     nothing else are equal.
     """
 

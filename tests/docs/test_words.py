@@ -53,8 +53,8 @@ LEFT: Final = {
     "actors/registry": 0,
     "actors/supervision": 0,
     "actors/testing": 0,
-    "discovery": 1,
-    "docs": 36,
+    "discovery": 0,
+    "docs": 0,
     "http": 0,
     ".": 0,
 }

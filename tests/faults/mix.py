@@ -216,7 +216,7 @@ def mixed(key: str, steps: Sequence[Step] | None, seconds: float) -> Scenario:
             Figure("unavailability", "%", unavailability),
             Figure("worst outage", "s", lambda e: e.outage()),
             Figure("requests", "", lambda e: len(e.requests) if not e.control else 0),
-            Figure("streams told of a break", "", lambda e: len(told(e))),
+            Figure("streams with a break", "", lambda e: len(told(e))),
             Figure("faults injected", "", lambda e: e.fact("steps")),
             Figure("p99 during", "ms", lambda e: e.percentile(99)),
         ),

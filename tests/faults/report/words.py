@@ -80,7 +80,7 @@ def as_markdown(verdicts: Sequence[Verdict], summary: Summary) -> str:
         "",
         f"{summary.line}: {counts}; {rows} rows of the catalogue held throughout.",
         "",
-        "What holds in most rows has a letter:",
+        "What holds in most rows has a name of its own:",
         "",
         *(f"- **{letter}** {each.name}" for letter, each in COMMON.items()),
         "",

@@ -51,7 +51,7 @@ CLEAN: Final = (
 CALM: Final = (
     *common("C1", "C9"),
     no_failures("bystander"),
-    fact_is("restarts_of_others", 0, "nobody else is restarted"),
+    fact_is("restarts_of_others", 0, "no other child is restarted"),
 )
 """What holds where one actor fails and its siblings must not notice."""
 
@@ -92,7 +92,7 @@ ROWS: Final = (
         "an actor hangs",
         hang,
         all_failures_are("ActorCrashed", "victim"),
-        at_most(lambda e: len(e.failed()), 1, "only who asked the hung one is told of it"),
+        at_most(lambda e: len(e.failed()), 1, "only those who asked the hung one get an error"),
         at_least(lambda e: e.count("abandoned"), 1, "it is found and abandoned"),
         at_most(lambda e: e.count("abandoned"), 1, "its successor is left alone"),
         at_most(
@@ -223,9 +223,9 @@ ROWS: Final = (
         "A asks B asks A",
         cycle,
         no_failures("victim"),
-        fact_is("told", "AskCycle", "the cycle is told at once"),
+        fact_is("told", "AskCycle", "the cycle is reported at once"),
         fact_is("members", 2, "with its members"),
-        at_most(lambda e: e.fact("cycle_ms"), 1500.0, "and nobody waits for a timeout"),
+        at_most(lambda e: e.fact("cycle_ms"), 1500.0, "and no caller waits for a timeout"),
         at_most(lambda e: e.fact("relayed"), 2, "the refused question is not asked again"),
         figures=(Figure("ask cycle found", "ms", lambda e: e.fact("cycle_ms")),),
         seconds=0.4,
@@ -300,7 +300,7 @@ ROWS: Final = (
     _row(
         38,
         "stop-all",
-        "somebody calls ActorRegistry.stop_all()",
+        "the program calls ActorRegistry.stop_all()",
         stop_all,
         fact_is("ended", True, "the tree notices and ends or heals; it never hangs"),
         world={"asked": False},

@@ -234,7 +234,7 @@ ROWS: Final = (
     _row(
         19,
         "wiped",
-        "etcd loses all its data and its revisions begin anew",
+        "etcd loses all its data and its revisions begin again",
         wiped_data,
         KNOWN,
         failures=all_failures_are("status 404"),

@@ -1,4 +1,4 @@
-"""What row 33 injects: whoever reads the log goes, stalls, or has no room left."""
+"""What row 33 injects: the reader of the log goes, stalls, or has no room left."""
 
 from __future__ import annotations
 

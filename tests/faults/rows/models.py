@@ -94,7 +94,7 @@ def _long_ones_end_well(seen: Evidence) -> str | None:
 
 
 def _broken_off(seen: Evidence) -> float:
-    """Long streams that were told of a break."""
+    """Long streams that ended with a break."""
     met: list[str] = seen.fact("met", [])
     return sum(each.startswith("error event") for each in met)
 
@@ -116,8 +116,8 @@ ROWS: Final = (
             at_least(_broken_off, 1, "and some of them were at the worker that died"),
         ),
         (
-            Figure("long streams told of a break", "", _broken_off),
-            Figure("short streams told of a break", "", lambda e: len(e.failed())),
+            Figure("long streams with a break", "", _broken_off),
+            Figure("short streams with a break", "", lambda e: len(e.failed())),
             Figure("outage", "s", Evidence.outage),
         ),
         seconds=4.0,  # longer than etcd remembers the dead worker

@@ -143,7 +143,7 @@ ROWS: Final = (
     _row(
         33,
         "log-closed",
-        "whoever reads the log is gone",
+        "the reader of the log is gone",
         log_gone,
         no_failures(),
         stage=with_log_pipe,
@@ -152,7 +152,7 @@ ROWS: Final = (
     _row(
         33,
         "log-stalled",
-        "whoever reads the log stalls",
+        "the reader of the log stalls",
         log_stalls,
         no_failures(),
         at_most(lambda e: e.percentile(99), 1000.0, "answers don't wait for the log"),
