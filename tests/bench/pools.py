@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import gc
 import time
+import tracemalloc
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain, repeat
 from typing import Any
 
 from actors.engines import Context, Kind
 from actors.engines.contract import Chunk, EngineRequest, Sink
 from actors.engines.pool import InstanceSpec, ModelSpec, PolicyName, Pool
+from actors.engines.pool.instance import Instance, Place
+from actors.engines.pool.policies import draw, new_policy
+from actors.engines.pool.policies.cache_affinity import MAX_BLOCKS, PrefixIndex, cache_key
 from actors.registry import AddModel, PutInstance, RegistryActor, ResolveModel
 from actors.supervision import Child, Supervisor
 from actors.supervision.address import Question
@@ -149,15 +154,53 @@ def balance(requests: int) -> Iterator[str]:
         yield f"  {policy:34}{percentile(took, 50):10.2f}{percentile(took, 99):10.2f}"
 
 
+def caching(requests: int) -> Iterator[str]:
+    """What the policy ``cache`` computes for a prompt, warm, and what its full index holds."""
+    yield f"{'policy cache (CPU µs)':36}{'key':>10}{'choice':>10}"
+    policy = new_policy(PolicyName.CACHE, draw)
+    for number in range(8):
+        spec = InstanceSpec()
+        each = Instance(str(number), Instant(), spec, str(number), 0.0)
+        each.place = Place.ACTIVE
+        policy.add(each)
+    for name, characters in (("a short prompt", 300), ("a prompt of 8,000 tokens", 32_000)):
+        request, context = chat("x" * characters), Context("r")
+        blocks = cache_key(request, context)
+        key = least(partial(cache_key, request, context), requests)
+        choice = least(partial(policy.pick, blocks), requests)
+        yield f"  {name:34}{key:10.1f}{choice:10.1f}"
+    tracemalloc.start()
+    index = PrefixIndex()
+    for number in range(2 * MAX_BLOCKS):
+        index.learn((hash((number, number)),), number % 8)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    yield f"  {'the index at its fullest (MB)':34}{held / 1e6:10.1f}"
+
+
+def least(call: Callable[[], object], times: int) -> float:
+    """CPU microseconds of one call: the least of rounds."""
+    took: list[float] = []
+    for _ in range(ROUNDS):
+        began = time.thread_time()
+        for _ in range(times):
+            call()
+        took.append((time.thread_time() - began) / times * 1e6)
+    return min(took)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what was asked for, and print it."""
     parser = argparse.ArgumentParser(prog="make bench ARGS='pools …'", description=__doc__)
     parser.add_argument("--requests", type=int, default=2000, help="in a round (default 2000)")
     parser.add_argument("--count", type=int, default=10_000, help="models to add (default 10000)")
-    parser.add_argument("only", nargs="*", help="routing, adding, balance; all if none is named")
+    parser.add_argument(
+        "only", nargs="*", help="routing, caching, adding, balance; all if none is named"
+    )
     options = parser.parse_args(arguments)
     parts: dict[str, Callable[[], Iterator[str]]] = {
         "routing": lambda: routing(options.requests),
+        "caching": lambda: caching(options.requests),
         "adding": lambda: adding(options.count),
         "balance": lambda: balance(options.requests),
     }

@@ -23,6 +23,7 @@ from actors.engines.contract import COMMENTS_AFTER, Chunk, Context, EngineReques
 from actors.engines.errors import EngineTimeout
 from actors.engines.pool.failures import CANCELLED, SUCCESS, FailureClass, classify
 from actors.engines.pool.instance import Instance
+from actors.engines.pool.policies import Key
 from actors.engines.pool.request_state import TRANSITIONS, Event, State
 from actors.engines.pool.request_timer import RequestTimer
 
@@ -87,7 +88,7 @@ class PoolRequest:
         """What the first instance pushes is wanted; false for good once it is retired."""
         self.instance = _NO_MEMBER
         """The first instance that was asked."""
-        self.key = ""
+        self.key: Key = ""
         """What keeps it to an instance."""
         self.began: float
         """When the first instance was asked, on the pool's clock; set then."""

@@ -18,7 +18,7 @@ from actors.engines.contract import Engine
 from actors.engines.pool.breaker import BreakerState
 from actors.engines.pool.failures import CANCELLED, SUCCESS, FailureClass
 from actors.engines.pool.instance import SLOW_START_SECONDS, STEP_SECONDS, Instance, Place, share
-from actors.engines.pool.policies import RandomFn, new_policy
+from actors.engines.pool.policies import Key, RandomFn, new_policy
 from actors.engines.pool.policies.least_loaded import LeastLoaded
 from actors.engines.pool.spec import InstanceSpec, PolicyName
 
@@ -127,7 +127,7 @@ class Selector:
     # Choosing.
 
     def acquire(
-        self, now: float, key: str = "", tried: Collection[Instance] = ()
+        self, now: float, key: Key = "", tried: Collection[Instance] = ()
     ) -> Instance | None:
         """Select an instance that is not in ``tried`` and count the request; ``None`` if there is
         none."""
@@ -158,7 +158,7 @@ class Selector:
         known = sum(each.open for each in tried)
         return self.serving > known
 
-    def _choose_from_untried(self, key: str, tried: Collection[Instance]) -> Instance | None:
+    def _choose_from_untried(self, key: Key, tried: Collection[Instance]) -> Instance | None:
         away = [each for each in tried if each.place is not Place.UNAVAILABLE]
         places = [each.place for each in away]
         for instance in away:

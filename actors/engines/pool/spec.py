@@ -38,6 +38,8 @@ class PolicyName(StrEnum):
     """The same one for the same session (or ``user``), while that one is not overloaded."""
     PREFIX = "prefix"
     """The same one for prompts that begin alike (its cache is warm), while not overloaded."""
+    CACHE = "cache"
+    """The one that was sent most of the prompt's beginning, weighed against the load."""
 
     @classmethod
     def _missing_(cls, value: object) -> NoReturn:

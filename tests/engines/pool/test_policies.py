@@ -20,7 +20,8 @@ from actors.engines import EngineBusy
 from actors.engines.pool.failures import SUCCESS, classify
 from actors.engines.pool.instance import Instance, Place
 from actors.engines.pool.policies import Policy, new_policy, registered
-from actors.engines.pool.policies.consistent_hash import SLACK, ConsistentHash
+from actors.engines.pool.policies.bounded_loads import SLACK
+from actors.engines.pool.policies.consistent_hash import ConsistentHash
 from actors.engines.pool.policies.least_loaded import LeastLoaded
 from actors.engines.pool.policies.registry import policy as register
 from actors.engines.pool.selector import Selector
@@ -64,7 +65,7 @@ def test_a_name_is_given_once() -> None:
     [("least_load", "; did you mean 'least_loaded'?"), ("zzz", ""), ("", "")],
 )
 def test_an_unknown_name_is_refused_with_a_suggestion(word: str, hint: str) -> None:
-    known = "least_loaded, round_robin, power_of_two, session, prefix"
+    known = "least_loaded, round_robin, power_of_two, session, prefix, cache"
     with pytest.raises(ValueError, match="unknown policy") as refused:
         PolicyName(word)
     assert str(refused.value) == f"unknown policy {word!r}: give one of {known}{hint}"
@@ -431,7 +432,12 @@ def test_a_second_instance_finds_the_load_of_the_first_one_known(name: PolicyNam
     assert selector.only is None
     # Past the slow start both have the same weight.
     picked = Counter(one.id for _ in range(4) if (one := selector.acquire(100.0)))
-    if name in {PolicyName.LEAST_LOADED, PolicyName.POWER_OF_TWO, PolicyName.SESSION}:
+    if name in {
+        PolicyName.LEAST_LOADED,
+        PolicyName.POWER_OF_TWO,
+        PolicyName.SESSION,
+        PolicyName.CACHE,
+    }:
         assert picked == {"b": 4}
     assert sum(one.inflight for one in selector.instances.values()) == held + 4
     for one in [*selector.instances.values()]:

@@ -22,7 +22,7 @@ from actors.engines.pool.breaker import FIRST_WHILE, LIMIT, LONGEST_WHILE, Break
 from actors.engines.pool.breaker import while_out as out_for
 from actors.engines.pool.failures import COOLDOWN, classify
 from actors.engines.pool.instance import MIN_SHARE, SLOW_START_SECONDS, share
-from actors.engines.pool.policies import key_of
+from actors.engines.pool.policies import Key, key_of
 from actors.engines.pool.policies.consistent_hash import PREFIX_CHARACTERS
 from actors.engines.pool.retry_budget import MIN_SAMPLES, WINDOW_SIZE, LatencyWindow, RetryBudget
 from actors.supervision.errors import Cancelled
@@ -228,7 +228,7 @@ def test_a_hedge_is_seconds_or_a_percentile() -> None:
 # Keys.
 
 
-def key(policy: PolicyName, request: Any, session: str | None = None) -> str:
+def key(policy: PolicyName, request: Any, session: str | None = None) -> Key:
     class WithSession(Context):
         pass
 

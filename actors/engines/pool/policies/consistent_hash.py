@@ -2,8 +2,7 @@
 
 Each instance has points on a ring of 64 bits, ``POINTS`` for each unit of weight; a key belongs to
 the first point after its own hash. An instance that came or went moves only the keys next to its
-points. An instance loaded above ``SLACK`` times its fair share hands on to the next one on the ring
-(Mirrokni, Thorup, Zadimoghaddam, 2016): one hot key can't overload an instance.
+points. An overloaded instance hands on to the next one on the ring (``bounded_loads``).
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from hashlib import blake2b
 from typing import Any, Final, cast
 
 from actors.engines.contract import Context, EngineRequest
-from actors.engines.pool.instance import Instance, Place
-from actors.engines.pool.policies.least_loaded import LeastLoaded
-from actors.engines.pool.policies.registry import RandomFn, policy
+from actors.engines.pool.instance import Instance
+from actors.engines.pool.policies.bounded_loads import BoundedLoads, has_room
+from actors.engines.pool.policies.registry import Key, RandomFn, policy
 from actors.engines.pool.spec import PolicyName
 
 __all__ = ["PREFIX_CHARACTERS", "ConsistentHash", "prefix_key", "session_key"]
@@ -26,9 +25,6 @@ the bound on the load takes the edge off that."""
 
 MAX_POINTS: Final = 400
 """Points of one instance, whatever its weight: a weight of a million is no reason for a million."""
-
-SLACK: Final = 1.25
-"""How far above its fair share an instance may be loaded: the value that the authors found good."""
 
 PREFIX_CHARACTERS: Final = 256
 """Characters of a prompt that decide: about a system prompt's first lines, where apps differ."""
@@ -85,7 +81,7 @@ def _start_of(content: Any) -> str:
 
 @policy(PolicyName.SESSION, key=session_key)
 @policy(PolicyName.PREFIX, key=prefix_key)
-class ConsistentHash:
+class ConsistentHash(BoundedLoads):
     """A policy that keeps to keys; without a key it takes the least loaded. Not synchronised.
 
     PERF: points are sorted when the next request comes, not when an instance does, so ten thousand
@@ -93,23 +89,20 @@ class ConsistentHash:
     """
 
     def __init__(self, random_fn: RandomFn) -> None:
-        self._buckets = LeastLoaded(random_fn)
+        super().__init__(random_fn)
         self._owners: dict[int, Instance] = {}
         self._points: list[int] = []
         self._unsorted = False
         self._inside: dict[Instance, tuple[int, ...]] = {}
         self._weights: dict[Instance, float] = {}
         self._dead = 0
-        self._inflight = 0
-        self._weight = 0.0
-
-    def __len__(self) -> int:
-        return len(self._buckets)
 
     def add(self, instance: Instance) -> None:
-        """Take ``instance`` in; its points are the same each time, for they hash its id."""
-        self._buckets.add(instance)
-        self._count(instance, 1)
+        """Take ``instance`` in; its points are the same each time, for they hash its id.
+
+        Those of one that was removed stay until it is gone for good, and are stepped over.
+        """
+        super().add(instance)
         weight = instance.spec.weight
         if self._weights.get(instance) == weight:
             return  # it was away for a moment: its points are still on the ring
@@ -123,42 +116,24 @@ class ConsistentHash:
                 self._unsorted = True
             self._owners[point] = instance
 
-    def remove(self, instance: Instance) -> None:
-        """Let ``instance`` go; its points stay until it is gone for good, and are stepped over."""
-        self._buckets.remove(instance)
-        self._count(instance, -1)
-
-    def update(self, instance: Instance) -> None:
-        """The load of ``instance`` may have changed."""
-        self._buckets.update(instance)
-        self._inflight += instance.inflight - instance.seen
-        instance.seen = instance.inflight
-
     def forget(self, instance: Instance) -> None:
         """``instance``, which was removed, is gone for good: so are its points."""
         self._dead += len(self._inside.pop(instance, ()))
         self._weights.pop(instance, None)
 
-    def pick(self, key: str = "") -> Instance | None:
+    def pick(self, key: Key = "") -> Instance | None:
         """The instance that ``key`` belongs to, or the next that is not overloaded."""
-        if not key or not len(self._buckets):
-            return self._buckets.pick()
+        if not key or not len(self):
+            return self.by_load.pick()
         if self._dead or self._unsorted:
             self._tidy()
-        points, owners, inside = self._points, self._owners, self._buckets
-        share = SLACK * (self._inflight + 1) / self._weight
-        start = bisect_right(points, _hash(key))
+        points, owners, bound = self._points, self._owners, self.bound()
+        start = bisect_right(points, _hash(cast("str", key)))
         for step in range(start, start + len(points)):
             instance = owners[points[step % len(points)]]
-            if instance.place is Place.ACTIVE and instance.inflight < share * instance.spec.weight:
+            if has_room(instance, bound):
                 return instance
-        return inside.pick()
-
-    def _count(self, instance: Instance, sign: int) -> None:
-        if sign > 0:
-            instance.seen = instance.inflight
-        self._inflight += sign * instance.seen
-        self._weight += sign * instance.spec.weight
+        return self.by_load.pick()
 
     def _tidy(self) -> None:
         """Sort new points in; sweep out dead ones once they are many."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 
 from actors.engines.pool.instance import Instance
-from actors.engines.pool.policies.registry import RandomFn, policy
+from actors.engines.pool.policies.registry import Key, RandomFn, policy
 from actors.engines.pool.spec import PolicyName
 
 __all__ = ["LeastLoaded"]
@@ -68,7 +68,7 @@ class LeastLoaded:
     def forget(self, instance: Instance) -> None:
         """Nothing to do: nothing is kept of who was removed."""
 
-    def pick(self, key: str = "") -> Instance | None:
+    def pick(self, key: Key = "") -> Instance | None:
         """One of the least loaded; ``None`` if there is none. ``key`` makes no difference."""
         del key
         loads, buckets = self._loads, self._buckets

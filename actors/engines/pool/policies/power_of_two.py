@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actors.engines.pool.instance import Instance
-from actors.engines.pool.policies.registry import RandomFn, policy
+from actors.engines.pool.policies.registry import Key, RandomFn, policy
 from actors.engines.pool.spec import PolicyName
 
 __all__ = ["PowerOfTwo"]
@@ -41,7 +41,7 @@ class PowerOfTwo:
     def forget(self, instance: Instance) -> None:
         """Nothing to do: nothing is kept of who was removed."""
 
-    def pick(self, key: str = "") -> Instance | None:
+    def pick(self, key: Key = "") -> Instance | None:
         """The less loaded of two; ``None`` if there is none. ``key`` makes no difference."""
         del key
         instances = self._members

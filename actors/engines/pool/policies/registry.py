@@ -9,13 +9,23 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sized
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 from actors.engines.contract import Context, EngineRequest
 from actors.engines.pool.instance import Instance
 from actors.engines.pool.spec import PolicyName
 
-__all__ = ["KeyFn", "Policy", "RandomFn", "draw", "key_of", "new_policy", "policy", "registered"]
+__all__ = [
+    "Key",
+    "KeyFn",
+    "Policy",
+    "RandomFn",
+    "draw",
+    "key_of",
+    "new_policy",
+    "policy",
+    "registered",
+]
 
 RandomFn = Callable[[], float]
 """Draws from [0, 1), as ``random.random`` does."""
@@ -24,8 +34,10 @@ draw: Final[RandomFn] = random.Random().random  # noqa: S311  # spreads load, ke
 """From a generator of this package's own: a program that seeds ``random`` must not have all of its
 front-ends choose alike, nor find its own numbers disturbed."""
 
-KeyFn = Callable[[EngineRequest, Context], str]
+Key: TypeAlias = str | tuple[int, ...]
 """What keeps a request to an instance; empty for a request that may go to any."""
+
+KeyFn = Callable[[EngineRequest, Context], Key]
 
 
 class Policy(Sized, Protocol):
@@ -52,7 +64,7 @@ class Policy(Sized, Protocol):
         """``instance``, which was removed, is gone for good."""
         ...
 
-    def pick(self, key: str = "") -> Instance | None:
+    def pick(self, key: Key = "") -> Instance | None:
         """The instance for the next request; ``None`` if there is none.
 
         Policies that were registered with a key function get the request's ``key``.

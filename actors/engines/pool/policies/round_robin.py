@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 
 from actors.engines.pool.instance import Instance
-from actors.engines.pool.policies.registry import RandomFn, policy
+from actors.engines.pool.policies.registry import Key, RandomFn, policy
 from actors.engines.pool.spec import PolicyName
 
 __all__ = ["RoundRobin"]
@@ -52,7 +52,7 @@ class RoundRobin:
     def forget(self, instance: Instance) -> None:
         """Nothing to do: nothing is kept of who was removed."""
 
-    def pick(self, key: str = "") -> Instance | None:
+    def pick(self, key: Key = "") -> Instance | None:
         """The instance whose turn it is, which is then over; ``None`` if there is none."""
         del key
         turns = self._turns
