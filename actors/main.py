@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import traceback
@@ -10,24 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
+from actors.cli.commands import COMMANDS, Command
 from actors.cli.parsing import UsageError
 from actors.cli.signals import LAST_SECONDS, end_within, hold_signals, leave
 from actors.suggestion import suggestion
 from actors.version import callboard_version
 
 __all__ = ["main", "run"]
-
-_COMMANDS: Final = {
-    "serve": "serve models over HTTP; the command that is meant when none is given",
-    "worker": "announce a model in etcd: one that runs elsewhere, or one hosted here",
-    "demo": "etcd, a small real language model and the service, all in one tree",
-    "status": "show a running front-end on one screen",
-    "tree": "show its supervision tree",
-    "models": "list its models",
-    "instances": "list the instances of a model",
-}
-_OF_ADMIN: Final = frozenset(("status", "tree", "models", "instances"))
-"""Commands that read a running front-end: functions of one module, the others are modules."""
 
 _OVERVIEW: Final = """\
 usage: python -m actors.main [COMMAND] [OPTIONS]
@@ -46,6 +34,8 @@ examples:
   python -m actors.main demo                                   # try it with a real model
   python -m actors.main --console 127.0.0.1:8788               # … and let operators look
   python -m actors.main tree                                   # at it, from another terminal
+  python -m actors.main chat echo                              # talk to a model there
+  python -m actors.main check-config callboard.toml            # what a start with it would use
 
 'python -m actors.main COMMAND --help' lists a command's options; '--version' tells the version."""
 
@@ -57,7 +47,7 @@ _INTERRUPTED: Final = 130
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; answer its exit code: 0 done, 1 failed, 2 wrong usage."""
     if arguments[:1] in (["-h"], ["--help"]):
-        lines = "\n".join(f"  {name:10} {what}" for name, what in _COMMANDS.items())
+        lines = "\n".join(f"  {row.name:12} {row.help}" for row in COMMANDS.values())
         return _print(_OVERVIEW.format(commands=lines))
     if arguments[:1] == ["--version"]:
         return _print(f"callboard {callboard_version()}")
@@ -65,10 +55,7 @@ def run(arguments: Sequence[str]) -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         command, rest = _split(arguments)
-        # Imported late: "worker" needs no HTTP server and "--help" needs nothing at all.
-        where, function = ("admin", command) if command in _OF_ADMIN else (command, "run")
-        module = importlib.import_module(f"actors.cli.{where}")
-        code: int = getattr(module, function)(rest, os.environ)
+        code = command.load()(rest, os.environ)
     except UsageError as error:
         print(f"callboard: {error}", file=sys.stderr)
         return _BAD_USAGE
@@ -83,8 +70,11 @@ def main() -> NoReturn:
         code = run(sys.argv[1:])
     except SystemExit as told:  # argparse's --help
         code = told.code if isinstance(told.code, int) else 0
-    except KeyboardInterrupt:  # before it ran
+    except KeyboardInterrupt:  # before it ran, or how one that shows and asks is ended
         code = _INTERRUPTED
+    except BrokenPipeError:  # its reader has seen enough: head(1), say
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  # what it held can't be written
+        code = _FAILED
     except Exception:  # noqa: BLE001  # Python's own exit could wait forever for a thread
         end_within(LAST_SECONDS, _FAILED)
         traceback.print_exc()
@@ -116,17 +106,17 @@ def _print(text: str) -> int:
     return 0
 
 
-def _split(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
+def _split(arguments: Sequence[str]) -> tuple[Command, Sequence[str]]:
     """The command and its own arguments; ``serve`` where none is named."""
     if not arguments or arguments[0].startswith("-"):
-        return "serve", arguments
-    if arguments[0] not in _COMMANDS:
-        known = ", ".join(_COMMANDS)
+        return COMMANDS["serve"], arguments
+    if arguments[0] not in COMMANDS:
+        known = ", ".join(COMMANDS)
         raise UsageError(
-            f"unknown command {arguments[0]!r}{suggestion(arguments[0], _COMMANDS)}"
+            f"unknown command {arguments[0]!r}{suggestion(arguments[0], COMMANDS)}"
             f" (there are: {known})"
         )
-    return arguments[0], arguments[1:]
+    return COMMANDS[arguments[0]], arguments[1:]
 
 
 if __name__ == "__main__":

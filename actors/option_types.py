@@ -35,12 +35,18 @@ __all__ = [
     "network",
     "one_of",
     "port",
+    "profile",
     "seconds",
+    "some",
+    "status_range",
+    "target",
+    "temperature",
     "tokens",
     "ttl",
     "upstream_url",
     "user_name",
     "weight",
+    "weight_or_announced",
 ]
 
 MAX_WEIGHT: Final = 1_000_000
@@ -50,6 +56,7 @@ MAX_TTL: Final = 3600
 """Seconds; a worker that died an hour ago must not be announced any more."""
 MAX_TOKENS: Final = 1_000_000_000
 """As an entry's ``context_length`` has it."""
+MAX_TEMPERATURE: Final = 2
 MAX_NAME: Final = 256
 """Characters in a model or instance name; they become etcd keys and metric labels."""
 _UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
@@ -151,6 +158,14 @@ def count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > len("999999"):
         raise ValueError(f"{text!r} is not a count: give a whole number from 0 to 999999")
     return int(text)
+
+
+def some(text: str) -> int:
+    """:func:`count`, but 1 at least."""
+    value = count(text)
+    if not value:
+        raise ValueError("'0' is too few: give 1 or more")
+    return value
 
 
 def tokens(text: str) -> int:
@@ -279,6 +294,45 @@ def weight(text: str) -> float:
     if not 0 < value <= MAX_WEIGHT:
         raise ValueError(f"{text!r} is not a weight: give a number above 0, as in 2 or 0.5")
     return value
+
+
+def weight_or_announced(text: str) -> float | None:
+    """A :func:`weight`, or ``announced``: None, what the worker announced."""
+    return None if text == "announced" else weight(text)
+
+
+def target(text: str) -> str:
+    """``MODEL``, or ``MODEL#INSTANCE``."""
+    model, separator, instance = text.partition("#")
+    model_name(model)
+    if separator and not instance:
+        raise ValueError(f"{text!r} names no instance: give MODEL, or MODEL#INSTANCE")
+    return text
+
+
+def status_range(text: str) -> str:
+    """A status of HTTP, or all that begin with a digit: ``404``, ``5xx``."""
+    if not re.fullmatch(r"[1-5](?:xx|[0-9][0-9])", text):
+        raise ValueError(f"{text!r} is not a status: give one, as in 404, or 5xx")
+    return text
+
+
+def temperature(text: str) -> float:
+    """How freely a model chooses, 0 to 2."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= MAX_TEMPERATURE:
+        raise ValueError(f"{text!r} is not a temperature: give a number from 0 to 2")
+    return value
+
+
+def profile(text: str) -> str:
+    """A profile's name: letters, digits, ``-`` and ``_``."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text):
+        raise ValueError(f"{text!r} is not a profile's name: use letters, digits, - and _")
+    return text
 
 
 def key_variable(text: str) -> str:

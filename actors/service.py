@@ -45,6 +45,7 @@ from http_service import (
     Metrics,
     ModelManager,
 )
+from http_service.api.api_keys import ApiKeys
 from http_service.api.hosts import is_loopback, name_of
 from http_service.config import DURATION_BUCKETS
 from http_service.telemetry.pool_metrics import PoolMetrics
@@ -53,7 +54,13 @@ if TYPE_CHECKING:
     from actors.engines.upstream.reach import Reach
     from http_service.admin import AdminService
 
-__all__ = ["RESTART_INTENSITY", "Service", "check_upstream_files", "stop_time"]
+__all__ = [
+    "RESTART_INTENSITY",
+    "Service",
+    "check_settings",
+    "check_upstream_files",
+    "stop_time",
+]
 
 _log = logging.getLogger("actors.service")
 
@@ -247,6 +254,22 @@ def check_upstream_files(settings: ServeSettings) -> None:
         from actors.discovering import upstream_tls  # PERF: late, as in _discover
 
         upstream_tls(settings)
+
+
+def check_settings(settings: ServeSettings) -> None:
+    """Raise :class:`~http_service.config.ConfigError` for what :meth:`Service.start` would refuse.
+
+    Starts nothing. :func:`check_upstream_files` is the rest.
+    """
+    _http_config(settings)
+    _metrics(settings)
+    files = {name: getattr(settings, name) for name in ("api_key_file", "operator_key_file")}
+    keys = [ApiKeys(path, setting=name) for name, path in files.items() if path]
+    if settings.console != "off":
+        from http_service.admin.service import check_reach  # PERF: late, as in _admin
+
+        host = settings.console.rpartition(":")[0].removeprefix("[").removesuffix("]")
+        check_reach(host, keys[0] if keys else None)
 
 
 def _allowed_hosts(settings: ServeSettings) -> tuple[str, ...]:

@@ -2,175 +2,193 @@
 
 from __future__ import annotations
 
-import http.client
-import json
+import fnmatch
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
-from actors.cli.parsing import UsageError, parse_settings
+from actors.cli.client import ADMIN, MODELS, Client, Unreachable, first_key
+from actors.cli.output import Lines, Paint, Screen, document, painter, shown, table
+from actors.cli.parsing import parse_settings
 from actors.cli.signals import FAILED, OK
-from actors.settings.admin import AdminSettings
+from actors.settings.admin import (
+    AdminSettings,
+    InstancesSettings,
+    ModelsSettings,
+    StatusSettings,
+    TreeSettings,
+)
 
-__all__ = ["COMMANDS", "AdminCommand", "instances", "models", "run", "status", "table", "tree"]
+__all__ = ["DESCRIPTIONS", "instances", "models", "opened", "printed", "status", "tree"]
 
-TIMEOUT: Final = 5.0
-"""Seconds for the answer: it is made of what is known, without waiting for anything."""
+STREAM_TIMEOUT: Final = 45.0
+"""Seconds in which the front-end must send something on a stream: it comments every 15."""
 
-Lines: TypeAlias = Iterator[str]
+S = TypeVar("S", bound=AdminSettings)
 
-
-@dataclass(frozen=True, slots=True)
-class AdminCommand:
-    """One command: what it reads, how that is shown, and whether that is a success.
-
-    ``path`` is below ``/admin/v1``; ``argument`` is what stands after the command, put behind the
-    path, "" where nothing does.
-    """
-
-    description: str
-    path: str
-    lines: Callable[[Any], Lines]
-    succeeded: Callable[[Any], bool] = lambda _document: True
-    argument: str = ""
-
-
-class Unreachable(Exception):
-    """The admin API gave no document; the text says why and what to do."""
+DESCRIPTIONS: Final = {
+    "status": "Show a running front-end on one screen; exit code 0 if it is ready, 1 if not.\n\n"
+    "As a container's health check: callboard status --ready --quiet",
+    "tree": "Show the supervision tree of a running front-end; looking at it disturbs nothing.",
+    "models": "List the models of a running front-end, and how many instances each has.",
+    "instances": "List the instances of a model, as in: instances llama-3",
+}
 
 
-def run(command: str, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Print what ``command`` reads; returns the exit code: 0, or 1 if it can't or is not ready.
+def opened(settings: AdminSettings, timeout: float | None = None) -> Client:
+    """A client of the front-end's admin API. Raises ``UsageError`` for a bad key file."""
+    key = first_key(settings.admin_key_file, "--admin-key-file")
+    client = Client(ADMIN, settings.admin_url, key)
+    return client if timeout is None else Client(ADMIN, settings.admin_url, key, timeout)
 
-    Raises ``UsageError``.
-    """
-    row = COMMANDS[command]
-    path, options = row.path, arguments
-    if row.argument and not {"-h", "--help"} & {*arguments}:
-        if not arguments or arguments[0].startswith("-"):
-            raise UsageError(f"{command} needs a {row.argument}: {command} {row.argument}")
-        path, options = path + quote(arguments[0], safe=""), arguments[1:]
-    settings = parse_settings(AdminSettings, command, row.description, options, environment)
+
+def printed(action: Callable[[], int]) -> int:
+    """What ``action`` returns; 1, with its sentence on stderr, if the server can't be asked."""
     try:
-        document = _read(settings, path)
+        return action()
     except Unreachable as error:
         print(f"callboard: {error}", file=sys.stderr)
         return FAILED
-    if settings.output == "json":
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def show(answer: Any, output: str, lines: Callable[[Any, Paint], Lines]) -> None:
+    """Print ``answer`` as a document, or as the ``lines`` that people read."""
+    if output == "table":
+        print("\n".join(lines(answer, painter(sys.stdout))), flush=True)
     else:
-        print("\n".join(row.lines(document)))
-    return OK if row.succeeded(document) else FAILED
+        print(document(answer, output), flush=True)
 
 
-def _read(settings: AdminSettings, path: str) -> Any:
-    """The document at ``path``. Raises :class:`Unreachable`, and ``UsageError`` for a key file."""
-    request = urllib.request.Request(f"{settings.admin_url.rstrip('/')}/admin/v1/{path}")  # noqa: S310  # checked by its option
-    if settings.admin_key_file:
-        request.add_header("authorization", f"Bearer {_key(settings.admin_key_file)}")
-    # The front-end is asked itself, whatever proxy this machine has for the rest of the world.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(request, timeout=TIMEOUT) as answer:
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        raise Unreachable(_explained(error, settings.admin_url)) from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise Unreachable(
-            f"no admin API answers at {settings.admin_url} ({reason}): "
-            "start the front-end with --console 127.0.0.1:8788, or give its address in --admin-url"
-        ) from error
+def status(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """``status``: 0 if the front-end is ready."""
+    settings = _parsed(StatusSettings, "status", arguments, environment)
+    return printed(lambda: _ready(settings) if settings.ready else _overview(settings))
 
 
-def _explained(error: urllib.error.HTTPError, url: str) -> str:
-    if error.code == http.client.UNAUTHORIZED:
-        return f"{url} wants an operator's key: give --admin-key-file"
-    try:
-        told = json.load(error)["error"]["message"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return (
-            f"{url} has no admin API ({error.code}): name the address of --console with --admin-url"
-        )
-    return f"{url} answers {error.code}: {told}"
+def _overview(settings: StatusSettings) -> int:
+    with opened(settings) as client:
+        answer = client.get("/admin/v1/overview")
+    if not settings.quiet:
+        show(answer, settings.output, _status_lines)
+    return OK if answer["status"] == "ready" else FAILED
 
 
-def _key(path: str) -> str:
-    """The first key of the file at ``path``. Raises ``UsageError``."""
-    try:
-        lines = Path(path).read_text("ascii").splitlines()
-    except (OSError, ValueError):
-        raise UsageError(
-            f"--admin-key-file: {path!r} can't be read: give a file of ASCII keys"
-        ) from None
-    keys = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    if not keys:
-        raise UsageError(f"--admin-key-file: {path!r} holds no key: write one into it")
-    return keys[0]
+def _ready(settings: StatusSettings) -> int:
+    """Ask the public port, as a load balancer does. Raises :class:`Unreachable` if not ready."""
+    key = first_key(settings.api_key_file, "--api-key-file")
+    with Client(MODELS, settings.url.removesuffix("/v1"), key) as client:
+        answer = client.get("/ready")
+    if not settings.quiet:
+        show(answer, settings.output, lambda _answer, paint: iter([paint("ready")]))
+    return OK
 
 
-def table(rows: Sequence[Sequence[object]]) -> Lines:
-    """``rows``, the first of which are the titles, as lines of aligned columns; pure.
-
-    Numbers stand to the right. Control characters are shown as "?": a name may come from a
-    stranger, and must not reach the terminal.
-    """
-    texts = [[_shown(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    right = [
-        all(isinstance(row[at], (int, float)) for row in rows[1:]) for at in range(len(widths))
-    ]
-    for row in texts:
-        cells = [
-            text.rjust(width) if number else text.ljust(width)
-            for text, width, number in zip(row, widths, right, strict=True)
-        ]
-        yield "  ".join(cells).rstrip()
+def tree(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """``tree``: once, or whenever it changes."""
+    settings = _parsed(TreeSettings, "tree", arguments, environment)
+    return printed(lambda: _watch_tree(settings) if settings.watch else _tree_once(settings))
 
 
-def _shown(cell: object) -> str:
-    text = "-" if cell is None else str(cell)
-    return "".join(each if each.isprintable() else "?" for each in text)
+def _tree_once(settings: TreeSettings) -> int:
+    with opened(settings) as client:
+        show(client.get("/admin/v1/tree"), settings.output, tree_lines)
+    return OK
 
 
-def _status(document: Any) -> Lines:
-    yield f"callboard {document['version']}, process {document['process']}: {document['status']}"
-    if document["reason"] is not None:
-        yield f"  {_shown(document['reason'])}"
+def _watch_tree(settings: TreeSettings) -> int:
+    screen = Screen(sys.stdout)
+    screen.clear()
+    with opened(settings, STREAM_TIMEOUT) as client:
+        for event in client.events("/admin/v1/stream?topics=tree"):
+            if event.topic == "tree":
+                _redraw(screen, event.json(), settings.output)
+    raise Unreachable(f"{settings.admin_url} has stopped")
+
+
+def _redraw(screen: Screen, answer: Any, output: str) -> None:
+    if output == "table":
+        screen.show(tree_lines(answer, painter(sys.stdout)))
+    else:
+        screen.show([document(answer, output)])
+
+
+def models(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """``models``: all, or those of a pattern."""
+    settings = _parsed(ModelsSettings, "models", arguments, environment)
+
+    def run() -> int:
+        with opened(settings) as client:
+            answer = client.get("/admin/v1/models")
+        found = [each for each in answer["models"] if _matches(each["id"], settings.pattern)]
+        show({"models": found}, settings.output, _columns("models", _MODEL_COLUMNS))
+        return OK
+
+    return printed(run)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return not pattern or pattern in name or fnmatch.fnmatchcase(name, pattern)
+
+
+def instances(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """``instances``: those of one model."""
+    settings = _parsed(InstancesSettings, "instances", arguments, environment)
+
+    def run() -> int:
+        with opened(settings) as client:
+            answer = client.get(f"/admin/v1/models/{quote(settings.model, safe='')}")
+        show(answer, settings.output, _columns("instances", _INSTANCE_COLUMNS))
+        return OK
+
+    return printed(run)
+
+
+def _parsed(
+    settings: type[S], command: str, arguments: Sequence[str], environment: Mapping[str, str]
+) -> S:
+    return parse_settings(settings, command, DESCRIPTIONS[command], arguments, environment)
+
+
+def _status_lines(answer: Any, paint: Paint) -> Lines:
+    state = paint(answer["status"])
+    yield f"callboard {answer['version']}, process {answer['process']}: {state}"
+    if answer["reason"] is not None:
+        yield f"  {shown(answer['reason'])}"
     names = ("models", "instances", "inflight_requests", "connections", "restarts")
-    yield from table([(name.replace("_", " "), document[name]) for name in names])
-    yield f"up for {document['uptime']:.0f} s"
+    yield from table([(name.replace("_", " "), answer[name]) for name in names])
+    yield f"up for {answer['uptime']:.0f} s"
 
 
-def _tree(document: Any) -> Lines:
-    yield _shown(document["id"])
-    yield from _children(document["children"], "")
+def tree_lines(answer: Any, paint: Paint) -> Lines:
+    """The tree as an outline."""
+    yield shown(answer["id"])
+    yield from _children(answer["children"], "", paint)
 
 
-def _children(children: Sequence[Any], indent: str) -> Lines:
+def _children(children: Sequence[Any], indent: str, paint: Paint) -> Lines:
     for at, child in enumerate(children, 1):
         last = at == len(children)
-        yield f"{indent}{'└─' if last else '├─'} {_child(child)}"
-        yield from _children(child["children"], indent + ("   " if last else "│  "))
+        yield f"{indent}{'└─' if last else '├─'} {_child(child, paint)}"
+        yield from _children(child["children"], indent + ("   " if last else "│  "), paint)
 
 
-def _child(child: Any) -> str:
-    parts = [child["id"], child["state"]]
+def _child(child: Any, paint: Paint) -> str:
+    rest = ", ".join(child_facts(child))
+    state = paint(shown(child["state"]))
+    return f"{shown(child['id'])}, {state}{', ' if rest else ''}{rest}"
+
+
+def child_facts(child: Any) -> Iterator[str]:
+    """What there is to say of a child beside its state."""
     if child["restarts"]:
-        parts.append(f"restarted {child['restarts']} times")
+        yield f"restarted {child['restarts']} times"
     if child["mailbox_depth"]:
-        parts.append(f"{child['mailbox_depth']} messages wait")
+        yield f"{child['mailbox_depth']} messages wait"
     if child["busy_for"] is not None:
-        parts.append(f"busy for {child['busy_for']:.1f} s")
+        yield f"busy for {child['busy_for']:.1f} s"
     if child["last_exit"] is not None:
-        parts.append(f"last exit: {child['last_exit']}")
-    return _shown(", ".join(parts))
+        yield shown(f"last exit: {child['last_exit']}")
 
 
 _MODEL_COLUMNS: Final = ("id", "kind", "instances", "serving", "inflight", "waiting")
@@ -179,40 +197,12 @@ _INSTANCE_COLUMNS: Final = (
 )  # fmt: skip
 
 
-def _columns(key: str, names: Sequence[str]) -> Callable[[Any], Lines]:
+def _columns(key: str, names: Sequence[str]) -> Callable[[Any, Paint], Lines]:
     """Shows the records at ``key`` of a document as a table of these fields."""
 
-    def lines(document: Any) -> Lines:
+    def lines(answer: Any, paint: Paint) -> Lines:
         titles = [name.replace("_", " ").upper() for name in names]
-        return table([titles, *([record[name] for name in names] for record in document[key])])
+        rows = [[record[name] for name in names] for record in answer[key]]
+        return table([titles, *rows], paint)
 
     return lines
-
-
-COMMANDS: Final[Mapping[str, AdminCommand]] = {
-    "status": AdminCommand(
-        "Show a running front-end on one screen; exit code 0 if it is ready, 1 if not.",
-        "overview",
-        _status,
-        lambda document: bool(document["status"] == "ready"),
-    ),
-    "tree": AdminCommand(
-        "Show the supervision tree of a running front-end; looking at it disturbs nothing.",
-        "tree",
-        _tree,
-    ),
-    "models": AdminCommand(
-        "List the models of a running front-end, and how many instances each has.",
-        "models",
-        _columns("models", _MODEL_COLUMNS),
-    ),
-    "instances": AdminCommand(
-        "List the instances of a model, as in: instances llama-3",
-        "models/",
-        _columns("instances", _INSTANCE_COLUMNS),
-        argument="MODEL",
-    ),
-}
-"""The commands that read the admin API."""
-
-status, tree, models, instances = (partial(run, name) for name in COMMANDS)

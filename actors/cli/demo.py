@@ -171,6 +171,7 @@ def _worker_child(option: str, place: str | Path) -> Child:
     command = [sys.executable, "-m", "actors.main", "worker"]
     # One name for all its lives: a file that was left by one is replaced by the next.
     options = ["--llama", BUNDLED_NAME, "--model", BUNDLED_ALIAS, "--instance", "demo"]
+    options += ["--config", "off"]
     # Settings that were meant for the demo, such as CALLBOARD_PORT, are not the worker's.
     own = {name: value for name, value in os.environ.items() if not _is_setting(name)}
     start = partial(ProcessActor.start, [*command, *options, option, str(place)], environment=own)

@@ -1,7 +1,12 @@
-"""Turns arguments and environment into a command's settings, or into one helpful sentence.
+"""Turns arguments, environment and file into a command's settings, or into one helpful sentence.
 
 Only this module knows argparse and the environment. A bad option, a bad variable or an unknown name
 ends with :class:`UsageError`, which ``actors.main`` prints before it exits with 2.
+
+Why argparse and not cyclopts, which brings TOML and completion: users' scripts know today's
+sentences (``tests/cli/sentences.txt``), a secret is refused as an option, and Kubernetes' variables
+count for nothing; all of that stays ours either way. It costs 9 ms at the start, cyclopts 70 ms, of
+the 150 ms that ``--help`` and a completion may take.
 """
 
 from __future__ import annotations
@@ -9,18 +14,29 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeVar
 
-from actors.settings.setting import Setting
+from actors.cli.config_file import (
+    IN_PROFILES,
+    PROFILES,
+    SECTIONS,
+    ConfigFile,
+    ConfigInvalid,
+    find,
+    read,
+)
+from actors.settings.setting import Setting, named_settings
 from actors.suggestion import suggestion
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
+    "Parsed",
     "UsageError",
-    "named_settings",
+    "filled",
     "parse_settings",
+    "resolve",
     "unknown_variables",
     "usage",
 ]
@@ -41,13 +57,23 @@ class UsageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """A setting with the names under which the user knows it."""
+    """A setting with the names under which the user knows it; ``variable`` is "" for none."""
 
     field: str
     flag: str
     variable: str
     default: Any
     setting: Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """The values of a command's options by name, where each came from, and what is wrong."""
+
+    values: Mapping[str, Any]
+    sources: Mapping[str, str]
+    errors: Sequence[str]
+    file: str
 
 
 def parse_settings(
@@ -57,19 +83,97 @@ def parse_settings(
     arguments: Sequence[str],
     environment: Mapping[str, str],
 ) -> S:
-    """The settings of one command: options win over variables, variables over defaults.
+    """The settings of one command: option > variable > file > default.
 
     Raises :class:`UsageError`; prints the help and exits with 0 on ``--help``.
     """
     options = _options(settings)
-    parser = _parser(options, command, description)
-    given = vars(parser.parse_args(arguments))
+    given = _given(_parser(options, command, description), arguments)
+    parsed = resolve(settings, command, given, environment)
+    if parsed.errors:
+        raise UsageError(parsed.errors[0])
+    return filled(settings, parsed)
+
+
+def resolve(
+    settings: type[Any],
+    command: str,
+    given: Mapping[str, list[str] | None],
+    environment: Mapping[str, str],
+) -> Parsed:
+    """The values of ``command``'s settings, from the texts ``given`` by option, and all errors."""
     environment = _ours(environment)
-    values = {
-        option.field: _value(option, given[option.field], environment.get(option.variable))
-        for option in options
-    }
-    return _filled(settings, values, "")
+    try:
+        file, section, (texts, errors) = _from_file(settings, command, given, environment)
+    except ConfigInvalid as error:
+        return Parsed({}, {}, [str(error)], "")
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for option in _options(settings):
+        found = [
+            (given.get(option.field), "option", _named(option, command)),
+            (_in(environment, option.variable), "variable", option.variable),
+            (texts.get(option.field), "file", f"{file.path}: [{section}] {option.field}"),
+        ]
+        values[option.field] = option.default
+        for told, source, name in found:
+            if told is not None:
+                sources[option.field] = source
+                try:
+                    values[option.field] = _checked(option, told, name)
+                except UsageError as error:
+                    errors.append(str(error))
+                break
+        else:
+            if option.setting.required:
+                what = option.setting.metavar
+                errors.append(f"{command} needs a {what}: {command} {what}")
+    return Parsed(values, sources, errors, file.path)
+
+
+def _in(environment: Mapping[str, str], variable: str) -> list[str] | None:
+    """The text of ``variable``; an empty one counts as unset."""
+    text = environment.get(variable)
+    return [text] if text else None
+
+
+def _named(option: _Option, command: str) -> str:
+    return f"{command} {option.setting.metavar}" if option.setting.argument else option.flag
+
+
+def _from_file(
+    settings: type[Any],
+    command: str,
+    given: Mapping[str, list[str] | None],
+    environment: Mapping[str, str],
+) -> tuple[ConfigFile, str, tuple[dict[str, list[str]], list[str]]]:
+    """The file, the section that is meant, its texts and mistakes. Raises ``ConfigInvalid``."""
+    known = {name: described for name, _, described in named_settings(settings)}
+
+    def said(name: str) -> str:
+        texts = given.get(name) or _in(environment, ENVIRONMENT_PREFIX + name.upper()) or [""]
+        return texts[-1] if name in known else ""
+
+    if "config" not in known:
+        return ConfigFile(), "", ({}, [])
+    if command in SECTIONS:
+        file = read(find(said("config")))
+        return file, command, file.texts(command, file.section(command), known)
+    if not said("profile"):
+        return ConfigFile(), "", ({}, [])
+    file, profile = read(find(said("config"))), said("profile")
+    table = file.profile(profile)
+    # What only other commands need is theirs.
+    own = {name: value for name, value in table.items() if name in known or name not in IN_PROFILES}
+    allowed = {name: known[name] for name in IN_PROFILES if name in known}
+    section = f"{PROFILES}.{profile}"
+    return file, section, file.texts(section, own, allowed)
+
+
+def filled(settings: type[S], parsed: Parsed) -> S:
+    """The record ``settings`` with its groups, from ``parsed`` values without errors."""
+    record = _filled(settings, parsed.values, "")
+    return dataclasses.replace(record, sources=parsed.sources)  # type: ignore[type-var]  # a dataclass by contract
 
 
 def _filled(settings: type[S], values: Mapping[str, Any], prefix: str) -> S:
@@ -77,27 +181,16 @@ def _filled(settings: type[S], values: Mapping[str, Any], prefix: str) -> S:
     filled: dict[str, Any] = {}
     for field in dataclasses.fields(settings):  # type: ignore[arg-type]  # a dataclass by contract
         group = field.metadata.get("group")
-        filled[field.name] = (
-            values[prefix + field.name]
-            if group is None
-            else _filled(group, values, prefix + field.metadata["prefix"])
-        )
+        if group is not None:
+            filled[field.name] = _filled(group, values, prefix + field.metadata["prefix"])
+        elif "setting" in field.metadata:
+            filled[field.name] = values[prefix + field.name]
     return settings(**filled)
 
 
 def usage(settings: type[Any], command: str, description: str) -> str:
     """The help text of one command, as ``--help`` prints it."""
     return _parser(_options(settings), command, description).format_help()
-
-
-def named_settings(settings: type[Any], prefix: str = "") -> Iterator[tuple[str, Any, Setting]]:
-    """Name, default and description of each setting of a command, groups unfolded, in order."""
-    for each in dataclasses.fields(settings):
-        group = each.metadata.get("group")
-        if group is None:
-            yield prefix + each.name, each.default, each.metadata["setting"]
-        else:
-            yield from named_settings(group, prefix + each.metadata["prefix"])
 
 
 def _ours(environment: Mapping[str, str]) -> Mapping[str, str]:
@@ -114,7 +207,7 @@ def _ours(environment: Mapping[str, str]) -> Mapping[str, str]:
 
 def unknown_variables(environment: Mapping[str, str], classes: Iterable[type[Any]]) -> list[str]:
     """A warning for each ``CALLBOARD_`` variable that belongs to none of the ``classes``."""
-    known = {option.variable for settings in classes for option in _options(settings)}
+    known = {each.variable for settings in classes for each in _options(settings) if each.variable}
     return [
         f"unknown variable {name} ignored{suggestion(name, known)}"
         for name in sorted(_ours(environment))
@@ -129,21 +222,12 @@ def _options(settings: type[Any]) -> list[_Option]:
         _Option(
             field=name,
             flag="--" + name.replace("_", "-"),
-            variable=ENVIRONMENT_PREFIX + name.upper(),
+            variable="" if setting.here else ENVIRONMENT_PREFIX + name.upper(),
             default=default,
             setting=setting,
         )
         for name, default, setting in named_settings(settings)
     ]
-
-
-def _value(option: _Option, given: list[str] | None, variable: str | None) -> Any:
-    """Check the texts that were given for ``option``, or take its default."""
-    if given is not None:
-        return _checked(option, given, option.flag)
-    if variable:
-        return _checked(option, [variable], option.variable)
-    return option.default
 
 
 def _checked(option: _Option, texts: list[str], source: str) -> Any:
@@ -172,6 +256,14 @@ class _Parser(argparse.ArgumentParser):
         return f"unknown option {word!r}{hint}"
 
 
+def _given(
+    parser: argparse.ArgumentParser, arguments: Sequence[str]
+) -> dict[str, list[str] | None]:
+    """The texts that were given for each option. Raises :class:`UsageError`."""
+    found = vars(parser.parse_args(arguments))
+    return {name: [each] if isinstance(each, str) else each for name, each in found.items()}
+
+
 def _parser(options: list[_Option], command: str, description: str) -> _Parser:
     parser = _Parser(
         prog=f"python -m actors.main {command}",
@@ -184,14 +276,24 @@ def _parser(options: list[_Option], command: str, description: str) -> _Parser:
         ),
     )
     for option in options:
-        parser.add_argument(
-            option.flag,
-            dest=option.field,
-            metavar=option.setting.metavar,
-            action=_Refused if option.setting.secret else "append",
-            help=_help(option),
-        )
+        _add(parser, option)
     return parser
+
+
+def _add(parser: _Parser, option: _Option) -> None:
+    setting, text = option.setting, _help(option)
+    flags = [each for each in (setting.short, option.flag) if each]
+    if setting.argument:
+        parser.add_argument(option.field, metavar=setting.metavar, nargs="?", help=text)
+    elif setting.flag:
+        parser.add_argument(
+            *flags, dest=option.field, action="append_const", const="yes", help=text
+        )
+    else:
+        action = _Refused if setting.secret else "append"
+        parser.add_argument(
+            *flags, dest=option.field, metavar=setting.metavar, action=action, help=text
+        )
 
 
 class _Refused(argparse.Action):
@@ -211,6 +313,7 @@ def _help(option: _Option) -> str:
     shown = option.default
     if isinstance(shown, tuple):
         shown = ",".join(str(part) for part in shown)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]  # a default is Any by nature
-    default = f"; default {shown}" if shown not in ("", None) else ""
-    text = f"{option.setting.help}{default} [{option.variable}]"
-    return text.replace("%", "%%")
+    silent = option.setting.flag or shown in ("", None)
+    default = "" if silent else f"; default {shown}"
+    variable = f" [{option.variable}]" if option.variable else ""
+    return f"{option.setting.help}{default}{variable}".replace("%", "%%")

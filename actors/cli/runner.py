@@ -18,12 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from actors.cli.commands import COMMANDS
 from actors.cli.parsing import unknown_variables
 from actors.cli.signals import FAILED, OK, Meaning, Stops, end_within, hear_signals, log_stacks
-from actors.settings.admin import AdminSettings
-from actors.settings.demo import DemoSettings
-from actors.settings.serve import ServeSettings
-from actors.settings.worker import WorkerSettings
 from actors.supervision.cancellation import CancellationToken
 from actors.supervision.errors import StartFailed
 
@@ -113,8 +110,8 @@ def run_until_cancelled(start: Callable[[CancellationToken], Running], stop_with
 
 def _warn_about_unknown_variables() -> None:
     """Warn about ``CALLBOARD_`` variables that change nothing: misspelt ones are hard to see."""
-    commands = (ServeSettings, WorkerSettings, DemoSettings, AdminSettings)
-    for warning in unknown_variables(os.environ, commands):
+    classes = [row.settings_class() for row in COMMANDS.values()]
+    for warning in unknown_variables(os.environ, classes):
         _log.warning(warning)
 
 

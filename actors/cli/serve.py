@@ -9,13 +9,13 @@ from typing import Final, TypeAlias
 from actors.cli.parsing import UsageError, parse_settings
 from actors.cli.runner import CannotStart, run_until_cancelled
 from actors.logs import configure_logging
-from actors.service import Service, check_upstream_files, stop_time
+from actors.service import Service, check_settings, check_upstream_files, stop_time
 from actors.settings.serve import ServeSettings
 from actors.supervision import CancellationToken, Child
 from http_service import BindFailed, ConfigError
 from http_service.telemetry.access_log import AccessLogWriter, AccessRecord, set_access_log_writer
 
-__all__ = ["DESCRIPTION", "PROBES", "access_writer", "run", "start_service"]
+__all__ = ["DESCRIPTION", "PROBES", "access_writer", "check", "run", "start_service"]
 
 DESCRIPTION: Final = """
 Serve models over OpenAI's API: POST /v1/chat/completions and /v1/completions, GET /v1/models.
@@ -44,6 +44,26 @@ _Write: TypeAlias = Callable[[AccessRecord], object]
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Serve until it is stopped; returns the exit code. Raises ``UsageError``."""
     settings = parse_settings(ServeSettings, "serve", DESCRIPTION, arguments, environment)
+    _check_files(settings)
+    configure_logging(settings.log_format)
+    lines = AccessLogWriter(sys.stderr, settings.log_format)
+    set_access_log_writer(access_writer(settings.access_log, lines.write))
+    return run_until_cancelled(
+        lambda token: _Serving(start_service(settings, token), settings), stop_time(settings)
+    )
+
+
+def check(settings: ServeSettings) -> None:
+    """Check all that a start checks, and start nothing. Raises ``UsageError``."""
+    _check_files(settings)
+    try:
+        check_settings(settings)
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
+
+
+def _check_files(settings: ServeSettings) -> None:
+    """Check the certificates and passwords of etcd and upstreams. Raises ``UsageError``."""
     try:
         if settings.etcd:
             # PERF: imported late, a service without etcd does not hold discovery's modules.
@@ -53,12 +73,6 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         check_upstream_files(settings)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    configure_logging(settings.log_format)
-    lines = AccessLogWriter(sys.stderr, settings.log_format)
-    set_access_log_writer(access_writer(settings.access_log, lines.write))
-    return run_until_cancelled(
-        lambda token: _Serving(start_service(settings, token), settings), stop_time(settings)
-    )
 
 
 def start_service(

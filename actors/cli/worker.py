@@ -41,7 +41,7 @@ from discovery.etcd.client import EtcdClient
 from discovery.etcd.registration import EtcdRegistration
 from discovery.loop_actor import registration_child
 
-__all__ = ["DESCRIPTION", "entries_of", "run"]
+__all__ = ["DESCRIPTION", "check", "entries_of", "run"]
 
 _log = logging.getLogger("actors.worker")
 
@@ -62,13 +62,26 @@ POLL_SECONDS: Final = 0.2
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Announce until it is stopped; returns the exit code. Raises ``UsageError``."""
-    settings = _complete(
-        parse_settings(WorkerSettings, "worker", DESCRIPTION, arguments, environment)
-    )
-    access = _access(settings)
-    entries_of(settings, settings.url or "http://localhost")  # a check, before anything starts
+    given = parse_settings(WorkerSettings, "worker", DESCRIPTION, arguments, environment)
+    settings, access = _checked(given)
     configure_logging(settings.log_format)
     return run_until_cancelled(lambda token: _Worker(settings, access, token), _stop_time(settings))
+
+
+def _checked(given: WorkerSettings) -> tuple[WorkerSettings, EtcdAccess]:
+    """Complete settings, and what opens etcd; nothing is started. Raises ``UsageError``."""
+    settings = _complete(given)
+    access = _access(settings)
+    entries_of(settings, settings.url or "http://localhost")
+    return settings, access
+
+
+def check(given: WorkerSettings) -> None:
+    """Check all that a start checks, and start nothing. Raises ``UsageError``, ``CannotStart``."""
+    settings, _ = _checked(given)
+    if settings.llama:
+        require_llama("--llama")
+        resolve_model(settings.llama)
 
 
 def _stop_time(settings: WorkerSettings) -> float:

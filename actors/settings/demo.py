@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from actors import option_types
-from actors.settings.setting import log_format, port, setting
+from actors.settings.setting import config_file, log_format, port, setting, where_from
 
 __all__ = ["DemoSettings"]
 
@@ -17,3 +18,5 @@ class DemoSettings:
     host: str = setting("127.0.0.1", option_types.host, "ADDRESS", "the address to listen on")
     port: int = port(8787, "the TCP port to listen on")
     log_format: str = log_format()
+    config: str = config_file()
+    sources: Mapping[str, str] = where_from()

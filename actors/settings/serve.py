@@ -7,6 +7,7 @@ would hold 11 MiB for it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network
 
@@ -16,9 +17,11 @@ from actors.settings.setting import (
     ETCD_GROUP,
     NO_ETCD_OPTIONS,
     EtcdSettings,
+    config_file,
     log_format,
     port,
     setting,
+    where_from,
 )
 
 __all__ = ["ServeSettings"]
@@ -196,6 +199,8 @@ class ServeSettings:
         "/metrics)",
     )
     log_format: str = log_format()
+    config: str = config_file()
+    sources: Mapping[str, str] = where_from()
 
     @property
     def discovers(self) -> bool:

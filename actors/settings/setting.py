@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,9 +14,15 @@ __all__ = [
     "NO_ETCD_OPTIONS",
     "EtcdSettings",
     "Setting",
+    "argument",
+    "config_file",
+    "flag",
     "log_format",
+    "named_settings",
     "port",
     "setting",
+    "shown_settings",
+    "where_from",
 ]
 
 
@@ -26,7 +33,10 @@ class Setting:
     ``parse`` turns text into the value, or raises ``ValueError`` with a sentence that names what is
     wrong and what is allowed. ``repeatable`` options may be given several times, or as a comma
     list. A ``secret`` is taken from its variable only: all users of a machine can read arguments.
-    One of a ``source`` asks for a source of discovery (``actors.discovering.SOURCES``).
+    One of a ``source`` asks for a source of discovery (``actors.discovering.SOURCES``). A ``flag``
+    is true if it is given; an ``argument`` stands without an option; both, and what is ``here``
+    only, have no variable and no key in a file. ``short`` is a second option, as in ``-c``;
+    ``names`` are what a shell completes it with: ``model`` or ``instance`` (of the service).
     """
 
     parse: Callable[[str], Any]
@@ -36,6 +46,11 @@ class Setting:
     required: bool = False
     secret: bool = False
     source: bool = False
+    flag: bool = False
+    argument: bool = False
+    here: bool = False
+    short: str = ""
+    names: str = ""
 
 
 def setting(
@@ -43,14 +58,55 @@ def setting(
     parse: Callable[[str], Any],
     metavar: str,
     help_text: str,
-    *,
-    repeatable: bool = False,
-    required: bool = False,
-    secret: bool = False,
-    source: bool = False,
+    **more: Any,
 ) -> Any:
-    described = Setting(parse, metavar, help_text, repeatable, required, secret, source)
-    return field(default=default, repr=not secret, metadata={"setting": described})
+    """A field for one setting; ``more`` are the further attributes of :class:`Setting`."""
+    described = Setting(parse, metavar, help_text, **more)
+    return field(default=default, repr=not described.secret, metadata={"setting": described})
+
+
+def flag(help_text: str) -> Any:
+    """A field that is true if its option is given."""
+    return setting(False, bool, "", help_text, flag=True, here=True)  # noqa: FBT003  # a default
+
+
+def argument(parse: Callable[[str], Any], metavar: str, help_text: str, **more: Any) -> Any:
+    """A field for what stands in the command line without an option; "" if it is left out."""
+    return setting("", parse, metavar, help_text, argument=True, here=True, **more)
+
+
+def named_settings(settings: type[Any], prefix: str = "") -> Iterator[tuple[str, Any, Setting]]:
+    """Name, default and description of each setting of a command, groups unfolded, in order."""
+    for each in dataclasses.fields(settings):
+        group = each.metadata.get("group")
+        if group is not None:
+            yield from named_settings(group, prefix + each.metadata["prefix"])
+        elif "setting" in each.metadata:
+            yield prefix + each.name, each.default, each.metadata["setting"]
+
+
+def shown_settings(settings: Any) -> Iterator[tuple[str, Any, str]]:
+    """Name, value and source of each setting of a command's ``settings``; secrets are masked.
+
+    The source is ``option``, ``variable``, ``file`` or ``default``.
+    """
+    for name, value, described in _values(settings, ""):
+        shown = "***" if described.secret and value else value
+        yield name, shown, settings.sources.get(name, "default")
+
+
+def _values(settings: Any, prefix: str) -> Iterator[tuple[str, Any, Setting]]:
+    for each in dataclasses.fields(settings):
+        value = getattr(settings, each.name)
+        if "group" in each.metadata:
+            yield from _values(value, prefix + each.metadata["prefix"])
+        elif "setting" in each.metadata:
+            yield prefix + each.name, value, each.metadata["setting"]
+
+
+def where_from() -> Any:
+    """The field in which the settings say where their values come from, by name, but defaults."""
+    return field(default_factory=dict[str, str], repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +155,7 @@ ETCD_GROUP: Final = {"group": EtcdSettings, "prefix": "etcd_"}
 
 
 def log_format() -> Any:
+    """``--log-format``."""
     return setting(
         "text",
         option_types.one_of("text", "json"),
@@ -108,4 +165,16 @@ def log_format() -> Any:
 
 
 def port(default: int, what: str) -> Any:
+    """``--port``."""
     return setting(default, option_types.port, "PORT", f"{what}; 0 picks a free one")
+
+
+def config_file() -> Any:
+    """``--config``."""
+    return setting(
+        "",
+        option_types.file_path,
+        "FILE|off",
+        "the file with further settings (default: callboard.toml here, else in /etc/callboard); "
+        "off reads none",
+    )

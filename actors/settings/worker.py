@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,9 +13,11 @@ from actors.settings.setting import (
     ETCD_GROUP,
     NO_ETCD_OPTIONS,
     EtcdSettings,
+    config_file,
     log_format,
     port,
     setting,
+    where_from,
 )
 
 __all__ = ["SMOLLM2_MODEL", "WorkerSettings"]
@@ -167,3 +170,5 @@ class WorkerSettings:
         "with --llama: how long it then waits for what is still in flight before it cuts it",
     )
     log_format: str = log_format()
+    config: str = config_file()
+    sources: Mapping[str, str] = where_from()

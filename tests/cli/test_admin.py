@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.cli.admin import table
+from actors.cli.output import table
 from tests.support.callboard import Callboard, run_to_end
 
 AT = ("--host", "127.0.0.1", "--port", "0", "--console", "127.0.0.1:0")

@@ -9,14 +9,13 @@ import pytest
 
 from actors.cli.parsing import (
     UsageError,
-    named_settings,
     parse_settings,
     unknown_variables,
     usage,
 )
 from actors.settings.demo import DemoSettings
 from actors.settings.serve import ServeSettings
-from actors.settings.setting import EtcdSettings
+from actors.settings.setting import EtcdSettings, named_settings
 from actors.settings.worker import WorkerSettings
 
 

@@ -6,40 +6,52 @@ together.
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 
-from actors.cli.admin import COMMANDS as ADMIN_COMMANDS
+from actors.cli.commands import COMMANDS
 from actors.cli.parsing import usage
-from actors.settings.admin import AdminSettings
-from actors.settings.demo import DemoSettings
-from actors.settings.serve import ServeSettings
-from actors.settings.worker import WorkerSettings
 from tests.docs.blocks import ROOT
 
 __all__ = ["PAGE", "page"]
 
 PAGE = ROOT / "docs" / "reference" / "command-line.md"
-COMMANDS = {
-    "serve": ServeSettings,
-    "worker": WorkerSettings,
-    "demo": DemoSettings,
-    **dict.fromkeys(ADMIN_COMMANDS, AdminSettings),
-}
-
 INTRODUCTION = """\
 # The command line
 
-`python -m actors.main [COMMAND] [OPTIONS]`; without a command, `serve` is meant. An option wins
-over its environment variable (in brackets), the variable over the default.
+`callboard [COMMAND] [OPTIONS]`, or `python -m actors.main …`, the same program; without a command,
+`serve` is meant. An option wins over its environment variable (in brackets), the variable over the
+file, the file over the default.
 
 | exit code | when |
 |---|---|
-| 0 | it was stopped, and drained |
+| 0 | it was stopped, and drained; a command that asks: it got its answer |
 | 1 | it could not start, gave up, was signalled twice, or did not stop in time; `status`: \
-not ready; another command that reads the admin API: it gave no answer |
-| 2 | the command line or a variable is wrong; the sentence suggests what was meant |
+not ready; a command that asks: it got no answer, or an error |
+| 2 | the command line, a variable or the file is wrong; the sentence suggests what was meant |
+| 130 | Ctrl-C ended a command that shows or asks |
+
+## The file
+
+`callboard.toml` is read from `--config`, else from this folder, else from `/etc/callboard`:
+
+```toml
+[serve]                       # [worker] and [demo] likewise
+port = 8787
+etcd = ["http://10.0.0.5:2379", "http://10.0.0.6:2379"]
+drain_timeout = 60
+operator_key_file = "/run/secrets/operators"
+
+[profiles.paris]              # where a front-end is: callboard tree --profile paris
+admin_url = "http://10.0.0.9:8788"
+admin_key_file = "/run/secrets/operator"
+url = "http://10.0.0.9:8787/v1"
+```
+
+A key is an option's name with `_` in the place of `-`, its value what the option takes; `true` is
+yes. An unknown section or key is an error, with the one that was meant. Secrets stand in files of
+their own: the file is refused if it holds one. `callboard check-config` says what a start would
+use and where each value comes from; it names every mistake and starts nothing.
 
 ## Signals
 
@@ -78,19 +90,12 @@ def page() -> str:
     """The whole page, as it must stand in the repository."""
     os.environ["COLUMNS"] = "100"  # argparse wraps to the terminal
     parts = [INTRODUCTION]
-    for command, settings in COMMANDS.items():
-        text = usage(settings, command, _description(command))
+    for row in COMMANDS.values():
+        text = usage(row.settings_class(), row.name, row.description())
         # NOTE: argparse lays out the usage lines differently from one Python to the next.
         text = re.sub(r"^usage:.*?\n\n", "", text, flags=re.DOTALL)
-        parts.append(f"## {command}\n\n```text\n{text}```\n")
+        parts.append(f"## {row.name}\n\n```text\n{text}```\n")
     return "\n".join(parts)
-
-
-def _description(command: str) -> str:
-    if command in ADMIN_COMMANDS:
-        return ADMIN_COMMANDS[command].description
-    text: str = importlib.import_module(f"actors.cli.{command}").DESCRIPTION
-    return text
 
 
 if __name__ == "__main__":

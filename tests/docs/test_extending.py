@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from actors.cli.parsing import named_settings
 from actors.discovering import SOURCES
 from actors.settings.serve import ServeSettings
+from actors.settings.setting import named_settings
 from tests.docs.blocks import ROOT
 from tests.docs.patches import Patch, copy_of_the_product, patches
 from tests.engines.raw_server import RawServer, answer, says
