@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.engines.contract import Kind
-from actors.engines.dialect import Dialect
+from actors.engines.dialect import WORDS, spoken
 from actors.engines.pool import PolicyName
 from discovery.entry import NO_TIMEOUTS, Entry, EntryTimeouts, Quarantined, State, Unary
 from discovery.rules import (
@@ -128,8 +128,9 @@ class WireValue(msgspec.Struct, omit_defaults=True):
         list[str] | None,
         _says(
             "Dialects beside chat completions that this server speaks well: a client of such a "
-            "dialect is passed through to it, to any other server it is translated.",
-            items={"enum": [*Dialect]},
+            "dialect is passed through to it, to any other server it is translated. And how it "
+            "can be asked to count a prompt's tokens.",
+            items={"enum": [*WORDS]},
         ),
     ] = None
     timeouts: WireTimeouts | None = None
@@ -345,7 +346,7 @@ def _entry(
         max_concurrency=value.max_concurrency,
         weight=1.0 if value.weight is None else value.weight,
         unary=value.unary or "pass",
-        speaks=tuple(map(Dialect, dict.fromkeys(value.speaks))) if value.speaks else (),
+        speaks=tuple(map(spoken, dict.fromkeys(value.speaks))) if value.speaks else (),
         timeouts=NO_TIMEOUTS
         if times is None
         else EntryTimeouts(times.connect, times.first_byte, times.idle, times.total),

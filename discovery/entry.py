@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 from actors.engines.contract import Kind
-from actors.engines.dialect import Dialect
+from actors.engines.dialect import Spoken
 from actors.engines.pool import (
     DEFAULT_MODEL_SPEC,
     HedgeAfter,
@@ -96,7 +96,7 @@ class Entry:
     max_concurrency: int | None = None
     weight: float = 1.0
     unary: Unary = "pass"
-    speaks: tuple[Dialect, ...] = ()
+    speaks: tuple[Spoken, ...] = ()
     timeouts: EntryTimeouts = NO_TIMEOUTS
     state: State = "serving"
     policy: PolicyName | None = None

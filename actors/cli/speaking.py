@@ -1,7 +1,8 @@
-"""``worker --speaks auto``: which dialects a running model server speaks well.
+"""``worker --speaks auto``: which dialects a running model server speaks well, and how it counts.
 
-It is asked once for each, with a request that says nothing: a server that has the path refuses the
-body. What no such question finds out is known by the server's kind.
+It is asked once for each dialect, with a request that says nothing: a server that has the path
+refuses the body; and once for each way of counting, with a prompt. What no such question finds out
+is known by the server's kind.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Final
 import msgspec
 
 from actors.cli.model_server import START_ASK_TIMEOUT, Unanswered, api_url, ask_server
-from actors.engines.dialect import Dialect
+from actors.engines.counting import count_in
+from actors.engines.dialect import WORDS, Counter, Dialect, Spoken
+from actors.engines.errors import EngineUnavailable
 
 __all__ = ["AUTO", "dialects_of"]
 
@@ -27,15 +30,20 @@ AUTO: Final = "auto"
 _HAS_PATH: Final = frozenset((
     HTTPStatus.OK, HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY,
 ))  # fmt: skip
-_SPOKEN_BADLY: Final[Mapping[str, frozenset[Dialect]]] = MappingProxyType(
-    {"llamacpp": frozenset((Dialect.RESPONSES,))}
+_SPOKEN_BADLY: Final[Mapping[str, frozenset[Spoken]]] = MappingProxyType(
+    {"llamacpp": frozenset((*Dialect, Counter.COUNT_TOKENS))}
 )
-"""By what ``owned_by`` says in a server's list of models: the dialects that it has, and that the
-clients of that dialect can't read. llama.cpp numbers neither the events of a Responses stream nor
-the items in them."""
+"""By what ``owned_by`` says in a server's list of models: what it has, and others do better.
+
+llama.cpp numbers neither the events of a Responses stream nor the items in them, which clients
+can't read. In a Messages request it keeps the lines that Claude Code changes with each session at
+the head of the prompt, so that no cache is of use, and it answers a bad one with 500. What is
+translated is counted as it is translated.
+"""
 
 
 class _Model(msgspec.Struct):
+    id: str = ""
     owned_by: str = ""
 
 
@@ -45,36 +53,61 @@ class _Models(msgspec.Struct):
 
 def dialects_of(
     url: str, ask: Callable[[str, float, bytes | None], tuple[int, bytes]] = ask_server
-) -> tuple[Dialect, ...]:
-    """The dialects of the server of the base URL ``url``; none where it does not say.
+) -> tuple[Spoken, ...]:
+    """What the server of the base URL ``url`` speaks well; nothing where it does not say.
 
     Blocks for half a minute at most: see ``ask_server``.
     """
     base = api_url(url)
     try:
-        badly = _spoken_badly(*ask(f"{base}/models", START_ASK_TIMEOUT, None))
-        statuses = {
-            dialect: ask(f"{base}/{dialect}", START_ASK_TIMEOUT, b"{}")[0]
-            for dialect in Dialect
-            if dialect not in badly
+        models = _models(*ask(f"{base}/models", START_ASK_TIMEOUT, None))
+        badly = {word for each in models for word in _SPOKEN_BADLY.get(each.owned_by, ())}
+        model = next((each.id for each in models), "")
+        asked = {
+            word: ask(_place(base, word.path), START_ASK_TIMEOUT, _question(word, model))
+            for word in WORDS
+            if word not in badly
         }
     except Unanswered as error:
         _log.warning(
             "the server does not say what it speaks", extra={"url": url, "now": str(error)}
         )
         return ()
-    spoken = tuple(dialect for dialect, status in statuses.items() if status in _HAS_PATH)
-    extra = {"url": url, "speaks": ",".join(spoken), "statuses": statuses}
+    words = tuple(word for word, answer in asked.items() if _speaks(word, *answer))
+    statuses = {word: status for word, (status, _) in asked.items()}
+    extra = {"url": url, "speaks": ",".join(words), "statuses": statuses}
     _log.info("the server was asked what it speaks", extra=extra)
-    return spoken
+    return words
 
 
-def _spoken_badly(status: int, body: bytes) -> frozenset[Dialect]:
-    """What a server with this list of models speaks badly."""
-    if status != HTTPStatus.OK:
-        return frozenset()
+def _place(base: str, path: str) -> str:
+    """Where the server has ``path``: below its base URL, or beside it."""
+    if path.startswith("/v1/"):
+        return base + path.removeprefix("/v1")
+    return base.removesuffix("/v1") + path
+
+
+def _question(word: Spoken, model: str) -> bytes:
+    """Nothing, which is refused; but a count costs nothing, so it is asked for."""
+    if word not in {*Counter}:
+        return b"{}"
+    question = {"model": model, "messages": [{"role": "user", "content": "Hi"}]}
+    return msgspec.json.encode(question)
+
+
+def _speaks(word: Spoken, status: int, body: bytes) -> bool:
+    if word not in {*Counter}:
+        return status in _HAS_PATH
     try:
-        models = msgspec.json.decode(body, type=_Models).data
+        return status == HTTPStatus.OK and count_in(body) > 0
+    except EngineUnavailable:
+        return False
+
+
+def _models(status: int, body: bytes) -> list[_Model]:
+    if status != HTTPStatus.OK:
+        return []
+    try:
+        return msgspec.json.decode(body, type=_Models).data
     except msgspec.DecodeError:
-        return frozenset()
-    return frozenset(dialect for each in models for dialect in _SPOKEN_BADLY.get(each.owned_by, ()))
+        return []

@@ -27,7 +27,7 @@ from actors.cli.runner import run_until_cancelled
 from actors.cli.speaking import AUTO, dialects_of
 from actors.cli.weights import require_llama
 from actors.engines.contract import TRANSLATED, Kind
-from actors.engines.dialect import Dialect
+from actors.engines.dialect import Counter, spoken
 from actors.engines.llama.host import BUNDLED_ALIAS, BUNDLED_NAME, LlamaServer, resolve_model
 from actors.etcd_options import etcd_access
 from actors.logs import configure_logging
@@ -106,8 +106,11 @@ def _complete(settings: WorkerSettings) -> WorkerSettings:
         other = "other words" if len(settings.speaks) > 1 else "--announce at-once"
         raise UsageError(f"--speaks auto asks the server: leave {other} out, or say what it speaks")
     unary = settings.unary or ("fold" if settings.llama else "pass")
+    speaks = settings.speaks or ((Counter.INPUT_TOKENS,) if settings.llama else ())
     instance = settings.instance or _instance_name()
-    return dataclasses.replace(settings, model=models, unary=unary, instance=instance)
+    return dataclasses.replace(
+        settings, model=models, unary=unary, speaks=speaks, instance=instance
+    )
 
 
 def _instance_name() -> str:
@@ -120,7 +123,7 @@ def entries_of(settings: WorkerSettings, url: str) -> list[Entry]:
     """What complete settings announce. Raises :class:`UsageError`."""
     aliases = _by_model(settings, "--alias", settings.alias)
     adapters = _by_model(settings, "--adapter", settings.adapter)
-    speaks = tuple(Dialect(word) for word in dict.fromkeys(settings.speaks) if word != AUTO)
+    speaks = tuple(spoken(word) for word in dict.fromkeys(settings.speaks) if word != AUTO)
     try:
         return [
             Entry(

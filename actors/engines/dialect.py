@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NoReturn
+from typing import Final, TypeAlias
 
 from actors.suggestion import suggestion
 
-__all__ = ["Dialect", "Native", "Original"]
+__all__ = ["WORDS", "Counter", "Dialect", "Native", "Original", "Spoken", "spoken"]
 
 
 class Dialect(StrEnum):
@@ -30,11 +30,43 @@ class Dialect(StrEnum):
         """The endpoint that clients ask."""
         return f"/v1/{self}"
 
-    @classmethod
-    def _missing_(cls, value: object) -> NoReturn:
-        """``Dialect(word)`` for an unknown word: a ``ValueError`` that suggests a known one."""
-        hint = suggestion(str(value), cls)
-        raise ValueError(f"unknown dialect {value!r:.100}: give {' or '.join(cls)}{hint}")
+
+class Counter(StrEnum):
+    """How a server may be asked for the number of a prompt's tokens."""
+
+    COUNT_TOKENS = "count_tokens"
+    """Anthropic's ``/v1/messages/count_tokens``, with a client's own Messages request."""
+    INPUT_TOKENS = "input_tokens"
+    """llama.cpp's ``/v1/chat/completions/input_tokens``, with the chat completion request."""
+    TOKENIZE = "tokenize"
+    """vLLM's ``/tokenize``, with the messages and tools of the chat completion request."""
+
+    @property
+    def path(self) -> str:
+        """Where it is asked; one that is not below ``/v1`` stands beside it."""
+        return _COUNTERS[self]
+
+
+_COUNTERS: Final = {
+    Counter.COUNT_TOKENS: "/v1/messages/count_tokens",
+    Counter.INPUT_TOKENS: "/v1/chat/completions/input_tokens",
+    Counter.TOKENIZE: "/tokenize",
+}
+
+Spoken: TypeAlias = Dialect | Counter
+"""What an entry may say that its server speaks."""
+
+WORDS: Final[tuple[Spoken, ...]] = (*Dialect, *Counter)
+"""All of :data:`Spoken`."""
+
+
+def spoken(word: str) -> Spoken:
+    """What ``word`` names. Raises ``ValueError`` that suggests a known one."""
+    found = next((each for each in WORDS if each == word), None)
+    if found is None:
+        hint = suggestion(word, WORDS)
+        raise ValueError(f"unknown dialect {word!r:.100}: give one of {', '.join(WORDS)}{hint}")
+    return found
 
 
 class Native(bytes):

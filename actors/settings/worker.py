@@ -8,7 +8,7 @@ from typing import Final
 
 from actors import option_types
 from actors.engines.contract import Kind
-from actors.engines.dialect import Dialect
+from actors.engines.dialect import WORDS
 from actors.settings.setting import (
     ETCD_GROUP,
     NO_ETCD_OPTIONS,
@@ -120,10 +120,11 @@ class WorkerSettings:
     )
     speaks: tuple[str, ...] = setting(
         (),
-        option_types.one_of(*Dialect, "auto"),
-        f"{','.join(Dialect)}|auto",
-        "the APIs beside chat completions that the server speaks well: their clients are passed "
-        "through to it instead of being translated; auto asks the server once it answers",
+        option_types.one_of(*WORDS, "auto"),
+        f"{','.join(WORDS)}|auto",
+        "the APIs beside chat completions that the server speaks well: clients of messages and "
+        "responses are passed through to it instead of being translated, and it is asked for "
+        "exact counts of tokens; auto asks the server once it answers",
         repeatable=True,
     )
     fallback: str = setting(

@@ -61,6 +61,7 @@ def test_an_entry_that_says_nothing_more_has_the_defaults() -> None:
         ("defaults", {"temperature": 0.2}, {"temperature": 0.2}),
         ("speaks", [], ()),
         ("speaks", ["responses", "messages", "responses"], ("responses", "messages")),
+        ("speaks", ["tokenize", "count_tokens"], ("tokenize", "count_tokens")),
         ("timeouts", {}, NO_TIMEOUTS),
         ("timeouts", {"connect": 1, "idle": 2.5}, EntryTimeouts(connect=1.0, idle=2.5)),
         ("timeouts", {"total": 86400, "first_byte": None}, EntryTimeouts(total=86400.0)),
@@ -92,7 +93,8 @@ def test_null_is_as_if_left_out(field: str) -> None:
     [
         ("speaks", "messages", "at `$.speaks`"),
         ("speaks", [1], "at `$.speaks[0]`"),
-        ("speaks", ["mesages"], "unknown dialect 'mesages': give messages or responses; did you"),
+        ("speaks", ["mesages"], "unknown dialect 'mesages': give one of messages, responses, "),
+        ("speaks", ["mesages"], "did you mean 'messages'?"),
         ("speaks", ["chat"], "unknown dialect 'chat'"),
         ("aliases", "fast", "at `$.aliases`"),
         ("aliases", [1], "at `$.aliases[0]`"),

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from actors.engines.contract import Context, EngineRequest, Kind, Sink
+from actors.engines.counting import reads_text_only
 from actors.engines.error_object import is_error
 from actors.engines.errors import EngineError, EngineRejected, EngineUnavailable
 from actors.engines.executor import BoundedExecutor
+from actors.engines.llama.counting import count_at
 from actors.engines.llama.embeddings import embed
 from actors.engines.llama.host import LlamaHost, LlamaSettings, load_llama
 from actors.engines.llama_dialect import (
@@ -87,6 +89,14 @@ class LlamaEngine:
         """Begin to answer on a thread of this engine. Raises ``EngineBusy`` when full."""
         self._model.start(request, sink, context, keep=self)
 
+    def counts(self, request: EngineRequest) -> bool:
+        """Whether it can count the prompt of ``request``: see ``CountsTokens``."""
+        return self._model.counts(request)
+
+    def count(self, request: EngineRequest, context: Context) -> int:
+        """How many tokens the prompt of ``request`` has: see ``CountsTokens``."""
+        return self._model.count(request, context)
+
     def close(self, timeout: float = 5.0) -> bool:
         """Abort what runs and release the model; True if that ended within ``timeout`` seconds."""
         return self._model.close(timeout)
@@ -109,6 +119,18 @@ class _Model:
         """``keep`` stays alive until the answer has ended, even if nothing else refers to it."""
         run = partial(self._serve, request, sink, context, keep)
         self._executor.submit(run, sink.fail, context.token)
+
+    def counts(self, request: EngineRequest) -> bool:
+        """See ``CountsTokens``."""
+        talks = is_conversation(request.kind) and reads_text_only(request)
+        return talks and not self._closing.cancelled
+
+    def count(self, request: EngineRequest, context: Context) -> int:
+        """See ``CountsTokens``."""
+        if self._closing.cancelled:
+            raise EngineUnavailable("the engine was closed")
+        listener = self._host.listener
+        return count_at(listener.host, listener.api_key or "", request, context)
 
     def close(self, timeout: float) -> bool:
         """See ``LlamaEngine.close``."""

@@ -129,7 +129,9 @@ class LlamaSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Listener:
+class Listener:
+    """Where a model is asked over HTTP: on an address, or at the path of a socket."""
+
     host: str
     port: int
     api_key: str | None
@@ -138,10 +140,9 @@ class _Listener:
 class LlamaHost:
     """A loaded model. ``server`` is xllamacpp's; ``None`` once :meth:`drop` was called."""
 
-    def __init__(
-        self, settings: LlamaSettings, listener: _Listener, folder: TempDir | None
-    ) -> None:
+    def __init__(self, settings: LlamaSettings, listener: Listener, folder: TempDir | None) -> None:
         self._folder = folder
+        self.listener: Final = listener
         module = _import_xllamacpp()
         try:
             self.server: Any = module.Server(_params(module, settings, listener))
@@ -166,7 +167,7 @@ class LlamaHost:
                 "the temporary folder's path is too long: set TMPDIR to a short one"
             )
         try:
-            return cls(settings, _Listener(str(path), 0, secrets.token_hex()), folder)
+            return cls(settings, Listener(str(path), 0, secrets.token_hex()), folder)
         except BaseException:
             folder.close()
             raise
@@ -174,7 +175,7 @@ class LlamaHost:
     @classmethod
     def listening(cls, settings: LlamaSettings, host: str, port: int, key: str | None) -> LlamaHost:
         """Load and serve HTTP on ``host:port`` (0 picks one). Raises :class:`LlamaUnusable`."""
-        return cls(settings, _Listener(host, port, key), None)
+        return cls(settings, Listener(host, port, key), None)
 
     def drop(self, timeout: float) -> bool:
         """Release the model; True if that ended within ``timeout`` seconds. Idempotent.
@@ -287,7 +288,7 @@ def _import_xllamacpp() -> Any:
         ) from error
 
 
-def _params(module: Any, settings: LlamaSettings, listener: _Listener) -> Any:
+def _params(module: Any, settings: LlamaSettings, listener: Listener) -> Any:
     params = module.CommonParams()
     params.model.path = str(settings.model_path)
     params.model_alias = {settings.alias}

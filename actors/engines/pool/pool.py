@@ -173,6 +173,13 @@ class Pool:
         self.detached = True
         self._listener.pool_closed(self)
 
+    def engines(self) -> list[Engine]:
+        """The engines of the instances that take new requests, first those that are well."""
+        with self._lock:
+            instances = [each for each in self._selector.instances.values() if each.open]
+        instances.sort(key=lambda each: not each.healthy)
+        return [each.engine for each in instances]
+
     def view(self) -> PoolView:
         """How every instance is just now. Looks at all of them, so not for each request."""
         with self._lock:

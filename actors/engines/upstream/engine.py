@@ -12,11 +12,13 @@ from collections.abc import Callable, Collection
 from typing import Final, Literal, NoReturn
 
 from actors.engines.contract import Context, EngineRequest, Kind, Sink
-from actors.engines.dialect import Dialect, Original
-from actors.engines.errors import EngineBusy, EngineUnavailable
+from actors.engines.counting import counter_for
+from actors.engines.dialect import Original, Spoken
+from actors.engines.errors import EngineBusy, EngineError, EngineRejected, EngineUnavailable
 from actors.engines.llama_dialect import choices_of, prefill_of
 from actors.engines.upstream.call import Call, Timeouts
 from actors.engines.upstream.connection_pool import ConnectionPool
+from actors.engines.upstream.counting import PAUSE_SECONDS, CountSink, question
 from actors.engines.upstream.dial import Place
 from actors.engines.upstream.names import Names
 from actors.engines.upstream.probe import PROBE, PROBE_TIMEOUTS, ProbeSink
@@ -57,7 +59,8 @@ class UpstreamEngine:
     for a stream; for servers like llama.cpp that go on generating when a unary client left).
     ``max_connections`` bounds the requests at once; beyond it a request is refused. ``tls`` is for
     ``https`` URLs. ``reach`` says which addresses may be asked; without it, all. A URL without a
-    path gets ``/v1``. ``speaks`` are the dialects in which it is asked in the client's own words.
+    path gets ``/v1``. ``speaks`` are the dialects in which it is asked in the client's own words,
+    and how it counts tokens.
     ``loop`` is the process's own by default.
     Raises ``ValueError`` for a URL, a key or a TLS file that can't be used.
 
@@ -80,7 +83,7 @@ class UpstreamEngine:
         max_connections: int = MAX_CONNECTIONS,
         tls: Tls | None = None,
         reach: Reach | None = None,
-        speaks: Collection[Dialect] = (),
+        speaks: Collection[Spoken] = (),
         loop: EventLoop | None = None,
     ) -> None:
         target = parse_url(url)
@@ -112,6 +115,8 @@ class UpstreamEngine:
         self._lock = allocate_lock()
         # PERF: made by ``close``: an engine stands beside each of perhaps ten thousand entries.
         self._emptied: threading.Event | None = None
+        self._counts_from = 0.0
+        """When it may be asked for a count again, on ``time.monotonic``."""
 
     def __repr__(self) -> str:
         return f"<UpstreamEngine {self.url}>"
@@ -179,6 +184,32 @@ class UpstreamEngine:
         context = Context(request_id="")
         call = Call(self, self._probe, ProbeSink(done), context, PROBE_TIMEOUTS, PROBE)
         self.loop.call(call.begin)
+
+    def counts(self, request: EngineRequest) -> bool:
+        """See ``CountsTokens``."""
+        able = bool(self._speaks) and counter_for(self._speaks, request) is not None
+        return able and not self.closing and time.monotonic() >= self._counts_from
+
+    def count(self, request: EngineRequest, context: Context) -> int:
+        """See ``CountsTokens``. Not on the event loop's thread, and beside :meth:`start`'s bound.
+
+        Raises ``EngineUnavailable`` where :meth:`counts` is false, or ``EngineError``.
+        """
+        counter = counter_for(self._speaks, request)
+        if counter is None:
+            raise EngineUnavailable("the upstream does not count tokens")
+        body, headers = question(counter, request, self._model)
+        head = request_head(self._target, counter.path, self._api_key, stream=False)
+        data = whole_request(head, context.request_id, body, context.headers + headers)
+        sink = CountSink()
+        self.loop.call(Call(self, data, sink, context, self.timeouts, DOCUMENT).begin)
+        try:
+            return sink.wait()
+        except EngineRejected:  # this prompt alone
+            raise
+        except EngineError:
+            self._counts_from = time.monotonic() + PAUSE_SECONDS
+            raise
 
     def close(self, timeout: float = 5.0) -> bool:
         """Refuse new requests, wait for the running ones; True if all ended in time.

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Final
 
+from actors.engines.dialect import Dialect
 from http_service.api.context import EVENTS, JSON, TEXT, AppContext, Route
+from http_service.api.count import CountTokensResource
 from http_service.api.documents import DocumentResource
 from http_service.api.endpoints import ENDPOINTS, ApiEndpoint
 from http_service.api.endpoints.messages import (
@@ -49,7 +51,6 @@ from http_service.api.stored_responses import (
     StoredResponseResource,
     translated_resource,
 )
-from http_service.api.translate import CountTokensResource
 from http_service.config import HttpServiceConfig
 from http_service.dialects.messages_request import messages_to_chat
 
@@ -153,7 +154,13 @@ ROUTES: Final[tuple[Route, ...]] = (
         "POST",
         "countMessageTokens",
         "Count the tokens of a conversation, in the shape of Anthropic's API; an estimate says so",
-        partial(CountTokensResource, CountTokensRequest, messages_to_chat, count_of_messages),
+        partial(
+            CountTokensResource,
+            CountTokensRequest,
+            messages_to_chat,
+            count_of_messages,
+            dialect=Dialect.MESSAGES,
+        ),
         _COUNT,
         body=CountTokensRequest,
         result=TokenCount,

@@ -16,9 +16,10 @@ from msgspec import Struct
 from actors.engines.lenient_json import decode, encode
 from http_service.api.api_keys import owner_of
 from http_service.api.context import AppContext
+from http_service.api.count import CountTokensResource
 from http_service.api.endpoints import ApiEndpoint, Translation
 from http_service.api.generate import INLINE_BODY, ResolvedRequest
-from http_service.api.translate import CountTokensResource, TranslatedResource
+from http_service.api.translate import TranslatedResource
 from http_service.connection import KEY, Connection
 from http_service.dialects.stored_items import PAGE, page_of
 from http_service.errors import BodyTooLarge, NoRoomForBody, UnsupportedParameter

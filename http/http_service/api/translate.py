@@ -6,31 +6,29 @@ that speaks the API itself is asked in the client's own words, and its answer pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import falcon
 import orjson
 from msgspec import Struct
 
-from actors.engines.contract import Context, EngineRequest, Kind, with_defaults
+from actors.engines.contract import Context, EngineRequest, with_defaults
 from actors.engines.dialect import Original
 from actors.engines.pool import Pool
-from http_service.api.body_head import check_body_head
 from http_service.api.context import AppContext
-from http_service.api.endpoints import ApiEndpoint, ModelRequest, Translation
+from http_service.api.endpoints import ApiEndpoint, Translation
 from http_service.api.families import ANTHROPIC_ID_HEADER
-from http_service.api.generate import KEPT_BODY, GenerateResource, add_stream_headers, read_body
-from http_service.api.validation import parse_json, validate
-from http_service.connection import KEY, Connection
-from http_service.dialects.estimate import ESTIMATED, estimate_tokens
+from http_service.api.generate import KEPT_BODY, GenerateResource, add_stream_headers
+from http_service.api.validation import validate
+from http_service.connection import Connection
 from http_service.falcon_types import Response
 from http_service.headers import native_headers
 from http_service.response_store import NOTHING_STORED, ClientResponses
 from http_service.streaming.translated import TranslatedStream, TranslatedUnary
 from http_service.telemetry.model_metrics import InflightGuard
 
-__all__ = ["CountTokensResource", "TranslatedResource"]
+__all__ = ["TranslatedResource"]
 
 
 class TranslatedRequest(Struct):
@@ -102,44 +100,3 @@ class TranslatedResource(GenerateResource):
             unary.prepare(self._id_prefix)
         exchange.translate(translation.writer(context.request_id))
         self._start(req, resp, exchange, pool, connection)
-
-
-class CountTokensResource:
-    """``POST`` on an endpoint that counts a prompt's tokens: cheap, and no engine is asked.
-
-    ``to_chat`` makes a chat completion request of a valid body, ``answer`` the document.
-    """
-
-    def __init__(
-        self,
-        schema: type[ModelRequest],
-        to_chat: Callable[..., Mapping[str, Any]],
-        answer: Callable[[int], Mapping[str, Any]],
-        app: AppContext,
-    ) -> None:
-        self._schema = schema
-        self._to_chat = to_chat
-        self._answer = answer
-        self._app = app
-        self._body_limit = app.config.body_limit
-        self._state = app.state
-
-    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Estimate. Raises what is wrong with the body, and ``ModelNotFound``."""
-        env = req.env
-        codings, _ = check_body_head(
-            req.content_type, env.get("HTTP_CONTENT_ENCODING"), env.get("HTTP_X_REQUEST_TIMEOUT")
-        )
-        raw = read_body(req, env.get(KEY), codings, self._body_limit)
-        body = parse_json(raw)
-        valid = validate(self._schema, body)
-        chat = self._chat(req, body, len(raw))
-        self._state.resolve(Kind.CHAT, valid.model)
-        resp.content_type = falcon.MEDIA_JSON
-        resp.set_header(*ESTIMATED)
-        resp.data = orjson.dumps(self._answer(estimate_tokens(chat)))
-
-    def _chat(self, req: falcon.Request, body: dict[str, Any], size: int) -> Mapping[str, Any]:
-        """The prompt of a valid ``body``, which came in ``size`` bytes."""
-        del req, size
-        return self._to_chat(body)

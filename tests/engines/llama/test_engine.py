@@ -61,6 +61,16 @@ def test_the_capital_of_france_is_paris() -> None:
 
 
 @model
+def test_a_prompt_is_counted_as_its_answer_will_say() -> None:
+    asked = chat(PARIS)
+    assert llama().counts(asked)
+    assert llama().count(asked, Context("r")) == 42
+    assert not llama().counts(complete("x"))
+    with pytest.raises(EngineError):
+        llama().count(chat(messages="x"), Context("r"))
+
+
+@model
 def test_a_unary_request_is_answered_in_chunks_too() -> None:
     sink = ask(llama(), chat(PARIS, stream=False, temperature=0, max_tokens=2))
     assert sink.text() == "The capital"

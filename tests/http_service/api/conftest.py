@@ -1,4 +1,4 @@
-"""Services that need a key."""
+"""Services that need a key, and a registry to put instances into."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from pathlib import Path
 import pytest
 from falcon import testing
 
-from http_service import HttpService
+from actors.registry import RegistryActor
+from actors.supervision import Address, Child, Supervisor
+from http_service import HttpService, ModelManager
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.serving import (
     Running,
     running,
 )
 
-__all__ = ["BROKEN", "KEY", "OTHER", "ask"]
+__all__ = ["ASK", "BROKEN", "KEY", "OTHER", "ask"]
+
+ASK = 5.0
+"""Seconds that a registry has to reply."""
 
 KEY = "sk-first-0123456789"
 OTHER = "sk-other-0123456789"
@@ -29,6 +34,21 @@ BROKEN = {
     "a short key": b"abc\n",
     "bytes": b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\xff",
 }
+
+
+@pytest.fixture
+def registry() -> Iterator[Address]:
+    """A registry that is alone in its tree."""
+    tree = Supervisor.start(Child("registry", RegistryActor.start, hand_over=True), name="test")
+    yield tree.address("registry")
+    tree.stop(timeout=ASK)
+
+
+@pytest.fixture
+def web(registry: Address) -> Iterator[testing.TestClient]:
+    """The application of a service with that registry."""
+    with ModelManager(registry) as manager, HttpService(LOCAL, manager) as service:
+        yield testing.TestClient(service.app)
 
 
 @pytest.fixture

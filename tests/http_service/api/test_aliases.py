@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 from falcon import testing
 
 from actors.engines import EchoEngine, Kind
 from actors.engines.pool import ModelSpec
-from actors.registry import DropInstance, PutInstance, RegistryActor
-from actors.supervision import Address, Child, Supervisor
-from http_service import HttpService, ModelManager
-from tests.http_service.conftest import LOCAL
-
-ASK = 5.0
-
-
-@pytest.fixture
-def registry() -> Iterator[Address]:
-    tree = Supervisor.start(Child("registry", RegistryActor.start, hand_over=True), name="test")
-    yield tree.address("registry")
-    tree.stop(timeout=ASK)
-
-
-@pytest.fixture
-def web(registry: Address) -> Iterator[testing.TestClient]:
-    with ModelManager(registry) as manager, HttpService(LOCAL, manager) as service:
-        yield testing.TestClient(service.app)
+from actors.registry import DropInstance, PutInstance
+from actors.supervision import Address
+from tests.http_service.api.conftest import ASK
 
 
 def put(registry: Address, model: str, spec: ModelSpec) -> None:

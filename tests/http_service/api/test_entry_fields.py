@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,13 +10,11 @@ from falcon import testing
 from actors.engines import Kind
 from actors.engines.contract import Context, EngineRequest, Sink
 from actors.engines.pool import InstanceSpec, ModelSpec
-from actors.registry import DropInstance, PutInstance, RegistryActor
-from actors.supervision import Address, Child, Supervisor
-from http_service import HttpService, ModelManager
-from tests.http_service.conftest import LOCAL
+from actors.registry import DropInstance, PutInstance
+from actors.supervision import Address
+from tests.http_service.api.conftest import ASK
 from tests.http_service.engines import token_chunk
 
-ASK = 5.0
 CHAT: dict[str, Any] = {"model": "base", "messages": [{"role": "user", "content": "hello"}]}
 PATH = "/v1/chat/completions"
 
@@ -33,19 +30,6 @@ class Noting:
         self.asked.append(request)
         sink.push(token_chunk(request.kind, "x", finish="stop"))
         sink.finish()
-
-
-@pytest.fixture
-def registry() -> Iterator[Address]:
-    tree = Supervisor.start(Child("registry", RegistryActor.start, hand_over=True), name="test")
-    yield tree.address("registry")
-    tree.stop(timeout=ASK)
-
-
-@pytest.fixture
-def web(registry: Address) -> Iterator[testing.TestClient]:
-    with ModelManager(registry) as manager, HttpService(LOCAL, manager) as service:
-        yield testing.TestClient(service.app)
 
 
 @pytest.fixture

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from falcon import testing
 
 from actors.engines import EngineUnavailable, Kind
 from actors.engines.pool import InstanceSpec
-from actors.registry import FindPools, PutInstance, RegistryActor
-from actors.supervision import Address, Child, Supervisor
-from http_service import HttpService, ModelManager
+from actors.registry import FindPools, PutInstance
+from actors.supervision import Address
+from http_service import HttpService
 from http_service.api.model_list import without_credentials
 from tests.engines.pool.fakes import start
-from tests.http_service.conftest import LOCAL
+from tests.http_service.api.conftest import ASK
 from tests.http_service.engines import ScriptEngine
 from tests.http_service.serving import error_of
-
-ASK = 5.0
-
-
-@pytest.fixture
-def registry() -> Iterator[Address]:
-    tree = Supervisor.start(Child("registry", RegistryActor.start, hand_over=True), name="test")
-    yield tree.address("registry")
-    tree.stop(timeout=ASK)
-
-
-@pytest.fixture
-def web(registry: Address) -> Iterator[testing.TestClient]:
-    with ModelManager(registry) as manager, HttpService(LOCAL, manager) as service:
-        yield testing.TestClient(service.app)
 
 
 def put(registry: Address, model: str, instance: str, spec: InstanceSpec) -> None:

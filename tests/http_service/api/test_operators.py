@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from falcon import testing
 
 from actors.engines import Kind
 from actors.engines.pool import InstanceSpec
-from actors.registry import PutInstance, RegistryActor
-from actors.supervision import Address, Child, Supervisor
+from actors.registry import PutInstance
+from actors.supervision import Address
 from http_service import Component, ComponentStatus, HttpService, HttpServiceConfig, ModelManager
 from http_service.api.api_keys import ApiKeys, Operators
 from tests.http_service.conftest import LOCAL, add_echo
@@ -43,14 +42,12 @@ def config(tmp_path: Path) -> HttpServiceConfig:
 
 
 @pytest.fixture
-def registry() -> Iterator[Address]:
-    tree = Supervisor.start(Child("registry", RegistryActor.start, hand_over=True), name="test")
-    registry = tree.address("registry")
+def known(registry: Address) -> Address:
+    """A registry that knows where the model "m" runs."""
     engine = ScriptEngine(lambda _request, sink: sink.finish())
     spec = InstanceSpec(endpoint=URL)
     registry.ask(PutInstance(Kind.CHAT, "m", "one", engine, spec), timeout=ASK)
-    yield registry
-    tree.stop(timeout=ASK)
+    return registry
 
 
 def discovery() -> ComponentStatus:
@@ -62,10 +59,10 @@ def discovery() -> ComponentStatus:
     )
 
 
-def everything_told(registry: Address, config: HttpServiceConfig, **request: Any) -> str:
+def everything_told(known: Address, config: HttpServiceConfig, **request: Any) -> str:
     """The answers that have something to hide, to one request with these headers and address."""
     parts = [Component("discovery", discovery)]
-    with ModelManager(registry) as manager, HttpService(config, manager, parts) as service:
+    with ModelManager(known) as manager, HttpService(config, manager, parts) as service:
         web = testing.TestClient(service.app)
         answers = [
             web.simulate_get(path, **request)
@@ -81,37 +78,35 @@ def bearer(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"}
 
 
-def test_an_operators_key_sees_where_things_run(
-    registry: Address, config: HttpServiceConfig
-) -> None:
-    told = everything_told(registry, config, headers=bearer(OPERATOR))
+def test_an_operators_key_sees_where_things_run(known: Address, config: HttpServiceConfig) -> None:
+    told = everything_told(known, config, headers=bearer(OPERATOR))
     assert all(secret in told for secret in SECRETS)
 
 
 @pytest.mark.parametrize("alone", [False, True], ids=["both files", "the clients' alone"])
 def test_a_clients_key_sees_how_things_are_and_not_where(
-    registry: Address, config: HttpServiceConfig, alone: bool
+    known: Address, config: HttpServiceConfig, alone: bool
 ) -> None:
     config = replace(config, operator_key_file="") if alone else config
-    told = everything_told(registry, config, headers=bearer(CLIENT))
+    told = everything_told(known, config, headers=bearer(CLIENT))
     assert not any(secret in told for secret in SECRETS)
 
 
 def test_with_operators_keys_alone_everybody_is_a_client(
-    registry: Address, config: HttpServiceConfig
+    known: Address, config: HttpServiceConfig
 ) -> None:
     config = replace(config, api_key_file="")
-    told = everything_told(registry, config)
+    told = everything_told(known, config)
     assert not any(secret in told for secret in SECRETS)
-    told = everything_told(registry, config, headers=bearer(OPERATOR))
+    told = everything_told(known, config, headers=bearer(OPERATOR))
     assert all(secret in told for secret in SECRETS)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", None])
 def test_without_keys_who_asks_from_this_machine_or_process_is_an_operator(
-    registry: Address, address: str | None
+    known: Address, address: str | None
 ) -> None:
-    told = everything_told(registry, LOCAL, remote_addr=address)
+    told = everything_told(known, LOCAL, remote_addr=address)
     assert all(secret in told for secret in SECRETS)
 
 
@@ -122,16 +117,16 @@ def test_without_keys_nobody_else_is(address: str) -> None:
 
 @pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "via", "x-real-ip"])
 def test_without_keys_who_comes_through_a_proxy_on_this_machine_is_not(
-    registry: Address, header: str
+    known: Address, header: str
 ) -> None:
-    told = everything_told(registry, LOCAL, headers={header: "203.0.113.7"})
+    told = everything_told(known, LOCAL, headers={header: "203.0.113.7"})
     assert not any(secret in told for secret in SECRETS)
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "X-Forwarded-Proto"])
-def test_our_own_server_notices_the_proxy_as_well(registry: Address, header: str) -> None:
+def test_our_own_server_notices_the_proxy_as_well(known: Address, header: str) -> None:
     with (
-        ModelManager(registry) as manager,
+        ModelManager(known) as manager,
         HttpService(LOCAL, manager) as service,
         running(service) as live,
     ):

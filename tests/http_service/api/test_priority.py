@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 
@@ -10,17 +9,17 @@ import pytest
 
 from actors.engines import Kind
 from actors.engines.pool import InstanceSpec, Pool
-from actors.registry import FindPools, PutInstance, RegistryActor
-from actors.supervision import Address, Child, Supervisor
+from actors.registry import FindPools, PutInstance
+from actors.supervision import Address
 from http_service import HttpService, ModelManager
 from http_service.errors import InvalidValue
 from http_service.headers import MAX_PRIORITY, PRIORITY_HEADER, priority_from
+from tests.http_service.api.conftest import ASK
 from tests.http_service.conftest import LOCAL
 from tests.http_service.engines import ManualEngine, token_chunk
 from tests.http_service.serving import CHAT, Client, RawClient, eventually, post_bytes, running
 
 PATH = "/v1/chat/completions"
-ASK = 5.0
 
 
 @pytest.mark.parametrize(
@@ -43,13 +42,6 @@ def test_a_wrong_one_is_a_400_that_names_the_header(client: Client, path: str) -
     answer = client.call("POST", path, {**CHAT, "prompt": "x"}, **{PRIORITY_HEADER: "high"})
     assert (answer.status, answer.error["param"]) == (400, PRIORITY_HEADER)
     assert PRIORITY_HEADER in answer.error["message"]
-
-
-@pytest.fixture
-def registry() -> Iterator[Address]:
-    tree = Supervisor.start(Child("registry", RegistryActor.start, hand_over=True), name="test")
-    yield tree.address("registry")
-    tree.stop(timeout=ASK)
 
 
 def _came(engine: ManualEngine, pool: Pool, number: int) -> bool:
