@@ -4,7 +4,8 @@
 
     callboard               one_for_one
     ├─ registry             RegistryActor, state handed to the next incarnation
-    ├─ admin                HttpServerActor of the admin API; only with ``--console``
+    ├─ events               EventLog: what happened, for the admin API; with ``--console``, as
+    ├─ admin                HttpServerActor of the admin API
     ├─ discovery            DiscoveryActor on etcd, or on a folder; only with ``--etcd`` or
     │                       ``--discovery-dir``
     ├─ discovery-directory  the folder's, if both are given
@@ -33,11 +34,13 @@ from actors.engines.pool import PoolListeners
 from actors.eventloop import shared_loop
 from actors.registry import PoolFactory, RegistryActor
 from actors.settings.serve import ServeSettings
+from actors.settings.setting import DEFAULT_CONSOLE, shown_settings
 from actors.shutdown import TREE_MARGIN, front_end_stop
 from actors.supervision import CancellationToken, Child, Exit, Strategy, Supervisor, Tree
 from actors.supervision.metrics import SupervisionMetrics
 from actors.version import callboard_version
 from http_service import (
+    BindFailed,
     Component,
     ConfigError,
     HttpService,
@@ -98,7 +101,10 @@ class Service:
 
     @classmethod
     def start(
-        cls, settings: ServeSettings, token: CancellationToken, before: Sequence[Child] = ()
+        cls,
+        settings: ServeSettings,
+        token: CancellationToken,
+        before: Sequence[Child] = (),
     ) -> Service:
         """Start every part, the children ``before`` first; returns when it listens.
 
@@ -110,21 +116,27 @@ class Service:
         # the whole process, so this module is the one to turn it.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # theirs
         metrics = _metrics(settings)
-        pools = PoolFactory(PoolListeners([PoolMetrics(metrics)]))
-        registry = Child("registry", partial(RegistryActor.start, pools), hand_over=True)
+        listeners = PoolListeners([PoolMetrics(metrics)])
+        factory = PoolFactory(listeners)
+        registry = Child("registry", partial(RegistryActor.start, factory), hand_over=True)
         tree = Supervisor.start(
             registry, *before, name="callboard", intensity=RESTART_INTENSITY, period=RESTART_PERIOD
         )
-        tree.on_exit(pools.close)
+        tree.on_exit(factory.close)
         try:
-            return cls._start_children(tree, settings, token, metrics)
+            return cls._start_children(tree, settings, token, metrics, listeners)
         except BaseException:
             tree.stop(timeout=TREE_MARGIN)
             raise
 
     @classmethod
     def _start_children(
-        cls, tree: Tree, settings: ServeSettings, token: CancellationToken, metrics: Metrics
+        cls,
+        tree: Tree,
+        settings: ServeSettings,
+        token: CancellationToken,
+        metrics: Metrics,
+        listeners: PoolListeners,
     ) -> Service:
         manager = ModelManager(tree.address("registry"), metrics=metrics)
         _add_engines(manager, settings)
@@ -137,7 +149,7 @@ class Service:
                 extra={"host": settings.host, "port": http.bind()[1]},
             )
         tree.on_event(SupervisionMetrics(manager.metrics().registry, settings.metrics_prefix))
-        admin = _admin(tree, http, settings)
+        admin = _admin(tree, http, settings, token, listeners)
         service = cls(tree, http, settings, admin)
         tree.on_exit(lambda why: service._on_exit(why, token))
         tree.start_child(
@@ -231,20 +243,34 @@ def _discover(
     return discover(tree, settings, make_engine, manager.metrics().registry), reach
 
 
-def _admin(tree: Tree, http: HttpService, settings: ServeSettings) -> AdminService | None:
+def _admin(
+    tree: Tree,
+    http: HttpService,
+    settings: ServeSettings,
+    token: CancellationToken,
+    listeners: PoolListeners,
+) -> AdminService | None:
     """Start the admin API where it is asked for. Raises ``ConfigError`` or ``BindFailed``.
 
-    It stops after the server, so that a drain can be watched to its end.
+    The default address was not asked for: where that is taken, as by another front-end on this
+    machine, there is none. It stops after the server, so that a drain can be watched to its end.
     """
     if settings.console == "off":
         return None
     # PERF: imported late: a service without it does not hold its modules.
-    from http_service.admin import AdminService
+    from http_service.admin import AdminService, Subject
 
     host, _, port = settings.console.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    admin = AdminService(http.context, tree, host, int(port), shared_loop())
-    tree.start_child(admin.child())
+    subject = Subject(tree, token, listeners, (*shown_settings(settings),))
+    try:
+        admin = AdminService(http.context, subject, host, int(port), shared_loop())
+    except BindFailed as error:
+        if settings.console != DEFAULT_CONSOLE or "console" in settings.sources:
+            raise
+        _log.warning("no console: %s", error)
+        return None
+    admin.start()
     return admin
 
 

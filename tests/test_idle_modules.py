@@ -13,6 +13,7 @@ from actors.settings.serve import ServeSettings
 from actors.supervision import CancellationToken
 
 arguments = ["--engine", "echo=echo", "--host", "127.0.0.1", "--port", "0"]
+arguments += ["--console", "127.0.0.1:0"]
 settings = parse_settings(ServeSettings, "serve", DESCRIPTION, arguments, {})
 service = start_service(settings, CancellationToken())
 loaded = {name.partition(".")[0] for name in sys.modules} | {*sys.modules}

@@ -38,7 +38,7 @@ def token() -> CancellationToken:
 
 @pytest.fixture
 def service(token: CancellationToken) -> Iterator[Service]:
-    settings = ServeSettings(host="127.0.0.1", port=0, drain_timeout=5.0)
+    settings = ServeSettings(console="off", host="127.0.0.1", port=0, drain_timeout=5.0)
     running = Service.start(settings, token)
     yield running
     token.cancel()
@@ -51,7 +51,7 @@ def test_with_nothing_asked_for_it_serves_the_echo_model(service: Service) -> No
 
 
 def test_engines_that_were_asked_for_stand_in_for_the_default(token: CancellationToken) -> None:
-    settings = ServeSettings(host="127.0.0.1", port=0, engine=("echo=a", "echo=b"))
+    settings = ServeSettings(console="off", host="127.0.0.1", port=0, engine=("echo=a", "echo=b"))
     service = Service.start(settings, token)
     try:
         assert get_models(service.url) == ["a", "b"]
@@ -63,7 +63,7 @@ def test_entries_in_quarantine_are_named_to_operators_only(
     token: CancellationToken, tmp_path: Path
 ) -> None:
     (tmp_path / "gpu-7.internal.json").write_text("{")
-    settings = ServeSettings(host="127.0.0.1", port=0, discovery_dir=str(tmp_path))
+    settings = ServeSettings(console="off", host="127.0.0.1", port=0, discovery_dir=str(tmp_path))
     service = Service.start(settings, token)
 
     def discovery(**headers: str) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def test_an_operator_sees_memory_descriptors_and_version(service: Service) -> No
 
 def test_every_metric_is_on_the_page_of_metrics_and_says_what_it_is(tmp_path: Path) -> None:
     page = (Path(__file__).parents[1] / "docs/reference/metrics.md").read_text()
-    settings = ServeSettings(host="127.0.0.1", port=0, discovery_dir=str(tmp_path))
+    settings = ServeSettings(console="off", host="127.0.0.1", port=0, discovery_dir=str(tmp_path))
     service = Service.start(settings, CancellationToken())
     try:
         lines = get_text(f"{service.url}/metrics").splitlines()
@@ -113,7 +113,9 @@ def test_every_metric_is_on_the_page_of_metrics_and_says_what_it_is(tmp_path: Pa
 
 def test_limits_and_timeouts_of_the_command_line_reach_the_server() -> None:
     given = ("--idle-timeout", "300", "--engine-timeout", "30.5", "--connection-limit", "7")
-    settings = parse_settings(ServeSettings, "serve", "", ("--port", "0", *given), {})
+    settings = parse_settings(
+        ServeSettings, "serve", "", ("--port", "0", "--console", "off", *given), {}
+    )
     service = Service.start(settings, CancellationToken())
     service.stop()
     config = service.http.config
@@ -187,8 +189,8 @@ def test_a_taken_port_is_named_and_nothing_is_left_running(token: CancellationTo
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(BindFailed, match=f"port {port} on 127.0.0.1 is in use"):
-            Service.start(ServeSettings(host="127.0.0.1", port=port), token)
-    service = Service.start(ServeSettings(host="127.0.0.1", port=port), token)
+            Service.start(ServeSettings(console="off", host="127.0.0.1", port=port), token)
+    service = Service.start(ServeSettings(console="off", host="127.0.0.1", port=port), token)
     try:
         assert service.url == f"http://127.0.0.1:{port}"
     finally:
@@ -197,7 +199,9 @@ def test_a_taken_port_is_named_and_nothing_is_left_running(token: CancellationTo
 
 def test_with_etcd_away_it_serves_and_says_that_it_is_not_ready(token: CancellationToken) -> None:
     nobody = "http://127.0.0.1:1"
-    service = Service.start(ServeSettings(host="127.0.0.1", port=0, etcd=(nobody,)), token)
+    service = Service.start(
+        ServeSettings(console="off", host="127.0.0.1", port=0, etcd=(nobody,)), token
+    )
     try:
         paths = [child.path for child in service.tree.children()]
         assert paths == ["registry", "discovery", "serving"]
@@ -212,7 +216,7 @@ def test_with_etcd_away_it_serves_and_says_that_it_is_not_ready(token: Cancellat
 
 
 def test_the_stop_goes_bottom_to_top(token: CancellationToken) -> None:
-    settings = ServeSettings(host="127.0.0.1", port=0, etcd=("http://127.0.0.1:1",))
+    settings = ServeSettings(console="off", host="127.0.0.1", port=0, etcd=("http://127.0.0.1:1",))
     service = Service.start(settings, token)
     ended: list[str] = []
     service.tree.on_event(
@@ -227,7 +231,7 @@ def test_a_killed_discovery_comes_back_and_takes_no_model_with_it(
     token: CancellationToken,
 ) -> None:
     settings = ServeSettings(
-        host="127.0.0.1", port=0, etcd=("http://127.0.0.1:1",), engine=("echo=echo",)
+        console="off", host="127.0.0.1", port=0, etcd=("http://127.0.0.1:1",), engine=("echo=echo",)
     )
     service = Service.start(settings, token)
     try:

@@ -100,7 +100,13 @@ class _Demo:
         require_llama("the demo")
         weights_at_hand()
         children, found = _discovered(_etcd_binary(), folder)
-        serve = dataclasses.replace(found, host=settings.host, port=settings.port)
+        serve = dataclasses.replace(
+            found,
+            host=settings.host,
+            port=settings.port,
+            console=settings.console,
+            sources=settings.sources,
+        )
         self._service = start_service(serve, token, before=children)
 
     def announce(self) -> None:
@@ -108,6 +114,8 @@ class _Demo:
         print("loading the model …", file=sys.stderr, flush=True)
         if self._model_came():
             ready = _READY.format(url=self._service.url, model=BUNDLED_ALIAS, question=QUESTION)
+            if self._service.admin is not None:
+                print(f"console on {self._service.admin.url}\n", flush=True)
             print(ready, flush=True)
 
     def reload(self) -> None:

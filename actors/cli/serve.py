@@ -98,7 +98,7 @@ class _Serving:
         if self._hint:
             print(_HINT, file=sys.stderr)
         if self._service.admin is not None:
-            print(f"admin API on {self._service.admin.url}", flush=True)
+            print(f"console on {self._service.admin.url}", flush=True)
         print(f"listening on {self._service.url}", flush=True)
 
     def reload(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from actors import option_types
-from actors.settings.setting import config_file, log_format, port, setting, where_from
+from actors.settings.setting import config_file, console, log_format, port, setting, where_from
 
 __all__ = ["DemoSettings"]
 
@@ -17,6 +17,7 @@ class DemoSettings:
 
     host: str = setting("127.0.0.1", option_types.host, "ADDRESS", "the address to listen on")
     port: int = port(8787, "the TCP port to listen on")
+    console: str = console()
     log_format: str = log_format()
     config: str = config_file()
     sources: Mapping[str, str] = where_from()

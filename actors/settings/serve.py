@@ -18,6 +18,7 @@ from actors.settings.setting import (
     NO_ETCD_OPTIONS,
     EtcdSettings,
     config_file,
+    console,
     log_format,
     port,
     setting,
@@ -170,13 +171,7 @@ class ServeSettings:
         "connections that one client address may have open; 0 for no limit, as behind a proxy all "
         "come from its address",
     )
-    console: str = setting(
-        "off",
-        option_types.console,
-        "ADDRESS:PORT|off",
-        "where to listen for operators, as in 127.0.0.1:8788: the admin API, which callboard "
-        "status, tree, models and instances read; beyond this machine only with a key file",
-    )
+    console: str = console()
     metrics_prefix: str = setting(
         "callboard_frontend",
         option_types.metrics_prefix,

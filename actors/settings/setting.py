@@ -10,12 +10,14 @@ from typing import Any, Final
 from actors import option_types
 
 __all__ = [
+    "DEFAULT_CONSOLE",
     "ETCD_GROUP",
     "NO_ETCD_OPTIONS",
     "EtcdSettings",
     "Setting",
     "argument",
     "config_file",
+    "console",
     "flag",
     "log_format",
     "named_settings",
@@ -102,6 +104,22 @@ def _values(settings: Any, prefix: str) -> Iterator[tuple[str, Any, Setting]]:
             yield from _values(value, prefix + each.metadata["prefix"])
         elif "setting" in each.metadata:
             yield prefix + each.name, value, each.metadata["setting"]
+
+
+DEFAULT_CONSOLE: Final = "127.0.0.1:8788"
+"""Where operators find a front-end that says nothing else."""
+
+
+def console() -> Any:
+    """The field for where operators are listened for."""
+    return setting(
+        DEFAULT_CONSOLE,
+        option_types.console,
+        "ADDRESS:PORT|off",
+        "where to listen for operators: the console and the admin API, which callboard status, "
+        "tree, models and instances read; beyond this machine only with a key file. Where nothing "
+        "is said and the default is taken, there is none",
+    )
 
 
 def where_from() -> Any:

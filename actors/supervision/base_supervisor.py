@@ -149,6 +149,13 @@ class BaseSupervisor(Supervised):
     def stop_child(self, child_id: str) -> None:
         """Stop a child within its ``shutdown``."""
 
+    def kill_child(self, child_id: str) -> None:
+        """Abandon a child's incarnation; what follows is as for any end of its own.
+
+        Raises ``ChildStateError`` if it has none.
+        """
+        self._find(child_id).kill()
+
     # The shell around ``plan``.
 
     @abstractmethod

@@ -26,7 +26,7 @@ from actors.supervision.actor import (
 from actors.supervision.actor_loop import ActorLoop, unregister
 from actors.supervision.clock import Clock, Timer
 from actors.supervision.deadlock import LifecycleWait, WaitNode, waiting_for_lifecycle
-from actors.supervision.errors import StartFailed
+from actors.supervision.errors import ChildStateError, StartFailed
 from actors.supervision.events import ChildAbandoned, ChildEnded, ChildRestarting, ChildStarted
 from actors.supervision.lifecycle import Cause, Exit, Latch
 from actors.supervision.spec import Child
@@ -187,6 +187,13 @@ class ChildRunner:
         self.order_to_stop()
         self.wait_for_end(longest if self.spec.shutdown is None else self.spec.shutdown)
 
+    def kill(self) -> None:
+        """Abandon the current incarnation, whatever it does. Raises ``ChildStateError`` without."""
+        loop = self.loop
+        if loop is None or loop.lifecycle.terminated:
+            raise ChildStateError(f"child {self.spec.id!r} is not up: nothing to kill", "down")
+        self._abandon(loop, "it was killed")
+
     def leave_registry(self) -> None:
         """Have Pykka's registry forget the current incarnation, which is about to be stopped."""
         if self.loop is not None:
@@ -255,9 +262,9 @@ class ChildRunner:
         self.address.clear(loop.mailbox)
         self._tree.events.publish(ChildEnded(self.path, exit_))
 
-    def _abandon(self, loop: ActorLoop) -> None:
+    def _abandon(self, loop: ActorLoop, why: str = "it did not end in time") -> None:
         stack = _stack_of(loop.thread)
-        log.error("abandoned %s: it did not end in time", self.path, extra={"stack": stack})
+        log.error("abandoned %s: %s", self.path, why, extra={"stack": stack})
         self._tree.events.publish(ChildAbandoned(self.path, stack))
         loop.abandon(Exit(Cause.HUNG))
         if loop.thread is not None:

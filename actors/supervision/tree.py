@@ -72,6 +72,14 @@ class Tree(Handle):
         under, child = _split(path)
         self._call(under, SupervisorActor, lambda supervisor: supervisor.restart_child(child))
 
+    def kill_child(self, path: str) -> None:
+        """Cut a child off at once, as a hung one: its supervisor sees an abnormal end.
+
+        Raises ``ChildStateError`` if it is not up.
+        """
+        under, child = _split(path)
+        self._call(under, BaseSupervisor, lambda supervisor: supervisor.kill_child(child))  # type: ignore[type-abstract]  # for isinstance only
+
     def delete_child(self, path: str) -> None:
         """Forget a child that is down. Raises ``ChildStateError`` if it is not."""
         under, child = _split(path)

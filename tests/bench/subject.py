@@ -42,6 +42,7 @@ def main() -> None:
     _raise_file_limit()
     token, engine = CancellationToken(), ScriptedEngine()
     settings = ServeSettings(
+        console="off",
         host="127.0.0.1",
         port=0,
         engine=("echo=echo",),

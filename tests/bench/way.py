@@ -119,6 +119,7 @@ def travelled() -> Generator[Callable[[Request], Way]]:
         Path(folder, "mock.json").write_text(json.dumps(entry))
         token = CancellationToken()
         settings = ServeSettings(
+            console="off",
             host="127.0.0.1",
             port=0,
             engine=("echo=echo",),

@@ -20,7 +20,7 @@ AT = ("--host", "127.0.0.1", "--port", "0", "--console", "127.0.0.1:0")
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     with Callboard("serve", *AT, "--engine", "echo=team/model") as front:
-        yield front.wait_for("admin API on ").split("admin API on ")[1].strip()
+        yield front.wait_for("console on ").split("console on ")[1].strip()
 
 
 def test_status_is_one_screen_and_a_health_check(url: str) -> None:
@@ -32,7 +32,7 @@ def test_status_is_one_screen_and_a_health_check(url: str) -> None:
 def test_the_tree_is_drawn_with_every_child(url: str) -> None:
     done = run_to_end("tree", "--admin-url", url)
     names = [line.strip("├└─│ ").partition(",")[0] for line in done.stdout.splitlines()]
-    assert names == ["callboard", "registry", "admin", "serving", "eventloop", "http"]
+    assert names == ["callboard", "registry", "events", "admin", "serving", "eventloop", "http"]
 
 
 def test_models_and_instances_are_tables_with_titles(url: str) -> None:
@@ -75,7 +75,7 @@ def test_a_key_is_read_from_a_file(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text("# operators\noperator-key\n")
     with Callboard("serve", *AT, "--operator-key-file", str(keys)) as front:
-        url = front.wait_for("admin API on ").split("admin API on ")[1].strip()
+        url = front.wait_for("console on ").split("console on ")[1].strip()
         refused = run_to_end("status", "--admin-url", url)
         assert refused.returncode == 1
         assert "--admin-key-file" in refused.stderr

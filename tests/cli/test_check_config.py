@@ -58,7 +58,7 @@ def test_it_checks_what_a_start_checks(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "api_key_file" in done.stderr
     assert "[worker]: give --url (a server that runs) or --llama" in done.stderr
-    open_to_all = check(tmp_path, '[serve]\nconsole = "0.0.0.0:8788"')
+    open_to_all = check(tmp_path, '[serve]\nconsole = "0.0.0.0:8788"', CALLBOARD_CONSOLE="")
     assert open_to_all.returncode == 2
     assert "--operator-key-file" in open_to_all.stderr
 

@@ -76,7 +76,7 @@ Kubernetes' `terminationGracePeriodSeconds` of 30. Raise that together with thes
 ## Streams
 
 stdout carries one line, `listening on http://HOST:PORT`, printed when it is ready, and with
-`--console` one before it, `admin API on http://HOST:PORT`; logs go to
+`--console` one before it, `console on http://HOST:PORT`; logs go to
 stderr. Where stdout can't be written, that is logged and it goes on serving. A warning names
 each unknown `CALLBOARD_…` variable; what Kubernetes sets for a Service named `callboard`
 (`CALLBOARD_PORT=tcp://…` and others) counts for nothing.

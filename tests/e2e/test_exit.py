@@ -20,7 +20,7 @@ IN_TIME = 15.0
 """Seconds within which an idle service must end: far below the 35 s of its last deadline, ample
 beside the three that it takes."""
 
-SERVE = ("serve", "--host", "127.0.0.1")
+SERVE = ("serve", "--host", "127.0.0.1", "--console", "off")
 
 
 def full_pipe() -> tuple[int, int]:

@@ -51,7 +51,9 @@ def restarts(url: str) -> float:
 
 
 def test_ten_crashes_of_the_registry_cost_no_request_and_no_model() -> None:
-    settings = ServeSettings(host="127.0.0.1", port=0, engine=("echo=echo", "echo=other"))
+    settings = ServeSettings(
+        console="off", host="127.0.0.1", port=0, engine=("echo=echo", "echo=other")
+    )
     service = Service.start(settings, CancellationToken())
     done = threading.Event()
     clients = [Client(service.url, done) for _ in range(CLIENTS)]

@@ -41,7 +41,7 @@ def test_the_engine_that_was_named_is_the_one_that_serves(monkeypatch: pytest.Mo
     monkeypatch.setattr(builtin, "ENGINES", table)
     monkeypatch.setattr(service, "ENGINES", table)
     engine = (option_types.engine("parrot=polly"), option_types.engine("echo"))
-    settings = ServeSettings(engine=engine, host="127.0.0.1", port=0)
+    settings = ServeSettings(console="off", engine=engine, host="127.0.0.1", port=0)
     running = start_service(settings, CancellationToken())
     try:
         state = running.http.model_manager().state()
@@ -80,14 +80,16 @@ def test_a_colon_is_for_a_file_to_load(text: str, why: str) -> None:
 
 
 def test_a_file_that_is_not_there_keeps_the_service_from_starting() -> None:
-    settings = ServeSettings(engine=("llama:nowhere.gguf=m",), host="127.0.0.1", port=0)
+    settings = ServeSettings(
+        console="off", engine=("llama:nowhere.gguf=m",), host="127.0.0.1", port=0
+    )
     with pytest.raises(CannotStart, match=r"--engine llama:nowhere\.gguf.*no model file"):
         start_service(settings, CancellationToken())
 
 
 @pytest.mark.model
 def test_llama_in_process_makes_vectors_and_talks() -> None:
-    settings = ServeSettings(engine=("llama=m",), host="127.0.0.1", port=0)
+    settings = ServeSettings(console="off", engine=("llama=m",), host="127.0.0.1", port=0)
     running = start_service(settings, CancellationToken())
     try:
         with openai.OpenAI(base_url=f"{running.url}/v1", api_key="k", max_retries=0) as sdk:

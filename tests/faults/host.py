@@ -195,7 +195,9 @@ def main(arguments: list[str]) -> int:
     options["etcd"] = tuple(options.get("etcd", ()))
     options.setdefault("engine", ("echo=echo",))
     options["engine"] = tuple(options["engine"])
-    settings = ServeSettings(host="127.0.0.1", port=options.pop("port", 0), **options)
+    settings = ServeSettings(
+        console="off", host="127.0.0.1", port=options.pop("port", 0), **options
+    )
     # As serve does it: what signals, logs and ends must be the product's, or nobody tests it.
     configure_logging("json")
     set_access_log_writer(AccessLogWriter(sys.stderr, "json").write)

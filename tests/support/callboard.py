@@ -134,6 +134,9 @@ def run_to_end(
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Ours without anything that would configure Callboard, and with ``extra``."""
+    """Ours without anything that would configure Callboard, and with ``extra``.
+
+    Without a console: processes of tests that run at once would all want its one address.
+    """
     mine = {name: each for name, each in os.environ.items() if not name.startswith("CALLBOARD_")}
-    return {**mine, "PYTHONUNBUFFERED": "1", **extra}
+    return {**mine, "PYTHONUNBUFFERED": "1", "CALLBOARD_CONSOLE": "off", **extra}

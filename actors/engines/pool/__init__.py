@@ -11,6 +11,7 @@ from actors.engines.pool.events import (
     Waited,
 )
 from actors.engines.pool.instance import InstanceView, PoolView, SupportsProbe
+from actors.engines.pool.overrides import NO_OVERRIDES, Overrides, UnknownInstance
 from actors.engines.pool.pool import Pool
 from actors.engines.pool.request import PoolRequest
 from actors.engines.pool.request_state import State
@@ -28,6 +29,7 @@ from actors.engines.pool.spec import (
 __all__ = [
     "DEFAULT_INSTANCE_SPEC",
     "DEFAULT_MODEL_SPEC",
+    "NO_OVERRIDES",
     "NO_TIMEOUTS",
     "Clock",
     "Ejected",
@@ -36,6 +38,7 @@ __all__ = [
     "InstanceSpec",
     "InstanceView",
     "ModelSpec",
+    "Overrides",
     "PolicyName",
     "Pool",
     "PoolListener",
@@ -47,5 +50,6 @@ __all__ = [
     "State",
     "SupportsProbe",
     "Timeouts",
+    "UnknownInstance",
     "Waited",
 ]

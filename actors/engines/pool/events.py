@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from actors.engines.contract import Kind
     from actors.engines.pool.pool import Pool
 
 __all__ = ["Ejected", "Hedged", "PoolListener", "PoolListeners", "Readmitted", "Retried", "Waited"]
@@ -47,14 +48,17 @@ class Ejected:
     instance: str
     kind: str
     seconds: float
+    pool: Kind | None = None
+    """The kind of its pool, which the word before is not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Readmitted:
-    """``instance`` answered its trial."""
+    """``instance`` answered its trial; ``pool`` is the kind of its pool."""
 
     model: str
     instance: str
+    pool: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True)

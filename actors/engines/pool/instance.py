@@ -13,9 +13,11 @@ from typing import Final, Protocol, TypeGuard, runtime_checkable
 
 from actors.engines.contract import Engine, Kind
 from actors.engines.pool.breaker import Breaker, BreakerState
+from actors.engines.pool.overrides import NO_OVERRIDES, Overrides
 from actors.engines.pool.spec import InstanceSpec
 
 __all__ = [
+    "HELD_BACK",
     "MIN_SHARE",
     "SLOW_START_SECONDS",
     "STATES",
@@ -38,6 +40,9 @@ MIN_SHARE: Final = 0.1
 
 STEP_SECONDS: Final = 0.5
 """Seconds between two looks at whoever warms up."""
+
+HELD_BACK: Final = math.inf
+"""Until when an instance stands back that an operator ejected."""
 
 STATES = ("draining", "ejected", "on_trial", "paused", "starting", "serving")
 """What an instance can be: the first of these that holds."""
@@ -194,6 +199,7 @@ class InstanceView:
     failures: int
     last_error: str | None
     since: float
+    overrides: Overrides = NO_OVERRIDES
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +212,7 @@ class PoolView:
     waiting: int
 
 
-def view_of(instance: Instance, now: float) -> InstanceView:
+def view_of(instance: Instance, now: float, overrides: Overrides | None = None) -> InstanceView:
     """``instance`` at ``now``, on its pool's clock."""
     return InstanceView(
         id=instance.id,
@@ -221,6 +227,7 @@ def view_of(instance: Instance, now: float) -> InstanceView:
         failures=instance.failures,
         last_error=instance.last_error,
         since=round(max(now - instance.since, 0.0), 3),
+        overrides=overrides or NO_OVERRIDES,
     )
 
 
@@ -228,7 +235,7 @@ def state_of(instance: Instance, now: float) -> str:
     """One of ``STATES``."""
     holds = (
         instance.spec.draining,
-        instance.breaker.state is BreakerState.OPEN,
+        instance.breaker.state is BreakerState.OPEN or instance.cooldown_until == HELD_BACK,
         instance.breaker.state is BreakerState.HALF_OPEN,
         now < instance.cooldown_until,
         now - instance.slow_start_since < SLOW_START_SECONDS,

@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 import math
 from _thread import allocate_lock
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from actors.engines.contract import Context, Engine, EngineRequest, Kind, Sink
@@ -18,6 +20,12 @@ from actors.engines.pool.events import Ejected, Hedged, PoolListener, Readmitted
 from actors.engines.pool.failures import CANCELLED, SUCCESS, FailureClass
 from actors.engines.pool.health_check import UNREACHABLE, HangFailover, HealthChecker
 from actors.engines.pool.instance import Instance, PoolView, view_of
+from actors.engines.pool.overrides import (
+    NO_OVERRIDES,
+    OverriddenInstance,
+    Overrides,
+    UnknownInstance,
+)
 from actors.engines.pool.policies import RandomFn, draw, key_of
 from actors.engines.pool.probe_queue import ProbeQueues
 from actors.engines.pool.queue import Queue, Waiter
@@ -65,6 +73,7 @@ class Pool:
         "_listener",
         "_lock",
         "_max_attempts",
+        "_overridden",
         "_plain",
         "_queue",
         "_random_fn",
@@ -118,6 +127,8 @@ class Pool:
         self._queue = queue
         self._key_of = key_of(self.spec.policy)
         self._first_tokens: LatencyWindow | None = None
+        # PERF: made for the first override; most pools never have one.
+        self._overridden: dict[str, OverriddenInstance] | None = None
 
     def __len__(self) -> int:
         return len(self._selector.instances)
@@ -131,8 +142,14 @@ class Pool:
         """Add an instance, or tell news of it; with the same endpoint it keeps its health."""
         endpoint = spec.endpoint or _endpoint_of(engine)
         with self._lock:
-            self._selector.put(id_, engine, spec, endpoint, self.clock.monotonic())
+            overridden = None if self._overridden is None else self._overridden.get(id_)
+            if overridden is not None:
+                overridden.announced, spec = spec, overridden.overrides.applied_to(spec)
+            now = self.clock.monotonic()
+            self._selector.put(id_, engine, spec, endpoint, now)
             instance = self._selector.instances[id_]
+            if overridden is not None and overridden.overrides.ejected:
+                self._selector.hold_back(instance, now)
         if instance.probed:
             HealthChecker(self).watch(instance)
         self._instances_changed()
@@ -154,6 +171,46 @@ class Pool:
                 self._key_of = key_of(spec.policy)
             self.spec = spec
             self._plain = _is_plain(spec)
+
+    def override(
+        self, id_: str, change: Callable[[Overrides], Overrides]
+    ) -> tuple[Overrides, Overrides]:
+        """Set what an operator wants of one instance, until the process ends; before and after.
+
+        An ejection that ends closes its breaker, too. Raises :class:`UnknownInstance`.
+        """
+        with self._lock:
+            instance = self._selector.instances.get(id_)
+            if instance is None:
+                raise UnknownInstance(id_)
+            if self._overridden is None:
+                self._overridden = {}
+            overridden = self._overridden.setdefault(id_, OverriddenInstance(instance.spec))
+            before = overridden.overrides
+            after = overridden.overrides = change(before)
+            now = self.clock.monotonic()
+            self._selector.put(id_, instance.engine, overridden.spec, instance.endpoint, now)
+            if after.ejected:
+                self._selector.hold_back(instance, now)
+            elif before.ejected:
+                self._selector.readmit(instance, now)
+            if after == NO_OVERRIDES:
+                del self._overridden[id_]
+        self._instances_changed()
+        return before, after
+
+    def readmit(self, id_: str) -> tuple[Overrides, Overrides]:
+        """Have an instance get requests again whoever ejected it, an operator or its breaker.
+
+        Returns and raises as :meth:`override`.
+        """
+        changed = self.override(id_, lambda now: replace(now, ejected=False))
+        with self._lock:
+            instance = self._selector.instances.get(id_)
+            if instance is not None:
+                self._selector.readmit(instance, self.clock.monotonic())
+        self._instances_changed()
+        return changed
 
     @property
     def serving(self) -> int:
@@ -184,11 +241,15 @@ class Pool:
         """How every instance is just now. Looks at all of them, so not for each request."""
         with self._lock:
             instances = [*self._selector.instances.values()]
+            overridden = {} if self._overridden is None else {**self._overridden}
         now = self.clock.monotonic()
         return PoolView(
             self.model,
             self.kind,
-            tuple(view_of(each, now) for each in instances),
+            tuple(
+                view_of(each, now, found.overrides if (found := overridden.get(each.id)) else None)
+                for each in instances
+            ),
             len(self._room or ()),
         )
 
@@ -441,13 +502,13 @@ class Pool:
         facts = {"model": self.model, "instance": instance.id}
         if transition.opened:
             self._listener.ejected(
-                Ejected(self.model, instance.id, failure.kind, transition.seconds)
+                Ejected(self.model, instance.id, failure.kind, transition.seconds, self.kind)
             )
             facts |= {"kind": failure.kind, "seconds": f"{transition.seconds:.1f}"}
             _log.warning("instance ejected", extra=facts)
             HealthChecker(self).hasten(instance)
         else:
-            self._listener.readmitted(Readmitted(self.model, instance.id))
+            self._listener.readmitted(Readmitted(self.model, instance.id, self.kind))
             _log.info("instance readmitted", extra=facts)
 
 

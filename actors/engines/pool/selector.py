@@ -17,7 +17,14 @@ from typing import Final
 from actors.engines.contract import Engine
 from actors.engines.pool.breaker import BreakerState
 from actors.engines.pool.failures import CANCELLED, SUCCESS, FailureClass
-from actors.engines.pool.instance import SLOW_START_SECONDS, STEP_SECONDS, Instance, Place, share
+from actors.engines.pool.instance import (
+    HELD_BACK,
+    SLOW_START_SECONDS,
+    STEP_SECONDS,
+    Instance,
+    Place,
+    share,
+)
 from actors.engines.pool.policies import Key, RandomFn, new_policy
 from actors.engines.pool.policies.least_loaded import LeastLoaded
 from actors.engines.pool.spec import InstanceSpec, PolicyName
@@ -221,7 +228,7 @@ class Selector:
                 self._trials.append(instance)
         elif instance.breaker.succeeded():
             transition = self._readmit(instance, now)
-        if failure.pause:
+        if failure.pause and instance.cooldown_until != HELD_BACK:
             instance.cooldown_until = max(instance.cooldown_until, now + failure.pause)
             self._wake_at(instance.cooldown_until, instance)
         instance.trial = False
@@ -233,6 +240,21 @@ class Selector:
         transition = self._readmit(instance, now) if instance.breaker.probed() else None
         self._update_health(instance, now)
         return transition
+
+    def hold_back(self, instance: Instance, now: float) -> None:
+        """An operator wants it to stand back behind the others until :meth:`readmit`."""
+        if instance.cooldown_until != HELD_BACK:
+            instance.cooldown_until, instance.since = HELD_BACK, now
+            self._update_health(instance, now)
+
+    def readmit(self, instance: Instance, now: float) -> None:
+        """An operator wants it to get requests, whatever was seen of it."""
+        closed = instance.breaker.succeeded()
+        if closed or instance.cooldown_until > now:
+            instance.cooldown_until = 0.0
+            instance.trial = False
+            self._readmit(instance, now)
+            self._update_health(instance, now)
 
     def _readmit(self, instance: Instance, now: float) -> BreakerTransition:
         instance.since = now

@@ -1,5 +1,6 @@
-"""The admin API: what an operator reads of a running front-end, on a listener of its own."""
+"""The admin API: what operators see of a running front-end and change, on a listener of its own."""
 
+from http_service.admin.parts import Subject
 from http_service.admin.service import AdminService
 
-__all__ = ["AdminService"]
+__all__ = ["AdminService", "Subject"]

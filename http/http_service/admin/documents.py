@@ -5,30 +5,37 @@ Everything here was read before: making a document sends no actor a message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from traceback import extract_stack
 from types import FrameType
-from typing import Any, Final
+from typing import Annotated, Any, Final, cast
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from actors.engines.pool import InstanceView, PoolView
 from actors.supervision.describe import ChildView, TreeView
+from http_service.admin.event_log import Event
 from http_service.api.context import ComponentStatus
 from http_service.api.model_list import without_credentials
 
 __all__ = [
+    "Config",
+    "EventList",
     "Instance",
     "ModelDetail",
     "ModelSummary",
     "Models",
     "Overview",
+    "Page",
+    "SettingShown",
     "Sources",
     "Stacks",
     "TreeNode",
     "model_detail",
     "model_summary",
     "restarts_below",
+    "setting_text",
     "source_documents",
     "thread_stacks",
     "tree_document",
@@ -87,8 +94,19 @@ class Models(Struct):
     models: list[ModelSummary]
 
 
+class InstanceOverrides(Struct):
+    """What an operator set for an instance here, against what it says of itself."""
+
+    drained: bool
+    ejected: bool
+    weight: float | None
+
+
 class Instance(Struct):
-    """One instance of a model; ``since`` is for how many seconds it has been in its state."""
+    """One instance of a model; ``since`` is for how many seconds it has been in its state.
+
+    ``first_token`` is the median of the last minute, in seconds; ``null`` without any.
+    """
 
     id: str
     kind: str
@@ -103,6 +121,8 @@ class Instance(Struct):
     failures: int
     last_error: str | None
     since: float
+    overrides: InstanceOverrides
+    first_token: float | None = None
 
 
 class ModelDetail(Struct):
@@ -141,6 +161,34 @@ class Stacks(Struct):
     threads: list[ThreadStack]
 
 
+class SettingShown(Struct):
+    """One setting as text; ``source`` is ``option``, ``variable``, ``file`` or ``default``."""
+
+    name: str
+    value: str
+    source: str
+
+
+class Config(Struct):
+    """Every setting, in the order of ``--help``."""
+
+    settings: list[SettingShown]
+
+
+class Page(Struct, forbid_unknown_fields=True):
+    """Which part of what is kept: ``limit`` items after the sequence ``after``; or the newest."""
+
+    after: Annotated[int, Meta(ge=0)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=10_000)] = 500
+
+
+class EventList(Struct):
+    """Events, the newest last, and what to ask for ``after`` next time."""
+
+    events: Sequence[Event]
+    next: int
+
+
 GETS_REQUESTS: Final = frozenset(("serving", "starting", "on_trial"))
 """States of an instance in which it may be given a request."""
 
@@ -170,6 +218,17 @@ def _node(child: ChildView) -> TreeNode:
         last_exit=None if child.last_exit is None else str(child.last_exit),
         children=[_node(each) for each in child.children],
     )
+
+
+_USER_INFO: Final = re.compile(r"(?<=//)[^/@\s]+@")
+"""The user and password of a URL."""
+
+
+def setting_text(value: object) -> str:
+    """A setting's value as text, lists by commas, without the user and password of a URL."""
+    if isinstance(value, tuple):
+        return ",".join(map(setting_text, cast("tuple[object, ...]", value)))
+    return _USER_INFO.sub("***@", str(value))
 
 
 def model_summary(pool: PoolView) -> ModelSummary:
@@ -209,6 +268,9 @@ def _instance(view: InstanceView, kind: str) -> Instance:
         failures=view.failures,
         last_error=view.last_error,
         since=view.since,
+        overrides=InstanceOverrides(
+            view.overrides.drained, view.overrides.ejected, view.overrides.weight
+        ),
     )
 
 

@@ -1,6 +1,7 @@
-"""The resources of the admin API and their one table of routes.
+"""The resources of the admin API that show the service as it is at this moment.
 
-Each answers from what its parts show at this moment: nothing here changes the service.
+Each answers from what its parts show already: nothing here changes anything, or asks an actor of
+the tree that it shows.
 """
 
 from __future__ import annotations
@@ -10,44 +11,50 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from functools import partial
-from typing import Final
 
 import falcon
-import msgspec
 
 from actors.registry.catalog import ModelNotFound
-from actors.supervision import Tree
 from actors.version import callboard_version
 from http_service.admin.documents import (
-    ModelDetail,
+    Config,
+    EventList,
     Models,
     Overview,
-    Sources,
-    Stacks,
-    TreeNode,
+    Page,
+    SettingShown,
     model_detail,
     model_summary,
     restarts_below,
+    setting_text,
     source_documents,
     thread_stacks,
     tree_document,
 )
-from http_service.api.context import AppContext, Route, check_components
-from http_service.api.openapi import OpenApiResource
+from http_service.admin.parts import Parts
+from http_service.admin.process_facts import Processes
+from http_service.admin.requesting import query_as, write
+from http_service.api.context import AppContext, check_components
 from http_service.api.probes import why_not_ready
 
-__all__ = ["PREFIX", "admin_routes"]
-
-PREFIX: Final = "/admin/v1"
+__all__ = [
+    "ConfigResource",
+    "EventsResource",
+    "ModelResource",
+    "ModelsResource",
+    "OverviewResource",
+    "ProcessesResource",
+    "SourcesResource",
+    "StacksResource",
+    "TreeResource",
+]
 
 
 class OverviewResource:
     """The front-end on one screen."""
 
-    def __init__(self, tree: Tree, app: AppContext) -> None:
-        self._tree = tree
+    def __init__(self, parts: Parts, app: AppContext) -> None:
+        self._tree = parts.subject.tree
         self._app = app
         self._started = time.monotonic()
 
@@ -71,7 +78,7 @@ class OverviewResource:
             refused_connections=refused,
             restarts=restarts_below(tree_document(self._tree.describe())),
         )
-        _write(resp, document)
+        write(resp, document)
 
     on_head = on_get
 
@@ -79,12 +86,12 @@ class OverviewResource:
 class TreeResource:
     """The supervision tree; looking at it sends it no message."""
 
-    def __init__(self, tree: Tree, _app: AppContext) -> None:
-        self._tree = tree
+    def __init__(self, parts: Parts, _app: AppContext) -> None:
+        self._tree = parts.subject.tree
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """The root, with all that is below it."""
-        _write(resp, tree_document(self._tree.describe()))
+        write(resp, tree_document(self._tree.describe()))
 
     on_head = on_get
 
@@ -92,14 +99,12 @@ class TreeResource:
 class ModelsResource:
     """Every model, and how many instances it has."""
 
-    def __init__(self, app: AppContext) -> None:
+    def __init__(self, _parts: Parts, app: AppContext) -> None:
         self._state = app.state
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """One line for each model of each kind."""
-        _write(
-            resp, Models([model_summary(pool.view()) for pool in self._state.snapshot().pools()])
-        )
+        write(resp, Models([model_summary(pool.view()) for pool in self._state.snapshot().pools()]))
 
     on_head = on_get
 
@@ -107,7 +112,7 @@ class ModelsResource:
 class ModelResource:
     """One model with its instances; its id may contain slashes."""
 
-    def __init__(self, app: AppContext) -> None:
+    def __init__(self, _parts: Parts, app: AppContext) -> None:
         self._state = app.state
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response, model: str) -> None:
@@ -115,7 +120,7 @@ class ModelResource:
         pools = self._state.find_pools(model)
         if not pools:
             raise ModelNotFound(model)
-        _write(resp, model_detail(pool.view() for pool in pools))
+        write(resp, model_detail(pool.view() for pool in pools))
 
     on_head = on_get
 
@@ -123,12 +128,12 @@ class ModelResource:
 class SourcesResource:
     """The sources of discovery and the files of keys."""
 
-    def __init__(self, app: AppContext) -> None:
+    def __init__(self, _parts: Parts, app: AppContext) -> None:
         self._app = app
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Each with its state and its last error."""
-        _write(resp, source_documents(check_components(self._app.components)))
+        write(resp, source_documents(check_components(self._app.components)))
 
     on_head = on_get
 
@@ -136,77 +141,57 @@ class SourcesResource:
 class StacksResource:
     """What every thread does now, as SIGQUIT logs it."""
 
-    def __init__(self, _app: AppContext) -> None:
+    def __init__(self, _parts: Parts, _app: AppContext) -> None:
         """Nothing to keep: the interpreter knows its threads."""
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Every thread's stack."""
         names = {each.ident: each.name for each in threading.enumerate() if each.ident is not None}
         frames = sys._current_frames()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # documented
-        _write(resp, thread_stacks(names, frames))
+        write(resp, thread_stacks(names, frames))
 
     on_head = on_get
 
 
-def admin_routes(tree: Tree) -> Sequence[Route]:
-    """Every route of the admin API of the service that ``tree`` is."""
-    not_found = {200: "The model", 404: "The model is not served here"}
-    return (
-        Route(
-            f"{PREFIX}/overview",
-            "GET",
-            "overview",
-            "The front-end on one screen",
-            partial(OverviewResource, tree),
-            result=Overview,
-        ),
-        Route(
-            f"{PREFIX}/tree",
-            "GET",
-            "tree",
-            "The supervision tree",
-            partial(TreeResource, tree),
-            result=TreeNode,
-        ),
-        Route(
-            f"{PREFIX}/models",
-            "GET",
-            "models",
-            "Every model and how many instances it has",
-            ModelsResource,
-            result=Models,
-        ),
-        Route(
-            f"{PREFIX}/models/{{model:path}}",
-            "GET",
-            "model",
-            "One model with its instances; its id may contain slashes",
-            ModelResource,
-            not_found,
-            result=ModelDetail,
-        ),
-        Route(
-            f"{PREFIX}/sources",
-            "GET",
-            "sources",
-            "The sources of discovery and the files of keys",
-            SourcesResource,
-            result=Sources,
-        ),
-        Route(
-            f"{PREFIX}/stacks",
-            "GET",
-            "stacks",
-            "What every thread does now",
-            StacksResource,
-            result=Stacks,
-        ),
-        Route(f"{PREFIX}/openapi.json", "GET", "openapi", "This document", OpenApiResource),
-    )
+class ProcessesResource:
+    """What the processes of the front-end use; today there is one."""
+
+    def __init__(self, parts: Parts, _app: AppContext) -> None:
+        self._process = parts.process
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Each as it is now."""
+        write(resp, Processes([self._process.look()]))
+
+    on_head = on_get
 
 
-def _write(resp: falcon.Response, document: msgspec.Struct) -> None:
-    resp.content_type = falcon.MEDIA_JSON
-    resp.set_header("cache-control", "no-store")
-    # A component's details are its own: whatever JSON can't say is shown as text.
-    resp.data = msgspec.json.encode(document, enc_hook=str)
+class ConfigResource:
+    """The settings that it was started with; secrets are masked."""
+
+    def __init__(self, parts: Parts, _app: AppContext) -> None:
+        settings = [
+            SettingShown(name, setting_text(value), source)
+            for name, value, source in parts.subject.settings
+        ]
+        self._config = Config(settings)
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Each with its value and where that came from."""
+        write(resp, self._config)
+
+    on_head = on_get
+
+
+class EventsResource:
+    """What happened of late."""
+
+    def __init__(self, parts: Parts, _app: AppContext) -> None:
+        self._ring = parts.events.ring
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The events after one, or the newest. Raises ``InvalidValue``."""
+        page = query_as(req, Page)
+        write(resp, EventList(*self._ring.after(page.after, page.limit)))
+
+    on_head = on_get

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from actors.eventloop import EventLoop
-from actors.supervision import Child, Tree
-from http_service.admin.console import add_console, console_files
-from http_service.admin.resources import admin_routes
+from actors.supervision import Child
+from http_service.admin import event_log
+from http_service.admin.access import Access
+from http_service.admin.actions import TreeActionResource
+from http_service.admin.audit import Audit
+from http_service.admin.console import ConsoleFile, add_console, console_files
+from http_service.admin.event_log import Events
+from http_service.admin.instances import InstanceActionResource
+from http_service.admin.parts import PREFIX, Parts, Subject
+from http_service.admin.process_facts import ProcessFacts
+from http_service.admin.routes import CHILDREN, INSTANCES, admin_routes
 from http_service.api.api_keys import ApiKeys
-from http_service.api.app import build_app
+from http_service.api.app import WsgiApp, build_app
 from http_service.api.body_head import reads_body
-from http_service.api.context import AppContext
+from http_service.api.context import AppContext, Route
 from http_service.api.hosts import hosts_of, is_loopback
 from http_service.config import MIB, ConfigError
 from http_service.server.actors import HttpServerActor, shutdown_time
 from http_service.server.limits import BodyAdmission, body_budget
-from http_service.server.server import HttpServer, Listener
+from http_service.server.server import BindFailed, HttpServer, Listener
 from http_service.streaming.exchange import InflightRequests
 
 __all__ = ["AdminService"]
 
 CHILD: Final = "admin"
+
+PUBLIC: Final = "/v1/"
+"""What begins the paths of the public API: a playground asks for them on its own origin."""
 
 CONNECTIONS: Final = 64
 """Open connections of the admin API: it is for people and their tools."""
@@ -33,17 +45,17 @@ DRAIN: Final = 1.0
 
 
 class AdminService:
-    """Serves ``/admin/v1`` about ``tree`` and the service of ``context`` at ``host`` and ``port``.
+    """Serves ``/admin/v1`` about ``subject`` and the service of ``context`` at ``host``, ``port``.
 
-    The console, which shows it, is at ``/``.
-    It listens from here on and answers once its :meth:`child` runs. A request for data needs an
+    The console, which shows it, is at ``/``; beside it the public API, for the console's pages.
+    It listens from here on and answers once :meth:`start` was called. A request for data needs an
     operator's key where there is a file of them, else a client's key where there is a file of
-    those; without any, it may listen on a loopback address only. Raises ``ConfigError`` otherwise,
-    and :class:`~http_service.server.listener.BindFailed`.
+    those, whose holders change nothing; without any, it may listen on a loopback address only.
+    Raises ``ConfigError`` otherwise, and :class:`~http_service.server.server.BindFailed`.
     """
 
     def __init__(
-        self, context: AppContext, tree: Tree, host: str, port: int, loop: EventLoop
+        self, context: AppContext, subject: Subject, host: str, port: int, loop: EventLoop
     ) -> None:
         keys = context.operator_keys or context.keys
         check_reach(host, keys)
@@ -51,9 +63,9 @@ class AdminService:
             context.config,
             host=host,
             port=port,
-            threads=1,
+            threads=2,
             body_limit=MIB,
-            body_memory=MIB,
+            body_memory=4 * MIB,
             connection_limit=CONNECTIONS,
             drain_timeout=DRAIN,
             drain_grace=0.0,
@@ -61,28 +73,47 @@ class AdminService:
             # Elsewhere a key is needed, which no page of a stranger's has.
             allowed_hosts=(host,) if is_loopback(host) else (),
         )
+        self._parts: Final = Parts(subject, Events(), ProcessFacts(loop))
         self._lifecycle: Final = context.lifecycle
+        public = [route for route in context.routes if route.path.startswith(PUBLIC)]
         files = console_files()
         app = replace(
             context,
             config=config,
-            routes=admin_routes(tree),
+            routes=(*admin_routes(self._parts), *public),
             keys=keys,
             open_paths=frozenset(files),
         )
-        reads = partial(reads_body, frozenset[str](), keys, hosts=hosts_of(config.allowed_hosts))
+        reads = partial(reads_body, _WithBody(public), keys, hosts=hosts_of(config.allowed_hosts))
         intake = BodyAdmission(reads, body_budget(config))
+        listener = _listener(host, port)
+        self._server: Final = HttpServer(
+            self._application(app, files), listener, config, InflightRequests(), loop, intake
+        )
+
+    def _application(self, app: AppContext, files: Mapping[str, ConsoleFile]) -> WsgiApp:
+        """The application: what Falcon can't route by itself, and what looks at every request."""
         web = build_app(app)
         add_console(web, files)
-        self._server: Final = HttpServer(
-            web, Listener(host, port), config, InflightRequests(), loop, intake
-        )
+        web.add_route(INSTANCES, InstanceActionResource(self._parts, app))
+        web.add_route(CHILDREN, TreeActionResource(self._parts, app))
+        web.add_middleware(Audit(self._parts.events, app.keys, PREFIX))
+        web.add_middleware(Access(app.keys, PREFIX))
+        return web
 
     @property
     def url(self) -> str:
         """Where it listens, as in ``http://127.0.0.1:8788``."""
         host, port = self._server.listener.host, self._server.listener.port
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def start(self) -> None:
+        """Start its actors as children of the tree that it shows, the listener last."""
+        tree, events = self._parts.subject.tree, self._parts.events
+        events.follow(tree.start_child(event_log.child_of(events)))
+        tree.on_event(events.put)
+        self._parts.subject.pools.add(events)
+        tree.start_child(self.child())
 
     def child(self) -> Child:
         """The listener as a supervised child; stopping it while the service drains closes it."""
@@ -92,6 +123,24 @@ class AdminService:
     def close(self) -> None:
         """Let go of the socket. Idempotent."""
         self._server.close()
+
+
+class _WithBody(Container[str]):
+    """The paths whose ``POST`` has a body: every one of the admin API, and of ``public`` some."""
+
+    def __init__(self, public: list[Route]) -> None:
+        self._public = frozenset(route.path for route in public if route.body is not None)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._public or str(path).startswith(f"{PREFIX}/")
+
+
+def _listener(host: str, port: int) -> Listener:
+    try:
+        return Listener(host, port)
+    except BindFailed as error:
+        told = str(error).replace("--port", "--console").replace("--host", "--console")
+        raise BindFailed(told) from error
 
 
 def check_reach(host: str, keys: ApiKeys | None) -> None:

@@ -8,14 +8,16 @@ that a stranger can neither know nor choose, and the last comparison takes const
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from hashlib import sha256
 from hmac import compare_digest
 from ipaddress import ip_address
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import falcon
 
@@ -28,9 +30,11 @@ __all__ = [
     "OPEN_PATHS",
     "RELAYED",
     "ApiKeys",
+    "Holder",
     "KeyCheck",
     "KeyFileBeingRead",
     "Operators",
+    "Role",
     "authorization_of",
     "digests_of",
     "owner_of",
@@ -45,7 +49,9 @@ KEY_CHECK_TIMEOUT: Final = 0.25
 """Seconds that a request waits for a check; a slower file delays no request further."""
 
 _SECRET: Final = secrets.token_bytes(32)
-_NO_DIGEST: Final = bytes(32)
+
+OPERATORS: Final = "operator_key_file"
+"""The setting that names the file of operators' keys."""
 
 MIN_KEY: Final = 8
 """Characters of the shortest key: a shorter line is a mistake, not a secret."""
@@ -55,7 +61,27 @@ OPEN_PATHS: Final = frozenset(("/live", "/ready", "/health", "/metrics"))
 
 SCHEME: Final = "bearer "
 
-Digests: TypeAlias = dict[bytes, bytes]
+
+class Role(StrEnum):
+    """What the holder of a key may do with the service itself, by the admin API."""
+
+    VIEWER = "viewer"
+    """Look at it."""
+    OPERATOR = "operator"
+    """Change it, too."""
+
+
+class Holder(NamedTuple):
+    """Who holds a key: its digest, what its holder is called in messages, and its role."""
+
+    digest: bytes
+    name: str
+    role: Role
+
+
+_NOBODY: Final = Holder(bytes(32), "", Role.VIEWER)
+
+Digests: TypeAlias = dict[bytes, Holder]
 
 
 class KeyFileBeingRead(RetrySoon):
@@ -70,7 +96,8 @@ class ApiKeys:
     force, so that a half-written file locks no client out; :attr:`stale_since` and :attr:`problem`
     show it, a line is logged when it begins and when it ends, and each check tries again.
     Thread-safe; ``setting`` is the file's name in messages, ``extra_keys`` are accepted, too;
-    ``clock`` is injected by tests.
+    ``clock`` is injected by tests. Where ``setting`` is :data:`OPERATORS`, a line may be
+    ``viewer NAME KEY`` or ``operator NAME KEY``; the holders of others' keys are viewers at most.
 
     Raises :class:`~http_service.config.ConfigError` if there are no good keys to begin with: a
     service that should be locked must never start open.
@@ -85,6 +112,7 @@ class ApiKeys:
         extra_keys: ApiKeys | None = None,
     ) -> None:
         self._path: Final = path
+        self._roles: Final = setting == OPERATORS
         self._extra_keys: Final = extra_keys
         self.setting: Final = setting
         self._clock: Final = clock
@@ -131,11 +159,16 @@ class ApiKeys:
             extra is not None and extra.has_key(authorization)
         )
 
-    def _has_own_key(self, authorization: str | None) -> bool:
+    def holder(self, authorization: str | None) -> Holder | None:
+        """Whose key the value of an ``Authorization`` header has; by the keys read last."""
         if authorization is None or authorization[: len(SCHEME)].lower() != SCHEME:
-            return False
+            return None
         given = _digest_of(authorization)
-        return compare_digest(self._digests.get(given, _NO_DIGEST), given)
+        holder = self._digests.get(given, _NOBODY)
+        return holder if compare_digest(holder.digest, given) else None
+
+    def _has_own_key(self, authorization: str | None) -> bool:
+        return self.holder(authorization) is not None
 
     def is_checking(self) -> bool:
         """Whether a check of the file is running, or due, which starts it; never waits.
@@ -201,7 +234,7 @@ class ApiKeys:
         if read is None:
             return
         text, stamp = read
-        digests = digests_of(text)
+        digests = digests_of(text, roles=self._roles)
         # The keys first, and the stamp only with them: a stamp says that its keys are in force.
         before, self._digests, self._stamp = self._digests, digests, stamp
         if before and before != digests:
@@ -270,25 +303,33 @@ def owner_of(environ: Mapping[str, Any]) -> bytes:
     return _digest_of(authorization_of(environ) or SCHEME)
 
 
-def digests_of(text: bytes) -> Digests:
-    """The digest of each key in a key file's ``text``, by itself; pure within one process.
+def digests_of(text: bytes, *, roles: bool = False) -> Digests:
+    """The holder of each key in a key file's ``text``, by its digest; pure within one process.
 
     Raises ``ValueError`` with what is wrong, and on which line, but not with the line itself.
     """
+    plain = Role.OPERATOR if roles else Role.VIEWER
     found: Digests = {}
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.strip()
         if not line or line.startswith(b"#"):
             continue
+        name, role = f"the key in line {number}", plain
+        if roles and (named := _NAMED(line)) is not None:
+            role, name, line = Role(named[1].decode()), named[2].decode(), named[3]
         if not all(0x21 <= byte <= 0x7E for byte in line):
             raise ValueError(f"has a blank or an unprintable character in line {number}")
         if len(line) < MIN_KEY:
             raise ValueError(f"has a key of fewer than {MIN_KEY} characters in line {number}")
         digest = _digest(line)
-        found[digest] = digest
+        found[digest] = Holder(digest, name, role)
     if not found:
         raise ValueError("holds no key")
     return found
+
+
+_NAMED: Final = re.compile(rb"(viewer|operator)\s+([!-~]{1,64})\s+(\S+)").fullmatch
+"""A line that says whose key it is, and what that one may do."""
 
 
 def _digest_of(authorization: str) -> bytes:

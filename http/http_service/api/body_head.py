@@ -6,7 +6,7 @@ there: one that will not be read is neither waited for nor kept, nor asked for b
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Container, Mapping
 from typing import Final
 
 from http_service.api.api_keys import ApiKeys, authorization_of
@@ -43,7 +43,7 @@ def check_body_head(
 
 
 def reads_body(
-    paths: Collection[str],
+    paths: Container[str],
     keys: ApiKeys | None,
     method: str,
     path: str,

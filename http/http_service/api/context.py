@@ -116,7 +116,8 @@ class Route:
     ``path`` is in Falcon's syntax (``{model:path}`` spans slashes). ``resource`` makes the Falcon
     resource from ``AppContext``. ``statuses`` maps each status that is this route's own to its
     meaning; ``content`` are the media types of its success. ``body``, ``result`` and ``event`` are
-    the schemas of the request's body, of its success and of one event of its stream.
+    the schemas of the request's body, of its success and of one event of its stream; ``query`` is
+    that of its query.
     ``own_errors`` are the statuses from 400 whose document is a ``result``, too. ``enabled`` names
     the setting that switches the route, "" where it is always there. ``part_of`` is the path of the
     route whose resource serves this one too: Falcon can't route what comes after a field that
@@ -133,6 +134,7 @@ class Route:
     body: type[msgspec.Struct] | None = None
     result: type[msgspec.Struct] | None = None
     event: type[msgspec.Struct] | None = None
+    query: type[msgspec.Struct] | None = None
     own_errors: frozenset[int] = frozenset()
     enabled: str = ""
     part_of: str = ""

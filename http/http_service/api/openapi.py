@@ -106,7 +106,7 @@ def _schemas(routes: Sequence[Route]) -> dict[str, Any]:
     ]
     _, schemas = msgspec.json.schema_components(structs, ref_template=REF)
     for route in routes:
-        if route.body is not None:
+        if route.body is not None and _generates(route):
             schemas[route.body.__name__].update(_STREAM_NEEDS_STREAM)
     return cast("dict[str, Any]", _with_integers(schemas))
 
@@ -140,6 +140,7 @@ def _operation(route: Route, open_paths: Collection[str]) -> dict[str, Any]:
     if route.body is not None:
         content = {JSON: {"schema": _ref(route.body)}}
         operation["requestBody"] = {"required": True, "content": content}
+    if _generates(route):
         operation["responses"]["4XX"] = _error("The engine refused the request, in its own words")
     return operation
 
@@ -148,13 +149,22 @@ def _parameters(route: Route) -> Iterator[dict[str, Any]]:
     for name in _PARAMETER.findall(route.path):
         yield {"name": name, "in": "path", "required": True, "schema": _TEXT}
     yield _header(ID_HEADER, "Names the request in the response, the log and the upstream", _TEXT)
-    if route.body is not None:
+    if route.query is not None:
+        schema = msgspec.json.schema(route.query)
+        for name, meaning in schema["$defs"][route.query.__name__]["properties"].items():
+            yield {"name": name, "in": "query", "schema": meaning}
+    if _generates(route):
         seconds = {"type": "number", "exclusiveMinimum": 0}
         yield _header(TIMEOUT_HEADER, "Seconds to wait for the whole response", seconds)
         whole = {"type": "integer", "minimum": -MAX_PRIORITY, "maximum": MAX_PRIORITY}
         yield _header(PRIORITY_HEADER, "Who waits for a busy model: higher ones first", whole)
         codings = {"type": "string", "enum": ["identity", "gzip", "deflate"]}
         yield _header("content-encoding", "How the body is compressed", codings)
+
+
+def _generates(route: Route) -> bool:
+    """Whether an engine may see the request: its body names a model."""
+    return route.body is not None and "model" in route.body.__struct_fields__
 
 
 def _header(name: str, meaning: str, schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -136,7 +136,8 @@ def announce(etcd: EtcdServer, upstream: str, model: str = "mock", root: str = _
 def _callboard(name: str, release: str, etcd: EtcdServer, python: str, folder: Path) -> Gateway:
     def start() -> Start:
         port = free_port()
-        serve = ("serve", "--host", "127.0.0.1", "--port", str(port), "--engine", "echo=echo")
+        where = ("--host", "127.0.0.1", "--port", str(port), "--console", "off")
+        serve = ("serve", *where, "--engine", "echo=echo")
         source = ("--etcd", etcd.endpoint, "--etcd-root", _ROOT)
         return Start(port, (python, "-m", "actors.main", *serve, *source), folder=folder)
 

@@ -154,7 +154,7 @@ def serve(root: Path, words: Sequence[str], log: IO[bytes] | int) -> subprocess.
                 *words,
             ],
             cwd=root,
-            env={**environment, "PYTHONPATH": paths},
+            env={**environment, "PYTHONPATH": paths, "CALLBOARD_CONSOLE": "off"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=log,

@@ -92,7 +92,18 @@ def start_and_stop(wait: float | None) -> tuple[int | None, float]:
     The exit code, ``None`` if it did not end; and the seconds from the signal to the end.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "actors.main", "serve", "--host", "127.0.0.1", "--port", "0"],
+        [
+            sys.executable,
+            "-m",
+            "actors.main",
+            "serve",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--console",
+            "off",
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -2,59 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
 import pytest
 
-from actors.service import Service
-from actors.settings.serve import ServeSettings
-from actors.supervision import CancellationToken
+from actors.settings.setting import EtcdSettings
 from http_service import BindFailed, ConfigError
-from http_service.admin.resources import PREFIX, admin_routes
+from http_service.admin.documents import setting_text
+from http_service.admin.parts import PREFIX
 from http_service.server.actors import ServerFailed
 from tests.docs.blocks import ROOT
+from tests.http_service.admin.conftest import Start, admin, read
 from tests.support.chat import chat, get_json
 from tests.support.waiting import eventually
-
-Start = Callable[..., Service]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    running: list[tuple[Service, CancellationToken]] = []
-
-    def begin(**settings: Any) -> Service:
-        token = CancellationToken()
-        given = ServeSettings(host="127.0.0.1", port=0, console="127.0.0.1:0")
-        service = Service.start(replace(given, **settings), token)
-        running.append((service, token))
-        return service
-
-    yield begin
-    for service, token in running:
-        token.cancel()
-        service.stop()
-
-
-def admin(service: Service) -> str:
-    assert service.admin is not None
-    return service.admin.url + PREFIX
-
-
-def read(url: str, **headers: str) -> tuple[int, Any]:
-    request = urllib.request.Request(url, headers=headers)
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.status, json.load(answer)
-    except HTTPError as error:
-        return error.code, json.load(error)
 
 
 def test_the_overview_counts_what_there_is(start: Start) -> None:
@@ -137,7 +101,9 @@ def test_without_the_option_there_is_none(start: Start) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_what_would_change_something_is_refused(start: Start, method: str) -> None:
-    request = urllib.request.Request(f"{admin(start())}/tree", b"{}", method=method)
+    request = urllib.request.Request(
+        f"{admin(start())}/tree", b"{}", {"content-type": "application/json"}, method=method
+    )
     with pytest.raises(HTTPError) as refused:
         urllib.request.urlopen(request, timeout=10)
     refused.value.close()
@@ -177,16 +143,44 @@ def test_a_taken_port_is_said_and_nothing_runs(start: Start) -> None:
 
 
 def test_the_page_lists_every_route_with_its_summary(start: Start) -> None:
-    service = start()
     page = (ROOT / "docs" / "reference" / "admin-api.md").read_text()
-    rows = dict(re.findall(r"^\| `(/admin/\S+)` \| (.+) \|$", page, re.MULTILINE))
-    expected = {
-        re.sub(r":path", "", route.path): route.summary for route in admin_routes(service.tree)
+    rows = dict(re.findall(r"^\| `((?:GET|POST) \S+)` \| (.+) \|$", page, re.MULTILINE))
+    paths = get_json(f"{admin(start())}/openapi.json")[1]["paths"]
+    assert rows == {
+        f"{method.upper()} {path}": operation["summary"]
+        for path, operations in paths.items()
+        if path.startswith(PREFIX)
+        for method, operation in operations.items()
     }
-    assert rows == expected
 
 
 def test_its_own_document_describes_every_route(start: Start) -> None:
     paths = get_json(f"{admin(start())}/openapi.json")[1]["paths"]
-    assert f"{PREFIX}/tree" in paths
     assert paths[f"{PREFIX}/tree"]["get"]["responses"]["200"]["content"]
+    drain = paths[f"{PREFIX}/instances/{{kind}}/{{model}}/{{id}}:drain"]["post"]
+    assert [each["name"] for each in drain["parameters"] if each["in"] == "path"] == [
+        "kind",
+        "model",
+        "id",
+    ]
+
+
+def test_settings_are_shown_with_their_source_and_without_secrets(start: Start) -> None:
+    service = start(
+        etcd_access=EtcdSettings(password="secret", user="u"), sources={"etcd_user": "variable"}
+    )
+    shown = {each["name"]: each for each in read(f"{admin(service)}/config")[1]["settings"]}
+    assert (shown["etcd_user"]["value"], shown["etcd_user"]["source"]) == ("u", "variable")
+    assert (shown["etcd_password"]["value"], shown["port"]["source"]) == ("***", "default")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (("https://user:secret@a:1", "https://b:1"), "https://***@a:1,https://b:1"),
+        (2.5, "2.5"),
+        ((), ""),
+    ],
+)
+def test_a_setting_as_text_names_no_user_of_a_url(value: object, expected: str) -> None:
+    assert setting_text(value) == expected

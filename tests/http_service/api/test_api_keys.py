@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from actors.testing import FakeClock
 from http_service import ConfigError, HttpService
-from http_service.api.api_keys import KEY_CHECK_SECONDS, OPEN_PATHS, ApiKeys, digests_of
+from http_service.api.api_keys import KEY_CHECK_SECONDS, OPEN_PATHS, ApiKeys, Role, digests_of
 from http_service.api.routes import ROUTES
 from tests.http_service.api.conftest import BROKEN, KEY, OTHER, ask
 from tests.http_service.conftest import LOCAL, add_echo
@@ -151,3 +151,27 @@ def test_windows_line_ends_and_blanks_around_a_key_do_not_count() -> None:
 )
 def test_each_key_of_a_file_counts_once(keys: list[str]) -> None:
     assert len(digests_of("\n".join(keys).encode())) == len(set(keys))
+
+
+def test_a_line_of_the_operators_file_may_say_whose_key_it_is() -> None:
+    text = f"{KEY}\nviewer ada {OTHER}\noperator grace third-key-3\n".encode()
+    found = [(each.name, each.role) for each in digests_of(text, roles=True).values()]
+    assert found == [
+        ("the key in line 1", Role.OPERATOR),
+        ("ada", Role.VIEWER),
+        ("grace", Role.OPERATOR),
+    ]
+
+
+@pytest.mark.parametrize(
+    "line", ["viewer ada", "viewer ada short", "owner ada long-enough", "viewer a b long-enough"]
+)
+def test_a_line_that_says_it_otherwise_is_refused(line: str) -> None:
+    with pytest.raises(ValueError, match="in line 1"):
+        digests_of(line.encode(), roles=True)
+
+
+def test_a_clients_file_has_keys_alone() -> None:
+    with pytest.raises(ValueError, match="blank"):
+        digests_of(f"viewer ada {KEY}".encode())
+    assert [each.role for each in digests_of(KEY.encode()).values()] == [Role.VIEWER]

@@ -82,7 +82,7 @@ def test_a_request_for_another_host_is_a_421(names: tuple[str, ...], status: int
 def test_the_command_line_looks_at_the_host_where_it_listens_on_this_machine_only(
     settings: ServeSettings, names: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
-    service = Service.start(settings, CancellationToken())
+    service = Service.start(replace(settings, console="off"), CancellationToken())
     service.stop()
     assert service.http.config.allowed_hosts == names
     warned = [each for each in caplog.messages if "--api-key-file" in each]
