@@ -388,6 +388,11 @@ class Channel(ClosingChannel):
             request = requests.pop()
             if request.reserved:
                 request.close()
+            progress, watch = self.progress, self.watch
+            unsent = self.total_outbufs_len or progress.unsent_since is not None
+            if not unsent and watch is not None and watch.interest == READ:
+                progress.idle_since = self.loop.now  # it is settled
+                return
         if not self._settles:
             self.settle()
 
