@@ -56,10 +56,12 @@ def tokens_in_choices(chunk: Mapping[str, Any]) -> int:
     return tokens
 
 
-def completion_tokens(usage: object) -> int | None:
+def completion_tokens(usage: Any) -> int | None:
     """The exact number of output tokens, if ``usage`` is an object that tells it."""
-    count: Any = usage.get("completion_tokens") if isinstance(usage, DICT) else None
-    return count if count.__class__ is int else None
+    if not isinstance(usage, DICT):
+        return None
+    count = usage.get("completion_tokens")
+    return count if type(count) is int else None  # not a bool
 
 
 def _tokens_in_event(event: bytes) -> int:

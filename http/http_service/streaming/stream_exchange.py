@@ -68,7 +68,7 @@ class StreamExchange(Exchange):
             return
         # PERF: one call for what a relay pushes nearly always: a token, ready and without usage, is
         # never decoded. Usage (not `"usage":null`) is searched from the end, where it is.
-        if chunk.__class__ is ReadEvents:
+        if isinstance(chunk, ReadEvents):
             if chunk.completion_tokens is not None:
                 chunk = self._event_of(chunk)
         elif (
