@@ -140,6 +140,11 @@ class BaseSupervisor(Supervised):
 
     # For trees.
 
+    @property
+    def strategy(self) -> str:
+        """Which children end with one that ended. Any thread."""
+        return str(self._flags.strategy.value)
+
     def snapshot(self) -> list[tuple[ChildRunner, Status]]:
         """The children in start order, with where they stand. Any thread; also after the end."""
         known = ((self._children.get(each.id), each.status) for each in self._table.members)

@@ -20,7 +20,8 @@ class ChildView:
 
     ``state`` is ``starting``, ``up``, ``restarting`` or ``down``; ``epoch`` counts incarnations
     from 1; ``mailbox_depth`` is how many messages wait; ``busy_for`` how many seconds the current
-    message has taken so far (``None`` while idle); ``children`` are those of a nested supervisor.
+    message has taken so far (``None`` while idle); ``children`` are those of a nested supervisor;
+    ``kind`` is a supervisor's strategy, or the class of an actor, "" while there is none.
     """
 
     id: str
@@ -32,6 +33,7 @@ class ChildView:
     last_exit: Exit | None = None
     supervisor: bool = False
     children: tuple[ChildView, ...] = ()
+    kind: str = ""
 
     @property
     def restarts(self) -> int:
@@ -104,7 +106,15 @@ def _view(
         last_exit=child.last_exit,
         supervisor=loop is not None and isinstance(loop.actor, BaseSupervisor),
         children=below,
+        kind=_kind(loop),
     )
+
+
+def _kind(loop: ActorLoop | None) -> str:
+    if loop is None:
+        return ""
+    actor = loop.actor
+    return actor.strategy if isinstance(actor, BaseSupervisor) else type(actor).__name__
 
 
 def _state(loop: ActorLoop | None, status: Status, last_exit: Exit | None) -> str:

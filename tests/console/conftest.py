@@ -79,3 +79,11 @@ def open_page(browser: Browser) -> Iterator[Open]:
     for each in opened:
         each.context.close()
     assert said == []
+
+
+@pytest.fixture
+def browser_page(browser: Browser) -> Iterator[Page]:
+    """A page that may write to the console, as where a request is refused."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()

@@ -130,13 +130,15 @@ def test_vendored_files_are_those_of_the_manifest() -> None:
     assert [(row[1], row[2]) for row in rows] == [(each.package, each.version) for each in FILES]
 
 
-def test_the_import_map_names_vendored_files_that_are_there() -> None:
+def test_the_page_names_vendored_files_that_are_there() -> None:
     index = (FOLDER / "index.html").read_text()
     found = re.search(r'<script type="importmap">(.*?)</script>', index, re.DOTALL)
     assert found is not None
     imports = json.loads(found[1])["imports"]
     assert set(imports) == {each.imported_as for each in FILES if each.imported_as}
-    assert set(imports.values()) <= set(console_files())
+    linked = re.findall(r'href="(/console/vendor/[^"]+)"', index)
+    assert {*imports.values(), *linked} <= {*console_files()}
+    assert len(linked) == 1
 
 
 def test_the_whole_console_fits_into_its_budget() -> None:

@@ -85,7 +85,7 @@ def main() -> int:
         (VENDOR / "LICENSE.txt").write_text(_licences(modules))
         AXE.write_bytes(gzip.compress((modules / "axe-core/axe.min.js").read_bytes(), mtime=0))
     (VENDOR / "MANIFEST").write_text("".join(lines))
-    _write_import_map()
+    _write_names()
     return 0
 
 
@@ -108,7 +108,7 @@ def _licences(modules: Path) -> str:
     )
 
 
-def _write_import_map() -> None:
+def _write_names() -> None:
     imports = {
         each.imported_as: f"/console/vendor/{each.name.format(each.version)}"
         for each in FILES
@@ -116,10 +116,12 @@ def _write_import_map() -> None:
     }
     text = json.dumps({"imports": imports}, indent=2)
     index = FOLDER / "index.html"
+    style = next(each.name.format(each.version) for each in FILES if each.name.endswith(".css"))
+    linked = re.sub(r'vendor/[^"]+\.css"', f'vendor/{style}"', index.read_text())
     found = re.sub(
         r'(<script type="importmap">).*?(</script>)',
         lambda match: f"{match[1]}\n{text}\n{match[2]}",
-        index.read_text(),
+        linked,
         flags=re.DOTALL,
     )
     index.write_text(found)

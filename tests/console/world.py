@@ -50,6 +50,7 @@ class World:
         )
         self.service = Service.start(replace(given, **settings), self._token)
         self._upstreams: list[Upstream] = []
+        self._entries = 0
 
     def __enter__(self) -> Self:
         return self
@@ -86,22 +87,19 @@ class World:
         """
         upstream = Upstream(tokens, interval).__enter__()
         self._upstreams.append(upstream)
-        entries = [
-            {
-                "name": model,
-                "model_type": "chat",
-                "instance": instance,
-                "endpoint": {"url": upstream.url},
-                **more,
-            }
-            for instance in instances
-        ]
-        path = self._folder / f"{len(list(self._folder.iterdir()))}.json"
-        partial = path.with_suffix(".part")
-        partial.write_text(json.dumps(entries))
-        partial.rename(path)
+        for instance in instances:
+            self.entry(model, instance, upstream.url, **more)
         wait_for_model(self.url, model)
         return upstream
+
+    def entry(self, model: str, instance: str, url: str, **more: Any) -> None:
+        """Announce one instance, at ``url``."""
+        entry = {"name": model, "model_type": "chat", "instance": instance, **more}
+        self._entries += 1
+        path = self._folder / f"{self._entries}.json"
+        partial = path.with_suffix(".part")
+        partial.write_text(json.dumps({**entry, "endpoint": {"url": url}}))
+        partial.rename(path)
 
     def kill(self) -> None:
         """Crash the registry; returns when its successor is up."""

@@ -63,7 +63,7 @@ class TreeNode(Struct):
     """One child of the supervision tree, and those below it.
 
     ``state`` is ``starting``, ``up``, ``restarting`` or ``down``; ``busy_for`` is how many seconds
-    its current message has taken.
+    its current message has taken; ``kind`` is a supervisor's strategy, or the class of an actor.
     """
 
     id: str
@@ -75,6 +75,7 @@ class TreeNode(Struct):
     busy_for: float | None
     last_exit: str | None
     children: list[TreeNode]
+    kind: str = ""
 
 
 class ModelSummary(Struct):
@@ -217,6 +218,7 @@ def _node(child: ChildView) -> TreeNode:
         busy_for=None if child.busy_for is None else round(child.busy_for, 3),
         last_exit=None if child.last_exit is None else str(child.last_exit),
         children=[_node(each) for each in child.children],
+        kind=child.kind,
     )
 
 

@@ -44,7 +44,8 @@ class Event(Struct):
 
     ``level`` is ``info``, ``warning`` or ``error``; ``topic`` is ``tree``, ``instance``,
     ``discovery``, ``admin`` or ``service``; ``subject`` is a path of the tree, or
-    ``kind/model/instance``. ``by`` is who did it, ``before`` and ``after`` what it changed.
+    ``kind/model/instance``. ``by`` is who did it, ``before`` and ``after`` what it changed; of the
+    tree, ``after`` is the child's state from then on, where the event changed it.
     """
 
     sequence: int
@@ -165,13 +166,16 @@ def _said(event: TreeEvent | Ejected | Readmitted) -> Happened:
             return Happened(INFO, "instance", f"{pool}/{model}/{instance}", "readmitted")
         case ChildStarted(path, epoch):
             text = "started" if epoch == 1 else f"started again: its life number {epoch}"
-            return Happened(INFO, "tree", path, text)
+            return Happened(INFO, "tree", path, text, after="up")
         case ChildEnded(path, exit_):
-            return Happened(ERROR if exit_.abnormal else INFO, "tree", path, f"ended: {exit_}")
+            level = ERROR if exit_.abnormal else INFO
+            return Happened(level, "tree", path, f"ended: {exit_}", after="down")
         case ChildRestarting(path, delay):
-            return Happened(INFO, "tree", path, f"is started again in {delay:.1f} s")
+            text = f"is started again in {delay:.1f} s"
+            return Happened(INFO, "tree", path, text, after="restarting")
         case ChildAbandoned(path):
-            return Happened(WARNING, "tree", path, "was cut off; its thread may still run")
+            text = "was cut off; its thread may still run"
+            return Happened(WARNING, "tree", path, text, after="down")
         case SupervisorGaveUp(path, restarts, reason):
             return Happened(ERROR, "tree", path, f"gave up after {restarts} restarts: {reason}")
         case SupervisorShutDown(path, child):

@@ -107,6 +107,9 @@ function weigh(instance, model) {
   });
 }
 
+/** Host and port of an address; an engine of this process has none. */
+const placeOf = (endpoint) => /^https?:\/\/([^/]+)/.exec(endpoint)?.[1] ?? "in process";
+
 /** What is set by hand, as words. */
 function byHand({ overrides }) {
   if (!overrides) return "";
@@ -127,7 +130,7 @@ function InstanceRow({ instance, model, chosen }) {
   const breaker = instance.breaker !== "closed" && ` · breaker ${instance.breaker.replace("_", " ")}`;
   return html`<tr class=${chosen ? "chosen" : ""}>
     <td class="name"><a class="mono" data-row href=${to("models", model.id, instance.kind, instance.id)}>${visible(instance.id)}</a> <small>${instance.kind}</small></td>
-    <td class="mono soft name">${visible(instance.endpoint || "in process")}</td>
+    <td class="mono soft name" title=${instance.endpoint}>${visible(placeOf(instance.endpoint))}</td>
     <td><${Pill} tone=${STATES[instance.state]}>${instance.state.replace("_", " ")}<//>${breaker && html`<small>${breaker}</small>`}${hand && html` <small>by hand: ${hand}</small>`}</td>
     <td class="right">${instance.max_concurrency ? html`<${Bar} value=${instance.inflight} most=${instance.max_concurrency} label="in flight" /> ` : ""}${instance.inflight} <small>/ ${instance.max_concurrency ?? "∞"}</small></td>
     <td class="right">${instance.weight}${instance.share < 1 && html` <small>× ${Math.round(instance.share * 100)} %</small>`}</td>

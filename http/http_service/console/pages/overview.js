@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import { getIfThere } from "../parts/api.js";
 import { Bar, Spark, Squares } from "../parts/charts.js";
 import { shown } from "../parts/feed.js";
-import { count, mib, ms, NONE, percent, plural, rate, span, visible } from "../parts/format.js";
+import { clock, count, mib, ms, NONE, percent, plural, rate, span, visible } from "../parts/format.js";
 import { Happened, subjectOf, toneOfEvent, wordsOf } from "../parts/happened.js";
 import { html } from "../parts/html.js";
 import { seen } from "../parts/lives.js";
@@ -19,6 +19,8 @@ const LISTED = 8;
 const MARKS = 12;
 
 const window = signal(300);
+/** The second that is pointed at in the traffic, counted from the end; null without one. */
+const pointed = signal(null);
 const config = signal(null);
 
 function Figures() {
@@ -66,10 +68,12 @@ function marks() {
 
 function TrafficPanel() {
   const shownBands = bands(window.value);
-  const tools = html`${shownBands.map(({ name }, at) => html`<span class="key-colour ${TONES[at]}"> <span class="mono soft">${visible(name).slice(0, 28)}</span></span>`)}
+  const at = pointed.value;
+  const when = at === null ? "with what happened" : `at ${clock(store.series.value.end + (at + 1) * store.series.value.step)}`;
+  const tools = html`${shownBands.map(({ name, values }, number) => html`<span class="key-colour ${TONES[number]}"> <span class="mono soft">${visible(name).slice(0, 28)}</span>${at !== null && html` <b class="plain">${rate(values.at(at))}</b>`}</span>`)}
     <${Segmented} label="Time shown" options=${WINDOWS} value=${window.value} onChange=${(next) => (window.value = next)} />`;
-  return html`<${Panel} className="wide" title="Traffic" note="requests a second by model, with what happened" tools=${tools}>
-    ${store.series.value ? html`<${Traffic} shown=${shownBands} marks=${marks()} />` : html`<${Empty}>This service keeps no series.<//>`}
+  return html`<${Panel} className="wide" title="Traffic" note="requests a second by model, ${when}" tools=${tools}>
+    ${store.series.value ? html`<${Traffic} shown=${shownBands} marks=${marks()} onPoint=${(next) => (pointed.value = next)} />` : html`<${Empty}>This service keeps no series.<//>`}
   <//>`;
 }
 
@@ -122,20 +126,24 @@ function EventsPanel() {
   <//>`;
 }
 
-/** What a source says of itself, but for its errors. */
-function detailsOf(source) {
-  return Object.entries(source.details)
-    .filter(([, value]) => ["string", "number", "boolean"].includes(typeof value))
-    .map(([name, value]) => `${name.replaceAll("_", " ")} ${typeof value === "number" ? Math.round(value * 1000) / 1000 : value}`)
-    .join(" · ");
+function SourceRow({ source }) {
+  const { synced, stale_since: stale, entries, revision, lag, quarantined_count: bad, quarantined, last_error: problem } = source.details;
+  const [tone, word] = !source.ready ? ["red", "not ready"] : stale ? ["amber", `stale for ${span(Date.now() / 1000 - stale)}`] : ["green", synced ? "in sync" : "ready"];
+  const why = source.reason ?? problem;
+  return html`<tr>
+    <td class="mono">${visible(source.details.source ?? source.name)}</td>
+    <td><${State} tone=${tone}>${word}<//>${why && html` <small>${visible(why)}</small>`}</td>
+    <td class="right">${count(entries)}</td><td class="right">${count(revision)}</td><td class="right">${span(lag)}</td>
+    <td class="right">${bad ? html`<${Pill} tone="red" title=${Object.entries(quarantined).map((each) => each.join(": ")).join("\n")}>${bad} bad<//>` : html`<span class="soft">${count(bad)}</span>`}</td>
+  </tr>`;
 }
 
 function SourcesPanel() {
   const list = store.sources.value ?? [];
   return html`<${Panel} className="third" title="Discovery" note="sources and key files">
     ${list.length > 0 &&
-    html`<div class="scroll" tabindex="0" role="region" aria-label="Sources"><table><thead><tr><th>source</th><th>state</th><th>it says</th></tr></thead>
-      <tbody>${list.map((each) => html`<tr><td class="mono">${each.name}</td><td><${State} tone=${each.ready ? "green" : "red"}>${each.ready ? "ready" : "not ready"}<//></td><td class="name soft">${visible(each.reason ?? detailsOf(each))}</td></tr>`)}</tbody></table></div>`}
+    html`<div class="scroll" tabindex="0" role="region" aria-label="Sources"><table><thead><tr><th>source</th><th>state</th><th class="right">entries</th><th class="right">revision</th><th class="right">lag</th><th class="right">quarantined</th></tr></thead>
+      <tbody>${list.map((each) => html`<${SourceRow} key=${each.name} source=${each} />`)}</tbody></table></div>`}
     ${!list.length && html`<${Empty}>Nothing is discovered: the models were given at the start.<//>`}
   <//>`;
 }

@@ -33,6 +33,7 @@ function Answer({ one }) {
         ? html`<p class="said"><b>You</b>  ${each.content}</p>`
         : html`<div class="answer">${markdown(each.content)}${at === talk.length - 1 && busy(one) && html`<span class="caret" aria-hidden="true" />`}</div>`,
     )}
+    ${!talk.length && html`<p class="soft">What it answers comes here, with its speed above: a stroke for each token, so that a stall is a gap.</p>`}
     ${one.problem.value && html`<p role="alert"><${State} tone="red">${visible(one.problem.value)}<//></p>`}
     <span ref=${end} />
   </div>`;
@@ -88,7 +89,7 @@ function AsCode({ one }) {
   const options = [["curl", "curl"], ["python", "Python"], ["js", "JS"]];
   return html`<${Panel} title="As code" tools=${html`<button type="button" onClick=${() => copy(text)}>Copy</button>`}>
     <div class="pad"><${Segmented} label="Language" options=${options} value=${language.value} onChange=${(next) => (language.value = next)} /></div>
-    <pre tabindex="0">${text}</pre>
+    <pre class="code" tabindex="0">${text}</pre>
   <//>`;
 }
 
@@ -128,7 +129,7 @@ function Prompt() {
     const next = chatModels.value.find((id) => !used.includes(id)) ?? used[0];
     panes.value = [...panes.value, pane(next)];
   };
-  const whom = panes.value.length === 1 ? "Ask…" : `Ask all ${panes.value.length}…`;
+  const whom = ["Ask…", "Ask both…", "Ask all three…"][panes.value.length - 1];
   return html`<div class="panel prompt">
     <textarea id="question" rows="1" aria-label="Question" placeholder="${whom}  (Enter sends, Shift+Enter is a new line)" value=${question.value} onInput=${(event) => (question.value = event.target.value)} onKeyDown=${key} />
     <button type="button" class="primary" disabled=${!question.value.trim()} onClick=${askAll}>Send</button>

@@ -95,7 +95,7 @@ function Lane({ name, from, till, whole, tone = "", words }) {
   const right = x + width > 70;
   return html`<span>${name}</span><svg class="lane" role="img" aria-label="${name}: ${words}">
     <rect class=${tone} x="${x}%" width="${width}%" y="2" height="14" rx="2" />
-    <text x="${right ? x : x + width}%" dx=${right ? -6 : 6} y="13" text-anchor=${right ? "end" : "start"} fill="currentColor" font-size="11">${words}</text>
+    <text class=${right ? "inside" : ""} x="${x + width}%" dx=${right ? -6 : 6} y="13" text-anchor=${right ? "end" : "start"}>${words}</text>
   </svg>`;
 }
 

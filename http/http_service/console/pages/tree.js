@@ -6,7 +6,7 @@ import { refresh } from "../parts/feed.js";
 import { clock, NONE, span, visible, visibleLines } from "../parts/format.js";
 import { toneOfEvent, subjectOf, wordsOf } from "../parts/happened.js";
 import { html } from "../parts/html.js";
-import { livesOf, seen } from "../parts/lives.js";
+import { changesOf, livesOf, seen } from "../parts/lives.js";
 import { route, to } from "../parts/route.js";
 import { toneOf } from "../parts/smalltree.js";
 import * as store from "../parts/store.js";
@@ -40,11 +40,11 @@ function Lives({ node, now }) {
 /** Seconds since the current incarnation began; null where that was before anything we know. */
 function ageOf(node, now) {
   if (node.age !== undefined) return node.age;
-  const started = changes().filter((each) => each.subject === node.path && each.after === "up").at(-1);
+  const started = changesOf(node.path, changes()).filter((each) => each.after === "up").at(-1);
   return started ? now - started.at : node.restarts ? null : (store.overview.value?.uptime ?? null);
 }
 
-const kindOf = (node) => node.kind ?? (node.supervisor ? "supervisor" : "actor");
+const kindOf = (node) => node.kind || (node.supervisor ? "supervisor" : NONE);
 
 function Row({ node, rails, now, chosen }) {
   return html`<tr class=${chosen ? "chosen" : ""} data-path=${node.path}>
@@ -56,7 +56,7 @@ function Row({ node, rails, now, chosen }) {
     <td class="right">${node.busy_for === null ? NONE : span(node.busy_for)}</td>
     <td class="right">${span(ageOf(node, now))}</td>
     <td><${Lives} node=${node} now=${now} /></td>
-    <td class="name soft">${visible(node.last_exit ?? NONE).slice(0, 60)}</td>
+    <td class="exit soft" title=${node.last_exit}>${visible(node.last_exit ?? NONE)}</td>
   </tr>`;
 }
 
@@ -81,14 +81,14 @@ function Events() {
   return html`<${Panel} title="Events" note="as they happen" tools=${tools}>
     ${lines.length
       ? html`<div class="tall" tabindex="0" role="region" aria-label="Events"><table><tbody>
-          ${lines.map((each) => html`<tr key=${each.sequence}><td class="mono soft">${clock(each.at, true)}</td><td class="mono name">${subjectOf(each)}</td><td><${State} tone=${toneOfEvent(each)}>${each.topic === "tree" && typeof each.after === "string" ? each.after : each.level}<//></td><td class="name">${wordsOf(each)}</td></tr>`)}
+          ${lines.map((each) => html`<tr key=${each.sequence}><td class="mono soft tight">${clock(each.at, true)}</td><td class="mono tight">${subjectOf(each)}</td><td class="tight"><${State} tone=${toneOfEvent(each)}>${each.topic === "tree" && typeof each.after === "string" ? each.after : each.level}<//></td><td class="rest">${wordsOf(each)}</td></tr>`)}
         </tbody></table></div>`
       : html`<${Empty}>${all.length ? "None of them matches." : "Nothing has happened yet."}<//>`}
   <//>`;
 }
 
 const ABOUT_KILL =
-  "Kill raises in the actor, as a bug would; its supervisor starts it again. What you do is written to the audit log with your key’s name.";
+  "Kill cuts it off in the midst of what it does; its supervisor starts it again. What you do is written to the audit log with your key’s name.";
 
 function kill(node) {
   ask({
@@ -120,7 +120,7 @@ async function stacks() {
 }
 
 function Child({ node, now }) {
-  const mine = changes().filter((each) => each.subject === node.path && each.after !== "up").at(-1);
+  const mine = changesOf(node.path, changes()).filter((each) => each.after === "down").at(-1);
   const why = mine?.text || node.last_exit;
   return html`<div class="stack">
     <${Panel} title=${visible(node.id)} note="incarnation ${node.restarts + 1}" mono>

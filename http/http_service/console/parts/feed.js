@@ -101,7 +101,11 @@ async function poll() {
     await pause(POLL);
     if (!visible()) continue;
     setTree(await get("tree"));
-    if (++rounds % 2 === 0) await slowParts();
+    if (++rounds % 2) continue;
+    await slowParts();
+    store.addEvents((await getIfThere(`events?after=${store.events.value.at(-1)?.sequence ?? 0}`))?.events ?? []);
+    if (watchesRequests.value) store.addRequests((await getIfThere(`requests?after=${store.requests.value[0]?.sequence ?? 0}`))?.requests ?? []);
+    store.series.value = await getIfThere("series");
   }
 }
 

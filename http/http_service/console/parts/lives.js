@@ -23,17 +23,19 @@ export function look(root, at) {
   if (fresh.length) seen.value = [...seen.value, ...fresh].slice(-500);
 }
 
-const ended = (node, at) => ({ at, subject: node.path, after: "restarting", text: node.last_exit ?? "" });
+const ended = (node, at) => ({ at, subject: node.path, after: "down", text: node.last_exit ?? "", level: /^crash/.test(node.last_exit) ? "error" : "info" });
 
-const CALM = /^(shutdown|normal|stopped)/;
-export const isCrash = (text) => !CALM.test(text ?? "");
+const STATES = ["up", "down", "restarting"];
+
+/** The changes of the child at `path`, oldest first; whatever else happened to it is none. */
+export const changesOf = (path, changes) => changes.filter((each) => each.subject === path && STATES.includes(each.after));
 
 /**
  * The stretches of one child between `from` and `to`: [{from, to, state}] with state up, waiting or
  * unknown, and its ends: [{at, text, crash}].
  */
 export function livesOf(node, changes, from, to) {
-  const mine = changes.filter((each) => each.subject === node.path && each.at <= to);
+  const mine = changesOf(node.path, changes).filter((each) => each.at <= to);
   const ends = [];
   const stretches = [];
   // Before the first thing that is known of it, it was what the first change ended.
@@ -50,7 +52,7 @@ export function livesOf(node, changes, from, to) {
       continue;
     }
     close(each.at);
-    if (next === "waiting" && state === "up") ends.push({ at: each.at, text: each.text, crash: isCrash(each.text) });
+    if (next === "waiting" && state === "up") ends.push({ at: each.at, text: each.text, crash: each.level === "error" });
     state = next;
   }
   close(to);

@@ -8,7 +8,7 @@ const COLUMN = 150;
 
 export const toneOf = (state) => ({ up: "green", starting: "amber", restarting: "amber" })[state] ?? "red";
 
-/** A second line under a child: what is unlike the ordinary of it. */
+/** What stands behind a child: what is unlike the ordinary of it. */
 function noteOf(node) {
   const parts = [];
   if (node.state !== "up") parts.push(node.state);
@@ -41,8 +41,7 @@ export function SmallTree({ root }) {
     ${found.spots.map(
       ({ x, y, node }) => html`<a key=${node.path} href=${to("tree", node.path)} aria-label="${visible(node.id)}, ${node.state}, epoch ${node.restarts + 1}">
         ${node.state === "up" ? html`<circle class=${toneOf(node.state)} cx=${x} cy=${y} r="4" />` : html`<rect class=${toneOf(node.state)} x=${x - 4} y=${y - 4} width="8" height="8" />`}
-        <text x=${x + 9} y=${y + 3.5}>${visible(node.id).slice(0, 18)}</text>
-        ${noteOf(node) && html`<text class="soft" x=${x + 9} y=${y + 13}>${noteOf(node)}</text>`}
+        <text x=${x + 9} y=${y + 3.5}>${visible(node.id).slice(0, 18)}${noteOf(node) && html`<tspan dx="6">${noteOf(node)}</tspan>`}</text>
       </a>`,
     )}
   </svg>`;

@@ -1,7 +1,7 @@
 /** Requests by model over time, stacked, with what happened marked in it; drawn by uPlot. */
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
-import { clock, rate, visible } from "./format.js";
+import { clock, rate } from "./format.js";
 import { html } from "./html.js";
 import { modelSeries, series, sum, totals } from "./store.js";
 import { colour, isDark } from "./theme.js";
@@ -41,7 +41,9 @@ function marker(plot, marks) {
   for (const { at, text, tone } of marks) {
     const x = Math.round(plot.valToPos(at, "x", true));
     if (x < bbox.left || x > bbox.left + bbox.width) continue;
-    ctx.strokeStyle = ctx.fillStyle = colour(tone);
+    ctx.textAlign = "left";
+    ctx.textBaseline = "alphabetic";
+    ctx.strokeStyle = colour(tone);
     ctx.setLineDash([3 * ratio, 3 * ratio]);
     ctx.beginPath();
     ctx.moveTo(x, bbox.top);
@@ -57,7 +59,7 @@ function marker(plot, marks) {
   ctx.restore();
 }
 
-function options(element, names, marks, tooltip) {
+function options(element, names, marks, moved) {
   const axis = { stroke: colour("soft"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
   return {
     width: element.clientWidth,
@@ -66,31 +68,26 @@ function options(element, names, marks, tooltip) {
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
     scales: { x: { time: true }, y: { range: (_plot, _low, high) => [0, Math.max(1, high * 1.25)] } },
     axes: [
-      { ...axis, values: (_plot, ticks) => ticks.map((each) => clock(each).slice(0, ticks.length > 1 && ticks[1] - ticks[0] < 60 ? 8 : 5)), space: 90 },
+      { ...axis, size: 26, values: (_plot, ticks) => ticks.map((each) => clock(each).slice(0, ticks.length > 1 && ticks[1] - ticks[0] < 60 ? 8 : 5)), space: 90 },
       { ...axis, size: 44, values: (_plot, ticks) => ticks.map(rate) },
     ],
     series: [{}, ...names.map((_name, at) => ({ stroke: colour(TONES[at]), width: 1.5, fill: `color-mix(in srgb, ${colour(TONES[at])} 22%, transparent)` }))],
     bands: names.slice(1).map((_name, at) => ({ series: [at + 2, at + 1] })),
-    hooks: { draw: [(plot) => marker(plot, marks())], setCursor: [tooltip] },
+    hooks: { draw: [(plot) => marker(plot, marks())], setCursor: [moved] },
   };
 }
 
-/** `shown` are bands, `marks` [{at, text, tone}] in the order of time. */
-export function Traffic({ shown, marks }) {
+/** `shown` are bands, `marks` [{at, text, tone}] in the order of time; `onPoint` gets the place pointed at, from the end (-1), or null. */
+export function Traffic({ shown, marks, onPoint }) {
   const element = useRef(null);
   const held = useRef({ marks: [] });
   const names = shown.map(({ name }) => name);
   const dark = isDark();
   held.current.marks = marks;
-  held.current.shown = shown;
+  held.current.onPoint = onPoint;
   useEffect(() => {
-    const tooltip = (plot) => {
-      const at = plot.cursor.idx;
-      const time = at === null || at === undefined ? null : plot.data[0][at];
-      const text = time === null ? "" : [clock(time), ...held.current.shown.map(({ name, values }) => `${visible(name)} ${rate(values.at(at - plot.data[0].length))}/s`)].join("   ");
-      element.current.title = text;
-    };
-    const plot = new uPlot(options(element.current, names, () => held.current.marks, tooltip), [[], ...names.map(() => [])], element.current);
+    const moved = ({ cursor, data }) => held.current.onPoint(cursor.idx === null || cursor.left < 0 ? null : cursor.idx - data[0].length);
+    const plot = new uPlot(options(element.current, names, () => held.current.marks, moved), [[], ...names.map(() => [])], element.current);
     held.current.plot = plot;
     const resized = new ResizeObserver(() => plot.setSize({ width: element.current.clientWidth, height: element.current.clientHeight }));
     resized.observe(element.current);
