@@ -16,6 +16,7 @@ upstream               client gets         retry  blame  words
 508                    508                 no     no     ours: the request goes in a circle
 500, unread content,   400                 no     no     the upstream's: llama.cpp says it so
 500, input too long
+a prompt too long      400                 no     no     the upstream's, with OpenAI's code
 other 4xx              the same            no     no     the upstream's, if it has any
 everything else        502                 yes    yes    ours
 =====================  ==================  =====  =====  ==========================================
@@ -61,6 +62,16 @@ _UNREAD_CONTENT: Final = re.compile(r"(\w+ input is not supported)\b.*")
 _INPUT_TOO_LONG: Final = re.compile(r"(input \(\d+ tokens\) is too large to process)\b.*")
 """How llama.cpp, with status 500, refuses an input that it can't make a vector of."""
 
+TOO_LONG: Final = "context_length_exceeded"
+"""OpenAI's code for a prompt that is too long: coding agents shorten their history at it."""
+_TOO_LONG_CODES: Final = frozenset(("exceedcontextsize", "contextlengthexceeded"))
+_TOO_LONG: Final = re.compile(
+    r"maximum (?:context|model) length|model's context length|context window"
+    r"|prompt is too long|available context size",
+    re.IGNORECASE,
+)
+"""How servers say so that have no code for it: vLLM, SGLang, Anthropic, older llama.cpp."""
+
 _STATUS_OF_CODE: Final[Mapping[str, int]] = {
     "badrequest": 400, "invalidrequest": 400, "validation": 400, "value": 400,
     "exceedcontextsize": 400, "contextlengthexceeded": 400, "contentfilter": 400,
@@ -100,8 +111,7 @@ def error_of_object(document: object, *, who: str = "the upstream") -> EngineErr
     found = read_document(document)
     status = found.status
     if status is None and found.code is not None:
-        word = re.sub(r"[\W_]", "", found.code.lower())
-        status = _STATUS_OF_CODE.get(word.removesuffix("error"))
+        status = _STATUS_OF_CODE.get(_word(found.code))
     return _error(status or 0, found, _DEFAULT_RETRY, who)
 
 
@@ -132,6 +142,23 @@ def _timestamp(date: str) -> float | None:
         return None
 
 
+def _is_too_long(found: ErrorObject) -> bool:
+    """Whether it is about a prompt, or prompt and answer, beyond the model's context."""
+    return _word(found.code or "") in _TOO_LONG_CODES or bool(_TOO_LONG.search(found.message))
+
+
+def _word(code: str) -> str:
+    """``code`` without case, punctuation and a last "error"."""
+    return re.sub(r"[\W_]", "", code.lower()).removesuffix("error")
+
+
+def _rejected(status: int, found: ErrorObject, who: str) -> EngineRejected:
+    message = found.message or f"{who} rejected the request"
+    if _is_too_long(found):
+        return EngineRejected(message, code=TOO_LONG, param=found.param)
+    return EngineRejected(message, status=status, code=found.code, param=found.param)
+
+
 def _error(status: int, found: ErrorObject, retry: int, who: str) -> EngineError:
     """The table."""
     match status:
@@ -150,7 +177,7 @@ def _error(status: int, found: ErrorObject, retry: int, who: str) -> EngineError
         case 500 if unread := _UNREAD_CONTENT.fullmatch(found.message):
             return EngineRejected(unread[1], param="messages")
         case 500 if long := _INPUT_TOO_LONG.fullmatch(found.message):
-            return EngineRejected(long[1], code="context_length_exceeded", param="input")
+            return EngineRejected(long[1], code=TOO_LONG, param="input")
         case 501:
             return EngineError(f"{who} does not support this request", status=501, code=found.code)
         case 508:
@@ -158,8 +185,7 @@ def _error(status: int, found: ErrorObject, retry: int, who: str) -> EngineError
                 f"{who} found that the request goes in a circle", status=508, code=LOOP
             )
         case _ if 400 <= status < 500 and status != 499:
-            message = found.message or f"{who} rejected the request"
-            return EngineRejected(message, status=status, code=found.code, param=found.param)
+            return _rejected(status, found, who)
         case _:
             reason = f"failed with status {status}" if status else "reported an error"
             return EngineUnavailable(f"{who} {reason}")

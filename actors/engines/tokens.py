@@ -14,7 +14,7 @@ from actors.engines.contract import Chunk
 from actors.engines.lenient_json import DICT, LIST
 from actors.engines.sse import EventKind, read_event, split_events
 
-__all__ = ["OUTPUT_FIELDS", "tokens_in", "tokens_in_choices"]
+__all__ = ["OUTPUT_FIELDS", "completion_tokens", "tokens_in", "tokens_in_choices"]
 
 # The fields of a chat delta that are output; "role" alone is not.
 OUTPUT_FIELDS: Final = (
@@ -54,6 +54,14 @@ def tokens_in_choices(chunk: Mapping[str, Any]) -> int:
             ):
                 tokens += 1
     return tokens
+
+
+def completion_tokens(usage: Any) -> int | None:
+    """The exact number of output tokens, if ``usage`` is an object that tells it."""
+    if not isinstance(usage, DICT):
+        return None
+    count = usage.get("completion_tokens")
+    return count if type(count) is int else None  # not a bool
 
 
 def _tokens_in_event(event: bytes) -> int:

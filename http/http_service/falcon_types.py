@@ -1,4 +1,4 @@
-"""Falcon's request and response, made with less work: what hardly a request uses is the class's.
+"""Falcon's request, response and router with less work: what hardly a request uses is the class's.
 
 Falcon sets each of its attributes on each request, one by one. Here those that stay as they are
 stand in the class, and an unusual request is made by Falcon itself. That relies on attributes which
@@ -18,8 +18,18 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import falcon
+from falcon.routing import CompiledRouter
 
-__all__ = ["LeanRequest", "LeanResponse", "Request", "Response", "Scope", "differences", "types"]
+__all__ = [
+    "LeanRequest",
+    "LeanResponse",
+    "Request",
+    "Response",
+    "Router",
+    "Scope",
+    "differences",
+    "types",
+]
 
 _UNSET: Final[Any] = getattr(falcon.Request, "_cached_if_match", None)
 """What Falcon compares with where ``None`` would be a value."""
@@ -106,6 +116,31 @@ class LeanResponse(Response):
         self.stream = None
         self._data = None
         self.context = falcon.Context()
+
+
+class Router(CompiledRouter):
+    """Falcon's own, which takes no path apart that is a route as it stands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: dict[str, tuple[Any, Any, dict[str, Any], str | None]] = {}
+        """What was found before, by the path; as many as there are routes without fields."""
+
+    def add_route(self, uri_template: str, resource: object, **kwargs: Any) -> None:
+        """See Falcon."""
+        self._found.clear()
+        super().add_route(uri_template, resource, **kwargs)
+
+    def find(
+        self, uri: str, req: falcon.Request | None = None
+    ) -> tuple[Any, Any, dict[str, Any], str | None] | None:
+        """See Falcon."""
+        found = self._found.get(uri)
+        if found is None:
+            found = super().find(uri, req)
+            if found is not None and found[3] == uri:
+                self._found[uri] = found
+        return found
 
 
 def differences() -> list[str]:

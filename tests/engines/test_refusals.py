@@ -57,7 +57,15 @@ SHAPES: dict[str, tuple[Any, str, str, str | None]] = {
     ),
     "llama.cpp": (
         {"error": {"code": 400, "message": "too long", "type": "exceed_context_size_error"}},
-        "too long", "exceed_context_size_error", None,
+        "too long", "context_length_exceeded", None,
+    ),
+    "vLLM, too long": (
+        {"error": {"message": "This model's maximum context length is 8 tokens.", "code": 400}},
+        "This model's maximum context length is 8 tokens.", "context_length_exceeded", None,
+    ),
+    "SGLang, too long": (
+        {"object": "error", "message": "The input (9) is longer than the model's context length."},
+        "The input (9) is longer than the model's context length.", "context_length_exceeded", None,
     ),
     "a number as text": ({"error": {"message": "no", "code": "400", "type": "t"}}, "no", "t", None),
     "older vLLM": (

@@ -201,4 +201,4 @@ def test_a_native_refusal_has_the_shape_of_the_clients_dialect(
         reply = it.client.post("/v1/messages", asked)
     assert reply.status == told
     assert reply.json()["type"] == "error"
-    assert (reply.json()["error"]["message"] == "too long") == (told == 400)
+    assert reply.json()["error"]["message"].endswith("too long") == (told == 400)

@@ -157,8 +157,19 @@ class Call:
         """Pass on what arrived."""
         response = self._response
         try:
-            if response is None and (response := self._respond(connection, body)) is None:
-                return
+            if response is None:
+                if (
+                    self._expected is UNARY
+                    and connection.complete
+                    and connection.status == 200
+                    and b"content-encoding" not in connection.headers
+                ):
+                    # PERF: nearly every unary answer comes in one read.
+                    self._sink.answer(checked(body))
+                    self._end(None)
+                    return
+                if (response := self._respond(connection)) is None:
+                    return
             if body:
                 self._heard_at = self._loop.now
                 if response.feed(body) and not self._begun:
@@ -239,17 +250,8 @@ class Call:
         self._sent_at = now
         connection.send(self._data)
 
-    def _respond(self, connection: Connection, body: bytes) -> Response | None:
-        """Who takes the response; ``None`` before its head is there, and if it is over already."""
-        if (
-            self._expected is UNARY
-            and connection.complete
-            and connection.status == 200
-            and b"content-encoding" not in connection.headers
-        ):
-            self._sink.answer(checked(body))  # PERF: nearly every unary answer comes in one read
-            self._end(None)
-            return None
+    def _respond(self, connection: Connection) -> Response | None:
+        """Who takes the response; ``None`` before its head is there."""
         self._data = b""  # something was heard: it will not be sent again
         if not connection.has_head:
             if connection.error is not None:

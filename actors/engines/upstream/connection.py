@@ -49,6 +49,8 @@ _TAIL_SECONDS: Final = 0.2
 
 _NOT_NOW: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
+_ONE_HEAD: Final = (None,)
+
 NO_HEADERS: Final[Mapping[bytes, bytes]] = MappingProxyType({})
 
 
@@ -63,15 +65,20 @@ class ResponseReader:
     """
 
     __slots__ = (
-        "_allowance", "_fields", "_head_bytes", "_parser", "_pieces", "_until_close",
-        "complete", "error", "has_head", "headers", "on_body", "on_header", "reusable", "status",
+        "_allowance", "_fields", "_head_bytes", "_heads", "_parser", "_pieces", "_until_close",
+        "complete", "error", "has_head", "headers", "on_body", "on_header", "on_message_begin",
+        "reusable", "status",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
         self._fields: dict[bytes, bytes] = {}
-        # PERF: the parser calls these two in C; it looks them up once, when it is made. Trailers
+        self._heads: list[None] = []
+        """The heads that may begin: one, or none. A response that was not asked for makes the
+        parser stop, with an ``IndexError``."""
+        # PERF: the parser calls these three in C; it looks them up once, when it is made. Trailers
         # end up among the fields too, and are forgotten with them.
+        self.on_message_begin: Callable[[], object] = self._heads.pop
         self.on_body: Callable[[bytes], object] = self._pieces.append
         self.on_header: Callable[[bytes, bytes], object] = self._fields.__setitem__
         self._parser = HttpResponseParser(self)
@@ -95,6 +102,7 @@ class ResponseReader:
         self._head_bytes = 0
         self._allowance = _MAX_FRAMING
         self._fields.clear()
+        self._heads[:] = _ONE_HEAD
 
     def feed(self, data: bytes) -> bytes:
         """Read ``data``; what it held of the body. Never raises: see :attr:`error`."""
@@ -145,17 +153,13 @@ class ResponseReader:
 
     # What the parser calls, from within feed().
 
-    def on_message_begin(self) -> None:
-        """A head begins. A second response was not asked for: it ends the reading."""
-        if self.complete:
-            raise BadResponse("a response that was not asked for")
-
     def on_headers_complete(self) -> None:
         """The head is read; that of a 1xx is skipped."""
         status = self._parser.get_status_code()
         fields = self._fields
         if status < 200:
             fields.clear()
+            self._heads[:] = _ONE_HEAD
             return
         headers = dict(zip(map(_LOWER, fields), fields.values(), strict=True))
         # PERF: a response with a length, as most have, is asked no more questions.

@@ -6,6 +6,7 @@ Every request, whatever its route, gets an id, one log line, and errors in one s
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
@@ -19,7 +20,7 @@ from http_service.api.families import error_document
 from http_service.api.hosts import Hosts, hosts_of
 from http_service.connection import HANDED_OFF, KEY
 from http_service.errors import ErrorReply, Misdirected, reply_for
-from http_service.falcon_types import Request, Response, types
+from http_service.falcon_types import Request, Response, Router, types
 from http_service.headers import ID_HEADER, id_bits, request_id_from
 from http_service.inline import RetrySoon, WouldBlock
 from http_service.telemetry.access_log import AccessRecord, log_failure, log_request
@@ -51,6 +52,7 @@ class WsgiApp(falcon.App[Request, Response]):
             middleware=middleware,
             request_type=request_type,
             response_type=response_type,
+            router=Router(),
         )
         self.req_options.strip_url_path_trailing_slash = True
         self._metrics: Final[Metrics] = context.metrics
@@ -62,6 +64,14 @@ class WsgiApp(falcon.App[Request, Response]):
         for route in context.routes:
             if not route.part_of:
                 self.add_route(route.path, _with_options(route.resource(context)))
+
+    def _get_body(
+        self, resp: falcon.Response, wsgi_file_wrapper: Any = None
+    ) -> tuple[Iterable[bytes], int | None]:
+        # PERF: Falcon would render what is not there, and look whether it is a file.
+        if resp.stream is HANDED_OFF:
+            return HANDED_OFF, None
+        return super()._get_body(resp, wsgi_file_wrapper)
 
     def count_refusal(self, path: str, status: int) -> None:
         """Count a request that did not become one of the counted ones; servers refuse some, too."""

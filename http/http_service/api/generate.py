@@ -22,6 +22,7 @@ from http_service.api.body_head import check_body_head
 from http_service.api.content_coding import decoded
 from http_service.api.context import AppContext
 from http_service.api.endpoints import ApiEndpoint, GenerateRequest
+from http_service.api.token_limits import check_token_limits
 from http_service.api.validation import parse_json, validate
 from http_service.connection import KEY, Connection
 from http_service.errors import (
@@ -157,7 +158,11 @@ class GenerateResource:
             valid = (check or self._check)(body)
             if via is not None:
                 check_for_loop(via)
-            return body, valid, self._state.resolve(self._kind, valid.model)
+            resolved = self._state.resolve(self._kind, valid.model)
+            spec = resolved.engine.spec
+            if spec.context_length is not None or spec.max_output_tokens is not None:
+                check_token_limits(body, spec.context_length, spec.max_output_tokens)
+            return body, valid, resolved
         except Exception as error:
             if is_counted(error):
                 self._count_refusal(req, error, body)

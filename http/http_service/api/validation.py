@@ -141,7 +141,7 @@ def _check_names(raw: bytes, members: Mapping[str, object], *, short: bool) -> N
         for name in members:
             if name not in _QUOTED and (meant := name.casefold()) in _QUOTED:
                 raise MalformedRequest(f"The body has a member {name!r}: write it {meant!r}", meant)
-    if b"\\u00" in raw and _ESCAPED_ASCII.search(raw) is not None:
+    if raw.find(b"\\u00") >= 0 and _ESCAPED_ASCII.search(raw) is not None:
         clear = False
     elif short:
         clear = sum(map(raw.count, quoted)) == len(quoted)

@@ -216,9 +216,15 @@ def error_type(status: int) -> str:
 
 def error_body(reply: ErrorReply, request_id: str) -> bytes:
     """The document of an error."""
-    error = {"type": error_type(reply.status), "message": reply.message}
+    message = reply.message
+    if reply.code == "context_length_exceeded" and not message.startswith(_TOO_LONG):
+        message = f"{_TOO_LONG}: {message}"
+    error = {"type": error_type(reply.status), "message": message}
     return encode({"type": "error", "error": error, "request_id": request_id})
 
+
+_TOO_LONG: Final = "prompt is too long"
+"""How Anthropic says it, by which clients know that they have to shorten their history."""
 
 _EMPTY: Final[Mapping[BlockKind, Json]] = {
     BlockKind.REASONING: {"type": "thinking", "thinking": "", "signature": ""},

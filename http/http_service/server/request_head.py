@@ -93,7 +93,6 @@ _match_field: Final = re.compile(
     rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)"
 ).fullmatch
 _match_host: Final = re.compile(r"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*").fullmatch
-_match_digits: Final = re.compile(r"[0-9]+").fullmatch
 
 _VERSIONS: Final = frozenset(("1.0", "1.1"))
 _SCHEMES: Final = frozenset(("http", "https"))
@@ -288,11 +287,14 @@ def body_length(version: str, fields: Mapping[str, str]) -> int:
     if host is None:
         if version == "1.1":
             raise ParseError(400, "there is no Host header")
-    elif not _match_host(host):
-        raise ParseError(400, "the Host header is malformed")
+    elif host not in _sound_hosts:
+        if not _match_host(host):
+            raise ParseError(400, "the Host header is malformed")
+        if len(_sound_hosts) < REMEMBER_COUNT and len(host) <= REMEMBER_BYTES:
+            _sound_hosts.add(host)
     if length is None:
         return 0 if coding is None else CHUNKED
-    if not _match_digits(length):
+    if not (length.isdigit() and length.isascii()):
         raise ParseError(400, "the Content-Length is not a number")
     # Too long a number is too large a body: whatever it says, it is over every limit.
     return int(length) if len(length) <= LENGTH_DIGITS else 10**LENGTH_DIGITS
@@ -338,6 +340,8 @@ def _split(target: str) -> tuple[str, str, str, str, str]:
     return scheme, authority, path, query, fragment
 
 
+_sound_hosts: Final[set[str]] = set()
+"""Values of Host that were looked at before."""
 remembered_lines: Final[dict[bytes, RequestLine]] = {}
 """Request lines that were read before."""
 remembered_fields: Final[dict[bytes, Field]] = {}

@@ -170,8 +170,7 @@ class Channel(ClosingChannel):
             request = self.parser_class(self.adj)
             taken = request.received(data)
             if request.whole:
-                with self.requests_lock:
-                    self.requests.append(request)
+                self.requests.append(request)  # no worker looks at them: there was none
                 if request.body_bytes_received <= INLINE_BODY:
                     self._serve()
                 else:
@@ -388,6 +387,11 @@ class Channel(ClosingChannel):
             request = requests.pop()
             if request.reserved:
                 request.close()
+            progress, watch = self.progress, self.watch
+            unsent = self.total_outbufs_len or progress.unsent_since is not None
+            if not unsent and watch is not None and watch.interest == READ:
+                progress.idle_since = self.loop.now  # it is settled
+                return
         if not self._settles:
             self.settle()
 

@@ -86,7 +86,7 @@ class Exchange(PoolRequest):
         idle_timeout: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(request, context)
+        PoolRequest.__init__(self, request, context)  # PERF: super() makes an object
         self.guard = guard
         self.path = path
         self.clock = clock
@@ -153,7 +153,13 @@ class Exchange(PoolRequest):
             self._loop = connection.loop
         # NOTE: first the loop, then a look: what an engine's thread pushes in between is not lost.
         if not self.finished:
-            self._start_timeout(self.last_activity + self._idle_timeout)
+            # PERF: as :meth:`_start_timeout`.
+            self.due = self.last_activity + self._idle_timeout
+            deadline = self.context.deadline
+            if deadline is not None and deadline < self.due:
+                self.due = deadline
+            if connection is not None:
+                connection.loop.start_timeout(self)
         if self.started or self.finished:
             self._flush()
 

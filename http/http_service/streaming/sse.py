@@ -7,12 +7,13 @@ OpenAI's clients read them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from actors.engines.contract import Chunk
 from actors.engines.sse import data_of, read_event, split_events
+from actors.engines.tokens import completion_tokens as completion_tokens_in
 from http_service.errors import ErrorReply
 
 __all__ = ["COMMENT", "DONE", "EVENT_ENDS", "USAGE", "Frame", "encode", "error_event", "event_of"]
@@ -51,14 +52,14 @@ def encode(chunk: Chunk, *, include_usage: bool) -> Frame:
         if (
             chunk.startswith(b"data:")
             and chunk.find(b"\n") == len(chunk) - 2
-            and b"\r" not in chunk
+            and chunk.find(b"\r") < 0
         ):
             return _encode_event(chunk, include_usage=include_usage)
         frames = [
             _encode_event(event, include_usage=include_usage) for event in split_events(chunk)
         ]
         return frames[0] if len(frames) == 1 else _joined(frames)
-    completion_tokens = _completion_tokens(chunk.get("usage"))
+    completion_tokens = completion_tokens_in(chunk.get("usage"))
     if completion_tokens is not None and not include_usage and not chunk.get("choices"):
         return Frame(b"", completion_tokens=completion_tokens)
     return Frame(event_of(chunk), completion_tokens=completion_tokens)
@@ -80,7 +81,7 @@ def _encode_event(event: bytes, *, include_usage: bool) -> Frame:
     chunk: Any = _loaded(event)
     if chunk.__class__ is not dict:
         chunk = read_event(event).chunk
-    completion_tokens = _completion_tokens(chunk.get("usage"))
+    completion_tokens = completion_tokens_in(chunk.get("usage"))
     if completion_tokens is not None and not include_usage and not chunk.get("choices"):
         return Frame(b"", completion_tokens=completion_tokens)
     return Frame(event, completion_tokens=completion_tokens)
@@ -104,10 +105,3 @@ def _joined(frames: list[Frame]) -> Frame:
         comment=all(frame.comment for frame in frames),
         completion_tokens=counts[-1] if counts else None,
     )
-
-
-def _completion_tokens(usage: object) -> int | None:
-    if not isinstance(usage, dict):
-        return None
-    count = cast("dict[str, object]", usage).get("completion_tokens")
-    return count if type(count) is int else None

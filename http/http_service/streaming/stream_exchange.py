@@ -12,6 +12,7 @@ import orjson
 from actors.engines.contract import Chunk, EngineRequest
 from actors.engines.errors import EngineTimeout, EngineUnavailable
 from actors.engines.pool import State
+from actors.engines.sse import ReadEvents
 from http_service.errors import ClientGone, ErrorType, reply_for
 from http_service.headers import response_head
 from http_service.streaming.exchange import DEADLINE_PASSED, STALL_SECONDS, UNSENT_LIMIT, Exchange
@@ -67,16 +68,17 @@ class StreamExchange(Exchange):
             return
         # PERF: one call for what a relay pushes nearly always: a token, ready and without usage, is
         # never decoded. Usage (not `"usage":null`) is searched from the end, where it is.
-        if (
+        if isinstance(chunk, ReadEvents):
+            if chunk.completion_tokens is not None:
+                chunk = self._event_of(chunk)
+        elif (
             not isinstance(chunk, bytes)
             or not chunk.endswith(EVENT_ENDS)
             or chunk[0] == COMMENT
             or chunk.rfind(USAGE) >= 0
         ):
             chunk = self._event_of(chunk)
-            if not chunk:
-                return
-        if self.finished:
+        if not chunk or self.finished:
             return
         if tokens > 0:
             self._tokens += tokens
@@ -148,7 +150,11 @@ class StreamExchange(Exchange):
         elif chunk.get("usage") is None:
             return b"data: %b\n\n" % orjson.dumps(chunk)
         self.last_activity = self.clock()
-        event, _, usage = encode(chunk, include_usage=self.include_usage)
+        if isinstance(chunk, ReadEvents):
+            usage, dropped = chunk.completion_tokens, chunk.only_usage and not self.include_usage
+            event = b"" if dropped else chunk
+        else:
+            event, _, usage = encode(chunk, include_usage=self.include_usage)
         if usage is not None:
             self.guard.record_usage(usage)
         return event

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from _thread import get_ident
 from collections.abc import Callable
 from typing import ClassVar, Final
 
@@ -68,12 +69,16 @@ class UnaryExchange(Exchange):
 
     def deliver_answer(self, body: bytes) -> None:
         """The engine's own response, passed on byte for byte."""
-        with self.lock:
-            if self.finished:
-                return
-            self._body = body
-            self.started = self.finished = True
-        self._schedule_flush()
+        # PERF: no lock: an answer is delivered once, and by one thread.
+        if self.finished:
+            return
+        self._body = body
+        self.started = self.finished = True
+        loop = self._loop
+        if loop is not None and loop.thread == get_ident():
+            self._flush()
+        else:
+            self._schedule_flush()
 
     def deliver_end(self) -> None:
         """The chunks make up the response."""

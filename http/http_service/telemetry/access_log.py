@@ -24,10 +24,12 @@ __all__ = [
     "AccessLogWriter",
     "AccessRecord",
     "access_record",
+    "any_text_line",
     "log_failure",
     "log_record",
     "log_request",
     "set_access_log_writer",
+    "text_line",
 ]
 
 LOGGER: Final = "http_service.access"
@@ -135,7 +137,7 @@ class AccessLogWriter:
     """Writes records to ``stream`` as ``"text"`` or ``"json"`` lines. Any thread."""
 
     def __init__(self, stream: TextIO, log_format: str) -> None:
-        line = _json if log_format == "json" else _text
+        line = _json if log_format == "json" else text_line
 
         def write(records: Sequence[tuple[AccessRecord, float]]) -> None:
             stream.write("".join([line(record, when) for record, when in records]))
@@ -165,9 +167,26 @@ def _json(record: AccessRecord, now: float) -> str:
     return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS).decode() + "\n"
 
 
-def _text(record: AccessRecord, now: float) -> str:
+def text_line(record: AccessRecord, now: float) -> str:
+    """The line of ``record``, which came at ``now``: its sentence, then its fields by name."""
+    rid, method, path, status, elapsed, model, endpoint, shape, failure, tokens = record
+    # PERF: nearly every line is of a request that was answered well, and its words need no quotes.
+    if failure is None and tokens is not None and status < 500:
+        words = f"{endpoint}{method}{model}{path}{rid}{shape}"
+        plain = words.isascii() and words.isprintable()
+        if plain and not (" " in words or '"' in words or "'" in words):
+            return (
+                f"{_stamp(now)} [info     ] {method} {path} {status} in {elapsed:.1f} ms [{LOGGER}]"
+                f" elapsed_ms={elapsed} endpoint={endpoint} method={method} model={model}"
+                f" path={path} request_id={rid} request_type={shape} status={status}"
+                f" tokens={tokens}\n"
+            )
+    return any_text_line(record, now)
+
+
+def any_text_line(record: AccessRecord, now: float) -> str:
+    """As :func:`text_line`, whatever is in ``record``."""
     level = "warning  " if record.level == logging.WARNING else "info     "
-    # PERF: one pass, in the order of the names; a tenth of a request's CPU went into sorting them.
     fields = "".join(
         [
             f"{name}={value if value.__class__ is not str or _PLAIN(value) else ascii(value)} "

@@ -105,7 +105,7 @@ def test_a_prompt_beyond_the_context_is_the_clients_mistake() -> None:
     error = fails(complete("word " * 2500))
     assert isinstance(error, EngineRejected)
     assert "exceeds the available context size" in error.message
-    assert error.code == "exceed_context_size_error"
+    assert error.code == "context_length_exceeded"
 
 
 @model

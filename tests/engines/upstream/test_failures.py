@@ -43,7 +43,7 @@ def test_a_rejection_is_passed_on_in_the_upstreams_words() -> None:
     body = b'{"error":{"code":400,"message":"too long","type":"exceed_context_size_error"}}'
     error = failure(says(answer(400, body)))
     assert isinstance(error, EngineRejected)
-    assert (error.message, error.code) == ("too long", "exceed_context_size_error")
+    assert (error.message, error.code) == ("too long", "context_length_exceeded")
 
 
 def test_a_busy_upstream_is_told_with_its_retry_after() -> None:

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.engines.errors import EngineError
-from actors.engines.sse import EventKind, read_event, split_events
+from actors.engines.sse import EventKind, ReadEvents, read_event, split_events
 from actors.engines.tokens import tokens_in
 from actors.engines.upstream.stream_relay import StreamRelay
 from actors.engines.upstream.token_template import TokenTemplate, template_of
@@ -92,6 +92,34 @@ def test_what_is_no_string_is_never_recognised(inside: bytes) -> None:
     many = shape.before + b"a" + seam + inside + seam + b"b" + shape.after
     run = shape.run(many, 0)
     assert run is None or run[0] == len(shape.before + b"a" + shape.after)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        event(FINISH),
+        event({**token("b"), "id": 2}),
+        event(token("a")).replace(b'"a"', b'"\\ud83d"'),
+        event(token("a")).replace(b'"a"', b'"\xff"'),
+        b": ping\n\n",
+        event(token("a"))[:-1],
+        b"\n",
+    ],
+)
+def test_a_run_ends_before_what_differs(other: bytes) -> None:
+    one = event(token("a"))
+    run = known(token("a")).run(one * 3 + other + one * 2, 0)
+    assert run == (3 * len(one), 3)
+
+
+def test_what_was_read_says_so_and_usage_stands_alone() -> None:
+    sink = RecordingSink()
+    relay = StreamRelay(sink, raw=True)
+    relay.feed(event(token("a")) * 3 + event(FINISH) + event(USAGE) + b"data: [DONE]\n\n")
+
+    read = [each for each in sink.chunks if isinstance(each, ReadEvents)]
+    assert [each.completion_tokens for each in read] == [None, 3]
+    assert [each.only_usage for each in read] == [False, True]
 
 
 texts = st.text(max_size=6) | st.sampled_from(

@@ -143,6 +143,69 @@ def test_of_several_instances_the_last_one_that_serves_is_believed(
     assert listed(web)[0]["context_window"] == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/v1/chat/completions", "max_tokens"),
+        ("/v1/chat/completions", "max_completion_tokens"),
+        ("/v1/messages", "max_tokens"),
+        ("/v1/responses", "max_output_tokens"),
+    ],
+)
+def test_an_answer_longer_than_the_model_gives_is_refused_before_it_is_asked(
+    web: testing.TestClient, registry: Address, engine: Noting, path: str, field: str
+) -> None:
+    put(registry, engine, ModelSpec(max_output_tokens=512))
+    fields: dict[str, Any] = {"input": "hello", "max_tokens": 1} if "resp" in path else {}
+    assert ask(web, path, **{**fields, field: 512}).status_code == 200
+    refused = ask(web, path, **{**fields, field: 513})
+
+    assert refused.status_code == 400
+    assert f"{field} is too large: 513" in refused.json["error"]["message"]
+    if path != "/v1/messages":
+        assert refused.json["error"]["param"] == field
+    assert len(engine.asked) == 1
+    assert 'error_type="validation"' in web.simulate_get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "body"),
+    [
+        (Kind.COMPLETIONS, "/v1/completions", {"prompt": [1] * 9, "max_tokens": 4}),
+        (Kind.COMPLETIONS, "/v1/completions", {"prompt": [[1], [1] * 13]}),
+        (Kind.EMBEDDINGS, "/v1/embeddings", {"input": [[1] * 13, [1]]}),
+    ],
+)
+def test_token_ids_beyond_the_context_are_refused_before_the_model_is_asked(
+    web: testing.TestClient,
+    registry: Address,
+    engine: Noting,
+    kind: Kind,
+    path: str,
+    body: dict[str, Any],
+) -> None:
+    for length in (13, 12):
+        spec = ModelSpec(context_length=length)
+        registry.ask(PutInstance(kind, "base", "1", engine, InstanceSpec(), spec), timeout=ASK)
+        refused = web.simulate_post(path, json={"model": "base", **body})
+        error = refused.json.get("error", {})
+        if length == 13:
+            assert len(engine.asked) == 1
+        else:
+            assert (refused.status_code, error["code"]) == (400, "context_length_exceeded")
+            assert error["type"] == "invalid_request_error"
+            assert error["param"] in body
+            assert "maximum context length is 12 tokens" in error["message"]
+    assert len(engine.asked) == 1
+
+
+def test_what_only_the_server_can_count_is_the_servers_to_refuse(
+    web: testing.TestClient, registry: Address, engine: Noting
+) -> None:
+    put(registry, engine, ModelSpec(context_length=1))
+    assert ask(web, max_tokens=9).status_code == 200
+
+
 # Defaults.
 
 

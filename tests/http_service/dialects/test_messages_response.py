@@ -148,6 +148,15 @@ def test_a_failure_is_one_event() -> None:
     assert json.loads(body)["error"] == {"type": "overloaded_error", "message": "full"}
 
 
+@pytest.mark.parametrize("message", ["12 tokens, 8 allowed", "prompt is too long: 12 > 8"])
+def test_a_prompt_that_is_too_long_is_told_in_anthropics_words(message: str) -> None:
+    reply = reply_for_status(400, message, code="context_length_exceeded")
+    told = json.loads(error_body(reply, "r1"))["error"]
+
+    assert told["type"] == "invalid_request_error"
+    assert told["message"] == f"prompt is too long: {message.rpartition(': ')[2]}"
+
+
 @given(answers())
 def test_stream_and_document_are_the_same_message(chunks: list[Json]) -> None:
     try:

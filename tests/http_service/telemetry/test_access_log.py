@@ -24,8 +24,10 @@ from http_service.telemetry.access_log import (
     MAX_LOGGED,
     AccessLogWriter,
     AccessRecord,
+    any_text_line,
     log_request,
     set_access_log_writer,
+    text_line,
 )
 from tests.http_service.engines import ScriptEngine
 from tests.http_service.serving import CHAT, Client, RawClient, Running, eventually
@@ -266,3 +268,21 @@ for number in range(3):
     assert [json.loads(line)["request_id"] for line in ended.stderr.splitlines()] == [
         "id-0", "id-1", "id-2",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("request_id", ["id-1", "a b", 'a"b', "a'b", "a\x7fb", "aéb", "a\nb"])
+@pytest.mark.parametrize("failure", [None, "internal"])
+def test_the_line_of_a_good_answer_is_made_as_any_other(
+    request_id: str, failure: str | None
+) -> None:
+    record = AccessRecord(
+        request_id, "POST", PATH, 200, 1.25, "m", "chat_completions", "unary", failure, 3
+    )
+
+    assert text_line(record, 1.5) == any_text_line(record, 1.5)
+
+
+def test_the_line_of_a_request_without_a_model_is_made_as_any_other() -> None:
+    record = AccessRecord("id-1", "GET", "/live", 200, 0.5)
+
+    assert text_line(record, 1.5) == any_text_line(record, 1.5)
