@@ -66,8 +66,12 @@ bench-peers: $(VENV)/.ready  ## Measure beside other gateways; write docs/benchm
 chaos: $(VENV)/.ready  ## Break a real etcd at random for ten minutes, from a seed (ARGS="--seconds 60 --seed 7").
 	@$(BIN)/python -m tests.faults --long chaos $(ARGS)
 
+# Clients from npm, where CALLBOARD_AGENTS names a folder of them; else each says that it is skipped.
+CLIENTS := tests/e2e/test_coding_agents.py tests/e2e/test_npm_clients.py
+
 acceptance: $(VENV)/.ready  ## Show what is promised, at full length (ARGS="frozen", "rolling", "attacks --root ../old").
 	@$(BIN)/python -m tests.faults --long $(or $(ARGS),all)
+	@$(if $(ARGS),,$(BIN)/python -m pytest -q -rs $(CLIENTS))
 
 faults: $(VENV)/.ready  ## Inject every failure we claim to survive; refresh docs/faults.md (ARGS="--only 14").
 	@$(BIN)/python -m tests.faults --seed 1 --report build/faults --table docs/faults.md $(ARGS)

@@ -149,6 +149,7 @@ def engine_of(tls: Tls, reach: Reach, silence: float, entry: Entry) -> Engine:
             unary=entry.unary,
             speaks=entry.speaks,
             api_key=key,
+            api_key_header=entry.api_key_header,
             connect_timeout=times.connect or CONNECT_TIMEOUT,
             first_byte_timeout=times.first_byte or silence,
             idle_timeout=times.idle or silence,

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+import orjson
+
 from actors.suggestion import suggestion
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "one_of",
     "port",
     "profile",
+    "request_default",
     "seconds",
     "some",
     "status_range",
@@ -332,6 +335,21 @@ def profile(text: str) -> str:
     """A profile's name: letters, digits, ``-`` and ``_``."""
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text):
         raise ValueError(f"{text!r} is not a profile's name: use letters, digits, - and _")
+    return text
+
+
+def request_default(text: str) -> str:
+    """``FIELD=JSON``, as it was given."""
+    field, _, value = text.partition("=")
+    try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError:
+        field = ""
+    if not field:
+        raise ValueError(
+            f"{text!r} is not a default: give FIELD=JSON, as in temperature=0.2 or "
+            'stop=["END"]; a text is in quotes: reasoning_effort="low"'
+        )
     return text
 
 

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.engines.contract import Kind
-from actors.engines.dialect import WORDS, spoken
+from actors.engines.dialect import WORDS, KeyHeader, spoken
 from actors.engines.pool import PolicyName
 from discovery.entry import NO_TIMEOUTS, Entry, EntryTimeouts, Quarantined, State, Unary
 from discovery.rules import (
@@ -155,6 +155,10 @@ class WireValue(msgspec.Struct, omit_defaults=True):
             pattern=f"^{KEY_VARIABLE}$",
         ),
     ] = None
+    api_key_header: Annotated[
+        KeyHeader | None,
+        _says("Where the server reads its key: a bearer token in Authorization, or x-api-key."),
+    ] = None
     adapters: Annotated[
         list[str] | None,
         _says(
@@ -270,6 +274,7 @@ def encode(entry: Entry, root: str = "") -> tuple[bytes, bytes]:
         policy=entry.policy,
         hedge_after=entry.hedge_after,
         api_key_env=entry.api_key_env,
+        api_key_header=None if entry.api_key_header == "authorization" else entry.api_key_header,
         adapters=[*entry.adapters] or None,
         context_length=entry.context_length,
         max_output_tokens=entry.max_output_tokens,
@@ -354,6 +359,7 @@ def _entry(
         policy=None if value.policy is None else PolicyName(value.policy),
         hedge_after=value.hedge_after,
         api_key_env=value.api_key_env,
+        api_key_header=value.api_key_header or "authorization",
         adapters=tuple(value.adapters or ()),
         context_length=value.context_length,
         max_output_tokens=value.max_output_tokens,

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 from actors.engines.contract import Kind
-from actors.engines.dialect import Spoken
+from actors.engines.dialect import KeyHeader, Spoken
 from actors.engines.pool import (
     DEFAULT_MODEL_SPEC,
     HedgeAfter,
@@ -102,6 +102,7 @@ class Entry:
     policy: PolicyName | None = None
     hedge_after: float | None = None
     api_key_env: str | None = None
+    api_key_header: KeyHeader = "authorization"
     adapters: tuple[str, ...] = ()
     context_length: int | None = None
     max_output_tokens: int | None = None

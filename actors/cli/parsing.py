@@ -234,7 +234,8 @@ def _checked(option: _Option, texts: list[str], source: str) -> Any:
     parse = option.setting.parse
     try:
         if option.setting.repeatable:
-            return tuple(parse(part) for text in texts for part in text.split(",") if part)
+            parts = [text.split(",") if option.setting.commas else [text] for text in texts]
+            return tuple(parse(part) for each in parts for part in each if part)
         return parse(texts[-1])
     except ValueError as error:
         raise UsageError(f"{source}: {error}") from None

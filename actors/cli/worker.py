@@ -21,6 +21,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
 from actors.cli.model_server import busy_slots, wait_until_idle, wait_until_serving
 from actors.cli.parsing import UsageError, parse_settings
 from actors.cli.runner import run_until_cancelled
@@ -124,6 +126,8 @@ def entries_of(settings: WorkerSettings, url: str) -> list[Entry]:
     aliases = _by_model(settings, "--alias", settings.alias)
     adapters = _by_model(settings, "--adapter", settings.adapter)
     speaks = tuple(spoken(word) for word in dict.fromkeys(settings.speaks) if word != AUTO)
+    fields = (text.partition("=") for text in settings.default)
+    defaults = {field: orjson.loads(value) for field, _, value in fields}
     try:
         return [
             Entry(
@@ -138,9 +142,13 @@ def entries_of(settings: WorkerSettings, url: str) -> list[Entry]:
                 unary="fold" if settings.unary == "fold" else "pass",
                 speaks=speaks if kind in TRANSLATED else (),
                 api_key_env=settings.api_key_env or None,
+                api_key_header="x-api-key"
+                if settings.api_key_header == "x-api-key"
+                else "authorization",
                 adapters=adapters[model],
                 context_length=settings.context_length or None,
                 max_output_tokens=settings.max_output_tokens or None,
+                defaults=defaults,
             )
             for model in settings.model
             for kind in dict.fromkeys(settings.type)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from actors.suggestion import suggestion
 
-__all__ = ["WORDS", "Counter", "Dialect", "Native", "Original", "Spoken", "spoken"]
+__all__ = ["WORDS", "Counter", "Dialect", "KeyHeader", "Native", "Original", "Spoken", "spoken"]
 
 
 class Dialect(StrEnum):
@@ -52,6 +52,9 @@ _COUNTERS: Final = {
     Counter.INPUT_TOKENS: "/v1/chat/completions/input_tokens",
     Counter.TOKENIZE: "/tokenize",
 }
+
+KeyHeader: TypeAlias = Literal["authorization", "x-api-key"]
+"""Where a server reads its key: a bearer token, as OpenAI's does, or alone, as Anthropic's."""
 
 Spoken: TypeAlias = Dialect | Counter
 """What an entry may say that its server speaks."""

@@ -34,17 +34,19 @@ class Setting:
 
     ``parse`` turns text into the value, or raises ``ValueError`` with a sentence that names what is
     wrong and what is allowed. ``repeatable`` options may be given several times, or as a comma
-    list. A ``secret`` is taken from its variable only: all users of a machine can read arguments.
-    One of a ``source`` asks for a source of discovery (``actors.discovering.SOURCES``). A ``flag``
-    is true if it is given; an ``argument`` stands without an option; both, and what is ``here``
-    only, have no variable and no key in a file. ``short`` is a second option, as in ``-c``;
-    ``names`` are what a shell completes it with: ``model`` or ``instance`` (of the service).
+    list; without ``commas`` several times only. A ``secret`` is taken from its variable only: all
+    users of a machine can read arguments. One of a ``source`` asks for a source of discovery
+    (``actors.discovering.SOURCES``). A ``flag`` is true if it is given; an ``argument`` stands
+    without an option; both, and what is ``here`` only, have no variable and no key in a file.
+    ``short`` is a second option, as in ``-c``; ``names`` are what a shell completes it with:
+    ``model`` or ``instance`` (of the service).
     """
 
     parse: Callable[[str], Any]
     metavar: str
     help: str
     repeatable: bool = False
+    commas: bool = True
     required: bool = False
     secret: bool = False
     source: bool = False

@@ -158,6 +158,20 @@ class WorkerSettings:
         "VARIABLE",
         "the front-ends' environment variable that holds the server's bearer key, CALLBOARD_KEY_…",
     )
+    api_key_header: str = setting(
+        "authorization",
+        option_types.one_of("authorization", "x-api-key"),
+        "authorization|x-api-key",
+        "where the server reads that key: a bearer token in Authorization, or x-api-key",
+    )
+    default: tuple[str, ...] = setting(
+        (),
+        option_types.request_default,
+        "FIELD=JSON",
+        "a field of a request, filled in where a client leaves it out, as in temperature=0.2",
+        repeatable=True,
+        commas=False,
+    )
     drain: float = setting(
         1.0,
         option_types.seconds,

@@ -28,6 +28,7 @@ __all__ = [
     "Draining",
     "ErrorReply",
     "ErrorType",
+    "Headers",
     "InvalidApiKey",
     "InvalidValue",
     "MalformedRequest",

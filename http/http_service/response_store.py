@@ -45,6 +45,11 @@ class ResponseStore:
         self._lock = Lock()
         self._kept: OrderedDict[tuple[bytes, str], StoredResponse] = OrderedDict()
         self._size = 0
+        self._evicted = 0
+
+    def counts(self) -> tuple[int, int, int]:
+        """How many are stored, their bytes, and how many have made room for others."""
+        return len(self._kept), self._size, self._evicted
 
     @property
     def size(self) -> int:
@@ -61,6 +66,7 @@ class ResponseStore:
             self._size += stored.size
             while self._size > self.limit:
                 self._drop(next(iter(self._kept)))
+                self._evicted += 1
         return True
 
     def find(self, owner: bytes, response_id: str) -> StoredResponse | None:

@@ -227,6 +227,9 @@ class HttpService:
         operator_keys: ApiKeys | None,
     ) -> AppContext:
         """What the resources share."""
+        store = ResponseStore(self.config.responses_store)
+        if store.limit:
+            self._manager.metrics().stored = store.counts
         return AppContext(
             config=self.config,
             state=self._manager.state(),
@@ -236,13 +239,14 @@ class HttpService:
             keys=keys,
             operator_keys=operator_keys,
             inflight=self._inflight,
-            responses=ResponseStore(self.config.responses_store),
+            responses=store,
         )
 
     def _unbind(self) -> None:
         server, self._server = self._server, None
         if server is not None:
             self._manager.metrics().connections = no_connections
+            self._manager.metrics().stored = None
             server.close()
 
 

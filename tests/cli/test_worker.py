@@ -62,6 +62,7 @@ def test_every_option_of_an_entry_reaches_it() -> None:
         "--unary": "fold",
         "--fallback": "small",
         "--api-key-env": "CALLBOARD_KEY_A",
+        "--api-key-header": "x-api-key",
         "--adapter": "law,sql",
         "--context-length": "8192",
         "--max-output-tokens": "512",
@@ -70,8 +71,20 @@ def test_every_option_of_an_entry_reaches_it() -> None:
     (entry,) = entries(*(word for option in options.items() for word in option))
     assert (entry.max_concurrency, entry.weight, entry.unary) == (8, 2.5, "fold")
     assert (entry.fallback, entry.api_key_env) == ("small", "CALLBOARD_KEY_A")
+    assert entry.api_key_header == "x-api-key"
     assert entry.adapters == ("law", "sql")
     assert (entry.context_length, entry.max_output_tokens) == (8192, 512)
+
+
+def test_defaults_of_a_request_are_announced_with_commas_and_all() -> None:
+    said = ("temperature=0.2", 'stop=["a,b", "c"]', 'reasoning_effort="x=y"')
+    (entry,) = entries("--type", "chat", *(word for each in said for word in ("--default", each)))
+    assert entry.defaults == {"temperature": 0.2, "stop": ["a,b", "c"], "reasoning_effort": "x=y"}
+
+
+def test_a_default_that_only_a_client_can_say_is_refused() -> None:
+    with pytest.raises(UsageError, match="only a client can say"):
+        entries("--default", 'model="x"')
 
 
 def test_what_a_server_speaks_is_announced_for_its_chat_models() -> None:

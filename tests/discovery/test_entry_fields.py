@@ -55,6 +55,8 @@ def test_an_entry_that_says_nothing_more_has_the_defaults() -> None:
         ("hedge_after", 95, 95.0),
         ("hedge_after", 99.9, 99.9),
         ("api_key_env", "CALLBOARD_KEY_OPENAI_2", "CALLBOARD_KEY_OPENAI_2"),
+        ("api_key_header", "x-api-key", "x-api-key"),
+        ("api_key_header", None, "authorization"),
         ("adapters", ["law", "org/sql"], ("law", "org/sql")),
         ("context_length", 8192, 8192),
         ("max_output_tokens", 512, 512),
@@ -91,6 +93,7 @@ def test_null_is_as_if_left_out(field: str) -> None:
 @pytest.mark.parametrize(
     ("field", "raw", "says"),
     [
+        ("api_key_header", "cookie", "at `$.api_key_header`"),
         ("speaks", "messages", "at `$.speaks`"),
         ("speaks", [1], "at `$.speaks[0]`"),
         ("speaks", ["mesages"], "unknown dialect 'mesages': give one of messages, responses, "),

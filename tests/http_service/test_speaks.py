@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 
 from actors.engines.dialect import Dialect
-from tests.engines.raw_server import answer, chunked, says, says_once
+from actors.engines.pool import HedgeAfter
+from http_service.api.endpoints.responses import DROPPED_TOOLS
+from tests.engines.raw_server import Line, answer, chunked, says, says_once
 from tests.http_service.conftest import LOCAL
 from tests.http_service.native_upstream import NATIVE_ID, Upstream
 from tests.http_service.serving import eventually
-from tests.http_service.worlds import BODIES, Told, World, world
+from tests.http_service.worlds import BODIES, MODEL_SPEC, Told, World, world
 
 SAID = "I am here"
 DIALECTS = pytest.mark.parametrize("dialect", list(Dialect))
@@ -160,6 +162,46 @@ def test_a_native_response_that_is_cut_fails_under_its_own_id_and_number() -> No
         script.kill()
         assert waiting.result(20).id == f"resp_{NATIVE_ID}"
     assert isinstance(told.error, RuntimeError)  # no response.completed
+
+
+@DIALECTS
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_hedge_may_answer_in_the_other_dialect(dialect: Dialect, *, stream: bool) -> None:
+    """Each way: the first of two turns is the silent server's, and the other one answers it."""
+    spec = dataclasses.replace(MODEL_SPEC, hedge_after=HedgeAfter(seconds=0.02))
+    native, chat = Upstream(dialect), Upstream(chat=True)
+    for instances in (
+        ((_silent, (dialect,)), (chat, ())),
+        ((_silent, ()), (native, (dialect,))),
+    ):
+        with world(*instances, spec=spec) as it:
+            for _ in range(2):
+                told = it.stream(dialect) if stream else it.whole(dialect)
+                assert (told.text, told.error) == (SAID, None)
+                assert told.id.endswith(NATIVE_ID) == (instances[1][0] is native)
+            # On a busy machine the second one may be asked late, and the first one beside it.
+            assert len(it.servers[0].received) >= 1
+            assert len(it.servers[1].received) == 2
+
+
+def _silent(line: Line) -> None:
+    """A server that takes a request and says nothing."""
+    line.hear()
+    line.wait_for_hang_up()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_tools_are_said_to_be_dropped_only_where_they_were(*, stream: bool) -> None:
+    dialect = Dialect.RESPONSES
+    body = {**BODIES[dialect], "stream": stream, "tools": [{"type": "web_search"}]}
+    for instance, dropped in (
+        ((Upstream(dialect), (dialect,)), None),
+        ((Upstream(chat=True), ()), "web_search"),
+    ):
+        with world(instance) as it:
+            answered = it.client.post("/v1/responses", body)
+        assert answered.status == 200
+        assert answered.headers.get(DROPPED_TOOLS) == dropped
 
 
 @pytest.mark.parametrize("ending", ["cut", "without an end", "an error"])

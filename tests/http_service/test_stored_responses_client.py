@@ -52,6 +52,10 @@ class Stage:
         with openai.OpenAI(base_url=url, api_key=key, max_retries=0, timeout=10) as client:
             yield client
 
+    def metrics(self) -> str:
+        """What ``/metrics`` says."""
+        return self.live.service.model_manager().metrics().render("text/plain")[0].decode()
+
     def messages(self) -> list[dict[str, Any]]:
         """What the model was asked last."""
         return [*self.engine.requests[-1].body["messages"]]
@@ -272,3 +276,25 @@ def test_a_stored_response_is_not_streamed_again(sdk: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         sdk.responses.retrieve(made.id, stream=True)
     assert (caught.value.param, caught.value.code) == ("stream", "unsupported_parameter")
+
+
+def test_what_is_stored_is_measured() -> None:
+    config = replace(LOCAL, responses_store=3000)
+    with staged(config) as stage, stage.sdk() as sdk:
+        for _ in range(5):
+            sdk.responses.create(model="scripted", input="hi")
+        metrics = stage.metrics().splitlines()
+    found = {
+        name.removeprefix("callboard_frontend_stored_responses"): float(value)
+        for name, _, value in (line.partition(" ") for line in metrics)
+        if name.startswith("callboard_frontend_stored_responses")
+    }
+
+    assert 0 < found["_bytes"] <= 3000
+    assert found[""] + found["_evicted_total"] == 5
+    assert found["_evicted_total"] > 0
+
+
+def test_a_service_that_stores_none_measures_none() -> None:
+    with staged(LOCAL) as stage:
+        assert "stored_responses" not in stage.metrics()

@@ -13,7 +13,7 @@ from typing import Final, Literal, NoReturn
 
 from actors.engines.contract import Context, EngineRequest, Kind, Sink
 from actors.engines.counting import counter_for
-from actors.engines.dialect import Original, Spoken
+from actors.engines.dialect import KeyHeader, Original, Spoken
 from actors.engines.errors import EngineBusy, EngineError, EngineRejected, EngineUnavailable
 from actors.engines.llama_dialect import choices_of, prefill_of
 from actors.engines.upstream.call import Call, Timeouts
@@ -25,6 +25,7 @@ from actors.engines.upstream.probe import PROBE, PROBE_TIMEOUTS, ProbeSink
 from actors.engines.upstream.reach import AddressRefused, Reach
 from actors.engines.upstream.request import (
     body_of,
+    key_line,
     parse_url,
     probe_request,
     renamed,
@@ -53,7 +54,8 @@ class UpstreamEngine:
     """Answers by asking the OpenAI-compatible server at ``url`` (as ``http://host:8000/v1``).
 
     ``model`` is the upstream's name of the model where it differs from ours; otherwise the
-    client's body is forwarded byte for byte. ``api_key`` is sent as a bearer token. Timeouts are
+    client's body is forwarded byte for byte. ``api_key`` is sent as a bearer token, or alone in
+    ``x-api-key`` where ``api_key_header`` says so. Timeouts are
     in seconds: for the connect, until the first output, of silence after it. ``unary``
     is ``"pass"`` (the upstream's answer is passed on as it is) or ``"fold"`` (the upstream is asked
     for a stream; for servers like llama.cpp that go on generating when a unary client left).
@@ -76,6 +78,7 @@ class UpstreamEngine:
         *,
         model: str | None = None,
         api_key: str | None = None,
+        api_key_header: KeyHeader = "authorization",
         connect_timeout: float = CONNECT_TIMEOUT,
         first_byte_timeout: float = ENGINE_TIMEOUT,
         idle_timeout: float = ENGINE_TIMEOUT,
@@ -99,14 +102,14 @@ class UpstreamEngine:
         self.base_path: Final = target.base_path
         context = (tls or Tls()).wrapper() if target.tls else None
         self.place: Final = Place(target.host, target.port, context, reach)
-        # PERF: one for the check of the key, the others when they are needed: 200 bytes each.
-        head = request_head(target, Kind.CHAT.path, api_key, stream=True)
+        # PERF: one now, which most need, the others when they are needed: 200 bytes each.
+        self._key_line = key_line(api_key, api_key_header)
+        head = request_head(target, Kind.CHAT.path, self._key_line, stream=True)
         self._stream_heads: dict[str, bytes] = {Kind.CHAT: head}
         self._unary_heads: dict[str, bytes] = {}
         """By the kind, or the path of an endpoint where one document answers, or a dialect's."""
         self._target = target
-        self._api_key = api_key
-        self._probe = probe_request(target, api_key)
+        self._probe = probe_request(target, self._key_line)
         self.loop = loop or shared_loop()
         self.connections = ConnectionPool(self.loop, _names, self.place)
         self._most = max_connections
@@ -199,7 +202,7 @@ class UpstreamEngine:
         if counter is None:
             raise EngineUnavailable("the upstream does not count tokens")
         body, headers = question(counter, request, self._model)
-        head = request_head(self._target, counter.path, self._api_key, stream=False)
+        head = request_head(self._target, counter.path, self._key_line, stream=False)
         data = whole_request(head, context.request_id, body, context.headers + headers)
         sink = CountSink()
         self.loop.call(Call(self, data, sink, context, self.timeouts, DOCUMENT).begin)
@@ -233,7 +236,7 @@ class UpstreamEngine:
 
     def _new_head(self, request: EngineRequest, *, stream: bool) -> bytes:
         path = request.path or request.kind.path
-        head = request_head(self._target, path, self._api_key, stream=stream)
+        head = request_head(self._target, path, self._key_line, stream=stream)
         if stream:
             self._stream_heads[request.kind] = head
         else:
@@ -252,7 +255,7 @@ class UpstreamEngine:
         heads = self._stream_heads if stream else self._unary_heads
         head = heads.get(path)
         if head is None:
-            head = heads[path] = request_head(self._target, path, self._api_key, stream=stream)
+            head = heads[path] = request_head(self._target, path, self._key_line, stream=stream)
         body = original.raw
         if model is not None and model != request.model:
             body = renamed(body, model)

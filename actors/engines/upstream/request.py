@@ -6,6 +6,7 @@ Pure. The head is built once for each upstream; a request adds its id and its le
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from actors.engines.contract import EngineRequest, with_model
+from actors.engines.dialect import KeyHeader
 from actors.engines.llama_dialect import missing_defaults
 from actors.engines.upstream.reach import check_path
 from actors.engines.via import PSEUDONYM
@@ -20,6 +22,7 @@ from actors.engines.via import PSEUDONYM
 __all__ = [
     "Target",
     "body_of",
+    "key_line",
     "parse_url",
     "probe_request",
     "renamed",
@@ -30,6 +33,8 @@ __all__ = [
 _LENGTH: Final = b"content-length: "
 _V1: Final = "/v1/"
 _VIA: Final = f"via: 1.1 {PSEUDONYM}".encode()
+
+_KEY_PREFIXES: Final[Mapping[KeyHeader, str]] = {"authorization": "Bearer ", "x-api-key": ""}
 
 _PORTS: Final = {"http": 80, "https": 443}
 _ACCEPTS: Final = {False: "application/json", True: "text/event-stream"}
@@ -87,13 +92,23 @@ def _below(target: Target, path: str) -> str:
     return target.base_path.removesuffix(_V1[:-1]) + path
 
 
-def request_head(target: Target, path: str, api_key: str | None, *, stream: bool) -> bytes:
+def key_line(api_key: str | None, header: KeyHeader) -> str | None:
+    """The header with the key of an upstream; ``None`` without a key.
+
+    Raises ``ValueError`` for a key that can't be one: it is not repeated.
+    """
+    if api_key is None:
+        return None
+    if not (api_key.isascii() and api_key.isprintable() and api_key):
+        raise ValueError("an api_key must be one line of printable ASCII")
+    return f"{header}: {_KEY_PREFIXES[header]}{api_key}"
+
+
+def request_head(target: Target, path: str, key: str | None, *, stream: bool) -> bytes:
     """The head of a request on the endpoint ``path``, up to the value of ``content-length``.
 
-    Raises ``ValueError`` for a key that is no header: it is not repeated.
+    ``key`` is the whole header with the upstream's key: see :func:`key_line`.
     """
-    if api_key is not None and not (api_key.isascii() and api_key.isprintable() and api_key):
-        raise ValueError("an api_key must be one line of printable ASCII")
     place = quote(f"{_below(target, path)}{target.query}", safe=_URL_SAFE)
     lines = [
         f"POST {place} HTTP/1.1",
@@ -103,14 +118,14 @@ def request_head(target: Target, path: str, api_key: str | None, *, stream: bool
         "content-type: application/json",
         "user-agent: callboard",
         _VIA.decode(),
-        *([] if api_key is None else [f"authorization: Bearer {api_key}"]),
+        *([] if key is None else [key]),
         _LENGTH.decode(),
     ]
     return "\r\n".join(lines).encode()
 
 
-def probe_request(target: Target, api_key: str | None) -> bytes:
-    """A whole ``GET …/models``. The key was checked by :func:`request_head`."""
+def probe_request(target: Target, key: str | None) -> bytes:
+    """A whole ``GET …/models``; ``key`` as in :func:`request_head`."""
     place = quote(f"{target.base_path}/models{target.query}", safe=_URL_SAFE)
     lines = [
         f"GET {place} HTTP/1.1",
@@ -118,7 +133,7 @@ def probe_request(target: Target, api_key: str | None) -> bytes:
         "accept: application/json",
         "accept-encoding: identity",
         "user-agent: callboard",
-        *([] if api_key is None else [f"authorization: Bearer {api_key}"]),
+        *([] if key is None else [key]),
     ]
     return "\r\n".join(lines).encode() + b"\r\n\r\n"
 

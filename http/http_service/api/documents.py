@@ -55,4 +55,6 @@ class DocumentResource(GenerateResource):
         exchange = DocumentExchange(request, context, guard, self._inflight, req.path, idle)
         exchange.prepare("")
         exchange.reshape_with(None if self._reshape is None else partial(self._reshape, valid))
+        if request.model != valid.model:
+            exchange.answer_as(valid.model)
         self._start(req, resp, exchange, pool, connection)

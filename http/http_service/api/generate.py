@@ -264,8 +264,10 @@ def _wait_for(exchange: Exchange, resp: falcon.Response, idle_timeout: float) ->
     if error is not None:
         raise error
     if not exchange.complete_only:
+        resp.set_headers(exchange.own_headers())
         resp.stream = StreamBody(exchange, reader)
         return
     resp.data = exchange.take()
+    resp.set_headers(exchange.own_headers())
     exchange.guard.error_type = ErrorType.NONE
     exchange.close_books()

@@ -81,8 +81,6 @@ class TranslatedResource(GenerateResource):
             request = with_defaults(request, pool.spec.defaults)
         context.session = context.session or translation.session
         resp.set_header(ANTHROPIC_ID_HEADER, context.request_id)
-        for name, value in translation.headers:
-            resp.set_header(name, value)
         counts = self._metrics.of(pool.model)
         exchange: TranslatedStream | TranslatedUnary
         if request.stream:
@@ -98,5 +96,5 @@ class TranslatedResource(GenerateResource):
                 request, context, guard, self._inflight, req.path, self._idle_timeout
             )
             unary.prepare(self._id_prefix)
-        exchange.translate(translation.writer(context.request_id))
+        exchange.translate(translation.writer(context.request_id), translation.headers)
         self._start(req, resp, exchange, pool, connection)

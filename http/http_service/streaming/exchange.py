@@ -28,7 +28,7 @@ from actors.engines.errors import EngineTimeout
 from actors.engines.pool import PoolRequest
 from actors.eventloop import EventLoop
 from http_service.connection import Connection
-from http_service.errors import ClientGone, ErrorReply, ErrorType, reply_for
+from http_service.errors import ClientGone, ErrorReply, ErrorType, Headers, reply_for
 from http_service.headers import ID_HEADER, NO_STORE, response_head, status_line
 from http_service.telemetry.access_log import MAX_LOGGED, access_record, log_failure, log_record
 from http_service.telemetry.model_metrics import InflightGuard
@@ -117,6 +117,10 @@ class Exchange(PoolRequest):
     def terminate(self, error: BaseException) -> None:
         """End the request with ``error`` and stop its engine. Any thread; returns at once."""
         self.abort(error, tell=True)
+
+    def own_headers(self) -> Headers:
+        """Further headers of its good response, known once there is something of it."""
+        return ()
 
     # The client's side: what takes what is ready, and when.
 

@@ -15,7 +15,7 @@ from actors.engines.dialect import Native
 from actors.engines.errors import EngineUnavailable
 from actors.engines.lenient_json import DICT, Undecodable, decode, encode
 from actors.engines.pool import PoolRequest, State
-from http_service.errors import ErrorReply, reply_for
+from http_service.errors import ErrorReply, Headers, reply_for
 from http_service.streaming.stream_exchange import StreamExchange
 from http_service.streaming.unary_exchange import UnaryExchange
 
@@ -69,11 +69,12 @@ class DialectWriter(Protocol):
 class TranslatedStream(StreamExchange):
     """A streamed response that a writer translates, chunk by chunk."""
 
-    __slots__ = ("_completion", "_native", "_translating", "_writer")
+    __slots__ = ("_completion", "_native", "_translating", "_translation_headers", "_writer")
 
-    def translate(self, writer: DialectWriter) -> None:
-        """Have ``writer`` write it. Called once, after :meth:`prepare`."""
+    def translate(self, writer: DialectWriter, headers: Headers = ()) -> None:
+        """Have ``writer`` write it, with ``headers``, but for a native one's. Called once."""
         self._writer = writer
+        self._translation_headers = headers
         self._translating = self._native = False
         self._completion = b""
 
@@ -106,6 +107,14 @@ class TranslatedStream(StreamExchange):
             events = self._writer.begin() + events
         super().push(events, tokens, admitted=True)
 
+    def own_headers(self) -> Headers:
+        """What is to be said of a translation."""
+        return () if self._native else self._translation_headers
+
+    def _head(self) -> bytes:
+        self._headers += self.own_headers()
+        return super()._head()
+
     def deliver_end(self) -> None:
         """The stream is complete, if it says anything at all."""
         try:
@@ -130,15 +139,24 @@ class TranslatedStream(StreamExchange):
 class TranslatedUnary(UnaryExchange):
     """A unary response that a writer translates when it is complete."""
 
-    __slots__ = ("_writer",)
+    __slots__ = ("_native", "_translation_headers", "_writer")
 
-    def translate(self, writer: DialectWriter) -> None:
-        """Have ``writer`` write it. Called once, after :meth:`prepare`."""
+    def translate(self, writer: DialectWriter, headers: Headers = ()) -> None:
+        """Have ``writer`` write it, with ``headers``, but for a native one's. Called once."""
         self._writer = writer
+        self._translation_headers = headers
+        self._native = False
+
+    def own_headers(self) -> Headers:
+        """What is to be said of a translation."""
+        return () if self._native else self._translation_headers
 
     def take(self) -> bytes:
         """The response in the writer's shape. Raises what makes it impossible."""
         body = super().take()
+        self._native = isinstance(body, Native)
+        if self.connection is not None:
+            self._headers += self.own_headers()
         if isinstance(body, Native):
             self._writer.passed(body)
             used = self._writer.completion_tokens

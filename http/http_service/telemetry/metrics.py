@@ -75,6 +75,8 @@ class Metrics(Tables):
         self._bounds: Final = (*map(float, duration_buckets),)
         self.connections: Callable[[], tuple[int, int]] = no_connections
         """How many connections are open, and were refused; set while a service has some."""
+        self.stored: Callable[[], tuple[int, int, int]] | None = None
+        """Responses that are stored, their bytes, and how many made room; set where any may be."""
         self.models: dict[str, ModelMetrics] = {}
         """What was counted of each model; see :meth:`of`."""
         self._refused: dict[tuple[str, str], int] = {}
@@ -82,6 +84,7 @@ class Metrics(Tables):
         self.register(self)
         self.register(KeyMetrics(prefix, self.key_files))
         self.register(ConnectionMetrics(prefix, lambda: self.connections()))
+        self.register(StoreMetrics(prefix, lambda: self.stored))
 
     def register(self, collector: Collector) -> None:
         """Show a further collector's metrics; its names must not clash (``ValueError``)."""
@@ -161,6 +164,30 @@ class KeyMetrics(Collector):
             since = stale_since()
             family.add_metric((setting,), 0.0 if since is None else max(now - since, 0.0))
         yield family
+
+
+class StoreMetrics(Collector):
+    """Shows what is stored of responses, where ``counts()`` gives who counts it."""
+
+    def __init__(
+        self, prefix: str, counts: Callable[[], Callable[[], tuple[int, int, int]] | None]
+    ) -> None:
+        self._prefix: Final = f"{prefix}_stored_responses"
+        self._counts: Final = counts
+
+    def collect(self) -> Iterator[Metric]:
+        """Three as they are now; nothing where no responses are stored."""
+        count = self._counts()
+        if count is None:
+            return
+        stored, size, evicted = count()
+        yield GaugeMetricFamily(self._prefix, "Responses that are stored.", value=stored)
+        yield GaugeMetricFamily(
+            f"{self._prefix}_bytes", "Bytes of --responses-store that are taken.", value=size
+        )
+        yield CounterMetricFamily(
+            f"{self._prefix}_evicted", "Stored responses that made room for others.", value=evicted
+        )
 
 
 def no_connections() -> tuple[int, int]:

@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 
 from actors.engines import EngineRequest, Kind
 from actors.engines.contract import with_model
+from actors.engines.dialect import KeyHeader
 from actors.engines.upstream.request import (
     body_of,
+    key_line,
     parse_url,
+    probe_request,
     request_head,
     whole_request,
 )
@@ -52,8 +55,21 @@ def test_a_path_is_quoted_once(url: str, place: str) -> None:
 @pytest.mark.parametrize("key", ["", "a\r\nb: c", "a\nb", "\u00fc", "\x00"])
 def test_a_key_that_is_no_header_is_refused_and_not_repeated(key: str) -> None:
     with pytest.raises(ValueError, match="api_key") as refusal:
-        request_head(parse_url("http://h"), Kind.CHAT.path, key, stream=True)
+        key_line(key, "authorization")
     assert not key or key not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "line"),
+    [("authorization", "authorization: Bearer k"), ("x-api-key", "x-api-key: k")],
+)
+def test_a_key_is_sent_where_the_server_reads_it(header: KeyHeader, line: str) -> None:
+    key = key_line("k", header)
+    target = parse_url("http://h")
+    sent = request_head(target, Kind.CHAT.path, key, stream=True), probe_request(target, key)
+
+    assert all(f"\r\n{line}\r\n".encode() in each for each in sent)
+    assert key_line(None, header) is None
 
 
 @given(st.text(max_size=20), st.binary(max_size=20))

@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import struct
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 from actors.engines.contract import Chunk, Context, EngineRequest, Kind
 from actors.engines.upstream import UpstreamEngine
 from http_service import HttpService
+from http_service.api.endpoints import embeddings
+from http_service.streaming.document_exchange import INLINE_DOCUMENT
 from tests.engines.raw_server import Line, RawServer, answer
 from tests.http_service.serving import Client, Running
 
@@ -173,6 +176,36 @@ def test_numbers_that_are_no_json_pass_as_they_came(relay: Client, worker: Worke
     body = told([math.nan])
     worker.told = body
     assert relay.post(PATH, {"model": "up", "input": "x"}).body == body
+
+
+def test_a_long_batch_is_converted_beside_the_event_loop(
+    relay: Client, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[str] = set()
+    convert = embeddings._packed  # pyright: ignore[reportPrivateUsage]  # to see where it runs
+
+    def noted(vector: Any) -> str:
+        threads.add(threading.current_thread().name)
+        return convert(vector)
+
+    monkeypatch.setattr(embeddings, "_packed", noted)
+    worker.told = told(*[VECTOR * 1000] * 40)
+    body = {"model": "up", "input": "x", "encoding_format": "base64"}
+    made = relay.post(PATH, body).json()
+
+    assert len(worker.told) > INLINE_DOCUMENT
+    assert [len(base64.b64decode(vector)) for vector in vectors(made)] == [12_000] * 40
+    assert threads == {"reshape"}
+
+    worker.told = told(*[VECTOR * 1000] * 40, {"no": "vector"})
+    assert relay.post(PATH, body).status == 502
+
+
+def test_numbers_that_are_no_json_are_packed_as_well(relay: Client, worker: Worker) -> None:
+    worker.told = told([math.nan])
+    body = {"model": "up", "input": "x", "encoding_format": "base64"}
+    (packed,) = vectors(relay.post(PATH, body).json())
+    assert math.isnan(*struct.unpack("<f", base64.b64decode(packed)))
 
 
 BAD: list[tuple[dict[str, Any], str]] = [

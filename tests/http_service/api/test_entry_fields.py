@@ -32,6 +32,17 @@ class Noting:
         sink.finish()
 
 
+class Telling:
+    """A push engine that gives one document."""
+
+    def __init__(self, document: bytes) -> None:
+        self.document = document
+
+    def start(self, request: EngineRequest, sink: Sink, context: Context) -> None:
+        del request, context
+        sink.answer(self.document)
+
+
 @pytest.fixture
 def engine() -> Noting:
     return Noting()
@@ -240,6 +251,22 @@ def test_a_translated_request_has_them_too(
     (asked,) = engine.asked
     assert (asked.body["temperature"], asked.body["top_k"]) == (1, 3)
     assert 9 not in asked.body.values()
+
+
+def test_a_document_calls_its_model_as_the_client_did(
+    web: testing.TestClient, registry: Address
+) -> None:
+    engine = Telling(b'{"object":"list", "model" : "own", "data":[]}')
+    spec = ModelSpec(aliases=("alias",), adapters=("law",))
+    registry.ask(
+        PutInstance(Kind.EMBEDDINGS, "vectors", "1", engine, InstanceSpec(), spec), timeout=ASK
+    )
+
+    def told(model: str) -> str:
+        return web.simulate_post("/v1/embeddings", json={"model": model, "input": "x"}).text
+
+    assert told("alias") == '{"object":"list", "model" : "alias", "data":[]}'
+    assert told("vectors") == told("law") == '{"object":"list", "model" : "own", "data":[]}'
 
 
 def test_an_embedding_request_has_them_and_its_adapter_too(

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 import struct
 from base64 import b64decode, b64encode
+from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 from actors.engines.contract import Kind
@@ -67,13 +69,37 @@ def as_asked(request: Any, answer: bytes) -> bytes:
     first = _FIRST.search(answer)
     if first is None or (first[1] == b'"') is base64:
         return answer
+    convert = _packed if base64 else _unpacked
     try:
-        document = decode(answer)
-        for item in document["data"]:
-            item["embedding"] = (_packed if base64 else _unpacked)(item["embedding"])
+        return _converted(answer, convert)
     except (LookupError, TypeError, ValueError, OverflowError, struct.error) as error:
         raise EngineUnavailable("The engine's vectors can't be read.") from error
-    return encode(document)
+
+
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def _converted(answer: bytes, convert: Callable[[Any], Any]) -> bytes:
+    """``answer`` with each vector converted.
+
+    PERF: item by item, so that other threads have their turn: a batch may be a million numbers.
+    """
+    try:
+        members = _MEMBERS.decode(answer)
+        items = _ITEMS.decode(members["data"])
+    except msgspec.DecodeError:  # NaN is not JSON, but some servers write it
+        document = decode(answer)
+        for item in document["data"]:
+            item["embedding"] = convert(item["embedding"])
+        return encode(document)
+    data = b",".join(_with_vector(decode(bytes(item)), convert) for item in items)
+    members["data"] = msgspec.Raw(b"[%b]" % data)
+    return msgspec.json.encode(members)
+
+
+def _with_vector(item: Any, convert: Callable[[Any], Any]) -> bytes:
+    return encode({**item, "embedding": convert(item["embedding"])})
 
 
 def _packed(vector: Any) -> str:
