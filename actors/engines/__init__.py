@@ -27,6 +27,7 @@ from actors.engines.errors import (
     EngineUnavailable,
     LocalShortage,
 )
+from actors.engines.media import Media
 from actors.engines.pool import Pool
 from actors.engines.tokens import tokens_in
 
@@ -47,6 +48,7 @@ __all__ = [
     "GeneratorEngine",
     "Kind",
     "LocalShortage",
+    "Media",
     "Pool",
     "Sink",
     "as_push_engine",

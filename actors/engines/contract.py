@@ -7,7 +7,8 @@ An engine is written in one of three shapes, whichever suits it:
 * a *push* engine: ``def start(self, request, sink, context)`` returns at once and pushes later.
 
 A request whose kind does not generate (embeddings) is answered by one document: a push engine
-calls ``answer``, a generator yields the one ``dict``.
+calls ``answer``, a generator yields the one ``dict``. Of the kinds of :data:`MEDIA` the answer may
+also be anything else, pushed or yielded in pieces (``actors.engines.media.Media``).
 
 ``actors.engines.adapters.as_push_engine`` turns the first two into the third, which is the only
 shape the service calls. ``tests/engines/test_contract.py`` holds every engine to these promises.
@@ -43,6 +44,7 @@ from typing import (
 import orjson
 
 from actors.engines.dialect import Original
+from actors.engines.media import Form
 from actors.suggestion import suggestion
 from actors.supervision.cancellation import CancellationToken, Registration
 from actors.supervision.user_code import call_all
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COMMENTS_AFTER",
     "GENERATING",
+    "MEDIA",
     "TRANSLATED",
     "AnyEngine",
     "AsyncGeneratorEngine",
@@ -86,7 +89,7 @@ class Kind(StrEnum):
     """What a model does, and so which endpoints ask it.
 
     Chat and completions *generate*: they may stream, and are folded. Any other kind answers with
-    one document.
+    one document, or with media.
     """
 
     CHAT = "chat"
@@ -97,6 +100,10 @@ class Kind(StrEnum):
     CLASSIFY = "classify"
     POOLING = "pooling"
     TOKENIZE = "tokenize"
+    DECISIONS = "decisions"
+    SPEECH = "speech"
+    TRANSCRIPTIONS = "transcriptions"
+    IMAGES = "images"
 
     @classmethod
     def _missing_(cls, value: object) -> NoReturn:
@@ -106,11 +113,16 @@ class Kind(StrEnum):
 
     @property
     def path(self) -> str:
-        """The path of its endpoint, on every server of OpenAI's API."""
+        """The path of its endpoint, or of its first one, on every server of OpenAI's API."""
         return _PATHS.get(self, f"/v1/{self}")
 
 
-_PATHS: Final[Mapping[str, str]] = {"chat": "/v1/chat/completions"}
+_PATHS: Final[Mapping[str, str]] = {
+    "chat": "/v1/chat/completions",
+    "speech": "/v1/audio/speech",
+    "transcriptions": "/v1/audio/transcriptions",
+    "images": "/v1/images/generations",
+}
 """The endpoints that do not bear the name of their kind."""
 
 Generating: TypeAlias = Literal[Kind.CHAT, Kind.COMPLETIONS]
@@ -121,6 +133,9 @@ GENERATING: Final[tuple[Generating, ...]] = get_args(Generating)
 
 TRANSLATED: Final = frozenset((Kind.CHAT,))
 """The kinds in which requests of another dialect are asked."""
+
+MEDIA: Final = frozenset((Kind.SPEECH, Kind.TRANSCRIPTIONS, Kind.IMAGES))
+"""The kinds whose answers may be of any type: sound, text, events, a JSON document."""
 
 
 def generates(kind: Kind) -> TypeIs[Generating]:
@@ -134,8 +149,9 @@ class EngineRequest:
 
     Not to be changed (PERF: enforcing that would take a microsecond a request). ``parsed`` is that
     object where it is small enough to be kept for as long as the request lasts. ``path`` is the
-    endpoint that was asked, where one document answers: "" for a kind that generates.
-    ``original`` is the request as it was before it was translated, where it was: see ``Dialect``.
+    endpoint that was asked, "" for a kind that generates. ``original`` is the request as it was
+    before it was translated, where it was: see ``Dialect``. ``form`` says how ``raw`` is written
+    where it is a form and not JSON; ``parsed`` then has the fields that are read here.
     """
 
     kind: Kind
@@ -145,6 +161,7 @@ class EngineRequest:
     raw: bytes
     path: str = ""
     original: Original | None = None
+    form: Form | None = None
 
     @property
     def body(self) -> Mapping[str, Any]:
@@ -176,6 +193,9 @@ def with_defaults(request: EngineRequest, defaults: Mapping[str, Any]) -> Engine
     What the client sent stays as it is, ``null`` included, byte for byte. ``defaults`` can be
     written as JSON.
     """
+    if request.form is not None:
+        raw, form = request.form.completed(request.raw, defaults)
+        return request if raw == request.raw else replace(request, raw=raw, form=form)
     body = request.body
     given = body.keys() | _LIMITS if body.keys() & _LIMITS else body.keys()
     missing = {name: value for name, value in defaults.items() if name not in given}

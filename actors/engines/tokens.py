@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from actors.engines.contract import Chunk
 from actors.engines.lenient_json import DICT, LIST
+from actors.engines.media import Media
 from actors.engines.sse import EventKind, read_event, split_events
 
 __all__ = ["OUTPUT_FIELDS", "completion_tokens", "tokens_in", "tokens_in_choices"]
@@ -31,8 +32,11 @@ def tokens_in(chunk: Chunk) -> int:
     """The output tokens of ``chunk``: one per choice that carries output.
 
     0 for a role, a finish reason, a usage chunk, a comment and ``[DONE]``. ``bytes`` are
-    server-sent events, one or more. Never raises: what can't be read as a chunk counts 0.
+    server-sent events, one or more. Never raises: what can't be read as a chunk counts 0. A piece
+    of media counts as one: it is output.
     """
+    if isinstance(chunk, Media):
+        return 1
     if isinstance(chunk, bytes):
         return sum(map(_tokens_in_event, split_events(chunk)))
     return tokens_in_choices(chunk)

@@ -76,6 +76,9 @@ class ResolvedModel(NamedTuple):
         parsed = request.parsed
         if parsed is not None:
             parsed = {**parsed, "model": self.model}
+        if request.form is not None:
+            body, form = request.form.renamed(request.raw, self.model)
+            return replace(request, model=self.model, parsed=parsed, raw=body, form=form)
         raw = with_model(request.raw, self.model)
         if raw is None:
             raw = orjson.dumps(parsed or {**request.body, "model": self.model})

@@ -84,7 +84,9 @@ class HttpService:
         """What the resources of this service share, for another listener that shows it."""
         routes = self.context.routes
         with_body = frozenset(route.path for route in routes if route.body is not None)
-        reads = partial(reads_body, with_body, keys, hosts=hosts_of(self.config.allowed_hosts))
+        forms = frozenset(route.path for route in routes if route.form)
+        hosts = hosts_of(self.config.allowed_hosts)
+        reads = partial(reads_body, with_body, keys, hosts=hosts, forms=forms)
         self.intake: Final = BodyAdmission(reads, body_budget(self.config))
         self.app: Final[WsgiApp] = build_app(self.context)
 

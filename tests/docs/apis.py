@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from actors.engines.builtin import ENGINES
-from http_service.api.endpoints import ENDPOINTS, ApiEndpoint
+from http_service.api.endpoints import ENDPOINTS, ApiEndpoint, relayed
 from tests.docs.blocks import ROOT
 
 __all__ = ["PAGE", "TESTED", "Client", "page"]
@@ -28,8 +28,24 @@ class Client(NamedTuple):
 
 _NPM: Final = "tests/e2e/npm/clients.cjs"
 _AGENTS: Final = "tests/e2e/coding_agents.py"
+_RELAYED: Final = Client(
+    "openai (Python), `client.post`", "tests/http_service/api/test_relayed_endpoints.py", "sdk.post"
+)
+
+
+def _media(word: str) -> tuple[Client, ...]:
+    return (Client("openai (Python)", "tests/http_service/test_media_client.py", word),)
+
 
 TESTED: Final[Mapping[str, tuple[Client, ...]]] = {
+    **{endpoint.path: (_RELAYED,) for endpoint in relayed.ENDPOINTS},
+    "/v1/decisions": _media("decisions.create"),
+    "/v1/audio/speech": _media("audio.speech.create"),
+    "/v1/audio/transcriptions": _media("audio.transcriptions.create"),
+    "/v1/audio/translations": _media("audio.translations"),
+    "/v1/images/generations": _media("images.generate"),
+    "/v1/images/edits": _media("images.edit"),
+    "/v1/images/variations": _media("images.create_variation"),
     "/v1/chat/completions": (
         Client("openai (Python)", "tests/http_service/test_openai_client.py", "chat.completions"),
         Client("openai (npm)", _NPM, "chat.completions.create"),
@@ -69,6 +85,8 @@ Written from their records by `make docs`. What each of them takes and answers i
 - *translated*: the worker, or the engine in this process, is asked for a chat completion.
 - *in process*: the built-in engines that answer without a worker; an
   [engine of your own](../guides/engines.md) may answer any of them.
+- *streamed*: in events that are made or checked here; *as it comes*: in whatever pieces the worker
+  sends, events or not.
 - *tested with*: the clients that our tests run against it.
 """
 
@@ -89,9 +107,15 @@ def _row(endpoint: ApiEndpoint) -> tuple[str, ...]:
         _native(endpoint),
         NONE if endpoint.translate is None else "yes",
         _listed(engines),
-        NONE if endpoint.event is None else "yes",
+        _streamed(endpoint),
         _listed(client.name for client in TESTED.get(endpoint.path, ())),
     )
+
+
+def _streamed(endpoint: ApiEndpoint) -> str:
+    if endpoint.media:
+        return "as it comes"
+    return NONE if endpoint.event is None else "yes"
 
 
 def _native(endpoint: ApiEndpoint) -> str:

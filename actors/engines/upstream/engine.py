@@ -11,7 +11,7 @@ from _thread import allocate_lock, get_ident
 from collections.abc import Callable, Collection
 from typing import Final, Literal, NoReturn
 
-from actors.engines.contract import Context, EngineRequest, Kind, Sink
+from actors.engines.contract import MEDIA, Context, EngineRequest, Kind, Sink
 from actors.engines.counting import counter_for
 from actors.engines.dialect import KeyHeader, Original, Spoken
 from actors.engines.errors import EngineBusy, EngineError, EngineRejected, EngineUnavailable
@@ -24,6 +24,7 @@ from actors.engines.upstream.names import Names
 from actors.engines.upstream.probe import PROBE, PROBE_TIMEOUTS, ProbeSink
 from actors.engines.upstream.reach import AddressRefused, Reach
 from actors.engines.upstream.request import (
+    ANYTHING,
     body_of,
     key_line,
     parse_url,
@@ -32,7 +33,7 @@ from actors.engines.upstream.request import (
     request_head,
     whole_request,
 )
-from actors.engines.upstream.response import DOCUMENT, STREAM, UNARY, Expected
+from actors.engines.upstream.response import DOCUMENT, MEDIA_ANSWER, STREAM, UNARY, Expected
 from actors.engines.upstream.tls import Tls
 from actors.eventloop import EventLoop, shared_loop
 
@@ -144,7 +145,7 @@ class UpstreamEngine:
             if self._rewrites:
                 body = body_of(request, model=self._model, fold=self._fold and not request.path)
             if request.path:
-                expected = DOCUMENT
+                expected = MEDIA_ANSWER if request.kind in MEDIA else DOCUMENT
                 head = self._unary_heads.get(request.path)
             elif request.stream or self._fold:
                 expected = self._expected_stream(request)
@@ -236,7 +237,13 @@ class UpstreamEngine:
 
     def _new_head(self, request: EngineRequest, *, stream: bool) -> bytes:
         path = request.path or request.kind.path
-        head = request_head(self._target, path, self._key_line, stream=stream)
+        accept = ANYTHING if request.kind in MEDIA else ""
+        if request.form is not None:  # its boundary is its own
+            return request_head(
+                self._target, path, self._key_line, stream=False, accept=accept,
+                content_type=request.form.content_type,
+            )  # fmt: skip
+        head = request_head(self._target, path, self._key_line, stream=stream, accept=accept)
         if stream:
             self._stream_heads[request.kind] = head
         else:

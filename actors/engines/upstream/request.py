@@ -20,6 +20,7 @@ from actors.engines.upstream.reach import check_path
 from actors.engines.via import PSEUDONYM
 
 __all__ = [
+    "ANYTHING",
     "Target",
     "body_of",
     "key_line",
@@ -29,6 +30,9 @@ __all__ = [
     "request_head",
     "whole_request",
 ]
+
+ANYTHING: Final = "*/*"
+"""Accept any type."""
 
 _LENGTH: Final = b"content-length: "
 _V1: Final = "/v1/"
@@ -104,18 +108,27 @@ def key_line(api_key: str | None, header: KeyHeader) -> str | None:
     return f"{header}: {_KEY_PREFIXES[header]}{api_key}"
 
 
-def request_head(target: Target, path: str, key: str | None, *, stream: bool) -> bytes:
+def request_head(
+    target: Target,
+    path: str,
+    key: str | None,
+    *,
+    stream: bool,
+    accept: str = "",
+    content_type: str = "application/json",
+) -> bytes:
     """The head of a request on the endpoint ``path``, up to the value of ``content-length``.
 
-    ``key`` is the whole header with the upstream's key: see :func:`key_line`.
+    ``key`` is the whole header with the upstream's key: see :func:`key_line`; ``accept`` is what
+    follows from ``stream``, unless it is given.
     """
     place = quote(f"{_below(target, path)}{target.query}", safe=_URL_SAFE)
     lines = [
         f"POST {place} HTTP/1.1",
         f"host: {target.authority}",
-        f"accept: {_ACCEPTS[stream]}",
+        f"accept: {accept or _ACCEPTS[stream]}",
         "accept-encoding: identity",
-        "content-type: application/json",
+        f"content-type: {content_type}",
         "user-agent: callboard",
         _VIA.decode(),
         *([] if key is None else [key]),
@@ -183,6 +196,8 @@ def body_of(request: EngineRequest, *, model: str | None, fold: bool) -> bytes:
         return orjson.dumps({**request.body, **changes, "model": other or request.model})
     if other is None:
         return request.raw
+    if request.form is not None:
+        return request.form.renamed(request.raw, other)[0]
     return renamed(request.raw, other)
 
 

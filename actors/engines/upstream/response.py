@@ -16,11 +16,13 @@ from actors.engines.errors import AnswerTooLong, EngineUnavailable
 from actors.engines.lenient_json import DICT, Undecodable, decode
 from actors.engines.refusals import error_of_answer, error_of_object
 from actors.engines.sse import MAX_EVENT_BYTES
+from actors.engines.upstream.media_relay import media_relay
 from actors.engines.upstream.native_relay import NativeRelay
 from actors.engines.upstream.stream_relay import StreamRelay
 
 __all__ = [
     "DOCUMENT",
+    "MEDIA_ANSWER",
     "STREAM",
     "UNARY",
     "Document",
@@ -62,8 +64,7 @@ class Response(Protocol):
 class Expected:
     """The response that was asked for.
 
-    ``document``: any JSON answer, see :class:`Document`.
-
+    ``document``: any JSON answer, see :class:`Document`. ``media``: an answer of any type.
     ``stream``: an event stream, else a whole answer. ``raw``: a stream's bytes are pushed, else its
     chunk objects. ``probe``: any 2xx or 4xx will do. ``choices``: how many are wanted of each
     prompt, 0 if the whole answer is one choice. ``prefill``: what llama.cpp is expected to leave
@@ -73,6 +74,7 @@ class Expected:
     stream: bool = False
     raw: bool = False
     document: bool = False
+    media: bool = False
     probe: bool = False
     choices: int = 0
     prefill: str = ""
@@ -86,6 +88,8 @@ STREAM: Final = Expected(stream=True, raw=True)
 """A stream of one choice, passed on as it is."""
 DOCUMENT: Final = Expected(document=True)
 """The answer of a kind that does not generate, passed on as it is."""
+MEDIA_ANSWER: Final = Expected(media=True)
+"""The answer of a kind that may answer with media, passed on as it comes."""
 
 
 def response_for(
@@ -101,6 +105,8 @@ def response_for(
         return Refusal(status, headers)
     if b"content-encoding" in headers and _compressed(headers[b"content-encoding"]):
         raise EngineUnavailable("the upstream's answer is compressed, which it was asked not to be")
+    if expected.media:
+        return media_relay(headers, sink) or Document(sink)
     if expected.document:
         return Document(sink)
     if not expected.stream:

@@ -31,13 +31,18 @@ _PRIORITY: Final = "HTTP_" + PRIORITY_HEADER.upper().replace("-", "_")
 
 
 def check_body_head(
-    content_type: str | None, content_encoding: str | None, timeout: str | None
+    content_type: str | None,
+    content_encoding: str | None,
+    timeout: str | None,
+    *,
+    form: bool = False,
 ) -> tuple[tuple[str, ...], float | None]:
     """The codings of the body and the client's own timeout in seconds, from its headers; pure.
 
-    Raises ``UnsupportedMediaType``, ``UnsupportedContentCoding`` or ``InvalidValue``.
+    ``form``: whether it must be a form, not JSON. Raises ``UnsupportedMediaType``,
+    ``UnsupportedContentCoding`` or ``InvalidValue``.
     """
-    check_content_type(content_type)
+    check_content_type(content_type, form=form)
     codings = codings_of(content_encoding) if content_encoding else ()
     return codings, None if timeout is None else request_timeout_from(timeout)
 
@@ -49,15 +54,18 @@ def reads_body(
     path: str,
     headers: Mapping[str, str],
     hosts: Hosts | None = None,
+    forms: Container[str] = (),
 ) -> bool | None:
     """Whether the application reads the body of a request with this head; never waits.
 
-    ``paths`` are those whose ``POST`` has a body; ``keys`` are the keys that are let in, ``None``
-    for everybody; ``hosts`` are those that the service answers for, ``None`` for any; ``headers``
-    are named as in WSGI's environment. False where the application refuses the request or needs no
-    body; ``None``: ask again, the file of keys is being read.
+    ``paths`` are those whose ``POST`` has a body, ``forms`` those where it is a form; ``keys`` are
+    the keys that are let in, ``None`` for everybody; ``hosts`` are those that the service answers
+    for, ``None`` for any; ``headers`` are named as in WSGI's environment. False where the
+    application refuses the request or needs no body; ``None``: ask again, the file of keys is being
+    read.
     """
-    if method != "POST" or path.removesuffix("/") not in paths:
+    path = path.removesuffix("/")
+    if method != "POST" or path not in paths:
         return False
     if hosts is not None and not hosts.allow(headers.get("HTTP_HOST")):
         return False
@@ -65,7 +73,10 @@ def reads_body(
         if keys is not None and not keys.has_key(authorization_of(headers)):
             return None if keys.is_checking() else False
         check_body_head(
-            headers.get("CONTENT_TYPE"), headers.get("HTTP_CONTENT_ENCODING"), headers.get(_TIMEOUT)
+            headers.get("CONTENT_TYPE"),
+            headers.get("HTTP_CONTENT_ENCODING"),
+            headers.get(_TIMEOUT),
+            form=path in forms,
         )
         priority_from(headers.get(_PRIORITY))
     except RequestError:

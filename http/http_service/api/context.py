@@ -20,6 +20,7 @@ from http_service.telemetry.metrics import Metrics
 
 __all__ = [
     "EVENTS",
+    "FORM",
     "JSON",
     "TEXT",
     "AppContext",
@@ -104,6 +105,7 @@ class Lifecycle:
 
 
 JSON: Final = "application/json"
+FORM: Final = "multipart/form-data"
 EVENTS: Final = "text/event-stream"
 TEXT: Final = "text/plain"
 _OK: Final = MappingProxyType({200: "OK"})
@@ -117,7 +119,7 @@ class Route:
     resource from ``AppContext``. ``statuses`` maps each status that is this route's own to its
     meaning; ``content`` are the media types of its success. ``body``, ``result`` and ``event`` are
     the schemas of the request's body, of its success and of one event of its stream; ``query`` is
-    that of its query.
+    that of its query; ``form``: the body is ``multipart/form-data``.
     ``own_errors`` are the statuses from 400 whose document is a ``result``, too. ``enabled`` names
     the setting that switches the route, "" where it is always there. ``part_of`` is the path of the
     route whose resource serves this one too: Falcon can't route what comes after a field that
@@ -138,6 +140,7 @@ class Route:
     own_errors: frozenset[int] = frozenset()
     enabled: str = ""
     part_of: str = ""
+    form: bool = False
 
 
 @dataclass(frozen=True, slots=True)

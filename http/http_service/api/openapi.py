@@ -13,7 +13,7 @@ import orjson
 
 from actors.version import callboard_version
 from http_service.api.api_keys import OPEN_PATHS
-from http_service.api.context import EVENTS, JSON, AppContext, Route
+from http_service.api.context import EVENTS, FORM, JSON, AppContext, Route
 from http_service.headers import ID_HEADER, MAX_PRIORITY, PRIORITY_HEADER, TIMEOUT_HEADER
 
 __all__ = [
@@ -138,7 +138,7 @@ def _operation(route: Route, open_paths: Collection[str]) -> dict[str, Any]:
     if route.path in open_paths:
         operation["security"] = []
     if route.body is not None:
-        content = {JSON: {"schema": _ref(route.body)}}
+        content = {FORM if route.form else JSON: {"schema": _ref(route.body)}}
         operation["requestBody"] = {"required": True, "content": content}
     if _generates(route):
         operation["responses"]["4XX"] = _error("The engine refused the request, in its own words")

@@ -24,6 +24,7 @@ from http_service.api.endpoints.responses import (
     input_to_chat,
 )
 from http_service.api.generate import GenerateResource
+from http_service.api.media import FormResource, MediaResource
 from http_service.api.model_list import (
     InstanceList,
     InstancesResource,
@@ -70,6 +71,10 @@ _GENERATE: Final[Mapping[int, str]] = {
     508: "The request came back here: the model's upstream leads to this service",
 }
 _DOCUMENT: Final = {**_GENERATE, 200: "The document that the engine answered with"}
+_FORM: Final = {
+    **_DOCUMENT,
+    415: "The body is not declared as a form, or has a content coding other than gzip and deflate",
+}
 _COUNT: Final[Mapping[int, str]] = {
     200: "The number of tokens",
     400: "The request is malformed; param names the field",
@@ -84,7 +89,9 @@ _NOT_READY: Final = frozenset((503,))
 def _asking(endpoint: ApiEndpoint) -> Route:
     translate = endpoint.translate
     resource: Callable[[AppContext], object]
-    if endpoint.event is None:
+    if endpoint.media:
+        resource = partial(FormResource if endpoint.form else MediaResource, endpoint)
+    elif endpoint.event is None:
         resource = partial(DocumentResource, endpoint)
     elif translate is None:
         resource = partial(GenerateResource, endpoint)
@@ -96,13 +103,20 @@ def _asking(endpoint: ApiEndpoint) -> Route:
         endpoint.operation,
         endpoint.summary,
         resource,
-        _DOCUMENT if endpoint.event is None else _GENERATE,
-        (JSON,) if endpoint.event is None else (JSON, EVENTS),
+        _meanings(endpoint),
+        (JSON, *endpoint.media) if endpoint.event is None else (JSON, EVENTS),
         endpoint.body,
         endpoint.response,
         endpoint.event,
         enabled=endpoint.enabled,
+        form=endpoint.form,
     )
+
+
+def _meanings(endpoint: ApiEndpoint) -> Mapping[int, str]:
+    if endpoint.form:
+        return _FORM
+    return _DOCUMENT if endpoint.event is None else _GENERATE
 
 
 _RESPONSE: Final = "/v1/responses/{response_id}"

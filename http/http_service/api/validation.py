@@ -43,6 +43,7 @@ no other thread runs meanwhile."""
 
 _TOO_DEEP: Final = f"The body is nested more than {MAX_DEPTH} levels deep"
 
+_FORM_TYPE: Final = re.compile(r"\s*multipart/form-data\s*(?:;|$)", re.IGNORECASE)
 _JSON_TYPE: Final = re.compile(r"\s*application/(?:json|[^;\s]+\+json)\s*(?:;|$)", re.IGNORECASE)
 _NO_MEMORY: Final = "Not enough memory"
 """How orjson begins to say that it is not the client's fault."""
@@ -60,10 +61,15 @@ _ESCAPED_ASCII: Final = re.compile(rb"\\u00[4-7]")
 """How an ASCII character of a name begins if it is written as an escape."""
 
 
-def check_content_type(content_type: str | None) -> None:
-    """Raise :class:`UnsupportedMediaType` unless it is ``application/json`` or ``…+json``."""
-    if content_type is None or _JSON_TYPE.match(content_type) is None:
-        raise UnsupportedMediaType("Expected a request with Content-Type application/json")
+def check_content_type(content_type: str | None, *, form: bool = False) -> None:
+    """Raise :class:`UnsupportedMediaType` unless it is ``application/json`` or ``…+json``.
+
+    With ``form`` it must be ``multipart/form-data`` instead.
+    """
+    accepted = _FORM_TYPE if form else _JSON_TYPE
+    if content_type is None or accepted.match(content_type) is None:
+        expected = "multipart/form-data" if form else "application/json"
+        raise UnsupportedMediaType(f"Expected a request with Content-Type {expected}")
 
 
 def parse_json(raw: bytes) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from actors.engines.lenient_json import encode
 from actors.engines.refusals import error_of_object
 from http_service.streaming.unary_exchange import NO_DOCUMENT, UnaryExchange
 
-__all__ = ["DocumentExchange", "Reshape"]
+__all__ = ["DocumentExchange", "Reshape", "written"]
 
 Reshape: TypeAlias = Callable[[bytes], bytes]
 """Makes what a client asked for of an engine's document; raises ``EngineUnavailable``."""
@@ -47,7 +47,7 @@ class DocumentExchange(UnaryExchange):
         del tokens
         self.last_activity = self.clock()
         try:
-            self._document = _written(chunk, first=not self._document)
+            self._document = written(chunk, first=not self._document)
         except Exception as error:  # noqa: BLE001  # an engine's malformed answer must not kill its thread
             self.terminate(error)
 
@@ -86,7 +86,11 @@ class DocumentExchange(UnaryExchange):
         return (with_model(body, self._asked_as) or body) if self._asked_as else body
 
 
-def _written(chunk: Chunk, *, first: bool) -> bytes:
+def written(chunk: Chunk, *, first: bool) -> bytes:
+    """The document of a generator engine, which must be its ``first`` chunk.
+
+    Raises ``EngineUnavailable``, or the error that it is.
+    """
     if not isinstance(chunk, dict) or not first:
         raise EngineUnavailable(NO_DOCUMENT)
     if is_error(chunk):

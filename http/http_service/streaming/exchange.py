@@ -73,6 +73,11 @@ class Exchange(PoolRequest):
     complete_only: ClassVar[bool]
     """Whether it has started only when it is complete, so that its length is known."""
 
+    @property
+    def breaks_off(self) -> bool:
+        """Whether it ends with an error that its body can't tell."""
+        return False
+
     due: float
     """When :meth:`timed_out` is called, once the connection has it written."""
 

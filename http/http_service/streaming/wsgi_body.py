@@ -82,10 +82,13 @@ class StreamBody(Iterator[bytes]):
         if data:
             return data
         exchange = self._exchange
-        if exchange.error is None:
+        error = exchange.error
+        if error is None:
             exchange.guard.error_type = ErrorType.NONE
-        else:
-            exchange.record_error(exchange.error)
+            raise StopIteration
+        exchange.record_error(error)
+        if exchange.breaks_off:
+            raise error  # the server then breaks off, too
         raise StopIteration
 
     def close(self) -> None:

@@ -21,7 +21,8 @@ from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.serving import eventually
 
 KEY = "sk-first-0123456789"
-PATHS = frozenset(("/v1/chat/completions", "/v1/completions"))
+HEARD = "/v1/audio/transcriptions"
+PATHS = frozenset(("/v1/chat/completions", "/v1/completions", HEARD))
 GOOD = {"HTTP_AUTHORIZATION": f"Bearer {KEY}", "CONTENT_TYPE": "application/json"}
 
 
@@ -60,6 +61,13 @@ def test_a_head_is_refused_by_what_is_wrong_with_it(
         check_body_head(*head)
 
 
+def test_a_form_is_declared_as_one() -> None:
+    assert check_body_head("Multipart/form-data", "gzip", "1", form=True) == (("gzip",), 1.0)
+    for content_type in ("application/json", "multipart/form-datax", "multipart/mixed", None):
+        with pytest.raises(UnsupportedMediaType, match="multipart/form-data"):
+            check_body_head(content_type, None, None, form=True)
+
+
 HEADS: list[tuple[str, str, dict[str, str]]] = [
     ("POST", "/v1/chat/completions", GOOD),
     ("POST", "/v1/completions", {**GOOD, "HTTP_CONTENT_ENCODING": "identity"}),
@@ -70,6 +78,10 @@ HEADS: list[tuple[str, str, dict[str, str]]] = [
     ("POST", "/v1/chat/completions", {**GOOD, "HTTP_X_REQUEST_TIMEOUT": "-1"}),
     ("POST", "/v1/completions", {**GOOD, "HTTP_X_PRIORITY": "5"}),
     ("POST", "/v1/completions", {**GOOD, "HTTP_X_PRIORITY": "first"}),
+    ("POST", HEARD, {**GOOD, "CONTENT_TYPE": "multipart/form-data; boundary=x"}),
+    ("POST", HEARD, {**GOOD, "CONTENT_TYPE": "multipart/mixed; boundary=x"}),
+    ("POST", HEARD, GOOD),
+    ("POST", "/v1/completions", {**GOOD, "CONTENT_TYPE": "multipart/form-data; boundary=x"}),
     ("POST", "/v1/embeddings", GOOD),
     ("POST", "/", GOOD),
     ("PUT", "/v1/chat/completions", GOOD),
@@ -88,13 +100,15 @@ def test_a_body_is_read_exactly_where_the_application_reads_it(
 ) -> None:
     sent = {name.removeprefix("HTTP_").replace("_", "-"): value for name, value in headers.items()}
     web = testing.TestClient(locked.app)
-    with_nothing, with_a_body = (
-        web.simulate_request(method, path, headers=sent, body=body)
-        for body in (b"", b'{"model":"echo","messages":[{"role":"user"}],"prompt":"x"}')
+    part = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n--x--'
+    bodies = (b'{"model":"echo","messages":[{"role":"user"}],"prompt":"x"}', part)
+    with_nothing, *with_a_body = (
+        web.simulate_request(method, path, headers=sent, body=body).status_code
+        for body in (b"", *bodies)
     )
 
-    read = reads_body(PATHS, ApiKeys(str(file)), method, path, headers)
-    assert read is (with_nothing.status_code != with_a_body.status_code)
+    read = reads_body(PATHS, ApiKeys(str(file)), method, path, headers, forms=(HEARD,))
+    assert read is any(status != with_nothing for status in with_a_body)
 
 
 @given(st.text(), st.text(), st.dictionaries(st.sampled_from([*GOOD, "X"]), st.text()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+import openai
 import pytest
 
 from actors.engines.contract import Kind
@@ -75,6 +76,16 @@ def test_a_server_below_another_path_is_asked_there(
         assert worker.received[-1].line.startswith(f"POST {asked} ")
         assert json.loads(worker.received[-1].body)["model"] == "theirs"
     engine.close()
+
+
+@each
+def test_openais_client_asks_paths_that_it_has_no_method_for(
+    relay: Client, worker: Worker, live: Running, endpoint: ApiEndpoint
+) -> None:
+    with openai.OpenAI(base_url=live.service.url, api_key="k", max_retries=0) as sdk:
+        told = sdk.post(endpoint.path, body=json.loads(RAW), cast_to=object)
+    assert told == json.loads(worker.told)
+    assert relay.get("/ready").status == 200
 
 
 @each

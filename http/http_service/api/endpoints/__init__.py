@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from http_service.api.endpoints import chat, completions, embeddings, messages, relayed, responses
+from http_service.api.endpoints import (
+    chat,
+    completions,
+    embeddings,
+    media,
+    messages,
+    relayed,
+    responses,
+)
 from http_service.api.endpoints.endpoint import (
     ApiEndpoint,
     GenerateRequest,
@@ -23,6 +31,7 @@ ENDPOINTS: Final[tuple[ApiEndpoint, ...]] = (
     responses.ENDPOINT,
     embeddings.ENDPOINT,
     *relayed.ENDPOINTS,
+    *media.ENDPOINTS,
 )
 
 LABELS: Final[Mapping[str, str]] = MappingProxyType(

@@ -96,6 +96,8 @@ class ApiEndpoint:
     that models are not asked in (a ``dialect``, which some upstreams speak themselves); it is given
     what the client has stored, and ``stored`` endpoints store, where that is switched on.
     ``reshape(request, document)`` makes what a valid request asked for of an engine's document.
+    ``form``: the body is ``multipart/form-data``; ``media`` are the types in which it may be
+    answered, beside JSON.
     """
 
     kind: Kind
@@ -112,3 +114,5 @@ class ApiEndpoint:
     stored: bool = False
     reshape: Callable[[Any, bytes], bytes] | None = None
     dialect: Dialect | None = None
+    form: bool = False
+    media: tuple[str, ...] = ()

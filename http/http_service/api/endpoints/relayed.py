@@ -47,4 +47,6 @@ ENDPOINTS: Final = (
     _row(Kind.POOLING, "/pooling", "pooling", "Give a model's hidden states"),
     _row(Kind.TOKENIZE, "/tokenize", "tokenize", "Take a text apart into tokens"),
     _row(Kind.TOKENIZE, "/detokenize", "detokenize", "Join tokens to a text", "detokenize"),
+    _row(Kind.DECISIONS, "/v1/decisions", "createDecision", "Answer questions about an input"),
+    _row(Kind.DECISIONS, "/v1/systemone", "systemOne", "The same, in the shape of TypeSafe's API"),
 )
