@@ -16,6 +16,7 @@ from actors.settings.admin import (
     AdminSettings,
     InstancesSettings,
     ModelsSettings,
+    PrintedSettings,
     StatusSettings,
     TreeSettings,
 )
@@ -25,7 +26,7 @@ __all__ = ["DESCRIPTIONS", "instances", "models", "opened", "printed", "status",
 STREAM_TIMEOUT: Final = 45.0
 """Seconds in which the front-end must send something on a stream: it comments every 15."""
 
-S = TypeVar("S", bound=AdminSettings)
+S = TypeVar("S", bound=PrintedSettings)
 
 DESCRIPTIONS: Final = {
     "status": "Show a running front-end on one screen; exit code 0 if it is ready, 1 if not.\n\n"

@@ -25,7 +25,14 @@ _Failed: Final = (OSError, http.client.HTTPException)
 
 
 class Unreachable(Exception):
-    """The server gave no answer that can be used; the text says why and what to do."""
+    """The server gave no answer that can be used; the text says why and what to do.
+
+    ``status`` is that of HTTP, 0 where there was none.
+    """
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text)
+        self.status: Final = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +157,7 @@ class Client:
             self.close()
             raise Unreachable(self._nothing_there(error)) from error
         if response.status >= http.client.BAD_REQUEST:
-            raise Unreachable(self._explained(response))
+            raise Unreachable(self._explained(response), response.status)
         return response
 
     def _sent(

@@ -76,12 +76,68 @@ _ROWS: Final = (
     Command("models", "list its models", "admin", "admin:ModelsSettings"),
     Command("instances", "list the instances of a model", "admin", "admin:InstancesSettings"),
     Command(
+        "requests",
+        "list its last requests, or follow them",
+        "follow",
+        "admin:RequestsSettings",
+    ),
+    Command(
+        "events",
+        "list what happened in it, or follow that",
+        "follow",
+        "admin:EventsSettings",
+    ),
+    Command(
+        "drain",
+        "give an instance, or a model, no further requests",
+        "operate",
+        "admin:OperateSettings",
+    ),
+    Command("undrain", "undo drain", "operate", "admin:OperateSettings"),
+    Command(
+        "eject",
+        "take an instance out at once, as its breaker does",
+        "operate",
+        "admin:OperateSettings",
+    ),
+    Command("readmit", "take an ejected instance back", "operate", "admin:OperateSettings"),
+    Command(
+        "weight",
+        "change an instance's share of the requests",
+        "operate",
+        "admin:WeightSettings",
+    ),
+    Command(
+        "top",
+        "watch it live, full screen (extra callboard[top])",
+        "top",
+        "admin:AdminSettings",
+    ),
+    Command(
+        "chat",
+        "talk to a model; reads stdin where that is piped",
+        "chat",
+        "chat:ChatSettings",
+    ),
+    Command(
+        "bench",
+        "measure a model: first token, gaps, tokens/s",
+        "bench",
+        "bench:BenchSettings",
+    ),
+    Command(
         "check-config",
         "check a file and the variables as a start would, and start nothing",
         "check_config",
         "local:CheckConfigSettings",
     ),
-)  # fmt: skip
+    Command(
+        "completion",
+        "print what completes commands and names in bash, zsh or fish",
+        "completion",
+        "local:CompletionSettings",
+    ),
+)
 
 COMMANDS: Final[Mapping[str, Command]] = MappingProxyType({row.name: row for row in _ROWS})
 """Every command by its name, in the order of the help."""

@@ -251,7 +251,7 @@ class _Parser(argparse.ArgumentParser):
     def _with_suggestion(self, message: str) -> str:
         if not message.startswith("unrecognized arguments: "):
             return message
-        word = message.removeprefix("unrecognized arguments: ").split()[0].split("=")[0]
+        word = message.removeprefix("unrecognized arguments: ").split(" ")[0].split("=")[0]
         known = [flag for action in self._actions for flag in action.option_strings]
         hint = suggestion(word, known) or f"; '{self.prog} --help' lists the options"
         return f"unknown option {word!r}{hint}"

@@ -14,6 +14,7 @@ __all__ = [
     "InstancesSettings",
     "ModelsSettings",
     "OperateSettings",
+    "PrintedSettings",
     "RequestsSettings",
     "StatusSettings",
     "TreeSettings",
@@ -37,24 +38,30 @@ class AdminSettings:
         "FILE",
         "a file whose first key is an operator's, where the front-end has --operator-key-file",
     )
-    output: str = setting(
-        "table",
-        option_types.one_of("table", "json", "yaml"),
-        "table|json|yaml",
-        "how the answer is printed: for people, or the admin API's own document",
-    )
     profile: str = setting(
         "",
         option_types.profile,
         "NAME",
-        "take the settings above from [profiles.NAME] of the file, where they are not given",
+        "take what is not given from [profiles.NAME] of the file",
     )
     config: str = config_file()
     sources: Mapping[str, str] = where_from()
 
 
 @dataclass(frozen=True, slots=True)
-class StatusSettings(AdminSettings):
+class PrintedSettings(AdminSettings):
+    """Settings of every such command that prints its answer."""
+
+    output: str = setting(
+        "table",
+        option_types.one_of("table", "json", "yaml"),
+        "table|json|yaml",
+        "how the answer is printed: for people, or the admin API's own document",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSettings(PrintedSettings):
     """Settings of ``status``."""
 
     url: str = setting(
@@ -74,14 +81,14 @@ class StatusSettings(AdminSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class TreeSettings(AdminSettings):
+class TreeSettings(PrintedSettings):
     """Settings of ``tree``."""
 
     watch: bool = flag("show it again whenever it changes, until Ctrl-C")
 
 
 @dataclass(frozen=True, slots=True)
-class ModelsSettings(AdminSettings):
+class ModelsSettings(PrintedSettings):
     """Settings of ``models``."""
 
     pattern: str = argument(
@@ -90,7 +97,7 @@ class ModelsSettings(AdminSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class InstancesSettings(AdminSettings):
+class InstancesSettings(PrintedSettings):
     """Settings of ``instances``."""
 
     model: str = argument(
@@ -99,7 +106,7 @@ class InstancesSettings(AdminSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class OperateSettings(AdminSettings):
+class OperateSettings(PrintedSettings):
     """Settings of ``drain``, ``undrain``, ``eject`` and ``readmit``."""
 
     target: str = argument(
@@ -124,7 +131,7 @@ class OperateSettings(AdminSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class WeightSettings(AdminSettings):
+class WeightSettings(PrintedSettings):
     """Settings of ``weight``."""
 
     target: str = argument(
@@ -148,7 +155,7 @@ class WeightSettings(AdminSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class RequestsSettings(AdminSettings):
+class RequestsSettings(PrintedSettings):
     """Settings of ``requests``."""
 
     follow: bool = flag("go on with each further request, until Ctrl-C")
@@ -166,7 +173,7 @@ class RequestsSettings(AdminSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class EventsSettings(AdminSettings):
+class EventsSettings(PrintedSettings):
     """Settings of ``events``."""
 
     follow: bool = flag("go on with each further event, until Ctrl-C")

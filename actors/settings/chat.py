@@ -34,7 +34,7 @@ class ModelSettings:
         "",
         option_types.profile,
         "NAME",
-        "take the settings above from [profiles.NAME] of the file, where they are not given",
+        "take what is not given from [profiles.NAME] of the file",
     )
     config: str = config_file()
     sources: Mapping[str, str] = where_from()

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from actors.cli import worker
 from actors.cli.parsing import UsageError, parse_settings
-from actors.settings.admin import AdminSettings
+from actors.settings.admin import StatusSettings
 from actors.settings.demo import DemoSettings
 from actors.settings.serve import ServeSettings
 from actors.settings.setting import named_settings
@@ -28,7 +28,7 @@ _SETTINGS: Final[Mapping[str, type[Any]]] = {
     "serve": ServeSettings,
     "worker": WorkerSettings,
     "demo": DemoSettings,
-    "status": AdminSettings,
+    "status": StatusSettings,
 }
 
 _WRONG: Final = ("x y", "#", "")
@@ -52,6 +52,8 @@ def lines() -> Iterator[str]:
     """One line an option, and one a refusal: what was given, "→", what is printed."""
     for command, settings in _SETTINGS.items():
         for name, default, setting in named_settings(settings):
+            if setting.here:  # of a command that asks: no script had it
+                continue
             flag, variable = "--" + name.replace("_", "-"), "CALLBOARD_" + name.upper()
             yield f"{command} {flag} {setting.metavar} [{variable}] = {default!r}"
             yield from [each for wrong in _WRONG for each in _refusal(command, [flag, wrong])][:1]
@@ -60,6 +62,7 @@ def lines() -> Iterator[str]:
             yield from _refusal(command, [flag])
             yield from _refusal(command, [flag[:-1] + "_", "x"])
         yield from _refusal(command, ["extra"])
+        yield from _refusal(command, [""])
     for arguments in _OF_WORKER:
         try:
             worker.run(arguments.split(), {})

@@ -89,7 +89,8 @@ def upstream() -> Iterator[SlowUpstream]:
 
 def test_every_module_imports_without_an_extra_and_without_the_dev_group(plain: Installed) -> None:
     seen = json.loads(succeed(str(plain.python), "-I", "-c", IMPORT_ALL, cwd=plain.folder))
-    assert seen["failed"] == {}
+    # The screen of callboard top is the extra's; top itself refuses with a sentence.
+    assert seen["failed"].keys() == {"actors.cli.top_screen"}
     assert seen["modules"] > 200
     assert str(seen["file"]).startswith(str(plain.python.parents[1]))
 
