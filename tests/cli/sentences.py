@@ -7,6 +7,7 @@ that changes or goes is a change for users, and needs a line in the CHANGELOG.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -34,6 +35,9 @@ _SETTINGS: Final[Mapping[str, type[Any]]] = {
 _WRONG: Final = ("x y", "#", "")
 """Texts of which each checked option refuses at least one; the first of those is recorded."""
 
+_GIVEN: Final = r"(is not one of|there is no engine 'x y': give) .*"
+"""Lists of words, which may grow: engines, kinds, dialects."""
+
 _OF_WORKER: Final = (
     "",
     "--model m",
@@ -55,7 +59,8 @@ def lines() -> Iterator[str]:
             if setting.here:  # of a command that asks: no script had it
                 continue
             flag, variable = "--" + name.replace("_", "-"), "CALLBOARD_" + name.upper()
-            yield f"{command} {flag} {setting.metavar} [{variable}] = {default!r}"
+            metavar = "…" if {*setting.metavar} & {*"|,"} else setting.metavar
+            yield f"{command} {flag} {metavar} [{variable}] = {default!r}"
             yield from [each for wrong in _WRONG for each in _refusal(command, [flag, wrong])][:1]
             given = [_refusal(command, [], {variable: wrong}) for wrong in _WRONG]
             yield from [each for refused in given for each in refused][:1]
@@ -77,7 +82,7 @@ def _refusal(
         parse_settings(_SETTINGS[command], command, "", arguments, environment)
     except UsageError as error:
         given = " ".join([*(f"{key}={value}" for key, value in environment.items()), *arguments])
-        yield f"{command} {given[:80]} → {error}"
+        yield re.sub(_GIVEN, r"\1 …", f"{command} {given[:80]} → {error}")
 
 
 if __name__ == "__main__":
