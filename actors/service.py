@@ -4,8 +4,11 @@
 
     callboard               one_for_one
     ├─ registry             RegistryActor, state handed to the next incarnation
-    ├─ events               EventLog: what happened, for the admin API; with ``--console``, as
+    ├─ events               EventLog: what happened; this and the next four with ``--console``
+    ├─ requests             RequestLog: the requests that ended last
+    ├─ recorder             Recorder: samples what is counted, once a second
     ├─ admin                HttpServerActor of the admin API
+    ├─ feed                 FeedActor: the stream of all that
     ├─ discovery            DiscoveryActor on etcd, or on a folder; only with ``--etcd`` or
     │                       ``--discovery-dir``
     ├─ discovery-directory  the folder's, if both are given

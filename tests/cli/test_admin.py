@@ -32,7 +32,8 @@ def test_status_is_one_screen_and_a_health_check(url: str) -> None:
 def test_the_tree_is_drawn_with_every_child(url: str) -> None:
     done = run_to_end("tree", "--admin-url", url)
     names = [line.strip("├└─│ ").partition(",")[0] for line in done.stdout.splitlines()]
-    assert names == ["callboard", "registry", "events", "admin", "serving", "eventloop", "http"]
+    console = ["events", "requests", "recorder", "admin", "feed"]
+    assert names == ["callboard", "registry", *console, "serving", "eventloop", "http"]
 
 
 def test_models_and_instances_are_tables_with_titles(url: str) -> None:

@@ -26,6 +26,7 @@ from actors.engines.pool.instance import Instance
 from actors.engines.pool.policies import Key
 from actors.engines.pool.request_state import TRANSITIONS, Event, State
 from actors.engines.pool.request_timer import RequestTimer
+from actors.engines.pool.tries import Try, note_end
 
 if TYPE_CHECKING:
     from actors.engines.pool.pool import Pool
@@ -76,6 +77,7 @@ class PoolRequest:
         "request",
         "state",
         "timer",
+        "tries",
     )  # fmt: skip
 
     def __init__(self, request: EngineRequest, context: Context) -> None:
@@ -97,6 +99,8 @@ class PoolRequest:
         self.timer: RequestTimer | None = None
         self.held: list[tuple[Chunk, int]] | None = None
         self._later: _Later | None = None
+        self.tries: list[Try] | None = None
+        """What became of each instance that was asked, where it was more than one."""
 
     # What a subclass says.
 
@@ -244,6 +248,8 @@ class PoolRequest:
         later = self._made_later()
         if not first:
             later.tried.append(instance)
+            if self.tries is not None:
+                self.tries.append(Try(instance.id, now))
         later.hedged = later.hedged or hedge
         make = Attempt if silence is None else TimedAttempt
         attempt = make(self, instance, now, hedge=hedge)
@@ -268,6 +274,7 @@ class PoolRequest:
                 self.state = TRANSITIONS[self.state][Event.LOSE]
                 self._detach(left)
                 self._made_later().last_error = EngineTimeout("the engine does not answer")
+                note_end(self.tries or (), hung.id, self.pool.clock.monotonic(), "timeout")
         if left is None:
             self.pool.give_back(instance, CANCELLED)
             return
@@ -344,6 +351,8 @@ class PoolRequest:
             return
         failure = self._judge(error)
         pool = self.pool
+        if self.tries is not None:
+            note_end(self.tries, side.instance.id, pool.clock.monotonic(), failure.kind)
         pool.give_back(side.instance, failure)
         if alone and not pool.retry(self, side.instance, failure):
             self.give_up(pool.last_word(error, failure))
@@ -368,6 +377,7 @@ class PoolRequest:
         later = self._later
         if later is None:
             later = self._later = _Later(self.instance)
+            self.tries = [Try(self.instance.id, self.began)]
         return later
 
     def _running(self) -> list[Side]:
@@ -397,8 +407,18 @@ class PoolRequest:
         detached = [each for each in self._running() if each is not winner]
         for each in detached:
             self._detach(each)
+        if self.tries is not None:
+            self._note_tries(detached, winner)
         self.first_live = winner is self
         return detached
+
+    def _note_tries(self, detached: list[Side], winner: Side | None) -> None:
+        tries, now = self.tries or (), self.pool.clock.monotonic()
+        for each in detached:
+            note_end(tries, each.instance.id, now)
+        for one in tries:
+            if winner is not None and one.instance == winner.instance.id:
+                one.answered = now
 
     def _cancel_losers(self, sides: list[Side]) -> None:
         """Give the instances of retired attempts back, and tell their engines to stop."""

@@ -245,17 +245,26 @@ def model_summary(pool: PoolView) -> ModelSummary:
     )
 
 
-def model_detail(pools: Iterable[PoolView]) -> ModelDetail:
-    """The pools of one model, at least one, as one document."""
+def model_detail(
+    pools: Iterable[PoolView], first_tokens: Mapping[tuple[str, str, str], float]
+) -> ModelDetail:
+    """The pools of one model, at least one, as one document.
+
+    ``first_tokens`` are the medians of its instances, by kind, model and instance.
+    """
     views = [*pools]
     return ModelDetail(
         id=views[0].model,
         waiting=sum(view.waiting for view in views),
-        instances=[_instance(each, view.kind) for view in views for each in view.instances],
+        instances=[
+            _instance(each, view.kind, first_tokens.get((view.kind, view.model, each.id)))
+            for view in views
+            for each in view.instances
+        ],
     )
 
 
-def _instance(view: InstanceView, kind: str) -> Instance:
+def _instance(view: InstanceView, kind: str, first_token: float | None) -> Instance:
     return Instance(
         id=view.id,
         kind=kind,
@@ -273,6 +282,7 @@ def _instance(view: InstanceView, kind: str) -> Instance:
         overrides=InstanceOverrides(
             view.overrides.drained, view.overrides.ejected, view.overrides.weight
         ),
+        first_token=first_token,
     )
 
 

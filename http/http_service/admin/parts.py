@@ -12,7 +12,10 @@ from typing import Any, Final, TypeAlias
 from actors.engines.pool import PoolListeners
 from actors.supervision import CancellationToken, Tree
 from http_service.admin.event_log import Events
+from http_service.admin.feed import Feed
 from http_service.admin.process_facts import ProcessFacts
+from http_service.admin.request_log import Requests
+from http_service.admin.series import Series
 
 __all__ = ["PREFIX", "Parts", "Setting", "Subject"]
 
@@ -40,3 +43,6 @@ class Parts:
     subject: Subject
     events: Events
     process: ProcessFacts
+    series: Series
+    requests: Requests
+    feed: Feed

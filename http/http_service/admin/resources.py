@@ -33,6 +33,7 @@ from http_service.admin.documents import (
 )
 from http_service.admin.parts import Parts
 from http_service.admin.process_facts import Processes
+from http_service.admin.request_log import first_tokens
 from http_service.admin.requesting import query_as, write
 from http_service.api.context import AppContext, check_components
 from http_service.api.probes import why_not_ready
@@ -112,15 +113,17 @@ class ModelsResource:
 class ModelResource:
     """One model with its instances; its id may contain slashes."""
 
-    def __init__(self, _parts: Parts, app: AppContext) -> None:
+    def __init__(self, parts: Parts, app: AppContext) -> None:
         self._state = app.state
+        self._requests = parts.requests.ring
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response, model: str) -> None:
         """Its instances in the order in which they came. Raises ``ModelNotFound``."""
         pools = self._state.find_pools(model)
         if not pools:
             raise ModelNotFound(model)
-        write(resp, model_detail(pool.view() for pool in pools))
+        first = first_tokens(self._requests.all(), time.monotonic())
+        write(resp, model_detail((pool.view() for pool in pools), first))
 
     on_head = on_get
 

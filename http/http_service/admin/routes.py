@@ -27,9 +27,19 @@ from http_service.admin.documents import (
     Stacks,
     TreeNode,
 )
+from http_service.admin.history import (
+    RequestList,
+    RequestQuery,
+    RequestResource,
+    RequestsResource,
+    SeriesResource,
+    StreamQuery,
+    StreamResource,
+)
 from http_service.admin.instances import VERBS, Changed, InstanceActionResource
 from http_service.admin.parts import PREFIX, Parts
 from http_service.admin.process_facts import Processes
+from http_service.admin.request_log import RequestDetail
 from http_service.admin.resources import (
     ConfigResource,
     EventsResource,
@@ -41,7 +51,8 @@ from http_service.admin.resources import (
     StacksResource,
     TreeResource,
 )
-from http_service.api.context import AppContext, Route
+from http_service.admin.series import SeriesDocument
+from http_service.api.context import EVENTS, AppContext, Route
 from http_service.api.openapi import OpenApiResource
 
 __all__ = ["admin_routes"]
@@ -78,6 +89,33 @@ def _readings(parts: Parts) -> Iterator[Route]:
     yield reading(
         "sources", "The sources of discovery and the files of keys", SourcesResource, Sources
     )
+    yield reading(
+        "series", "The figures of the last twenty minutes", SeriesResource, SeriesDocument
+    )
+    yield reading(
+        "requests",
+        "The requests that ended last",
+        RequestsResource,
+        RequestList,
+        query=RequestQuery,
+    )
+    yield reading(
+        "requests/{id}",
+        "One request, and where its time went",
+        RequestResource,
+        RequestDetail,
+        statuses={200: "The request", 404: "It is not kept, or not any more"},
+    )
+    yield Route(
+        f"{PREFIX}/stream",
+        "GET",
+        "stream",
+        "Figures, tree, models, events and requests as they come",
+        partial(StreamResource, parts),
+        {200: "Server-sent events", 429: "Sixteen read it already"},
+        content=(EVENTS,),
+        query=StreamQuery,
+    )
     yield reading("events", "What happened of late", EventsResource, EventList, query=Page)
     yield reading("processes", "What each process uses", ProcessesResource, Processes)
     yield reading("config", "The settings, and where each came from", ConfigResource, Config)
@@ -93,7 +131,7 @@ def _reading(
     result: type[msgspec.Struct],
     **more: Any,
 ) -> Route:
-    name = {"models/{model:path}": "model"}.get(path, path)
+    name = {"models/{model:path}": "model", "requests/{id}": "request"}.get(path, path)
     return Route(
         f"{PREFIX}/{path}", "GET", name, summary, partial(make, parts), result=result, **more
     )

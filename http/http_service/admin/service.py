@@ -8,16 +8,20 @@ from functools import partial
 from typing import Final
 
 from actors.eventloop import EventLoop
-from actors.supervision import Child
-from http_service.admin import event_log
+from actors.supervision import Child, TimerThread
+from http_service.admin import event_log, feed, recorder, request_log
 from http_service.admin.access import Access
 from http_service.admin.actions import TreeActionResource
 from http_service.admin.audit import Audit
 from http_service.admin.console import ConsoleFile, add_console, console_files
 from http_service.admin.event_log import Events
+from http_service.admin.feed import Feed
 from http_service.admin.instances import InstanceActionResource
 from http_service.admin.parts import PREFIX, Parts, Subject
+from http_service.admin.pool_table import PoolTable
 from http_service.admin.process_facts import ProcessFacts
+from http_service.admin.recorder import Recording
+from http_service.admin.request_log import Requests
 from http_service.admin.routes import CHILDREN, INSTANCES, admin_routes
 from http_service.api.api_keys import ApiKeys
 from http_service.api.app import WsgiApp, build_app
@@ -73,14 +77,23 @@ class AdminService:
             # Elsewhere a key is needed, which no page of a stranger's has.
             allowed_hosts=(host,) if is_loopback(host) else (),
         )
-        self._parts: Final = Parts(subject, Events(), ProcessFacts(loop))
+        self._clock: Final = TimerThread("console-clock")
+        self._pools: Final = PoolTable()
+        events, process = Events(), ProcessFacts(loop)
+        self._recording: Final = Recording(context, events, process)
+        requests = Requests(context.inflight, context.metrics)
+        series = self._recording.series
+        live = Feed(subject.tree, series, events, requests, self._pools)
+        self.parts: Final = Parts(subject, events, process, series, requests, live)
+        """What its resources share."""
+        self._state: Final = context.state
         self._lifecycle: Final = context.lifecycle
         public = [route for route in context.routes if route.path.startswith(PUBLIC)]
         files = console_files()
         app = replace(
             context,
             config=config,
-            routes=(*admin_routes(self._parts), *public),
+            routes=(*admin_routes(self.parts), *public),
             keys=keys,
             open_paths=frozenset(files),
         )
@@ -95,9 +108,9 @@ class AdminService:
         """The application: what Falcon can't route by itself, and what looks at every request."""
         web = build_app(app)
         add_console(web, files)
-        web.add_route(INSTANCES, InstanceActionResource(self._parts, app))
-        web.add_route(CHILDREN, TreeActionResource(self._parts, app))
-        web.add_middleware(Audit(self._parts.events, app.keys, PREFIX))
+        web.add_route(INSTANCES, InstanceActionResource(self.parts, app))
+        web.add_route(CHILDREN, TreeActionResource(self.parts, app))
+        web.add_middleware(Audit(self.parts.events, app.keys, PREFIX))
         web.add_middleware(Access(app.keys, PREFIX))
         return web
 
@@ -109,11 +122,18 @@ class AdminService:
 
     def start(self) -> None:
         """Start its actors as children of the tree that it shows, the listener last."""
-        tree, events = self._parts.subject.tree, self._parts.events
+        parts = self.parts
+        tree, events, pools = parts.subject.tree, parts.events, parts.subject.pools
         events.follow(tree.start_child(event_log.child_of(events)))
         tree.on_event(events.put)
-        self._parts.subject.pools.add(events)
+        pools.add(events)
+        pools.add(self._pools)
+        self._pools.seed(self._state.snapshot().pools())
+        log = tree.start_child(request_log.child_of(parts.requests))
+        tree.start_child(recorder.child_of(self._recording, self._clock))
         tree.start_child(self.child())
+        # After the listener, so that it ends its responses before that waits for them.
+        parts.feed.follow(tree.start_child(feed.child_of(parts.feed, self._clock)), log)
 
     def child(self) -> Child:
         """The listener as a supervised child; stopping it while the service drains closes it."""
@@ -123,6 +143,7 @@ class AdminService:
     def close(self) -> None:
         """Let go of the socket. Idempotent."""
         self._server.close()
+        self._clock.close()
 
 
 class _WithBody(Container[str]):

@@ -237,7 +237,7 @@ class ApiKeys:
         digests = digests_of(text, roles=self._roles)
         # The keys first, and the stamp only with them: a stamp says that its keys are in force.
         before, self._digests, self._stamp = self._digests, digests, stamp
-        if before and before != digests:
+        if before and _roles(before) != _roles(digests):
             _log.info("read the API keys again", extra={"keys": len(digests)})
 
     def _report_problem(self, problem: str | None) -> None:
@@ -330,6 +330,11 @@ def digests_of(text: bytes, *, roles: bool = False) -> Digests:
 
 _NAMED: Final = re.compile(rb"(viewer|operator)\s+([!-~]{1,64})\s+(\S+)").fullmatch
 """A line that says whose key it is, and what that one may do."""
+
+
+def _roles(digests: Digests) -> dict[bytes, Role]:
+    """What each key lets its holder do; where it stands in the file does not matter."""
+    return {digest: holder.role for digest, holder in digests.items()}
 
 
 def _digest_of(authorization: str) -> bytes:

@@ -23,7 +23,9 @@ from http_service.errors import ErrorReply, Misdirected, reply_for
 from http_service.falcon_types import Request, Response, Router, types
 from http_service.headers import ID_HEADER, id_bits, request_id_from
 from http_service.inline import RetrySoon, WouldBlock
+from http_service.streaming.exchange import InflightRequests
 from http_service.telemetry.access_log import AccessRecord, log_failure, log_request
+from http_service.telemetry.ended_requests import refused
 from http_service.telemetry.metrics import Metrics
 
 __all__ = [
@@ -42,7 +44,7 @@ class WsgiApp(falcon.App[Request, Response]):
 
     def __init__(self, context: AppContext) -> None:
         hosts = hosts_of(context.config.allowed_hosts)
-        middleware: list[RequestScope | KeyCheck] = [RequestScope(hosts)]
+        middleware: list[RequestScope | KeyCheck] = [RequestScope(hosts, context.inflight)]
         if context.keys is not None:
             probes = OPEN_PATHS if context.config.open_probes else frozenset[str]()
             middleware.append(KeyCheck(context.keys, probes | context.open_paths))
@@ -143,11 +145,15 @@ MESSAGE_LIMIT: Final = 200
 class RequestScope:
     """Falcon middleware: gives each request its id, and logs how it ended.
 
-    ``hosts`` are those that the service accepts; ``None`` for any.
+    ``hosts`` are those that the service accepts; ``None`` for any. ``inflight`` says who else
+    hears of a request to a model's endpoint that was refused.
     """
 
-    def __init__(self, hosts: Hosts | None = None) -> None:
+    def __init__(
+        self, hosts: Hosts | None = None, inflight: InflightRequests | None = None
+    ) -> None:
         self._hosts = hosts
+        self._inflight = InflightRequests() if inflight is None else inflight
 
     def process_request(self, req: falcon.Request, resp: Response) -> None:
         """Take the client's id or make one, and echo it. Raises :class:`Misdirected`."""
@@ -189,6 +195,9 @@ class RequestScope:
             **(call.summary() if call is not None else {}),
         )
         log_request(record)
+        note, endpoint = self._inflight.note_ended, LABELS.get(req.path)
+        if note is not None and endpoint is not None:
+            note(refused(record, req.context.started, endpoint))
 
 
 def answer_error(

@@ -185,7 +185,7 @@ class GenerateResource:
             request = with_defaults(request, pool.spec.defaults)
         exchange: Exchange
         if request.stream:
-            guard = InflightGuard(counts, self._label, "stream", metrics.clock)
+            guard = next(metrics.guards)(counts, self._label, "stream", metrics.clock)
             exchange = stream = StreamExchange(request, context, guard, inflight, path, idle)
             options = valid.stream_options
             stream.prepare(include_usage=options is not None and options.include_usage is True)
@@ -205,6 +205,7 @@ class GenerateResource:
         connection: Connection | None,
     ) -> None:
         req.context.call = exchange
+        exchange.arrived = req.context.started
         try:
             pool.begin(exchange)
             if connection is not None:

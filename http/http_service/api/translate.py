@@ -84,7 +84,7 @@ class TranslatedResource(GenerateResource):
         counts = self._metrics.of(pool.model)
         exchange: TranslatedStream | TranslatedUnary
         if request.stream:
-            guard = InflightGuard(counts, self._label, "stream", self._metrics.clock)
+            guard = next(self._metrics.guards)(counts, self._label, "stream", self._metrics.clock)
             exchange = stream = TranslatedStream(
                 request, context, guard, self._inflight, req.path, self._idle_timeout
             )

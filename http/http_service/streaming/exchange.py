@@ -31,6 +31,7 @@ from http_service.connection import Connection
 from http_service.errors import ClientGone, ErrorReply, ErrorType, Headers, reply_for
 from http_service.headers import ID_HEADER, NO_STORE, response_head, status_line
 from http_service.telemetry.access_log import MAX_LOGGED, access_record, log_failure, log_record
+from http_service.telemetry.ended_requests import NoteEnded
 from http_service.telemetry.model_metrics import InflightGuard
 
 __all__ = [
@@ -65,9 +66,27 @@ class Exchange(PoolRequest):
     """
 
     __slots__ = (
-        "_close", "_congested", "_head_sent", "_headers", "_idle_timeout", "_inflight", "_loop",
-        "_over", "_scheduled", "_version", "_wake", "clock", "connection", "due", "error",
-        "finished", "guard", "last_activity", "path", "started",
+        "_close",
+        "_congested",
+        "_head_sent",
+        "_headers",
+        "_idle_timeout",
+        "_inflight",
+        "_loop",
+        "_over",
+        "_scheduled",
+        "_version",
+        "_wake",
+        "arrived",
+        "clock",
+        "connection",
+        "due",
+        "error",
+        "finished",
+        "guard",
+        "last_activity",
+        "path",
+        "started",
     )  # fmt: skip
 
     complete_only: ClassVar[bool]
@@ -93,6 +112,8 @@ class Exchange(PoolRequest):
     ) -> None:
         PoolRequest.__init__(self, request, context)  # PERF: super() makes an object
         self.guard = guard
+        self.arrived = guard.started
+        """When the request was taken up, on ``clock``."""
         self.path = path
         self.clock = clock
         self.started = self.finished = False
@@ -293,6 +314,17 @@ class Exchange(PoolRequest):
                 round(guard.elapsed * 1000, 3), guard.metrics.model, guard.endpoint,
                 guard.request_type, error_type or None, guard.tokens,
             )))  # fmt: skip
+            note = self._inflight.note_ended
+            if note is not None:
+                # PERF: as above; the fields of ``EndedRequest``.
+                instance, request = self.instance, self.request
+                asked = self.began if instance else None
+                note((
+                    self.context.request_id, status, self.arrived, guard.started, guard.elapsed,
+                    asked, guard.metrics.model, request.kind, guard.endpoint, guard.request_type,
+                    error_type or None, guard.tokens, guard.first_token,
+                    instance.id if instance else None, self.tries, guard.arrivals,
+                ))  # fmt: skip
 
     def record_error(self, error: BaseException) -> None:
         """Count how it failed, and log what the client of a running stream did not see."""
@@ -315,6 +347,8 @@ class InflightRequests:
     def __init__(self) -> None:
         self.running: Final[set[Exchange]] = set()
         """PERF: a request adds and discards itself."""
+        self.note_ended: NoteEnded | None = None
+        """Hears of each request that has ended, on any thread; must be quick and never raise."""
         self.closed = False
         """Whether :meth:`terminate_all` ended it all: no request may begin any more."""
 

@@ -7,6 +7,7 @@ PERF: a request's steps are here, each under one lock, and a chunk of sixty toke
 from __future__ import annotations
 
 import threading
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias
@@ -20,6 +21,7 @@ __all__ = [
     "Histogram",
     "InflightGuard",
     "ModelMetrics",
+    "WatchedGuard",
     "tables_of",
 ]
 
@@ -108,6 +110,7 @@ class InflightGuard:
         "elapsed",
         "endpoint",
         "error_type",
+        "first_token",
         "metrics",
         "request_type",
         "started",
@@ -117,6 +120,8 @@ class InflightGuard:
 
     elapsed: float
     """Seconds from start to end, once it is closed."""
+    arrivals: array[float] | None = None
+    """When tokens came, in seconds from the start, where that is kept."""
 
     def __init__(
         self,
@@ -133,6 +138,8 @@ class InflightGuard:
         """Output tokens so far; the engine's own count of them, which :meth:`close` believes."""
         self._clock = clock
         self._last: float | None = None
+        self.first_token: float | None = None
+        """Seconds to the first output token that was seen alone."""
         self.started = clock()
         metrics.running.add(self)
 
@@ -148,7 +155,7 @@ class InflightGuard:
             # PERF: ``Histogram.observe``, without the call: for each event.
             if before is None:
                 histogram, count = metrics.first_token, 1
-                value = total = now - self.started
+                value = total = self.first_token = now - self.started
             else:
                 histogram, total = metrics.inter_token, now - before
                 value = total / count
@@ -192,6 +199,31 @@ class InflightGuard:
             "error_type": self.error_type or None,
             "tokens": self.tokens,
         }
+
+
+MAX_ARRIVALS: Final = 2_048
+"""Moments that are kept of one request: 8 KiB."""
+
+
+class WatchedGuard(InflightGuard):
+    """A guard that keeps when tokens came."""
+
+    __slots__ = ("arrivals",)
+
+    arrivals: array[float] | None
+
+    def __init__(
+        self, metrics: ModelMetrics, endpoint: str, request_type: str, clock: Callable[[], float]
+    ) -> None:
+        super().__init__(metrics, endpoint, request_type, clock)
+        self.arrivals = array("f")
+
+    def record_tokens(self, count: int, now: float) -> None:
+        """See ``InflightGuard``."""
+        super().record_tokens(count, now)
+        arrivals = self.arrivals
+        if arrivals is not None and len(arrivals) < MAX_ARRIVALS:
+            arrivals.append(now - self.started)
 
 
 def tables_of(
