@@ -4,15 +4,23 @@ Knows nothing of actors, models or HTTP servers. ``http_service`` has Waitress' 
 its streams on it, ``actors.engines.upstream`` the connections to upstreams.
 """
 
-from actors.eventloop.loop import EventLoop, FdHandle, Handler, LoopStopped, shared_loop
-from actors.eventloop.poller import HANGUP, READ, WRITE, asks_others, outgoing_connections
-from actors.eventloop.timers import Deadline, Timed, TimerHandle
+from actors.eventloop.loop import EventLoop, Timed, shared_loop
+from actors.eventloop.poller import (
+    HANGUP,
+    READ,
+    WRITE,
+    FdHandle,
+    Handler,
+    LoopStopped,
+    asks_others,
+    outgoing_connections,
+)
+from actors.eventloop.timers import TimerHandle
 
 __all__ = [
     "HANGUP",
     "READ",
     "WRITE",
-    "Deadline",
     "EventLoop",
     "FdHandle",
     "Handler",

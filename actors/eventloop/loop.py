@@ -17,6 +17,7 @@ to the old one.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -24,57 +25,61 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
-from actors.eventloop.poller import READ, Poller, Waker, best_poller
-from actors.eventloop.timers import Deadline, TimeoutQueue, TimerHandle, Timers
+from actors.eventloop.poller import READ, FdHandle, Handler, LoopStopped, Poller, Waker, best_poller
+from actors.eventloop.timers import TimerHandle, Timers
 
-__all__ = ["EventLoop", "FdHandle", "Handler", "LoopStopped", "shared_loop"]
+__all__ = ["EventLoop", "Timed", "TimeoutQueue", "shared_loop"]
 
 _log: Final = logging.getLogger("actors.eventloop")
 
 TICK: Final = 60.0
 """Seconds that a loop without timers sleeps at most; everything wakes it."""
 
+SWEEP: Final = 0.05
+"""Seconds between two sweeps, and so the most by which a timeout comes late."""
+
 TAKE_OVER: Final = 1.0
 """Seconds that a new runner gives the last one to leave, before it counts as hung."""
 
 
-class LoopStopped(Exception):
-    """The loop was closed: nothing that is watched will ever happen."""
+class Timed(Protocol):
+    """What must be done in time. Equal to itself only."""
 
+    due: float
+    """When it is late. Any later time may be written at any moment, and puts it off; after an
+    earlier one :meth:`TimeoutQueue.start` must be called again."""
 
-class Handler(Protocol):
-    """Receives the events of a watched descriptor, on the loop's thread."""
-
-    def ready(self, events: int) -> None:
-        """Some of ``READ``, ``WRITE``, ``HANGUP`` happened. Must not block."""
-        ...
-
-    def failed(self, error: BaseException) -> None:
-        """:meth:`ready` raised ``error``, or the loop was closed; the watch is gone."""
+    def timed_out(self) -> None:
+        """It is late, and no longer timed; it may be started again. Must not block."""
         ...
 
 
-class FdHandle:
-    """One watched descriptor; close the watch before the descriptor. The loop's thread only."""
+class TimeoutQueue:
+    """A set that is swept: each is late once, never before its ``due``, soon after (``SWEEP``)."""
 
-    __slots__ = ("_loop", "batch", "fd", "handler", "interest")
+    def __init__(self) -> None:
+        self.timed: Final[set[Timed]] = set()
+        """What is timed; ``discard`` ends that."""
+        self.sweep_at = math.inf
+        """When to :meth:`sweep`: until then nothing is late."""
+        self._not_before = -math.inf
 
-    def __init__(self, loop: EventLoop, fd: int, handler: Handler, interest: int) -> None:
-        self._loop = loop
-        self.fd = fd
-        self.handler = handler
-        self.interest = interest
-        self.batch = 0
+    def start(self, timed: Timed) -> None:
+        """Time ``timed``, by its ``due``; again after an earlier one was written."""
+        self.timed.add(timed)
+        if timed.due < self.sweep_at:
+            self.sweep_at = max(timed.due, self._not_before)
 
-    def set_interest(self, interest: int) -> None:
-        """Watch for ``interest`` (``READ | WRITE``, or 0) from now on; ``HANGUP`` always is."""
-        if interest != self.interest:
-            self.interest = interest
-            self._loop.change(self)
-
-    def close(self) -> None:
-        """Stop watching. Idempotent."""
-        self._loop.forget(self)
+    def sweep(self, now: float) -> list[Timed]:
+        """What is late now. All of it is still timed, and the next sweep comes soon: what follows
+        an error or a hung thread is not lost."""
+        timed = [*self.timed]
+        late = [each for each in timed if each.due <= now]
+        self.sweep_at = self._not_before = now + SWEEP
+        if not late:
+            soonest = min([each.due for each in timed], default=math.inf)
+            self.sweep_at = max(soonest, self._not_before)
+        return late
 
 
 class EventLoop:
@@ -196,10 +201,6 @@ class EventLoop:
     def call_later(self, seconds: float, callback: Callable[[], object]) -> TimerHandle:
         """Call ``callback()`` once, ``seconds`` from now, unless the handle is cancelled."""
         return self._timers.add(self.clock() + seconds, callback)
-
-    def deadline(self, seconds: float, expired: Callable[[], object]) -> Deadline:
-        """Call ``expired()`` once, ``seconds`` from now, unless it is extended or cancelled."""
-        return Deadline(self._timers, self.clock, seconds, expired)
 
     def change(self, watch: FdHandle) -> None:
         """Pass the interest of ``watch`` to the poller; called by the handle itself."""

@@ -1,4 +1,5 @@
-"""Which sockets are ready: epoll where there is one, else the standard library's best selector.
+"""Which sockets are ready: epoll where there is one, else the standard library's best selector; and
+who hears of it.
 
 Both report ``READ``, ``WRITE`` and ``HANGUP``. ``HANGUP`` is always watched, as epoll does: it is
 reported for a peer whose bytes are not wanted at the moment, too.
@@ -18,12 +19,18 @@ import selectors
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from actors.eventloop.loop import EventLoop
 
 __all__ = [
     "HANGUP",
     "READ",
     "WRITE",
+    "FdHandle",
+    "Handler",
+    "LoopStopped",
     "Poller",
     "SelectorPoller",
     "Waker",
@@ -69,6 +76,45 @@ class Poller(Protocol):
     def close(self) -> None:
         """Let go of the kernel's resources. Idempotent."""
         ...
+
+
+class LoopStopped(Exception):
+    """The loop was closed: nothing that is watched will ever happen."""
+
+
+class Handler(Protocol):
+    """Receives the events of a watched descriptor, on the loop's thread."""
+
+    def ready(self, events: int) -> None:
+        """Some of ``READ``, ``WRITE``, ``HANGUP`` happened. Must not block."""
+        ...
+
+    def failed(self, error: BaseException) -> None:
+        """:meth:`ready` raised ``error``, or the loop was closed; the watch is gone."""
+        ...
+
+
+class FdHandle:
+    """One watched descriptor; close the watch before the descriptor. The loop's thread only."""
+
+    __slots__ = ("_loop", "batch", "fd", "handler", "interest")
+
+    def __init__(self, loop: EventLoop, fd: int, handler: Handler, interest: int) -> None:
+        self._loop = loop
+        self.fd = fd
+        self.handler = handler
+        self.interest = interest
+        self.batch = 0
+
+    def set_interest(self, interest: int) -> None:
+        """Watch for ``interest`` (``READ | WRITE``, or 0) from now on; ``HANGUP`` always is."""
+        if interest != self.interest:
+            self.interest = interest
+            self._loop.change(self)
+
+    def close(self) -> None:
+        """Stop watching. Idempotent."""
+        self._loop.forget(self)
 
 
 class EpollPoller:

@@ -1,7 +1,4 @@
-"""Timeouts, which nearly never expire, and timers, which mostly do.
-
-Every request has timeouts, and nearly none expires: they are a set that is swept at intervals, so
-that starting, extending and ending one costs next to nothing. A timer is exact.
+"""Timers, which are exact. For timeouts that nearly never expire see ``loop``.
 
 Not synchronised: all belong to the thread of their loop. Times are in seconds on the loop's clock.
 """
@@ -11,58 +8,12 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
-__all__ = ["Deadline", "Timed", "TimeoutQueue", "TimerHandle", "Timers"]
-
-SWEEP: Final = 0.05
-"""Seconds between two sweeps, and so the most by which a timeout comes late."""
+__all__ = ["TimerHandle", "Timers"]
 
 _COMPACT_ABOVE: Final = 64
 """A heap is compacted once more than this, and more than half of it, is cancelled."""
-
-
-class Timed(Protocol):
-    """What must be done in time. Equal to itself only."""
-
-    due: float
-    """When it is late. Any later time may be written at any moment, and puts it off; after an
-    earlier one :meth:`TimeoutQueue.start` must be called again."""
-
-    def timed_out(self) -> None:
-        """It is late, and no longer timed; it may be started again. Must not block."""
-        ...
-
-
-class TimeoutQueue:
-    """What is timed. Each is late once: never before its ``due``, and soon after it (``SWEEP``)."""
-
-    def __init__(self) -> None:
-        self.timed: Final[set[Timed]] = set()
-        """What is timed; ``discard`` ends that."""
-        self.sweep_at = math.inf
-        """When to :meth:`sweep`: until then nothing is late."""
-        self._not_before = -math.inf
-
-    def start(self, timed: Timed) -> None:
-        """Time ``timed``, by its ``due``; again after an earlier one was written."""
-        self.timed.add(timed)
-        if timed.due < self.sweep_at:
-            self.sweep_at = max(timed.due, self._not_before)
-
-    def sweep(self, now: float) -> list[Timed]:
-        """What is late now. All of it is still timed: the caller ends that, one by one.
-
-        So an error or a hung thread in between loses none of the others: as long as something
-        was late, the next sweep comes soon.
-        """
-        timed = [*self.timed]
-        late = [each for each in timed if each.due <= now]
-        self.sweep_at = self._not_before = now + SWEEP
-        if not late:
-            soonest = min([each.due for each in timed], default=math.inf)
-            self.sweep_at = max(soonest, self._not_before)
-        return late
 
 
 class TimerHandle:
@@ -128,52 +79,3 @@ class Timers:
             self._heap = [each for each in self._heap if each[2].callback is not None]
             heapq.heapify(self._heap)
             self._cancelled = 0
-
-
-class Deadline:
-    """Calls ``expired()`` once, unless it is put off or cancelled in time.
-
-    PERF: :meth:`extend` is two stores: a stream puts its deadline off with each token. The timer
-    underneath finds out when it fires, and waits for the rest.
-    """
-
-    __slots__ = ("_callback", "_clock", "_timer", "_timers", "expires")
-
-    def __init__(
-        self,
-        timers: Timers,
-        clock: Callable[[], float],
-        seconds: float,
-        expired: Callable[[], object],
-    ) -> None:
-        self._timers = timers
-        self._clock = clock
-        self._callback: Callable[[], object] = expired
-        self.expires = clock() + seconds
-        self._timer: TimerHandle | None = timers.add(self.expires, self._fired)
-
-    def extend(self, seconds: float) -> None:
-        """Expire ``seconds`` from now instead: later for nothing, earlier for one more timer."""
-        self.expires = self._clock() + seconds
-        timer = self._timer
-        if timer is not None and self.expires < timer.when:
-            timer.cancel()
-            self._timer = self._timers.add(self.expires, self._fired)
-
-    def cancel(self) -> None:
-        """Never expire. Idempotent."""
-        timer, self._timer = self._timer, None
-        self._callback = _nothing  # PERF: the callee mostly holds the deadline: a cycle
-        if timer is not None:
-            timer.cancel()
-
-    def _fired(self) -> None:
-        if self.expires > self._clock():
-            self._timer = self._timers.add(self.expires, self._fired)
-        else:
-            self._timer = None
-            self._callback()
-
-
-def _nothing() -> None:
-    """What a cancelled deadline calls."""

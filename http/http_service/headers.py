@@ -1,4 +1,4 @@
-"""HTTP headers: which this service reads and passes on, and the head of a response as bytes."""
+"""HTTP headers: which this service reads, passes on, and adds."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import math
 import os
 import random
 import re
-import time
-from collections.abc import Iterable, Mapping
-from email.utils import formatdate
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -31,7 +29,6 @@ __all__ = [
     "priority_from",
     "request_id_from",
     "request_timeout_from",
-    "response_head",
     "session_from",
     "status_line",
 ]
@@ -168,33 +165,6 @@ NO_STORE: Final = ("cache-control", "no-store")
 
 NO_SNIFF: Final = ("x-content-type-options", "nosniff")
 """A browser that sniffs types might run what a model wrote as a page. Every response has it."""
-
-
-def response_head(version: str, status: str, headers: Iterable[tuple[str, str]]) -> bytes:
-    """The head with ``status`` (as in ``"200 OK"``), ``headers``, and what every response has.
-
-    ``headers`` are WSGI's, at least one: native strings of latin-1 characters without line breaks.
-
-    PERF: status line and headers in one go. Waitress capitalises, sorts and walks them three times;
-    a name's case and the order of headers mean nothing (RFC 9110, 5.1 and 5.3).
-    """
-    second, common = _common
-    if second != int(time.time()):
-        common = _renew_common()
-    fields = "\r\n".join(map(": ".join, headers))
-    return f"HTTP/{version} {status}\r\n{fields}\r\n{common}".encode("latin-1")
-
-
-def _renew_common() -> str:
-    """The end of every head, with the current second (RFC 9110, 5.6.7); made once a second."""
-    global _common
-    now = int(time.time())
-    text = f"x-content-type-options: nosniff\r\ndate: {formatdate(now, usegmt=True)}\r\n\r\n"
-    _common = (now, text)  # one store: a reader on another thread never sees half of it
-    return text
-
-
-_common = (0, "")
 
 
 def status_line(status: int) -> str:

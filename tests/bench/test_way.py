@@ -19,6 +19,9 @@ MOST_CALLS = {
 """Python calls of one request: 87, 137, 89 and 116, and what one more round of the loop costs on a
 busy machine. Microseconds would differ from machine to machine."""
 
+MOST_FILES, MOST_CHANGES = 25, 110
+"""Files that a relayed stream of four tokens visits, and changes of file: 25 and 97."""
+
 LOOKS = 30
 """How often a way that is too long is looked for once more."""
 
@@ -95,5 +98,8 @@ def test_a_relayed_request_is_followed_from_its_socket_to_its_socket() -> None:
     assert [file for file in ways["relay, unary"].rooms if file in ORDER] == [*ORDER]
     assert "actors/engines/upstream/engine.py" not in ways["in process, unary"].rooms
     assert event <= MOST_CALLS_AN_EVENT
+    stream = ways["relay, stream of 4 tokens"]
+    assert len(stream.rooms) <= MOST_FILES, stream.rooms
+    assert stream.changes <= MOST_CHANGES
     for name, most in MOST_CALLS.items():
         assert ways[name].calls <= most, f"{name}: {ways[name].calls} Python calls"

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.eventloop import EventLoop
-from actors.eventloop.timers import SWEEP, Timed, TimeoutQueue
+from actors.eventloop import EventLoop, Timed
+from actors.eventloop.loop import SWEEP, TimeoutQueue
 from actors.testing import FakeClock
 from tests.engines.recording import DEADLINE
 from tests.eventloop.conftest import MakePoller

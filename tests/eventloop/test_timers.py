@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from actors.eventloop.timers import Deadline, TimerHandle, Timers
+from actors.eventloop.timers import TimerHandle, Timers
 
 
 class Clock:
@@ -104,62 +103,3 @@ def test_cancelled_timers_do_not_pile_up() -> None:
     heap = timers._heap  # pyright: ignore[reportPrivateUsage]  # memory shows nowhere else
     assert len(heap) < 200
     assert keep.callback is not None
-
-
-def deadline(seconds: float) -> tuple[Deadline, Clock, list[float], Callable[[float], None]]:
-    clock, timers, fired = Clock(), Timers(), list[float]()
-
-    def pass_to(now: float) -> None:
-        """Time passes, and the loop looks at its timers each second."""
-        while clock.now < now:
-            clock.now += 1.0
-            fire(timers, clock.now)
-
-    made = Deadline(timers, clock, seconds, lambda: fired.append(clock.now))
-    return made, clock, fired, pass_to
-
-
-def test_a_deadline_expires_once() -> None:
-    _, _, fired, pass_to = deadline(5.0)
-    pass_to(20.0)
-    assert fired == [5.0]
-
-
-def test_a_deadline_that_is_put_off_expires_later() -> None:
-    put_off, _, fired, pass_to = deadline(5.0)
-    pass_to(4.0)
-    put_off.extend(5.0)
-    pass_to(20.0)
-    assert fired == [9.0]
-
-
-def test_a_deadline_can_be_brought_forward() -> None:
-    sooner, _, fired, pass_to = deadline(100.0)
-    sooner.extend(2.0)
-    pass_to(200.0)
-    assert fired == [2.0]
-
-
-def test_a_cancelled_deadline_never_expires() -> None:
-    cancelled, _, fired, pass_to = deadline(5.0)
-    cancelled.cancel()
-    cancelled.cancel()
-    cancelled.extend(1.0)
-    pass_to(20.0)
-    assert fired == []
-
-
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 20)), max_size=30))
-def test_a_deadline_expires_exactly_when_its_last_extension_says(
-    steps: list[tuple[int, int]],
-) -> None:
-    moving, clock, fired, pass_to = deadline(10.0)
-    expires = 10.0
-    for wait, seconds in steps:
-        pass_to(clock.now + wait)
-        if fired:
-            break
-        moving.extend(float(seconds))
-        expires = clock.now + seconds
-    pass_to(expires)
-    assert fired == [expires]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from http_service.api import app as middleware
+from http_service.api import falcon_parts as middleware
 from http_service.api.openapi import document
 from http_service.api.routes import ROUTES
 from http_service.server import waitress_task as task

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from socket import socket
 from typing import Final, Protocol
@@ -25,18 +26,29 @@ from actors.engines.errors import (
 from actors.engines.upstream.connection import NO_HEADERS, Connection
 from actors.engines.upstream.connection_pool import ConnectionPool
 from actors.engines.upstream.dial import Dial, is_local_shortage
+from actors.engines.upstream.media_relay import media_relay
+from actors.engines.upstream.native_relay import NativeRelay
 from actors.engines.upstream.response import (
     UNARY,
+    Document,
     Expected,
+    NativeWhole,
     Refusal,
     Response,
+    SignOfLife,
+    Whole,
     checked,
-    response_for,
 )
+from actors.engines.upstream.stream_relay import StreamRelay
 from actors.eventloop import EventLoop
 from actors.supervision.errors import Cancelled
 
-__all__ = ["Call", "Timeouts", "Upstream"]
+__all__ = [
+    "Call",
+    "Timeouts",
+    "Upstream",
+    "response_for",
+]
 
 _log: Final = logging.getLogger("actors.engines.upstream")
 
@@ -69,6 +81,37 @@ class Timeouts:
     connect: float
     first_byte: float
     idle: float
+
+
+def response_for(
+    status: int, headers: Mapping[bytes, bytes], sink: Sink, expected: Expected
+) -> Response:
+    """What handles the body after this head.
+
+    Raises ``EngineUnavailable`` for a compressed one: the request refused compression.
+    """
+    if expected.probe and status // 100 in (2, 4):
+        return SignOfLife(sink)
+    if status != 200:
+        return Refusal(status, headers)
+    if b"content-encoding" in headers and _compressed(headers[b"content-encoding"]):
+        raise EngineUnavailable("the upstream's answer is compressed, which it was asked not to be")
+    if expected.media:
+        return media_relay(headers, sink) or Document(sink)
+    if expected.document:
+        return Document(sink)
+    if not expected.stream:
+        return Whole(sink) if expected.dialect is None else NativeWhole(sink)
+    if headers.get(b"content-type", b"").lower().startswith(b"application/json"):
+        return Refusal(status, headers)
+    if expected.dialect is not None:
+        return NativeRelay(sink, expected.dialect)
+    return StreamRelay(sink, raw=expected.raw, choices=expected.choices, prefill=expected.prefill)
+
+
+def _compressed(codings: bytes) -> bool:
+    """Whether any coding was applied; the header may be empty, or a list (RFC 9110, 8.4)."""
+    return any(each.strip().lower() not in (b"", b"identity") for each in codings.split(b","))
 
 
 class Upstream(Protocol):

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from actors.engines.upstream.names import Address, Names, literal
 from actors.engines.upstream.reach import Reach
-from actors.eventloop import READ, WRITE, Deadline, EventLoop, FdHandle
+from actors.eventloop import READ, WRITE, EventLoop, FdHandle
 from actors.eventloop.poller import closed, opened
 
 __all__ = ["Dial", "Place", "Wrapper", "is_local_shortage"]
@@ -83,7 +83,7 @@ class Dial:
         self._closed = False
         self._error: OSError = OSError(f"{place.host} has no address")
         self._left: list[Address] = []
-        self._deadline: Deadline = loop.deadline(seconds, self._too_late)
+        self._timer = loop.call_later(seconds, self._too_late)
         self._look_up(names)
 
     def __repr__(self) -> str:
@@ -92,7 +92,7 @@ class Dial:
     def close(self) -> None:
         """Give up; nobody is called. Idempotent."""
         self._closed = True
-        self._deadline.cancel()
+        self._timer.cancel()
         self._drop()
 
     # What the loop calls.
@@ -149,7 +149,8 @@ class Dial:
 
     def _try(self, address: Address) -> bool:
         """Begin to connect to ``address``; False if that failed at once."""
-        self._deadline.extend(self._seconds)
+        self._timer.cancel()
+        self._timer = self._loop.call_later(self._seconds, self._too_late)
         try:
             sock = self._sock = socket.socket(address.family, socket.SOCK_STREAM)
             opened(sock.fileno())
@@ -222,7 +223,6 @@ class Dial:
     def _too_late(self) -> None:
         self._error = TimeoutError("no connection in time")
         if self._left:
-            self._deadline = self._loop.deadline(self._seconds, self._too_late)
             self._next()
         else:
             self._give_up(self._error)

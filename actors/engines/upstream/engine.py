@@ -25,19 +25,21 @@ from actors.engines.upstream.probe import PROBE, PROBE_TIMEOUTS, ProbeSink
 from actors.engines.upstream.reach import AddressRefused, Reach
 from actors.engines.upstream.request import (
     ANYTHING,
+    LENGTH,
+    VIA,
     body_of,
     key_line,
     parse_url,
     probe_request,
     renamed,
     request_head,
-    whole_request,
 )
 from actors.engines.upstream.response import DOCUMENT, MEDIA_ANSWER, STREAM, UNARY, Expected
 from actors.engines.upstream.tls import Tls
+from actors.engines.via import PSEUDONYM
 from actors.eventloop import EventLoop, shared_loop
 
-__all__ = ["Timeouts", "Tls", "UpstreamEngine"]
+__all__ = ["Timeouts", "Tls", "UpstreamEngine", "whole_request"]
 
 # Seconds to a listener that is up: two lost SYNs (1 s + 2 s, RFC 6298) and some.
 CONNECT_TIMEOUT: Final = 5.0
@@ -280,3 +282,31 @@ class UpstreamEngine:
             return STREAM
         prefill = prefill_of(request) if self._fold else ""
         return Expected(stream=True, raw=request.stream, choices=choices, prefill=prefill)
+
+
+def whole_request(
+    head: bytes, request_id: str, body: bytes, headers: tuple[tuple[str, str], ...] = ()
+) -> bytes:
+    """Head and body, ready for the wire; ``headers`` are the client's that are passed on.
+
+    Its ``via`` comes before ours, in one list.
+    """
+    if headers:
+        head = _with_headers(head, headers)
+    # SECURITY: a header is one line of ASCII; anything else stays here.
+    if request_id.isascii() and request_id.isprintable():
+        return b"%s%d\r\nx-request-id: %s\r\n\r\n%s" % (head, len(body), request_id.encode(), body)
+    return b"%s%d\r\n\r\n%s" % (head, len(body), body)
+
+
+def _with_headers(head: bytes, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """``head`` with ``headers`` in it; those that would not be one line of it are left out."""
+    before, length = head[: -len(LENGTH)], head[-len(LENGTH) :]
+    for name, value in headers:
+        if not (value.isascii() and value.isprintable()):  # SECURITY: as with the request's id
+            continue
+        if name == "via":
+            before = before.replace(VIA, f"via: {value}, 1.1 {PSEUDONYM}".encode(), 1)
+        else:
+            before += f"{name}: {value}\r\n".encode()
+    return before + length

@@ -1,6 +1,6 @@
 """What is asked of an upstream: where its URL points, the request's head, the request's body.
 
-Pure. The head is built once for each upstream; a request adds its id and its length.
+Pure. The head is built once for each upstream; a request adds its id and its length (``engine``).
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from actors.engines.via import PSEUDONYM
 
 __all__ = [
     "ANYTHING",
+    "LENGTH",
+    "VIA",
     "Target",
     "body_of",
     "key_line",
@@ -28,15 +30,15 @@ __all__ = [
     "probe_request",
     "renamed",
     "request_head",
-    "whole_request",
 ]
 
 ANYTHING: Final = "*/*"
 """Accept any type."""
 
-_LENGTH: Final = b"content-length: "
+LENGTH: Final = b"content-length: "
+"""How a head ends that :func:`request_head` makes."""
 _V1: Final = "/v1/"
-_VIA: Final = f"via: 1.1 {PSEUDONYM}".encode()
+VIA: Final = f"via: 1.1 {PSEUDONYM}".encode()
 
 _KEY_PREFIXES: Final[Mapping[KeyHeader, str]] = {"authorization": "Bearer ", "x-api-key": ""}
 
@@ -130,9 +132,9 @@ def request_head(
         "accept-encoding: identity",
         f"content-type: {content_type}",
         "user-agent: callboard",
-        _VIA.decode(),
+        VIA.decode(),
         *([] if key is None else [key]),
-        _LENGTH.decode(),
+        LENGTH.decode(),
     ]
     return "\r\n".join(lines).encode()
 
@@ -149,34 +151,6 @@ def probe_request(target: Target, key: str | None) -> bytes:
         *([] if key is None else [key]),
     ]
     return "\r\n".join(lines).encode() + b"\r\n\r\n"
-
-
-def whole_request(
-    head: bytes, request_id: str, body: bytes, headers: tuple[tuple[str, str], ...] = ()
-) -> bytes:
-    """Head and body, ready for the wire; ``headers`` are the client's that are passed on.
-
-    Its ``via`` comes before ours, in one list.
-    """
-    if headers:
-        head = _with_headers(head, headers)
-    # SECURITY: a header is one line of ASCII; anything else stays here.
-    if request_id.isascii() and request_id.isprintable():
-        return b"%s%d\r\nx-request-id: %s\r\n\r\n%s" % (head, len(body), request_id.encode(), body)
-    return b"%s%d\r\n\r\n%s" % (head, len(body), body)
-
-
-def _with_headers(head: bytes, headers: tuple[tuple[str, str], ...]) -> bytes:
-    """``head`` with ``headers`` in it; those that would not be one line of it are left out."""
-    before, length = head[: -len(_LENGTH)], head[-len(_LENGTH) :]
-    for name, value in headers:
-        if not (value.isascii() and value.isprintable()):  # SECURITY: as with the request's id
-            continue
-        if name == "via":
-            before = before.replace(_VIA, f"via: {value}, 1.1 {PSEUDONYM}".encode(), 1)
-        else:
-            before += f"{name}: {value}\r\n".encode()
-    return before + length
 
 
 def body_of(request: EngineRequest, *, model: str | None, fold: bool) -> bytes:

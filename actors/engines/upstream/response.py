@@ -16,9 +16,6 @@ from actors.engines.errors import AnswerTooLong, EngineUnavailable
 from actors.engines.lenient_json import DICT, Undecodable, decode
 from actors.engines.refusals import error_of_answer, error_of_object
 from actors.engines.sse import MAX_EVENT_BYTES
-from actors.engines.upstream.media_relay import media_relay
-from actors.engines.upstream.native_relay import NativeRelay
-from actors.engines.upstream.stream_relay import StreamRelay
 
 __all__ = [
     "DOCUMENT",
@@ -27,12 +24,12 @@ __all__ = [
     "UNARY",
     "Document",
     "Expected",
+    "NativeWhole",
     "Refusal",
     "Response",
     "SignOfLife",
     "Whole",
     "checked",
-    "response_for",
 ]
 
 # Bytes of a unary answer, in one piece or folded, that are held in memory: as many as one event.
@@ -90,37 +87,6 @@ DOCUMENT: Final = Expected(document=True)
 """The answer of a kind that does not generate, passed on as it is."""
 MEDIA_ANSWER: Final = Expected(media=True)
 """The answer of a kind that may answer with media, passed on as it comes."""
-
-
-def response_for(
-    status: int, headers: Mapping[bytes, bytes], sink: Sink, expected: Expected
-) -> Response:
-    """What handles the body after this head.
-
-    Raises ``EngineUnavailable`` for a compressed one: the request refused compression.
-    """
-    if expected.probe and status // 100 in (2, 4):
-        return SignOfLife(sink)
-    if status != 200:
-        return Refusal(status, headers)
-    if b"content-encoding" in headers and _compressed(headers[b"content-encoding"]):
-        raise EngineUnavailable("the upstream's answer is compressed, which it was asked not to be")
-    if expected.media:
-        return media_relay(headers, sink) or Document(sink)
-    if expected.document:
-        return Document(sink)
-    if not expected.stream:
-        return Whole(sink) if expected.dialect is None else NativeWhole(sink)
-    if headers.get(b"content-type", b"").lower().startswith(b"application/json"):
-        return Refusal(status, headers)
-    if expected.dialect is not None:
-        return NativeRelay(sink, expected.dialect)
-    return StreamRelay(sink, raw=expected.raw, choices=expected.choices, prefill=expected.prefill)
-
-
-def _compressed(codings: bytes) -> bool:
-    """Whether any coding was applied; the header may be empty, or a list (RFC 9110, 8.4)."""
-    return any(each.strip().lower() not in (b"", b"identity") for each in codings.split(b","))
 
 
 class Whole:

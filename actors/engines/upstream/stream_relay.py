@@ -29,7 +29,7 @@ from actors.engines.sse import (
     prelude_of,
     read_event,
 )
-from actors.engines.tokens import OUTPUT_FIELDS, completion_tokens
+from actors.engines.tokens import OUTPUT_FIELDS
 from actors.engines.upstream.token_template import (
     JSON_STRING,
     TokenTemplate,
@@ -212,8 +212,10 @@ class StreamRelay:
         tokens = self._note(chunk)
         if usage is not None:
             self._alone = alone = ReadEvents(event)
-            alone.completion_tokens = count = completion_tokens(usage)
-            alone.only_usage = count is not None and not chunk["choices"]
+            count = usage.get("completion_tokens") if isinstance(usage, DICT) else None
+            if type(count) is int:  # not a bool
+                alone.completion_tokens = count
+                alone.only_usage = not chunk["choices"]
             return tokens
         # PERF: a shape that no event ever had is worth giving up: learning takes as long as
         # decoding.

@@ -11,8 +11,8 @@ import falcon
 from http_service.admin.access import SAFE, caller_of
 from http_service.admin.event_log import INFO, WARNING, Events, Happened
 from http_service.api.api_keys import ApiKeys
+from http_service.api.falcon_parts import Response
 from http_service.connection import HANDED_OFF
-from http_service.falcon_types import Response
 
 __all__ = ["Audit", "audited"]
 

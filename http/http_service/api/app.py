@@ -5,8 +5,6 @@ Every request, whatever its route, gets an id, one log line, and errors in one s
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
@@ -16,20 +14,16 @@ import falcon
 from http_service.api.api_keys import OPEN_PATHS, KeyCheck
 from http_service.api.context import AppContext
 from http_service.api.endpoints import LABELS
+from http_service.api.falcon_parts import App, RequestScope, Router, types
 from http_service.api.families import error_document
-from http_service.api.hosts import Hosts, hosts_of
-from http_service.connection import HANDED_OFF, KEY
-from http_service.errors import ErrorReply, Misdirected, reply_for
-from http_service.falcon_types import Request, Response, Router, types
-from http_service.headers import ID_HEADER, id_bits, request_id_from
+from http_service.api.hosts import hosts_of
+from http_service.connection import KEY
+from http_service.errors import ErrorReply, reply_for
 from http_service.inline import RetrySoon, WouldBlock
-from http_service.streaming.exchange import InflightRequests
-from http_service.telemetry.access_log import AccessRecord, log_failure, log_request
-from http_service.telemetry.ended_requests import refused
+from http_service.telemetry.access_log import log_failure
 from http_service.telemetry.metrics import Metrics
 
 __all__ = [
-    "RequestScope",
     "WsgiApp",
     "answer_error",
     "build_app",
@@ -39,7 +33,7 @@ OTHER: Final = "other"
 """What they call every other path: strangers make up paths."""
 
 
-class WsgiApp(falcon.App[Request, Response]):
+class WsgiApp(App):
     """The application, and the count of what it refused."""
 
     def __init__(self, context: AppContext) -> None:
@@ -66,14 +60,6 @@ class WsgiApp(falcon.App[Request, Response]):
         for route in context.routes:
             if not route.part_of:
                 self.add_route(route.path, _with_options(route.resource(context)))
-
-    def _get_body(
-        self, resp: falcon.Response, wsgi_file_wrapper: Any = None
-    ) -> tuple[Iterable[bytes], int | None]:
-        # PERF: Falcon would render what is not there, and look whether it is a file.
-        if resp.stream is HANDED_OFF:
-            return HANDED_OFF, None
-        return super()._get_body(resp, wsgi_file_wrapper)
 
     def count_refusal(self, path: str, status: int) -> None:
         """Count a request that did not become one of the counted ones; servers refuse some, too."""
@@ -140,64 +126,6 @@ def _with_options(resource: object) -> object:
 
 MESSAGE_LIMIT: Final = 200
 """Characters of a request's own path that an error repeats."""
-
-
-class RequestScope:
-    """Falcon middleware: gives each request its id, and logs how it ended.
-
-    ``hosts`` are those that the service accepts; ``None`` for any. ``inflight`` says who else
-    hears of a request to a model's endpoint that was refused.
-    """
-
-    def __init__(
-        self, hosts: Hosts | None = None, inflight: InflightRequests | None = None
-    ) -> None:
-        self._hosts = hosts
-        self._inflight = InflightRequests() if inflight is None else inflight
-
-    def process_request(self, req: falcon.Request, resp: Response) -> None:
-        """Take the client's id or make one, and echo it. Raises :class:`Misdirected`."""
-        # PERF: the usual case is handled here, without a call.
-        env, scope = req.env, req.context
-        scope.started = time.monotonic()
-        given: str | None = env.get("HTTP_X_REQUEST_ID")
-        made = f"{id_bits(128):032x}" if given is None else request_id_from(given)
-        scope.request_id = made
-        if resp.fields is None:
-            resp.set_header(ID_HEADER, made)
-        else:
-            resp.fields[ID_HEADER] = made
-        hosts, host = self._hosts, env.get("HTTP_HOST")
-        if hosts is not None and not (hosts.known.get(host) or hosts.allow(host)):
-            raise Misdirected
-
-    def process_response(
-        self,
-        req: falcon.Request,
-        resp: Response,
-        resource: object,
-        req_succeeded: bool,  # noqa: FBT001  # Falcon's signature
-    ) -> None:
-        """Log the request, unless its response is a stream that only starts now."""
-        del resource, req_succeeded
-        call = req.context.call
-        stream = resp.stream
-        if stream is not None and (stream is HANDED_OFF or call is not None):
-            return
-        if not req.context.request_id:  # Falcon refuses its "WEBSOCKET" before it asks us
-            self.process_request(req, resp)
-        record = AccessRecord(
-            request_id=req.context.request_id,
-            method=req.method,
-            path=req.path,
-            status=resp.status_code,
-            elapsed_ms=round((time.monotonic() - req.context.started) * 1000, 3),
-            **(call.summary() if call is not None else {}),
-        )
-        log_request(record)
-        note, endpoint = self._inflight.note_ended, LABELS.get(req.path)
-        if note is not None and endpoint is not None:
-            note(refused(record, req.context.started, endpoint))
 
 
 def answer_error(

@@ -11,11 +11,11 @@ from actors.engines.contract import Context, EngineRequest, with_defaults
 from actors.engines.pool import Pool
 from http_service.api.context import AppContext
 from http_service.api.endpoints import ApiEndpoint, ModelRequest
+from http_service.api.falcon_parts import Response
 from http_service.api.generate import GenerateResource
 from http_service.api.validation import validate
 from http_service.connection import Connection
 from http_service.errors import InvalidValue
-from http_service.falcon_types import Response
 from http_service.streaming.document_exchange import DocumentExchange
 from http_service.telemetry.model_metrics import InflightGuard
 

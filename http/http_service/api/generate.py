@@ -22,6 +22,7 @@ from http_service.api.body_head import check_body_head
 from http_service.api.content_coding import decoded
 from http_service.api.context import AppContext
 from http_service.api.endpoints import ApiEndpoint, GenerateRequest
+from http_service.api.falcon_parts import Response
 from http_service.api.token_limits import check_token_limits
 from http_service.api.validation import parse_json, validate
 from http_service.connection import KEY, Connection
@@ -33,7 +34,6 @@ from http_service.errors import (
     is_counted,
     reply_for,
 )
-from http_service.falcon_types import Response
 from http_service.headers import (
     PASSED_HEADERS,
     SESSION_HEADERS,

@@ -18,11 +18,11 @@ from actors.engines.dialect import Original
 from actors.engines.pool import Pool
 from http_service.api.context import AppContext
 from http_service.api.endpoints import ApiEndpoint, Translation
+from http_service.api.falcon_parts import Response
 from http_service.api.families import ANTHROPIC_ID_HEADER
 from http_service.api.generate import KEPT_BODY, GenerateResource, add_stream_headers
 from http_service.api.validation import validate
 from http_service.connection import Connection
-from http_service.falcon_types import Response
 from http_service.headers import native_headers
 from http_service.response_store import NOTHING_STORED, ClientResponses
 from http_service.streaming.translated import TranslatedStream, TranslatedUnary

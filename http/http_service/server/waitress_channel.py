@@ -31,7 +31,6 @@ from actors.eventloop import HANGUP, READ, WRITE, EventLoop, FdHandle
 from http_service.api.generate import INLINE_BODY
 from http_service.connection import HANDED_OFF, ResponseWriter
 from http_service.errors import ClientGone
-from http_service.headers import response_head
 from http_service.inline import CURRENT_THREAD
 from http_service.server.limits import FULL, PROBES
 from http_service.server.request_head import ParseError
@@ -44,6 +43,7 @@ from http_service.server.waitress_task import (
     Task,
     request_environ,
 )
+from http_service.streaming.exchange import response_head
 
 __all__ = ["Channel"]
 

@@ -24,9 +24,10 @@ from waitress.task import ErrorTask, WSGITask
 from actors.eventloop import EventLoop
 from http_service.api.families import error_document
 from http_service.connection import KEY, ResponseWriter
-from http_service.headers import ID_HEADER, NO_SNIFF, NO_STORE, request_id_from, response_head
+from http_service.headers import ID_HEADER, NO_SNIFF, NO_STORE, request_id_from
 from http_service.server.parser import Parser
 from http_service.server.request_head import refusal
+from http_service.streaming.exchange import response_head
 from http_service.telemetry.access_log import AccessRecord, log_request
 
 __all__ = [

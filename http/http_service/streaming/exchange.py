@@ -20,7 +20,8 @@ from __future__ import annotations
 import logging
 import time
 from _thread import get_ident
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from email.utils import formatdate
 from typing import Any, ClassVar, Final
 
 from actors.engines.contract import Context, EngineRequest
@@ -29,7 +30,7 @@ from actors.engines.pool import PoolRequest
 from actors.eventloop import EventLoop
 from http_service.connection import Connection
 from http_service.errors import ClientGone, ErrorReply, ErrorType, Headers, reply_for
-from http_service.headers import ID_HEADER, NO_STORE, response_head, status_line
+from http_service.headers import ID_HEADER, NO_STORE, status_line
 from http_service.telemetry.access_log import MAX_LOGGED, access_record, log_failure, log_record
 from http_service.telemetry.ended_requests import NoteEnded
 from http_service.telemetry.model_metrics import InflightGuard
@@ -41,6 +42,7 @@ __all__ = [
     "UNSENT_LIMIT",
     "Exchange",
     "InflightRequests",
+    "response_head",
 ]
 
 _log: Final = logging.getLogger("http_service.exchange")
@@ -362,3 +364,30 @@ class InflightRequests:
         for request in requests:
             request.terminate(error)
         return requests
+
+
+def response_head(version: str, status: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    """The head with ``status`` (as in ``"200 OK"``), ``headers``, and what every response has.
+
+    ``headers`` are WSGI's, at least one: native strings of latin-1 characters without line breaks.
+
+    PERF: status line and headers in one go. Waitress capitalises, sorts and walks them three times;
+    a name's case and the order of headers mean nothing (RFC 9110, 5.1 and 5.3).
+    """
+    second, common = _common
+    if second != int(time.time()):
+        common = _renew_common()
+    fields = "\r\n".join(map(": ".join, headers))
+    return f"HTTP/{version} {status}\r\n{fields}\r\n{common}".encode("latin-1")
+
+
+def _renew_common() -> str:
+    """The end of every head, with the current second (RFC 9110, 5.6.7); made once a second."""
+    global _common
+    now = int(time.time())
+    text = f"x-content-type-options: nosniff\r\ndate: {formatdate(now, usegmt=True)}\r\n\r\n"
+    _common = (now, text)  # one store: a reader on another thread never sees half of it
+    return text
+
+
+_common = (0, "")

@@ -14,8 +14,13 @@ from actors.engines.errors import EngineTimeout, EngineUnavailable
 from actors.engines.pool import State
 from actors.engines.sse import ReadEvents
 from http_service.errors import ClientGone, ErrorType, reply_for
-from http_service.headers import response_head
-from http_service.streaming.exchange import DEADLINE_PASSED, STALL_SECONDS, UNSENT_LIMIT, Exchange
+from http_service.streaming.exchange import (
+    DEADLINE_PASSED,
+    STALL_SECONDS,
+    UNSENT_LIMIT,
+    Exchange,
+    response_head,
+)
 from http_service.streaming.sse import COMMENT, DONE, EVENT_ENDS, USAGE, encode, error_event
 
 __all__ = ["ROOM_BYTES", "StreamExchange"]

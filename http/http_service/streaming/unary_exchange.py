@@ -11,8 +11,8 @@ from typing import ClassVar, Final
 from actors.engines.contract import Chunk, generates
 from actors.engines.errors import EngineUnavailable
 from http_service.errors import ClientGone, ErrorType
-from http_service.headers import NO_STORE, response_head
-from http_service.streaming.exchange import Exchange
+from http_service.headers import NO_STORE
+from http_service.streaming.exchange import Exchange, response_head
 from http_service.streaming.fold import Fold
 
 __all__ = ["NO_DOCUMENT", "UnaryExchange"]

@@ -13,11 +13,12 @@ import pytest
 from actors.engines import EngineUnavailable
 from actors.engines.sse import MAX_EVENT_BYTES, SseFrames
 from actors.engines.upstream import UpstreamEngine
+from actors.engines.upstream.call import response_for
 from actors.engines.upstream.connection import Connection, ResponseReader
 from actors.engines.upstream.connection_pool import ConnectionPool
 from actors.engines.upstream.dial import Place
 from actors.engines.upstream.names import Names
-from actors.engines.upstream.response import Expected, Whole, response_for
+from actors.engines.upstream.response import Expected, Whole
 from actors.engines.upstream.stream_relay import StreamRelay
 from actors.eventloop import EventLoop
 from tests.engines.asking import ask, chat

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from actors.engines import EngineRequest, Kind
 from actors.engines.contract import with_model
 from actors.engines.dialect import KeyHeader
+from actors.engines.upstream.engine import whole_request
 from actors.engines.upstream.request import (
     body_of,
     key_line,
     parse_url,
     probe_request,
     request_head,
-    whole_request,
 )
 from actors.engines.via import PSEUDONYM
 from tests.engines.asking import chat

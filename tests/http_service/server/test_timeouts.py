@@ -189,7 +189,7 @@ STAMPS = {
     "http/http_service/api/api_keys.py",
     "http/http_service/streaming/unary_exchange.py",
     "http/http_service/api/model_list.py",
-    "http/http_service/headers.py",
+    "http/http_service/streaming/exchange.py",
 }
 """Who may read the wall clock: they say when something was, and measure nothing with it."""
 

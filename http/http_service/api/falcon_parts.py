@@ -1,4 +1,4 @@
-"""Falcon's request, response and router with less work: what hardly a request uses is the class's.
+"""Falcon's parts with less work for each request, and its middleware: an id, and a line in the log.
 
 Falcon sets each of its attributes on each request, one by one. Here those that stay as they are
 stand in the class, and an unusual request is made by Falcon itself. That relies on attributes which
@@ -13,17 +13,29 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
 import falcon
 from falcon.routing import CompiledRouter
 
+from http_service.api.endpoints import LABELS
+from http_service.api.hosts import Hosts
+from http_service.connection import HANDED_OFF
+from http_service.errors import Misdirected
+from http_service.headers import ID_HEADER, id_bits, request_id_from
+from http_service.streaming.exchange import InflightRequests
+from http_service.telemetry.access_log import AccessRecord, log_request
+from http_service.telemetry.ended_requests import refused
+
 __all__ = [
+    "App",
     "LeanRequest",
     "LeanResponse",
     "Request",
+    "RequestScope",
     "Response",
     "Router",
     "Scope",
@@ -141,6 +153,76 @@ class Router(CompiledRouter):
             if found is not None and found[3] == uri:
                 self._found[uri] = found
         return found
+
+
+class App(falcon.App[Request, Response]):
+    """Falcon's own, which looks for no body where the connection has the response written."""
+
+    def _get_body(
+        self, resp: falcon.Response, wsgi_file_wrapper: Any = None
+    ) -> tuple[Iterable[bytes], int | None]:
+        # PERF: Falcon would render what is not there, and look whether it is a file.
+        if resp.stream is HANDED_OFF:
+            return HANDED_OFF, None
+        return super()._get_body(resp, wsgi_file_wrapper)
+
+
+class RequestScope:
+    """Falcon middleware: gives each request its id, and logs how it ended.
+
+    ``hosts`` are those that the service accepts; ``None`` for any. ``inflight`` says who else
+    hears of a request to a model's endpoint that was refused.
+    """
+
+    def __init__(
+        self, hosts: Hosts | None = None, inflight: InflightRequests | None = None
+    ) -> None:
+        self._hosts = hosts
+        self._inflight = InflightRequests() if inflight is None else inflight
+
+    def process_request(self, req: falcon.Request, resp: Response) -> None:
+        """Take the client's id or make one, and echo it. Raises :class:`Misdirected`."""
+        # PERF: the usual case is handled here, without a call.
+        env, scope = req.env, req.context
+        scope.started = time.monotonic()
+        given: str | None = env.get("HTTP_X_REQUEST_ID")
+        made = f"{id_bits(128):032x}" if given is None else request_id_from(given)
+        scope.request_id = made
+        if resp.fields is None:
+            resp.set_header(ID_HEADER, made)
+        else:
+            resp.fields[ID_HEADER] = made
+        hosts, host = self._hosts, env.get("HTTP_HOST")
+        if hosts is not None and not (hosts.known.get(host) or hosts.allow(host)):
+            raise Misdirected
+
+    def process_response(
+        self,
+        req: falcon.Request,
+        resp: Response,
+        resource: object,
+        req_succeeded: bool,  # noqa: FBT001  # Falcon's signature
+    ) -> None:
+        """Log the request, unless its response is a stream that only starts now."""
+        del resource, req_succeeded
+        call = req.context.call
+        stream = resp.stream
+        if stream is not None and (stream is HANDED_OFF or call is not None):
+            return
+        if not req.context.request_id:  # Falcon refuses its "WEBSOCKET" before it asks us
+            self.process_request(req, resp)
+        record = AccessRecord(
+            request_id=req.context.request_id,
+            method=req.method,
+            path=req.path,
+            status=resp.status_code,
+            elapsed_ms=round((time.monotonic() - req.context.started) * 1000, 3),
+            **(call.summary() if call is not None else {}),
+        )
+        log_request(record)
+        note, endpoint = self._inflight.note_ended, LABELS.get(req.path)
+        if note is not None and endpoint is not None:
+            note(refused(record, req.context.started, endpoint))
 
 
 def differences() -> list[str]:

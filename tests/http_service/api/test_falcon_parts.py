@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from http_service import HttpService, falcon_types
-from http_service.falcon_types import LeanRequest, LeanResponse, Request, Response, differences
+from http_service import HttpService
+from http_service.api import falcon_parts
+from http_service.api.falcon_parts import LeanRequest, LeanResponse, Request, Response, differences
 from http_service.headers import ID_HEADER
 from tests.http_service.conftest import LOCAL, add_echo
 from tests.http_service.serving import RawClient, running
@@ -44,7 +45,7 @@ def environ(path: str, query: str) -> dict[str, Any]:
 
 def test_this_is_the_falcon_that_we_know() -> None:
     assert differences() == []
-    assert falcon_types.types() == (LeanRequest, LeanResponse)
+    assert falcon_parts.types() == (LeanRequest, LeanResponse)
 
 
 @given(st.text(st.characters(max_codepoint=255), max_size=8), st.sampled_from(("", "a=b&a=c", "?")))
@@ -91,7 +92,7 @@ def test_with_another_falcon_its_own_are_used_and_the_log_says_so(
     changed(monkeypatch)
 
     with caplog.at_level(logging.WARNING):
-        assert falcon_types.types() == (Request, Response)
+        assert falcon_parts.types() == (Request, Response)
     assert differences() == ["Request.novelty"]
     assert "falcon is not as we know it" in caplog.text
 
