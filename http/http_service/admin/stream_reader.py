@@ -12,7 +12,7 @@ from typing import Final
 from actors.eventloop import EventLoop
 from http_service.connection import Connection
 from http_service.errors import ClientGone
-from http_service.headers import response_head
+from http_service.streaming.exchange import response_head
 
 __all__ = ["Cursor", "StreamReader"]
 

@@ -18,11 +18,11 @@ from actors.engines.via import check_for_loop
 from http_service.api.body_head import check_body_head
 from http_service.api.context import AppContext
 from http_service.api.endpoints import ApiEndpoint
+from http_service.api.falcon_parts import Response
 from http_service.api.generate import GenerateResource, ResolvedRequest, read_body
 from http_service.api.multipart import read_form
 from http_service.connection import KEY, Connection
 from http_service.errors import Draining, is_counted
-from http_service.falcon_types import Response
 from http_service.headers import (
     NO_STORE,
     passed_headers,

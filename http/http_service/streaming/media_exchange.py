@@ -14,8 +14,8 @@ from actors.engines.errors import EngineUnavailable
 from actors.engines.media import OCTETS, Media
 from actors.engines.pool import PoolRequest, State
 from http_service.errors import reply_for
-from http_service.headers import response_head
 from http_service.streaming.document_exchange import written
+from http_service.streaming.exchange import response_head
 from http_service.streaming.sse import error_event
 from http_service.streaming.stream_exchange import ROOM_BYTES, StreamExchange
 
