@@ -9,8 +9,8 @@ counted by token, from the making of a token to its arrival.
 
 ``make bench ARGS=supervision`` measures the supervision library instead; ``layers`` shows where a
 request's time goes, ``way`` which files and how many calls it takes; ``held_streams``,
-``slow_clients``, ``body_memory``, ``disconnects``, ``pools`` and ``discovery`` (``ARGS='pools
---help'``) what their names say.
+``slow_clients``, ``body_memory``, ``disconnects``, ``pools``, ``dialects`` and ``discovery``
+(``ARGS='pools --help'``) what their names say.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Final
 
 from tests.bench import (
     body_memory,
+    dialects,
     disconnects,
     discovery,
     held_streams,
@@ -91,6 +92,7 @@ OTHERS: Final[dict[str, Callable[[Sequence[str]], int | None]]] = {
     "pools": pools.main,
     "discovery": discovery.main,
     "way": way.main,
+    "dialects": dialects.main,
 }
 
 if __name__ == "__main__":

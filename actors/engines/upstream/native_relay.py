@@ -36,6 +36,12 @@ _MAX_MUTE: Final = 256 * 1024
 _SILENCE: Final = b":\n\n"
 _NAME: Final = re.compile(rb"(?:^|[\r\n])event: ?([^\r\n]*)")
 
+_START: Final = re.compile(rb"event: [a-z_.]+\ndata: (?=[^\r\n]*\n\n)")
+_LINES: Final = 3
+"""Those of an event that begins so: its name, its data, a blank one."""
+_NOTHING: Final = b"\0"
+"""What no event begins with."""
+
 _BROKEN_OFF: Final = "the upstream broke off the answer"
 _UNREADABLE: Final = "the upstream's stream can't be read"
 _MUTE: Final = "the upstream's stream says nothing"
@@ -75,7 +81,7 @@ class NativeRelay:
     the event that completes the stream.
     """
 
-    __slots__ = ("_facts", "_frames", "_mute", "_opening", "_sink", "_started", "done")
+    __slots__ = ("_facts", "_frames", "_mute", "_opening", "_same", "_sink", "_started", "done")
 
     def __init__(self, sink: Sink, dialect: Dialect) -> None:
         self._sink = sink
@@ -85,6 +91,8 @@ class NativeRelay:
         """The events before the first output."""
         self._started = False
         self._mute = 0
+        self._same = _NOTHING
+        """How the last delta began: its name, and that its data come next."""
         self.done = False
         """Whether the event came that completes the stream."""
 
@@ -94,6 +102,16 @@ class NativeRelay:
         Raises the error that an error event tells, ``EngineUnavailable`` for what is not an event
         stream of the dialect.
         """
+        # PERF: a paced stream brings one event at a time, like the one before it.
+        if (
+            data.startswith(self._same)
+            and data.find(b"\n", len(self._same)) == len(data) - 2
+            and data.endswith(b"\n\n")
+            and data.find(b"\r") < 0
+            and not self._frames.buffer
+        ):
+            self._sink.push(Native(data), 1)
+            return True
         try:
             batch = self._frames.feed(data)
         except EventTooLong as error:
@@ -113,13 +131,22 @@ class NativeRelay:
         """Push the whole events of ``batch``."""
         start = at = tokens = 0
         size = len(batch)
+        runs = True
         try:
             while at < size and not self.done:
+                if runs and batch.startswith(self._same, at):
+                    run = self._run(batch, at)
+                    if run is not None:
+                        at, more = run
+                        tokens += more
+                        continue
+                    runs = False  # once a batch: it may be long
                 end = event_end(batch, at)
                 name = self._name_of(batch[at:end])
                 if name.endswith(self._facts.deltas):
                     tokens += 1
                     self._started = True
+                    self._same = _start_of(batch, at) or self._same
                 elif name in self._facts.outputs or self.done:
                     self._started = True
                 elif not self._started:
@@ -129,6 +156,19 @@ class NativeRelay:
         finally:  # an error event ends what came before it
             if start < at:
                 self._push(batch[start:at], tokens)
+
+    def _run(self, batch: bytes, start: int) -> tuple[int, int] | None:
+        """Where the deltas of one name end that begin at ``start``, and how many they are.
+
+        ``None`` where other events are among them. PERF: they are counted, not looked at.
+        """
+        boundary = b"\n\n" + self._same
+        last = batch.rfind(boundary, start)
+        end = batch.find(b"\n\n", start if last < 0 else last + 2)
+        if end < 0 or batch.find(b"\r", start, end) >= 0:
+            return None
+        deltas = 1 + batch.count(boundary, start)
+        return (end + 2, deltas) if batch.count(b"\n", start, end + 2) == _LINES * deltas else None
 
     def _push(self, events: bytes, tokens: int) -> None:
         if self._opening:
@@ -160,6 +200,15 @@ class NativeRelay:
         if name in facts.ends and data_of(event):
             self.done = True
         return name
+
+
+def _start_of(batch: bytes, at: int) -> bytes:
+    """How the event at ``at`` begins, up to its data; empty unless it is as most servers write it.
+
+    That line and one of data: no JSON holds a line's end, so no other event hides in it.
+    """
+    found = _START.match(batch, at)
+    return b"" if found is None else found[0]
 
 
 def _unnamed(event: bytes) -> bytes:

@@ -17,13 +17,15 @@ from actors.engines.error_object import is_error
 from actors.engines.errors import EngineUnavailable
 from actors.engines.lenient_json import DICT, LIST
 from actors.engines.refusals import error_of_object
-from actors.engines.sse import EventKind, read_event, split_events
+from actors.engines.sse import EventKind, event_end, read_event
+from http_service.dialects.text_runs import TextShape, shape_of
 from http_service.streaming.deltas import Json, ToolCall, ToolCalls, index_of
 
 __all__ = [
     "BlockDelta",
     "BlockKind",
     "ChatBlocks",
+    "Growth",
     "Step",
     "TokenUsage",
     "list_of",
@@ -66,6 +68,23 @@ class BlockDelta(NamedTuple):
     logprobs: tuple[Any, ...] = ()
 
 
+class Growth(NamedTuple):
+    """Texts by which the open block grows, one after the other.
+
+    ``inside`` are they as JSON writes them, without their quotes.
+    """
+
+    kind: BlockKind
+    inside: list[bytes]
+    texts: list[str]
+
+
+_KINDS: Final = (BlockKind.TEXT, BlockKind.REASONING)
+"""The kinds of a text, and of reasoning."""
+_MOST_LOOKS: Final = 16
+"""How often a shape is made of an event at most: each time the server does something else."""
+
+
 class TokenUsage(NamedTuple):
     """Token counts as an engine reported them; ``prompt`` includes ``cached``."""
 
@@ -94,8 +113,10 @@ class ChatBlocks:
         """How many tool calls are closed."""
         self._pieces = 0
         """How many pieces of the open call's arguments were passed on."""
+        self._shape: TextShape | None = None
+        self._looks = _MOST_LOOKS
 
-    def add(self, chunk: Chunk) -> Iterator[BlockDelta]:
+    def add(self, chunk: Chunk) -> Iterator[BlockDelta | Growth]:
         """The steps that ``chunk``, or the events in it, bring.
 
         Raises the ``EngineError`` that an error object describes, and ``EngineUnavailable`` for
@@ -104,13 +125,28 @@ class ChatBlocks:
         if not isinstance(chunk, bytes):
             yield from self._add(chunk)
             return
-        for event in split_events(chunk):
+        at = 0
+        while at < len(chunk):
+            shape = self._shape
+            if shape is not None and self._open is _KINDS[shape.reasoning]:
+                run = shape.run(chunk, at)
+                if run is not None:
+                    at = run.stop
+                    if run.texts:
+                        yield Growth(self._open, run.inside, run.texts)
+                    continue
+            end = event_end(chunk, at)
+            event, at = chunk[at:end], end
             read = read_event(event)
             if read.kind is EventKind.BROKEN:
                 raise EngineUnavailable(_UNREADABLE)
             if read.kind is EventKind.ERROR:
                 raise error_of_object(read.chunk, who="the engine")
             yield from self._add(read.chunk)
+            # A server whose every event differs is looked at a few times.
+            if self._looks and self._open in _KINDS:
+                self._looks -= 1
+                self._shape = shape_of(event, read.chunk)
 
     def end(self) -> Iterator[BlockDelta]:
         """The steps that close what is open. Raises ``EngineUnavailable`` if there was nothing."""

@@ -17,7 +17,14 @@ import orjson
 
 from actors.engines.contract import Chunk
 from actors.engines.lenient_json import DICT, encode
-from http_service.dialects.chat_blocks import BlockDelta, BlockKind, ChatBlocks, Step, TokenUsage
+from http_service.dialects.chat_blocks import (
+    BlockDelta,
+    BlockKind,
+    ChatBlocks,
+    Growth,
+    Step,
+    TokenUsage,
+)
 from http_service.dialects.native import NativeEvents
 from http_service.errors import ErrorReply
 
@@ -116,14 +123,19 @@ class MessagesWriter:
         """The whole answer for a whole chat completion."""
         content: list[Json] = []
         for delta in chain(self._blocks.add(dict(completion)), self._blocks.end()):
-            block = self._take(delta)
-            if delta.step is Step.CLOSE and block is not None:
-                content.append(block)
+            if isinstance(delta, BlockDelta):  # events alone bring anything else
+                block = self._take(delta)
+                if delta.step is Step.CLOSE and block is not None:
+                    content.append(block)
         reason, sequence = self._stop()
         return self._message(content, reason, sequence, self._blocks.usage or TokenUsage())
 
-    def _write(self, delta: BlockDelta) -> bytes:
+    def _write(self, delta: BlockDelta | Growth) -> bytes:
         """One step of a block as events."""
+        if isinstance(delta, Growth):
+            # PERF: the texts are written as they came.
+            before = _GROWTHS[delta.kind] % self._index
+            return before + (_GROWN + before).join(delta.inside) + _GROWN
         if delta.kind is BlockKind.CALL:
             return self._write_call(delta)
         if delta.step is Step.OPEN:
@@ -225,6 +237,16 @@ def error_body(reply: ErrorReply, request_id: str) -> bytes:
 
 _TOO_LONG: Final = "prompt is too long"
 """How Anthropic says it, by which clients know that they have to shorten their history."""
+
+_GROWTH: Final = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%%d,'
+    b'"delta":{"type":"%b_delta","%b":"'
+)
+_GROWTHS: Final[Mapping[BlockKind, bytes]] = {
+    BlockKind.TEXT: _GROWTH % (b"text", b"text"),
+    BlockKind.REASONING: _GROWTH % (b"thinking", b"thinking"),
+}
+_GROWN: Final = b'"}}\n\n'
 
 _EMPTY: Final[Mapping[BlockKind, Json]] = {
     BlockKind.REASONING: {"type": "thinking", "thinking": "", "signature": ""},

@@ -15,7 +15,14 @@ import orjson
 
 from actors.engines.contract import Chunk
 from actors.engines.lenient_json import DICT, encode
-from http_service.dialects.chat_blocks import BlockDelta, BlockKind, ChatBlocks, Step, TokenUsage
+from http_service.dialects.chat_blocks import (
+    BlockDelta,
+    BlockKind,
+    ChatBlocks,
+    Growth,
+    Step,
+    TokenUsage,
+)
 from http_service.dialects.native import NativeEvents
 from http_service.dialects.tool_names import ToolNames
 from http_service.errors import ErrorReply
@@ -134,7 +141,9 @@ class ResponsesWriter:
             self._write(delta)
         return self._ended()
 
-    def _write(self, delta: BlockDelta) -> bytes:
+    def _write(self, delta: BlockDelta | Growth) -> bytes:
+        if isinstance(delta, Growth):
+            return self._write_growth(delta)
         if delta.step is Step.OPEN:
             return self._open(delta)
         if delta.step is Step.GROW:
@@ -158,6 +167,20 @@ class ResponsesWriter:
         return events + self._event(
             "response.output_item.done", output_index=len(self._output) - 1, item=item
         )
+
+    def _write_growth(self, delta: Growth) -> bytes:
+        """PERF: the texts are written as they came."""
+        self._pieces += delta.texts
+        event = f"{_EVENTS[delta.kind]}.delta"
+        before = f'event: {event}\ndata: {{"type":"{event}","sequence_number":'.encode()
+        item = encode(self._item["id"])
+        place = b',"item_id":%b,"output_index":%d,"content_index":0,"delta":"' % (item, self._index)
+        after = b'","logprobs":[]}\n\n' if delta.kind is BlockKind.TEXT else b'"}\n\n'
+        first, self._number = self._number, self._number + len(delta.inside)
+        return b"".join([
+            b"%b%d%b%b%b" % (before, number, place, inside, after)
+            for number, inside in enumerate(delta.inside, first)
+        ])  # fmt: skip
 
     def _open(self, delta: BlockDelta) -> bytes:
         self._pieces, self._logprobs = [], []

@@ -18,18 +18,9 @@ import sys
 import time
 from typing import Final
 
+from tests.bench.peers.dialect_bytes import CHAT, DOCUMENTS, WORDS
 from tests.bench.peers.script import Script
-from tests.bench.peers.upstream_bytes import (
-    EMPTY,
-    PROBES,
-    STREAM_HEAD,
-    burst,
-    document,
-    first_event,
-    last_events,
-    token,
-    unary,
-)
+from tests.bench.peers.upstream_bytes import EMPTY, PROBES, STREAM_HEAD, document, unary
 
 __all__ = ["MockUpstream", "main"]
 
@@ -41,13 +32,14 @@ IDLE: Final = 0.5
 class _Peer:
     """One connection; ``script`` is set while an answer is unfinished, ``spoken`` counts tokens."""
 
-    __slots__ = ("buffer", "script", "sock", "spoken")
+    __slots__ = ("buffer", "script", "sock", "spoken", "words")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.buffer = b""
         self.script: Script | None = None
         self.spoken = 0
+        self.words = CHAT
 
 
 class MockUpstream:
@@ -119,15 +111,16 @@ class MockUpstream:
         if script.tag:
             self._started.add(script.tag)
         stream = b'"stream":true' in body or b'"stream": true' in body
+        words = WORDS.get(path, CHAT)
         if script.silent:
             peer.script = script
         elif not stream:
-            self._send(peer, unary(script.tokens))
+            self._send(peer, DOCUMENTS.get(path) or unary(script.tokens))
         elif not script.pace:
-            self._send(peer, burst(script.tokens))
+            self._send(peer, words.burst(script.tokens))
         else:
-            peer.script, peer.spoken = script, 0
-            self._send(peer, STREAM_HEAD + first_event())
+            peer.script, peer.spoken, peer.words = script, 0, words
+            self._send(peer, STREAM_HEAD + words.first())
             self._plan(peer, time.monotonic())
 
     def _tags(self) -> bytes:
@@ -148,10 +141,11 @@ class MockUpstream:
             peer.spoken += 1
             if peer.spoken < script.tokens:
                 self._plan(peer, due + script.pace / 1000)
-                self._send(peer, token(time.monotonic()))
+                self._send(peer, peer.words.token(time.monotonic()))
             else:
                 peer.script = None
-                self._send(peer, token(time.monotonic()) + last_events(script.tokens))
+                last = peer.words.last(script.tokens)
+                self._send(peer, peer.words.token(time.monotonic()) + last)
 
     def _send(self, peer: _Peer, data: bytes) -> None:
         try:

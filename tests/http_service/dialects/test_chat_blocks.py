@@ -7,7 +7,14 @@ from hypothesis import given
 
 from actors.engines.contract import Chunk
 from actors.engines.errors import EngineError, EngineUnavailable
-from http_service.dialects.chat_blocks import BlockDelta, BlockKind, ChatBlocks, Step, TokenUsage
+from http_service.dialects.chat_blocks import (
+    BlockDelta,
+    BlockKind,
+    ChatBlocks,
+    Growth,
+    Step,
+    TokenUsage,
+)
 from tests.http_service.dialects.chat_streams import (
     Json,
     answers,
@@ -27,7 +34,11 @@ def blocks_of(*chunks: Chunk) -> list[tuple[BlockKind, str, str]]:
     reader = ChatBlocks()
     steps = [step for each in chunks for step in reader.add(each)]
     for step in [*steps, *reader.end()]:
-        if step.step is Step.OPEN:
+        if isinstance(step, Growth):
+            assert opened is not None
+            assert step.kind is opened.kind
+            said += "".join(step.texts)
+        elif step.step is Step.OPEN:
             assert opened is None
             opened, said = step, ""
         elif step.step is Step.GROW:
