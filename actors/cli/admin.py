@@ -23,6 +23,9 @@ from actors.settings.admin import (
 
 __all__ = ["DESCRIPTIONS", "instances", "models", "opened", "printed", "status", "tree"]
 
+BUSY: Final = 0.1
+"""Seconds from which a child that works on one message is shown as busy."""
+
 STREAM_TIMEOUT: Final = 45.0
 """Seconds in which the front-end must send something on a stream: it comments every 15."""
 
@@ -186,7 +189,7 @@ def child_facts(child: Any) -> Iterator[str]:
         yield f"restarted {child['restarts']} times"
     if child["mailbox_depth"]:
         yield f"{child['mailbox_depth']} messages wait"
-    if child["busy_for"] is not None:
+    if child["busy_for"] is not None and child["busy_for"] >= BUSY:
         yield f"busy for {child['busy_for']:.1f} s"
     if child["last_exit"] is not None:
         yield shown(f"last exit: {child['last_exit']}")

@@ -37,10 +37,9 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One server-sent event: its topic, its place in the sequence, its data."""
+    """One server-sent event: its topic and its data."""
 
     topic: str
-    sequence: str
     data: str
 
     def json(self) -> Any:
@@ -114,16 +113,16 @@ class Client:
         """What ``path`` answers to the JSON ``body``. Raises :class:`Unreachable`."""
         return self._document("POST", path, body)
 
-    def events(
-        self, path: str, body: Mapping[str, Any] | None = None, last: str = ""
-    ) -> Iterator[Event]:
+    def events(self, path: str, body: Mapping[str, Any] | None = None) -> Iterator[Event]:
         """The events of the stream at ``path``, a POST if there is a ``body``, as they come.
 
-        ``last`` is the sequence after which to go on. Ends with the stream; raises
+        It is asked for now, and read as one takes the events. Ends with the stream; raises
         :class:`Unreachable`, also if nothing comes for the client's timeout.
         """
-        more = {"accept": "text/event-stream"} | ({"last-event-id": last} if last else {})
-        response = self._asked("GET" if body is None else "POST", path, body, more)
+        method = "GET" if body is None else "POST"
+        return self._read(self._asked(method, path, body, {"accept": "text/event-stream"}))
+
+    def _read(self, response: http.client.HTTPResponse) -> Iterator[Event]:
         try:
             yield from _events(response)
         except _Failed as error:
@@ -213,18 +212,16 @@ def _reason(error: Exception) -> str:
 
 def _events(response: http.client.HTTPResponse) -> Iterator[Event]:
     """The events of an answer (WHATWG HTML §9.2.6); comments are left out."""
-    topic, sequence, data = "", "", list[str]()
+    topic, data = "", list[str]()
     for raw in response:
         line = raw.decode("utf-8", "replace").rstrip("\r\n")
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if not line:
             if data:
-                yield Event(topic, sequence, "\n".join(data))
+                yield Event(topic, "\n".join(data))
             topic, data = "", []
         elif name == "event":
             topic = value
-        elif name == "id":
-            sequence = value
         elif name == "data":
             data.append(value)

@@ -10,7 +10,8 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from actors.cli.admin import STREAM_TIMEOUT, opened, printed
-from actors.cli.output import Paint, document, painter, shown, table
+from actors.cli.client import Unreachable
+from actors.cli.output import Paint, document, in_words, painter, shown, table
 from actors.cli.parsing import parse_settings
 from actors.cli.signals import OK
 from actors.settings.admin import EventsSettings, PrintedSettings, RequestsSettings
@@ -63,27 +64,27 @@ def _run(
     settings: PrintedSettings, followed: _Followed, asked: Mapping[str, object], *, follow: bool
 ) -> int:
     query = urlencode({name: value for name, value in asked.items() if value})
-    with opened(settings, STREAM_TIMEOUT) as client:
-        answer = client.get(f"/admin/v1/{followed.topic}?{query}")
-        records: Sequence[Any] = answer[followed.topic]
+    path = f"/admin/v1/{followed.topic}?{query}"
+    with opened(settings) as client, opened(settings, STREAM_TIMEOUT) as stream:
         if not follow:
-            _print_all(records, answer, followed, settings.output)
+            _print_all(client.get(path), followed, settings.output)
             return OK
-        _print_more(records, followed, settings.output, titles=True)
-        stream = f"/admin/v1/stream?topics={followed.topic}"
-        for event in client.events(stream, last=str(answer["next"])):
+        # The stream first, so that nothing is missed between the two.
+        coming = stream.events(f"/admin/v1/stream?topics={followed.topic}")
+        answer = client.get(path)
+        _print_more(answer[followed.topic], followed, settings.output, titles=True)
+        for event in coming:
             if event.topic == followed.topic:
-                found = [each for each in event.json() if followed.wanted(each)]
-                _print_more(found, followed, settings.output)
-    print(f"callboard: {settings.admin_url} has stopped", file=sys.stderr)
-    return OK
+                new = [each for each in event.json() if each["sequence"] > answer["next"]]
+                _print_more(filter(followed.wanted, new), followed, settings.output)
+    raise Unreachable(f"{settings.admin_url} has stopped")
 
 
-def _print_all(records: Sequence[Any], answer: Any, followed: _Followed, output: str) -> None:
+def _print_all(answer: Any, followed: _Followed, output: str) -> None:
     if output != "table":
         print(document(answer, output), flush=True)
         return
-    rows = [followed.titles, *(followed.cells(each) for each in records)]
+    rows = [followed.titles, *(followed.cells(each) for each in answer[followed.topic])]
     print("\n".join(table(rows, painter(sys.stdout))), flush=True)
 
 
@@ -141,7 +142,8 @@ def _request(row: Any) -> Sequence[object]:
 
 
 def _event(row: Any) -> Sequence[object]:
-    change = "" if row["before"] is None else f": {row['before']} → {row['after']}"
+    before, after = (_told(row[name]) for name in ("before", "after"))
+    change = f": {before} → {after}" if before or after else ""
     return (
         clock(row["at"]),
         row["level"],
@@ -149,6 +151,11 @@ def _event(row: Any) -> Sequence[object]:
         f"{row['text']}{change}",
         row["by"] or "",
     )
+
+
+def _told(found: Any) -> str:
+    """One side of a change: the facts of an instance or a child, or what was said of it."""
+    return in_words(found) if isinstance(found, dict) else str(found or "")  # pyright: ignore[reportUnknownArgumentType]  # JSON
 
 
 def _count(tokens: int | None) -> str:

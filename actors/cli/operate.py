@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from actors.cli.admin import opened, printed
 from actors.cli.client import Client, Unreachable
-from actors.cli.output import document, painter, progress, table
+from actors.cli.output import document, in_words, painter, progress, table
 from actors.cli.parsing import parse_settings
 from actors.cli.signals import FAILED, OK
 from actors.settings.admin import OperateSettings, WeightSettings
@@ -119,22 +119,11 @@ def _show(changed: Sequence[tuple[Instance, Any]], output: str) -> None:
         print(document({"changed": records}, output), flush=True)
         return
     rows = [
-        (each.model, each.kind, each.id, _overrides(answer["before"]), _overrides(answer["after"]))
+        (each.model, each.kind, each.id, in_words(answer["before"]), in_words(answer["after"]))
         for each, answer in changed
     ]
     lines = table([("MODEL", "KIND", "INSTANCE", "BEFORE", "AFTER"), *rows], painter(sys.stdout))
     print("\n".join(lines), flush=True)
-
-
-def _overrides(found: Mapping[str, Any]) -> str:
-    """What is overridden, in words; "as announced" for nothing."""
-    words = [name for name, value in found.items() if value is True]
-    words += [
-        f"{name} {value:g}"
-        for name, value in found.items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool)
-    ]
-    return ", ".join(words) or "as announced"
 
 
 def _idle(client: Client, wanted: Sequence[Instance], timeout: float) -> int:

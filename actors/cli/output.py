@@ -13,7 +13,17 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TextIO, TypeAlias, cast
 
-__all__ = ["Lines", "Paint", "Screen", "document", "painter", "progress", "shown", "table"]
+__all__ = [
+    "Lines",
+    "Paint",
+    "Screen",
+    "document",
+    "in_words",
+    "painter",
+    "progress",
+    "shown",
+    "table",
+]
 
 Lines: TypeAlias = Iterator[str]
 Paint: TypeAlias = Callable[[str], str]
@@ -54,6 +64,16 @@ def shown(cell: object) -> str:
     """``cell`` as text that a terminal can show: "-" for None, "?" for a control character."""
     text = "-" if cell is None else str(cell)
     return "".join(each if each.isprintable() else "?" for each in text)
+
+
+def in_words(facts: Mapping[str, Any]) -> str:
+    """What stands in a "before" or "after", without what is not set; pure."""
+    words = [
+        name if value is True else f"{name} {shown(value)}"
+        for name, value in facts.items()
+        if value not in (None, False)
+    ]
+    return ", ".join(words) or "as announced"
 
 
 def table(rows: Sequence[Sequence[object]], paint: Paint = str) -> Lines:

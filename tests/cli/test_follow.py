@@ -101,7 +101,7 @@ def test_what_is_followed_is_filtered_here_too(server: AdminServer) -> None:
         server.send("requests", [request(6, status=500)])
         command.wait_for("req-6")
         server.end()
-        assert command.exit_code() == 0
+        assert command.exit_code() == 1
     lines = [line[4:] for line in command.output.splitlines() if line.startswith("out {")]
     assert [json.loads(line)["sequence"] for line in lines] == [1, 2, 4, 6]
 
