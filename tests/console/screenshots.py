@@ -1,4 +1,6 @@
-"""Takes the console's pictures: ``python -m tests.console.screenshots`` writes docs/pictures.
+"""Takes the console's pictures: ``python -m tests.console.screenshots`` renews those of the docs.
+
+With ``--into FOLDER`` it takes every page in both themes, to look at.
 
 They show a real front-end under real requests: SmolLM2 in this process, and scripted model servers
 found through a folder, one of which refuses connections. The registry is killed three times.
@@ -13,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -29,26 +31,30 @@ __all__ = ["PICTURES", "main"]
 
 PICTURES: Final = ROOT / "docs" / "pictures"
 
+SHOWN: Final = ("overview-dark", "overview-light", "tree-dark", "requests-dark", "playground-dark")
+"""What the docs show; all of them would be two megabytes."""
+
 MODEL: Final = "smollm2-135m-instruct"
 LOADED: Final = ("llama-3-70b", "qwen3-32b", "mistral-small")
 QUESTION: Final = "Why is the sky blue? Answer in three short points."
-SIZE: Final = (1440, 900)
+SIZE: Final = (1360, 880)
+TALL: Final = (1360, 980)
 PHONE: Final = (390, 844)
 
 
 def main() -> int:
     """Take every picture in both themes; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--into", type=Path, default=PICTURES)
+    parser.add_argument("--into", type=Path, help="take all of them, into this folder")
     parser.add_argument("--seconds", type=float, default=60.0, help="of load before the first one")
     arguments = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         print("no chromium here: apt-get install chromium", file=sys.stderr)
         return 1
-    arguments.into.mkdir(exist_ok=True)
     with (
-        tempfile.TemporaryDirectory(prefix="callboard-pictures-") as folder,
+        tempfile.TemporaryDirectory(prefix="callboard-announced-") as folder,
+        tempfile.TemporaryDirectory(prefix="callboard-pictures-") as pictures,
         shown_world(Path(folder)) as world,
         Load(world.url, LOADED, threads=6) as load,
         sync_playwright() as playwright,
@@ -56,14 +62,25 @@ def main() -> int:
         busy(world, arguments.seconds)
         browser = playwright.chromium.launch(executable_path=chromium, args=[*ARGUMENTS])
         for theme in ("dark", "light"):
-            take(browser, world, theme, arguments.into)
+            take(browser, world, theme, Path(pictures))
         browser.close()
+        keep(Path(pictures), arguments.into)
     print(f"{load.asked} requests meanwhile, {len(load.failures)} failed")
     return 1 if load.failures else 0
 
 
+def keep(pictures: Path, into: Path | None) -> None:
+    """Copy every picture ``into`` a folder, or those that the docs show to them."""
+    names = [f"console-{name}.png" for name in SHOWN]
+    folder = into or PICTURES
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in pictures.iterdir():
+        if into is not None or path.name in names:
+            shutil.copy(path, folder)
+
+
 @contextmanager
-def shown_world(folder: Path) -> Iterator[World]:
+def shown_world(folder: Path) -> Generator[World]:
     """A front-end with five models, one of them real, and one instance that can't be reached."""
     with World(folder, engine=(f"llama={MODEL}", "echo=echo")) as world:
         world.announce("llama-3-70b", ["gpu-1", "gpu-2", "gpu-3"], tokens=24, max_concurrency=16)
@@ -94,7 +111,8 @@ def take(browser: Browser, world: World, theme: str, into: Path) -> None:
         "playground": (f"playground/{MODEL}", chat_with_two),
     }
     for name, (place, prepare) in shots.items():
-        page = opened(browser, f"{world.console}/#/{place}", theme, SIZE)
+        size = TALL if name == "overview" else SIZE
+        page = opened(browser, f"{world.console}/#/{place}", theme, size)
         prepare(page)
         page.screenshot(path=into / f"console-{name}-{theme}.png")
         page.context.close()
@@ -120,8 +138,8 @@ def follow_kill(page: Page, world: World) -> None:
     """Kill the registry, and print how soon the page shows its successor."""
     epoch = page.locator("tr[data-path=registry] td b")
     before = int(epoch.inner_text())
-    world.kill()
     begun = time.monotonic()
+    world.kill()
     eventually(lambda: int(epoch.inner_text()) > before, 20, "the page shows it")
     print(f"the page shows the new registry {time.monotonic() - begun:.2f} s after it was killed")
     page.wait_for_timeout(1200)

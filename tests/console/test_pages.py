@@ -141,6 +141,7 @@ def test_the_keyboard_reaches_everything(world: World, open_page: Open) -> None:
 
 def test_tab_visits_every_control_of_a_page(world: World, open_page: Open) -> None:
     page = settled(open_page(f"{world.console}/#/tree/registry"))
+    expect(page.get_by_role("button", name="Kill…")).to_be_visible()
     controls = "a[href], button:not(:disabled), input, [tabindex='0']"
     count = page.locator(controls).count()
     seen: set[str] = set()

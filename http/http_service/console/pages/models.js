@@ -127,10 +127,10 @@ function Actions({ instance, model }) {
 
 function InstanceRow({ instance, model, chosen }) {
   const hand = byHand(instance);
-  const breaker = instance.breaker !== "closed" && ` · breaker ${instance.breaker.replace("_", " ")}`;
+  const breaker = instance.breaker !== "closed" && !["ejected", "on_trial"].includes(instance.state) && ` · breaker ${instance.breaker.replace("_", " ")}`;
   return html`<tr class=${chosen ? "chosen" : ""}>
-    <td class="name"><a class="mono" data-row href=${to("models", model.id, instance.kind, instance.id)}>${visible(instance.id)}</a> <small>${instance.kind}</small></td>
-    <td class="mono soft name" title=${instance.endpoint}>${visible(placeOf(instance.endpoint))}</td>
+    <td class="name"><a class="mono" data-row href=${to("models", model.id, instance.kind, instance.id)}>${visible(instance.id)}</a>${model.kinds.length > 1 && html` <small>${instance.kind}</small>`}</td>
+    <td class="mono soft place" title=${instance.endpoint}>${visible(placeOf(instance.endpoint))}</td>
     <td><${Pill} tone=${STATES[instance.state]}>${instance.state.replace("_", " ")}<//>${breaker && html`<small>${breaker}</small>`}${hand && html` <small>by hand: ${hand}</small>`}</td>
     <td class="right">${instance.max_concurrency ? html`<${Bar} value=${instance.inflight} most=${instance.max_concurrency} label="in flight" /> ` : ""}${instance.inflight} <small>/ ${instance.max_concurrency ?? "∞"}</small></td>
     <td class="right">${instance.weight}${instance.share < 1 && html` <small>× ${Math.round(instance.share * 100)} %</small>`}</td>
@@ -180,7 +180,7 @@ export function Models() {
   const ids = [model?.id, ...matching.slice(0, DETAILED).map((each) => each.id)].filter(Boolean).join("\n");
   useEffect(() => {
     shown.value = ids ? [...new Set(ids.split("\n"))] : [];
-    if (ids) refresh().catch(() => {});
+    if (ids) refresh().catch(() => {}); // the feed says what is wrong
   }, [ids]);
   const chosen = model?.detail?.instances.find((each) => each.kind === kind && each.id === instanceId);
   return html`<${ModelsList} chosen=${model?.id} listed=${matching.slice(0, LISTED)} more=${matching.length - LISTED} />

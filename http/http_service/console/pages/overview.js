@@ -1,13 +1,12 @@
 /** The whole front-end on one page. */
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { getIfThere } from "../parts/api.js";
+import { get } from "../parts/api.js";
 import { Bar, Spark, Squares } from "../parts/charts.js";
 import { shown } from "../parts/feed.js";
 import { clock, count, mib, ms, NONE, percent, plural, rate, span, visible } from "../parts/format.js";
 import { Happened, subjectOf, toneOfEvent, wordsOf } from "../parts/happened.js";
 import { html } from "../parts/html.js";
-import { seen } from "../parts/lives.js";
 import { to } from "../parts/route.js";
 import { SmallTree } from "../parts/smalltree.js";
 import * as store from "../parts/store.js";
@@ -47,33 +46,31 @@ function Figures() {
 function restartsOver(length) {
   const now = store.series.value?.end ?? Date.now() / 1000;
   const parts = new Array(60).fill(0);
-  for (const each of treeChanges()) {
+  for (const each of store.events.value) {
     const at = Math.floor(((each.at - (now - length)) / length) * 60);
-    if (each.after === "up" && each.text !== "epoch 1" && at >= 0 && at < 60) parts[at]++;
+    if (each.topic === "tree" && each.after === "up" && each.text !== "started" && at >= 0 && at < 60) parts[at]++;
   }
   return parts;
 }
-
-const treeChanges = () => {
-  const told = store.events.value.filter(({ topic }) => topic === "tree");
-  return told.length ? told : seen.value;
-};
 
 function marks() {
   return store.events.value
     .filter(({ level, topic }) => level !== "info" || topic === "admin")
     .slice(-MARKS)
-    .map((each) => ({ at: each.at, text: `${subjectOf(each)}: ${wordsOf(each)}`.slice(0, 36), tone: toneOfEvent(each) }));
+    .map((each) => ({ at: each.at, text: shortOf(each), tone: toneOfEvent(each) }));
 }
+
+/** An event in two or three words: what it is about, and its first ones. */
+const shortOf = (event) => `${subjectOf(event).split("/").at(-1)} ${wordsOf(event).split(/:| for /)[0]}`.slice(0, 32);
 
 function TrafficPanel() {
   const shownBands = bands(window.value);
   const at = pointed.value;
-  const when = at === null ? "with what happened" : `at ${clock(store.series.value.end + (at + 1) * store.series.value.step)}`;
+  const when = at === null ? "by model" : `at ${clock(store.series.value.end + (at + 1) * store.series.value.step)}`;
   const tools = html`${shownBands.map(({ name, values }, number) => html`<span class="key-colour ${TONES[number]}"> <span class="mono soft">${visible(name).slice(0, 28)}</span>${at !== null && html` <b class="plain">${rate(values.at(at))}</b>`}</span>`)}
     <${Segmented} label="Time shown" options=${WINDOWS} value=${window.value} onChange=${(next) => (window.value = next)} />`;
-  return html`<${Panel} className="wide" title="Traffic" note="requests a second by model, ${when}" tools=${tools}>
-    ${store.series.value ? html`<${Traffic} shown=${shownBands} marks=${marks()} onPoint=${(next) => (pointed.value = next)} />` : html`<${Empty}>This service keeps no series.<//>`}
+  return html`<${Panel} className="wide" title="Traffic" note="requests a second ${when}" tools=${tools}>
+    ${store.series.value && html`<${Traffic} shown=${shownBands} marks=${marks()} onPoint=${(next) => (pointed.value = next)} />`}
   <//>`;
 }
 
@@ -120,20 +117,20 @@ function ModelsPanel() {
 }
 
 function EventsPanel() {
-  const last = store.events.value.slice(-9).reverse();
+  const last = store.events.value.filter(({ after }) => after !== "restarting").slice(-9).reverse();
   return html`<${Panel} className="third" title="What happened" note=${store.link.value === "live" ? "live" : "looked at again and again"} tools=${html`<a href=${to("tree")}>all events →</a>`}>
     ${last.length ? html`<${Happened} events=${last} />` : html`<${Empty}>Nothing yet.<//>`}
   <//>`;
 }
 
 function SourceRow({ source }) {
-  const { synced, stale_since: stale, entries, revision, lag, quarantined_count: bad, quarantined, last_error: problem } = source.details;
+  const { synced, stale_since: stale, entries, lag, revision, quarantined_count: bad, quarantined, last_error: problem } = source.details;
   const [tone, word] = !source.ready ? ["red", "not ready"] : stale ? ["amber", `stale for ${span(Date.now() / 1000 - stale)}`] : ["green", synced ? "in sync" : "ready"];
   const why = source.reason ?? problem;
   return html`<tr>
     <td class="mono">${visible(source.details.source ?? source.name)}</td>
     <td><${State} tone=${tone}>${word}<//>${why && html` <small>${visible(why)}</small>`}</td>
-    <td class="right">${count(entries)}</td><td class="right">${count(revision)}</td><td class="right">${span(lag)}</td>
+    <td class="right" title="revision ${revision}">${count(entries)}</td><td class="right">${span(lag)}</td>
     <td class="right">${bad ? html`<${Pill} tone="red" title=${Object.entries(quarantined).map((each) => each.join(": ")).join("\n")}>${bad} bad<//>` : html`<span class="soft">${count(bad)}</span>`}</td>
   </tr>`;
 }
@@ -142,19 +139,18 @@ function SourcesPanel() {
   const list = store.sources.value ?? [];
   return html`<${Panel} className="third" title="Discovery" note="sources and key files">
     ${list.length > 0 &&
-    html`<div class="scroll" tabindex="0" role="region" aria-label="Sources"><table><thead><tr><th>source</th><th>state</th><th class="right">entries</th><th class="right">revision</th><th class="right">lag</th><th class="right">quarantined</th></tr></thead>
+    html`<div class="scroll" tabindex="0" role="region" aria-label="Sources"><table><thead><tr><th>source</th><th>state</th><th class="right">entries</th><th class="right">lag</th><th class="right">quarantined</th></tr></thead>
       <tbody>${list.map((each) => html`<${SourceRow} key=${each.name} source=${each} />`)}</tbody></table></div>`}
     ${!list.length && html`<${Empty}>Nothing is discovered: the models were given at the start.<//>`}
   <//>`;
 }
 
 function ProcessesPanel() {
-  const list = store.processes.value;
+  const list = store.processes.value ?? [];
   return html`<${Panel} className="third" title="Processes" note="behind this address">
-    ${list
-      ? html`<div class="scroll" tabindex="0" role="region" aria-label="Processes"><table><thead><tr><th>process</th><th class="right">age</th><th class="right">CPU</th><th class="right">memory</th><th class="right">threads</th><th class="right">files</th></tr></thead>
-          <tbody>${list.map((each) => html`<tr><td class="mono">${each.process}</td><td class="right">${span(each.uptime)}</td><td class="right">${percent(each.cpu)} <small>%</small></td><td class="right">${mib(each.memory)} <small>MiB</small></td><td class="right">${count(each.threads)}</td><td class="right">${count(each.files)}</td></tr>`)}</tbody></table></div>`
-      : html`<${Empty}>This service does not say.<//>`}
+    ${list.length > 0 &&
+      html`<div class="scroll" tabindex="0" role="region" aria-label="Processes"><table><thead><tr><th>process</th><th class="right">age</th><th class="right">CPU</th><th class="right">memory</th><th class="right">threads</th><th class="right">files</th></tr></thead>
+          <tbody>${list.map((each) => html`<tr><td class="mono">${each.process}</td><td class="right">${span(each.uptime)}</td><td class="right">${percent(each.cpu)} <small>%</small></td><td class="right">${mib(each.memory)} <small>MiB</small></td><td class="right">${count(each.threads)}</td><td class="right">${count(each.files)}</td></tr>`)}</tbody></table></div>`}
   <//>`;
 }
 
@@ -181,7 +177,7 @@ function limits() {
 
 function LimitsPanel() {
   useEffect(() => {
-    if (config.value === null) getIfThere("config").then((found) => (config.value = found?.settings ?? []), () => {});
+    if (config.value === null) get("config").then((found) => (config.value = found.settings), () => {}); // the feed says what is wrong
   }, []);
   const found = limits();
   return html`<${Panel} className="third" title="Limits" note="what would give out first">

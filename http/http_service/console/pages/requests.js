@@ -29,7 +29,7 @@ const CHOICE = {
 const toneOf = (status) => (status >= 500 ? "red" : status >= 400 ? "amber" : "green");
 
 function Split({ row, most }) {
-  const first = row.first_token ?? row.duration;
+  const first = row.first_token ?? 0;
   const scale = 100 / Math.max(most, 1e-9);
   const label = row.first_token === null ? span(row.duration) : `first token after ${span(row.first_token)} of ${span(row.duration)}`;
   return html`<svg class="split" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label=${label}>
@@ -67,13 +67,8 @@ function List({ chosen }) {
           <thead><tr><th>time</th><th>request</th><th>model</th><th class="optional">kind</th><th>status</th><th>instance</th><th class="right">first token ms</th><th class="right">whole ms</th><th class="right optional">tokens in / out</th><th>to the first token, and on</th></tr></thead>
           <tbody data-rows>${lines.map((row) => html`<${Row} key=${row.sequence} row=${row} most=${most} chosen=${row.id === chosen} />`)}</tbody>
         </table></div>`
-      : html`<${Empty}>${emptyText(all)}<//>`}
+      : html`<${Empty}>${all.length ? "None of them matches." : "No request yet."}<//>`}
   <//>`;
-}
-
-function emptyText(all) {
-  if (store.keepsRequests.value === false) return "This service keeps no log of requests.";
-  return all.length ? "None of them matches." : "No request yet.";
 }
 
 /** What is left of `whole` without the `tries`, which may overlap: Callboard's own time. */
@@ -108,13 +103,16 @@ function longestGap(tokens) {
   return found;
 }
 
+/** Phases that are the instances' own, and shown as their attempts. */
+const THEIRS = new Set(["instance", "tokens"]);
+
 function Waterfall({ row }) {
   const whole = Math.max(row.duration, 1e-6);
   const { phases = [], tries = [], tokens } = row;
   const gap = tokens?.length > 1 ? longestGap(tokens) : null;
   const failed = tries.filter((each) => each.error);
   return html`<div class="lanes">
-      ${phases.map((each) => html`<${Lane} name=${visible(each.name)} from=${each.start} till=${each.end} whole=${whole} tone="ours" words=${span(each.end - each.start)} />`)}
+      ${phases.filter(({ name }) => !THEIRS.has(name)).map((each) => html`<${Lane} name=${visible(each.name)} from=${each.start} till=${each.end} whole=${whole} tone="ours" words=${span(each.end - each.start)} />`)}
       ${tries.map((each, at) => html`<${Lane} name="attempt ${at + 1} · ${visible(each.instance)}" from=${each.start} till=${each.end ?? whole} whole=${whole} tone=${each.error ? "failed" : ""} words=${each.error ? visible(each.error) : span((each.end ?? whole) - each.start)} />`)}
       ${tries.filter((each) => each.first_token !== null && each.first_token !== undefined).map((each) => html`<${Lane} name="first token" from=${each.start} till=${each.first_token} whole=${whole} tone="first" words=${span(each.first_token)} />`)}
       ${tokens && html`<span>tokens</span><${Barcode} times=${tokens} from=${0} to=${whole} />`}

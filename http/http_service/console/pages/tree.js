@@ -1,12 +1,11 @@
 /** The supervision tree: an outline, and one line a child that breaks where an incarnation ended. */
 import { signal } from "@preact/signals";
 import { childPath, get, post } from "../parts/api.js";
-import { Bar } from "../parts/charts.js";
 import { refresh } from "../parts/feed.js";
 import { clock, NONE, span, visible, visibleLines } from "../parts/format.js";
 import { toneOfEvent, subjectOf, wordsOf } from "../parts/happened.js";
 import { html } from "../parts/html.js";
-import { changesOf, livesOf, seen } from "../parts/lives.js";
+import { changesOf, livesOf } from "../parts/lives.js";
 import { route, to } from "../parts/route.js";
 import { toneOf } from "../parts/smalltree.js";
 import * as store from "../parts/store.js";
@@ -18,18 +17,12 @@ const window = signal(300);
 const filter = signal("");
 const held = signal(null);
 
-const changes = () => {
-  const told = store.events.value.filter(({ topic }) => topic === "tree");
-  return told.length ? told : seen.value;
-};
-
-/** When the process began: what is known of a child goes no further back. */
-const beginning = (now) => now - (store.overview.value?.uptime ?? Infinity);
+const changes = () => store.events.value.filter(({ topic }) => topic === "tree");
 
 function Lives({ node, now }) {
   const from = now - window.value;
   const x = (at) => ((at - from) / window.value) * 1000;
-  const { stretches, ends } = livesOf(node, changes(), Math.max(from, beginning(now)), now);
+  const { stretches, ends } = livesOf(node, changes(), Math.max(from, store.began.value ?? from), now);
   const crashes = ends.filter(({ crash }) => crash).length;
   return html`<svg class="lives" viewBox="0 0 1000 16" preserveAspectRatio="none" role="img" aria-label="${ends.length} ended, ${crashes} by a crash">
     ${stretches.map((each) => html`<rect class=${each.state === "up" ? "up" : "waiting"} x=${x(each.from)} width=${Math.max(1, x(each.to) - x(each.from))} y=${each.state === "up" ? 4 : 7} height=${each.state === "up" ? 8 : 2} />`)}
@@ -37,11 +30,11 @@ function Lives({ node, now }) {
   </svg>`;
 }
 
-/** Seconds since the current incarnation began; null where that was before anything we know. */
+/** Seconds since the current incarnation began; null where that is not known. */
 function ageOf(node, now) {
-  if (node.age !== undefined) return node.age;
   const started = changesOf(node.path, changes()).filter((each) => each.after === "up").at(-1);
-  return started ? now - started.at : node.restarts ? null : (store.overview.value?.uptime ?? null);
+  if (started) return now - started.at;
+  return node.restarts || store.began.value === null ? null : now - store.began.value;
 }
 
 const kindOf = (node) => node.kind || (node.supervisor ? "supervisor" : NONE);
@@ -53,7 +46,7 @@ function Row({ node, rails, now, chosen }) {
     <td class="soft optional">${kindOf(node)}</td>
     <td class="right"><b>${node.restarts + 1}</b></td>
     <td class="right">${node.mailbox_depth}</td>
-    <td class="right">${node.busy_for === null ? NONE : span(node.busy_for)}</td>
+    <td class="right">${node.busy_for ? span(node.busy_for) : NONE}</td>
     <td class="right">${span(ageOf(node, now))}</td>
     <td><${Lives} node=${node} now=${now} /></td>
     <td class="exit soft" title=${node.last_exit}>${visible(node.last_exit ?? NONE)}</td>
@@ -135,7 +128,6 @@ function Child({ node, now }) {
       </dl>
       ${why && html`<header class="why"><span class="note">Why incarnation ${Math.max(1, node.restarts)} ended</span><span class="space" /><span class="mono soft">${mine ? clock(mine.at) : ""}</span></header><pre tabindex="0">${visibleLines(why)}</pre>`}
     <//>
-    ${node.budget && html`<${Panel} title="Restart budget" note="${node.budget.intensity} restarts in ${span(node.budget.period)}"><div class="pad"><${Bar} value=${node.budget.spent} most=${node.budget.intensity} label="restarts spent" /> ${node.budget.spent} spent</div><//>`}
     <${Panel} title="Act" note="needs an operator’s key, where there are keys">
       <div class="pad stack"><span>
         ${node.path && html`<button type="button" onClick=${() => restart(node)}>Restart…</button> <button type="button" class="danger" onClick=${() => kill(node)}>Kill…</button> `}

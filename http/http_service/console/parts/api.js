@@ -46,19 +46,6 @@ export async function get(path, signal) {
   return (await check(response)).json();
 }
 
-let paths = null;
-
-/** Whether this service has the endpoint `name`, by its own description. */
-export async function offers(name) {
-  paths ??= (await get("openapi.json")).paths;
-  return PREFIX + name in paths;
-}
-
-/** As `get`; null where this service has no such endpoint. */
-export async function getIfThere(path) {
-  return (await offers(path.split("?")[0])) ? get(path) : null;
-}
-
 /** Ask for a change; resolves to the document that says what it was and what it is now. */
 export async function post(path, body = {}) {
   const response = await fetch(PREFIX + path, {

@@ -1,12 +1,12 @@
-/** Keeps the store up to date: one stream, or polling where the service has none. */
+/** Keeps the store up to date: one stream, or polling where its places are taken. */
 import { signal } from "@preact/signals";
-import { ApiError, PREFIX, check, get, getIfThere, headers, keyWanted, offers } from "./api.js";
-import { look } from "./lives.js";
+import { ApiError, PREFIX, check, get, headers, keyWanted } from "./api.js";
 import { events as serverSent } from "./sse.js";
 import * as store from "./store.js";
 
 const TOPICS = "stats,tree,events,models";
 const POLL = 500;
+const POLLS = 60;
 const SLOW = 5000;
 const RETRY = 1000;
 const SILENCE = 40000;
@@ -20,71 +20,80 @@ const APPLY = {
   stats: store.addSample,
   tree: setTree,
   events: store.addEvents,
-  models: store.setDetails,
+  models: store.setModels,
   requests: store.addRequests,
 };
 
 function setTree(root) {
-  look(root, Date.now() / 1000);
   store.tree.value = root;
 }
 
 const pause = (time) => new Promise((done) => setTimeout(done, time));
 const visible = () => document.visibilityState === "visible";
 
+/** What no topic tells; and, while nothing is streamed, the models. */
 async function slowParts() {
-  const [overview, list, sources, processes] = await Promise.all([
-    get("overview"),
-    get("models"),
-    get("sources"),
-    getIfThere("processes"),
-  ]);
-  store.overview.value = overview;
-  store.summaries.value = list.models;
+  const [overview, sources, processes] = await Promise.all([get("overview"), get("sources"), get("processes")]);
+  store.setOverview(overview);
   store.sources.value = sources.sources;
-  store.processes.value = processes?.processes ?? null;
-  await missingDetails();
+  store.processes.value = processes.processes;
 }
 
-async function missingDetails() {
+async function models() {
+  store.summaries.value = (await get("models")).models;
   const listed = new Set(store.summaries.value.map((each) => each.id));
-  const wanted = shown.value.filter((id) => listed.has(id) && (store.link.value !== "live" || !store.details.value[id]));
+  const wanted = shown.value.filter((id) => listed.has(id));
   const found = await Promise.allSettled(wanted.map((id) => get(`models/${encodeURIComponent(id)}`)));
-  store.setDetails(found.filter(({ value }) => value).map(({ value }) => value)); // one may have gone meanwhile
+  store.addDetails(found.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []))); // one may have gone
 }
 
+const newestEvent = () => store.events.value.at(-1)?.sequence ?? 0;
+const newestRequest = () => store.requests.value[0]?.sequence ?? 0;
+
+async function fastParts() {
+  const [series, events, requests] = await Promise.all([
+    get("series"),
+    get(`events?after=${newestEvent()}&limit=1000`),
+    get(`requests?after=${newestRequest()}&limit=500`),
+    models(),
+  ]);
+  store.series.value = series;
+  store.addEvents(events.events);
+  store.addRequests(requests.requests);
+}
+
+/** Everything; from nothing where another process answers than before. */
 async function allOnce() {
+  store.setOverview(await get("overview"));
   const [root, series, events, requests] = await Promise.all([
     get("tree"),
-    getIfThere("series"),
-    getIfThere("events?limit=1000"),
-    getIfThere("requests?limit=500"),
+    get("series"),
+    get("events?limit=1000"),
+    get("requests?limit=500"),
     slowParts(),
+    models(),
   ]);
   setTree(root);
   store.series.value = series;
-  store.addEvents(events?.events ?? []);
-  store.keepsRequests.value = requests !== null;
-  store.addRequests(requests?.requests ?? []);
+  store.addEvents(events.events);
+  store.addRequests(requests.requests);
 }
 
-/** Read the stream until it ends; returns false where this service has none. */
-async function follow(lastId) {
-  if (!(await offers("stream"))) return false;
+/** Read the stream, from what is known on, until it ends; returns false where its places are taken. */
+async function follow() {
   const abort = new AbortController();
   const topics = watchesRequests.value ? `${TOPICS},requests` : TOPICS;
   const stop = watchesRequests.subscribe((now) => now !== topics.endsWith(",requests") && abort.abort());
   let silence = setTimeout(() => abort.abort(), SILENCE);
   try {
-    const given = headers(lastId.value ? { "last-event-id": lastId.value } : {});
+    const given = headers({ "last-event-id": `${newestEvent()}-${newestRequest()}` });
     const response = await fetch(`${PREFIX}stream?topics=${topics}`, { headers: given, signal: abort.signal, cache: "no-store" });
-    if (response.status === 429) return false; // as many readers as it has places for
+    if (response.status === 429) return false;
     await check(response);
     store.link.value = "live";
-    for await (const { event, id, data } of serverSent(response)) {
+    for await (const { event, data } of serverSent(response)) {
       clearTimeout(silence);
       silence = setTimeout(() => abort.abort(), SILENCE);
-      if (id) lastId.value = id;
       APPLY[event]?.(JSON.parse(data));
     }
   } finally {
@@ -94,31 +103,25 @@ async function follow(lastId) {
   return true;
 }
 
+/** Ask again and again for some time, then try the stream once more. */
 async function poll() {
   store.link.value = "polling";
-  let rounds = 0;
-  for (;;) {
+  for (let round = 0; round < POLLS; round++) {
     await pause(POLL);
     if (!visible()) continue;
     setTree(await get("tree"));
-    if (++rounds % 2) continue;
-    await slowParts();
-    store.addEvents((await getIfThere(`events?after=${store.events.value.at(-1)?.sequence ?? 0}`))?.events ?? []);
-    if (watchesRequests.value) store.addRequests((await getIfThere(`requests?after=${store.requests.value[0]?.sequence ?? 0}`))?.requests ?? []);
-    store.series.value = await getIfThere("series");
+    if (round % 2 === 0) await fastParts();
   }
 }
 
-/** Run for as long as the page is open; says in `link` and `trouble` how it goes. */
 export async function run() {
-  const lastId = { value: null };
   for (;;) {
     try {
       await allOnce();
       store.trouble.value = "";
       const slow = setInterval(() => visible() && slowParts().catch(() => {}), SLOW);
       try {
-        while (await follow(lastId)) await pause(50);
+        while (await follow()) await pause(50);
       } finally {
         clearInterval(slow);
       }
@@ -145,6 +148,6 @@ function keyGiven() {
 
 /** Look again now, after a change that this page asked for. */
 export async function refresh() {
-  await slowParts();
-  setTree(await get("tree"));
+  const [root] = await Promise.all([get("tree"), slowParts(), store.link.value === "live" ? null : models()]);
+  setTree(root);
 }

@@ -1,29 +1,4 @@
-/** The lives of the tree's children: where each incarnation began and ended, from events and from looking. Pure but for `seen`. */
-import { signal } from "@preact/signals";
-
-/** What the page itself saw change: [{at, subject, after, text}], for a service that keeps no events. */
-export const seen = signal([]);
-
-const known = new Map();
-
-/** Note what changed since the last look at the tree. */
-export function look(root, at) {
-  const fresh = [];
-  const walk = (node) => {
-    const before = known.get(node.path);
-    if (before) {
-      if (node.restarts > before.restarts) fresh.push(ended(node, at), { at, subject: node.path, after: "up", text: `epoch ${node.restarts + 1}` });
-      else if (before.state === "up" && node.state !== "up") fresh.push({ ...ended(node, at), after: node.state });
-      else if (before.state !== "up" && node.state === "up") fresh.push({ at, subject: node.path, after: "up", text: "up again" });
-    }
-    known.set(node.path, { restarts: node.restarts, state: node.state });
-    node.children.forEach(walk);
-  };
-  walk(root);
-  if (fresh.length) seen.value = [...seen.value, ...fresh].slice(-500);
-}
-
-const ended = (node, at) => ({ at, subject: node.path, after: "down", text: node.last_exit ?? "", level: /^crash/.test(node.last_exit) ? "error" : "info" });
+/** The lives of the tree's children: where each incarnation began and ended, from the events. Pure. */
 
 const STATES = ["up", "down", "restarting"];
 

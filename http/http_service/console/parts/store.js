@@ -11,17 +11,16 @@ export const link = signal("connecting");
 export const trouble = signal("");
 
 export const overview = signal(null);
+/** When the process began, in Unix time; the children of the tree that never ended began then. */
+export const began = signal(null);
 export const tree = signal(null);
 export const sources = signal(null);
-/** null: this service has no such endpoint. */
 export const processes = signal(null);
 /** {step, end, series: {name: [..]}, models: {id: {name: [..]}}}, at most RING values each. */
 export const series = signal(null);
 export const events = signal([]);
 /** Newest first. */
 export const requests = signal([]);
-/** Whether this service keeps a log of requests; null until it answered. */
-export const keepsRequests = signal(null);
 /** One line a model and kind, as the service lists them. */
 export const summaries = signal([]);
 /** ModelDetail by id. */
@@ -95,8 +94,41 @@ export function addRequests(more) {
   if (fresh.length) requests.value = [...fresh.reverse(), ...requests.value].slice(0, REQUESTS);
 }
 
-export function setDetails(changed) {
-  details.value = { ...details.value, ...Object.fromEntries(changed.map((each) => [each.id, each])) };
+/** Take an overview; what another process counted is forgotten. */
+export function setOverview(seen) {
+  const before = overview.value;
+  if (!before || before.process !== seen.process || before.uptime > seen.uptime + 5) {
+    began.value = Date.now() / 1000 - seen.uptime;
+    events.value = [];
+    requests.value = [];
+    series.value = null;
+  }
+  overview.value = seen;
+}
+
+/** Add the details of some models. */
+export function addDetails(some) {
+  details.value = { ...details.value, ...Object.fromEntries(some.map((each) => [each.id, each])) };
+}
+
+const SERVES = new Set(["serving", "starting", "on_trial"]);
+
+/** Every model that there is now, with its instances; what is not among them has gone. */
+export function setModels(all) {
+  details.value = Object.fromEntries(all.map((each) => [each.id, each]));
+  summaries.value = all.flatMap((model) =>
+    [...new Set(model.instances.map(({ kind }) => kind))].map((kind, at) => {
+      const mine = model.instances.filter((each) => each.kind === kind);
+      return {
+        id: model.id,
+        kind,
+        instances: mine.length,
+        serving: mine.filter(({ state }) => SERVES.has(state)).length,
+        inflight: mine.reduce((total, each) => total + each.inflight, 0),
+        waiting: at ? 0 : model.waiting,
+      };
+    }),
+  );
 }
 
 /** The children of the tree in the order in which it is drawn: {node, depth, rails}. */

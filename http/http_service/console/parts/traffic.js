@@ -19,9 +19,9 @@ export function bands(window) {
     .map((each) => ({ ...each, total: sum(each.values) }))
     .filter(({ total }) => total > 0)
     .sort((a, b) => b.total - a.total);
-  const top = ranked.slice(0, MODELS);
+  const top = ranked.slice(0, MODELS).map(({ name, values }) => ({ name, values }));
   const rest = all.map((value, at) => (value === null ? null : Math.max(0, value - sum(top.map((each) => each.values[at + each.values.length - all.length])))));
-  if (ranked.length > MODELS || sum(rest) > 0.5) top.push({ name: ranked.length ? "others" : "all", values: rest });
+  if (sum(rest) > sum(all) / 100) top.push({ name: ranked.length ? "others" : "all", values: rest });
   return top;
 }
 
@@ -71,7 +71,7 @@ function options(element, names, marks, moved) {
       { ...axis, size: 26, values: (_plot, ticks) => ticks.map((each) => clock(each).slice(0, ticks.length > 1 && ticks[1] - ticks[0] < 60 ? 8 : 5)), space: 90 },
       { ...axis, size: 44, values: (_plot, ticks) => ticks.map(rate) },
     ],
-    series: [{}, ...names.map((_name, at) => ({ stroke: colour(TONES[at]), width: 1.5, fill: `color-mix(in srgb, ${colour(TONES[at])} 22%, transparent)` }))],
+    series: [{}, ...names.map((_name, at) => ({ stroke: colour(TONES[at]), width: 1.5, points: { show: false }, fill: `color-mix(in srgb, ${colour(TONES[at])} 22%, transparent)` }))],
     bands: names.slice(1).map((_name, at) => ({ series: [at + 2, at + 1] })),
     hooks: { draw: [(plot) => marker(plot, marks())], setCursor: [moved] },
   };
@@ -80,7 +80,7 @@ function options(element, names, marks, moved) {
 /** `shown` are bands, `marks` [{at, text, tone}] in the order of time; `onPoint` gets the place pointed at, from the end (-1), or null. */
 export function Traffic({ shown, marks, onPoint }) {
   const element = useRef(null);
-  const held = useRef({ marks: [] });
+  const held = useRef(/** @type {any} */ ({ marks: [] }));
   const names = shown.map(({ name }) => name);
   const dark = isDark();
   held.current.marks = marks;
@@ -89,8 +89,9 @@ export function Traffic({ shown, marks, onPoint }) {
     const moved = ({ cursor, data }) => held.current.onPoint(cursor.idx === null || cursor.left < 0 ? null : cursor.idx - data[0].length);
     const plot = new uPlot(options(element.current, names, () => held.current.marks, moved), [[], ...names.map(() => [])], element.current);
     held.current.plot = plot;
-    const resized = new ResizeObserver(() => plot.setSize({ width: element.current.clientWidth, height: element.current.clientHeight }));
-    resized.observe(element.current);
+    const place = element.current;
+    const resized = new ResizeObserver(() => plot.setSize({ width: place.clientWidth, height: place.clientHeight }));
+    resized.observe(place);
     return () => {
       resized.disconnect();
       plot.destroy();
