@@ -29,7 +29,7 @@ FIGURES: Final = (
     Figure("first token", ("first_token_p50", "first_token_p99")),
     Figure("tokens/s", ("tokens",)),
     Figure("in flight", ("inflight", "connections")),
-    Figure("CPU, loop lag", ("cpu", "loop_lag")),
+    Figure("CPU, lag", ("cpu", "loop_lag")),
 )
 """The figures of the head, from left to right; the first series of each is its line."""
 
@@ -83,7 +83,7 @@ class Board:
     def figure(self, figure: Figure) -> str:
         """The newest values of a figure, in words."""
         values = [_value(name, self.newest.get(name)) for name in figure.series]
-        return " / ".join(values)
+        return "/".join(values)
 
     def line(self, figure: Figure) -> list[float]:
         """The last minute of a figure's first series."""

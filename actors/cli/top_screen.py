@@ -21,7 +21,7 @@ from textual.widgets import DataTable, Footer, Header, Input, Label, Sparkline, 
 from textual.widgets.tree import TreeNode
 
 from actors.cli.admin import STREAM_TIMEOUT, child_facts, opened
-from actors.cli.client import Unreachable
+from actors.cli.client import Client, Unreachable
 from actors.cli.operate import Instance
 from actors.cli.output import shown
 from actors.cli.top_feed import COLUMNS, FIGURES, Board, InstanceRow
@@ -31,6 +31,9 @@ from actors.settings.admin import AdminSettings
 __all__ = ["TopApp"]
 
 _TOPICS: Final = "stats,tree,models"
+
+OVERVIEW_EVERY: Final = 2
+"""Seconds between two looks at how the front-end is."""
 
 AGAIN: Final = 1.0
 """Seconds before the stream is asked for again, once it broke."""
@@ -73,8 +76,9 @@ class TopApp(App[int]):
     CSS = """
     #figures { height: 5; }
     .figure { border: round $primary-darken-2; padding: 0 1; width: 1fr; }
+    .figure Label { text-wrap: nowrap; text-overflow: ellipsis; width: 1fr; }
     Sparkline { height: 2; }
-    #tree { width: 1fr; min-width: 30; border: round $primary-darken-2; }
+    #tree { width: 1fr; max-width: 40; border: round $primary-darken-2; }
     #instances { width: 2fr; height: 1fr; border: round $primary-darken-2; }
     #asking { width: 60; height: 6; border: round $primary; padding: 0 1; background: $surface; }
     _Asking { align: center middle; }
@@ -139,14 +143,21 @@ class TopApp(App[int]):
             self._ended.wait(AGAIN)
 
     def _follow(self) -> None:
-        with opened(self._settings) as client:
-            overview = client.get("/admin/v1/overview")
-        self._hand_over(partial(self._take_overview, overview))
-        with opened(self._settings, STREAM_TIMEOUT) as client:
-            for event in client.events(f"/admin/v1/stream?topics={_TOPICS}"):
+        with opened(self._settings) as client, opened(self._settings, STREAM_TIMEOUT) as stream:
+            self._look(client)
+            seconds = 0
+            for event in stream.events(f"/admin/v1/stream?topics={_TOPICS}"):
                 if self._ended.is_set():
                     return
                 self._hand_over(partial(self._take, event.topic, event.json()))
+                seconds += event.topic == "stats"
+                if seconds == OVERVIEW_EVERY:
+                    self._look(client)
+                    seconds = 0
+
+    def _look(self, client: Client) -> None:
+        """Ask how the front-end is, which no topic says."""
+        self._hand_over(partial(self._take_overview, client.get("/admin/v1/overview")))
 
     def _hand_over(self, act: Callable[[], None]) -> None:
         """Have ``act`` run on textual's thread, unless the screen has ended."""
@@ -159,7 +170,8 @@ class TopApp(App[int]):
 
     def _take_overview(self, overview: Mapping[str, Any]) -> None:
         self._board.overview = overview
-        self.sub_title = self._board.title()
+        if not self._paused:
+            self.sub_title = self._board.title()
 
     def _take(self, topic: str, document: Any) -> None:
         self._board.take(topic, document)

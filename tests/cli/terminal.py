@@ -28,10 +28,13 @@ class Terminal:
     """Runs ``command`` in a terminal of its own; ends it with the ``with`` block."""
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        rows: int = ROWS,
     ) -> None:
         self._ours, theirs = pty.openpty()
-        ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, COLUMNS, 0, 0))
         # Its size is that of the terminal, whatever this process was told.
         here = {name: each for name, each in os.environ.items() if name not in _SIZE}
         self.process = subprocess.Popen(
@@ -44,7 +47,7 @@ class Terminal:
             preexec_fn=lambda: ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(theirs)
-        self._screen = pyte.Screen(COLUMNS, ROWS)
+        self._screen = pyte.Screen(COLUMNS, rows)
         self._bytes = pyte.ByteStream(self._screen)
         self._ended = False
         self._changed = threading.Condition()

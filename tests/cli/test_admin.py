@@ -29,6 +29,16 @@ def test_status_is_one_screen_and_a_health_check(url: str) -> None:
     assert ": ready" in done.stdout.splitlines()[0]
 
 
+def test_a_containers_health_check_asks_the_public_port_and_prints_nothing() -> None:
+    with Callboard("serve", "--host", "127.0.0.1", "--port", "0", "--console", "off") as front:
+        at = ("--url", f"{front.url}/v1", "--config", "off")
+        done = run_to_end("status", "--ready", "--quiet", *at)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert run_to_end("status", "--ready", *at).stdout == "ready\n"
+    done = run_to_end("status", "--ready", "--quiet", *at)
+    assert (done.returncode, done.stdout) == (1, "")
+
+
 def test_the_tree_is_drawn_with_every_child(url: str) -> None:
     done = run_to_end("tree", "--admin-url", url)
     names = [line.strip("├└─│ ").partition(",")[0] for line in done.stdout.splitlines()]

@@ -16,6 +16,8 @@ from actors.settings.admin import AdminSettings
 from actors.settings.chat import ChatSettings
 from actors.settings.serve import ServeSettings
 from actors.settings.setting import shown_settings
+from tests.docs.blocks import blocks
+from tests.docs.command_line import PAGE
 
 FILE = """
 [serve]
@@ -99,6 +101,15 @@ def test_a_profile_says_where_a_front_end_is(file: Path) -> None:
     )
     given_too = [*at, "--admin-url", "http://h:1"]
     assert parse_settings(AdminSettings, "tree", "", given_too, {}).admin_url == "http://h:1"
+
+
+def test_the_example_of_the_reference_is_accepted(tmp_path: Path) -> None:
+    (example,) = [each.text for each in blocks(PAGE) if each.language == "toml"]
+    path = tmp_path / "callboard.toml"
+    path.write_text(example)
+    assert serve(path).drain_timeout == 60
+    at = ["--config", str(path), "--profile", "paris"]
+    assert parse_settings(AdminSettings, "tree", "", at, {}).admin_url == "http://10.0.0.9:8788"
 
 
 def test_without_a_profile_such_a_command_reads_no_file(file: Path) -> None:

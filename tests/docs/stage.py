@@ -17,8 +17,9 @@ import urllib.request
 from contextlib import ExitStack
 from typing import Final, Self
 
+from actors.cli.commands import COMMANDS
 from tests.docs.blocks import ROOT
-from tests.support.callboard import Callboard
+from tests.support.callboard import Callboard, run_to_end
 from tests.support.chat import get_models
 from tests.support.etcd import EtcdServer, etcdctl_binary
 from tests.support.slow_upstream import SlowUpstream
@@ -28,6 +29,7 @@ __all__ = ["Stage"]
 
 SERVICE: Final = "127.0.0.1:8787"
 ETCD: Final = "127.0.0.1:2379"
+CONSOLE: Final = "127.0.0.1:8788"
 MODEL_SERVER: Final = "127.0.0.1:8000"
 READY: Final = {"worker": "announced", "serve": "listening on ", "demo": "listening on "}
 """What a command that runs on says when it is up."""
@@ -40,11 +42,12 @@ class Stage:
         self._stack = ExitStack()
         self._etcd = self._stack.enter_context(EtcdServer())
         self._upstream = self._stack.enter_context(SlowUpstream())
-        self._port = free_port()
+        self._port, self._console = free_port(), free_port()
         self._service_process: Callboard | None = None
         self._places = {
             SERVICE: f"127.0.0.1:{self._port}",
             ETCD: self._etcd.endpoint.removeprefix("http://"),
+            CONSOLE: f"127.0.0.1:{self._console}",
             "port(8080)": "port(0)",
             MODEL_SERVER: self._upstream.url.removeprefix("http://").removesuffix("/v1"),
         }
@@ -91,8 +94,14 @@ class Stage:
     def _callboard(self, arguments: list[str]) -> str:
         if "--help" in arguments:
             return _succeed([sys.executable, "-m", "actors.main", *arguments])
+        if arguments and arguments[0] in {*COMMANDS} - {*READY}:
+            return self._asking(arguments)
         command = arguments[0] if arguments and arguments[0] in READY else "serve"
-        here = {"CALLBOARD_HOST": "127.0.0.1", "CALLBOARD_PORT": str(self._port)}
+        here = {
+            "CALLBOARD_HOST": "127.0.0.1",
+            "CALLBOARD_PORT": str(self._port),
+            "CALLBOARD_CONSOLE": f"127.0.0.1:{self._console}",
+        }
         environment = {} if command == "worker" else here
         if command != "worker" and self._service_process is not None:
             # The page starts another service in the same place: its reader has stopped the first.
@@ -105,6 +114,16 @@ class Stage:
         if command != "worker":
             self._service_process = process
         return process.wait_for(READY[command], 180.0)
+
+    def _asking(self, arguments: list[str]) -> str:
+        """A command that asks the front-end, and ends by itself."""
+        here = {
+            "CALLBOARD_ADMIN_URL": f"http://127.0.0.1:{self._console}",
+            "CALLBOARD_URL": f"{self._service}/v1",
+        }
+        done = run_to_end(*arguments, environment=here)
+        assert done.returncode == 0, f"{arguments} failed:\n{done.stdout}{done.stderr}"
+        return done.stdout
 
     def _curl(self, arguments: list[str]) -> str:
         """Ask as curl would; the machine may not have it, so its three options are spelt out."""
