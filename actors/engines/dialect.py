@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal, TypeAlias
 
+from actors.engines.errors import NotTranslatable
 from actors.suggestion import suggestion
 
 __all__ = ["WORDS", "Counter", "Dialect", "KeyHeader", "Native", "Original", "Spoken", "spoken"]
@@ -83,8 +84,13 @@ class Native(bytes):
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """What the client sent: its body, and the headers that only a server of its dialect reads."""
+    """What the client sent: its body, and the headers that only a server of its dialect reads.
+
+    ``refusal`` is raised by an engine that does not speak the dialect, where no chat completion
+    says what was sent.
+    """
 
     dialect: Dialect
     raw: bytes
     headers: tuple[tuple[str, str], ...] = ()
+    refusal: NotTranslatable | None = None

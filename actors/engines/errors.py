@@ -17,6 +17,7 @@ __all__ = [
     "EngineTimeout",
     "EngineUnavailable",
     "LocalShortage",
+    "NotTranslatable",
 ]
 
 
@@ -54,6 +55,15 @@ class EngineRejected(EngineError):
 
     status = 400
     code = "invalid_request"
+
+
+class NotTranslatable(EngineRejected):
+    """What the client asks can be said in its own API alone, which the engine does not speak (400).
+
+    Another instance may speak it.
+    """
+
+    code = "unsupported_parameter"
 
 
 class EngineBusy(EngineError):

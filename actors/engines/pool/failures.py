@@ -19,6 +19,7 @@ from actors.engines.errors import (
     EngineTimeout,
     EngineUnavailable,
     LocalShortage,
+    NotTranslatable,
 )
 from actors.engines.pool.breaker import LIMIT
 from actors.supervision.errors import Cancelled
@@ -95,6 +96,8 @@ _TABLE: Final[tuple[tuple[Callable[[BaseException], bool], FailureClass], ...]] 
     (_status(508), FailureClass("loop", retry=False)),
     # Busy is not broken.
     (_status(429), FailureClass("busy", retry=True, pause=COOLDOWN)),
+    # Said in an API that this instance does not speak: another one may.
+    (_is(NotTranslatable), FailureClass("not_spoken", retry=True)),
     # The client's mistake is the same everywhere, and finding it takes a healthy instance.
     (_below_500, FailureClass("rejected", retry=False)),
     (_status(501), FailureClass("unsupported", retry=False)),

@@ -13,7 +13,7 @@ from typing import Final, Literal, NoReturn
 
 from actors.engines.contract import MEDIA, Context, EngineRequest, Kind, Sink
 from actors.engines.counting import counter_for
-from actors.engines.dialect import KeyHeader, Original, Spoken
+from actors.engines.dialect import Dialect, KeyHeader, Original, Spoken
 from actors.engines.errors import EngineBusy, EngineError, EngineRejected, EngineUnavailable
 from actors.engines.llama_dialect import choices_of, prefill_of
 from actors.engines.upstream.call import Call, Timeouts
@@ -140,8 +140,10 @@ class UpstreamEngine:
         ``EngineUnavailable`` when closed.
         """
         original = request.original
-        if original is not None and self._passes(request, original):
+        if original is not None and self.passes(original.dialect, stream=request.stream):
             data, expected = self._native(request, original, context)
+        elif original is not None and original.refusal is not None:
+            raise original.refusal
         else:
             body = request.raw
             if self._rewrites:
@@ -252,9 +254,9 @@ class UpstreamEngine:
             self._unary_heads[request.path or request.kind] = head
         return head
 
-    def _passes(self, request: EngineRequest, original: Original) -> bool:
-        """Whether the client's own words are asked; no other answer can be put together here."""
-        return original.dialect in self._speaks and (request.stream or not self._fold)
+    def passes(self, dialect: Dialect, *, stream: bool) -> bool:
+        """Whether it is asked in the client's own words; no other answer can be put together."""
+        return dialect in self._speaks and (stream or not self._fold)
 
     def _native(
         self, request: EngineRequest, original: Original, context: Context

@@ -7,23 +7,24 @@ from typing import Any, Final
 
 import falcon
 
-from actors.engines.contract import Context, EngineRequest, with_defaults
+from actors.engines.contract import Context, EngineRequest
 from actors.engines.pool import Pool
 from http_service.api.context import AppContext
 from http_service.api.endpoints import ApiEndpoint, ModelRequest
 from http_service.api.falcon_parts import Response
 from http_service.api.generate import GenerateResource
 from http_service.api.validation import validate
-from http_service.connection import Connection
 from http_service.errors import InvalidValue
 from http_service.streaming.document_exchange import DocumentExchange
-from http_service.telemetry.model_metrics import InflightGuard
+from http_service.streaming.exchange import Exchange
 
 __all__ = ["DocumentResource"]
 
 
 class DocumentResource(GenerateResource):
     """``POST`` on an endpoint that answers with one document."""
+
+    _whole = DocumentExchange
 
     def __init__(self, endpoint: ApiEndpoint, app: AppContext) -> None:
         super().__init__(endpoint, app)
@@ -37,7 +38,7 @@ class DocumentResource(GenerateResource):
             raise InvalidValue(f"{self._path} is never streamed: leave out stream", "stream")
         return valid
 
-    def _begin(
+    def _exchange(
         self,
         req: falcon.Request,
         resp: Response,
@@ -45,16 +46,11 @@ class DocumentResource(GenerateResource):
         context: Context,
         valid: Any,
         pool: Pool,
-        connection: Connection | None,
-    ) -> None:
+    ) -> Exchange:
         request.path = self._path
-        if pool.spec.defaults is not None:
-            request = with_defaults(request, pool.spec.defaults)
-        metrics, idle = self._metrics, self._idle_timeout
-        guard = InflightGuard(metrics.of(pool.model), self._label, "unary", metrics.clock)
-        exchange = DocumentExchange(request, context, guard, self._inflight, req.path, idle)
-        exchange.prepare("")
+        made = super()._exchange(req, resp, request, context, valid, pool)
+        exchange: Any = made  # a DocumentExchange: as ``_whole`` says
         exchange.reshape_with(None if self._reshape is None else partial(self._reshape, valid))
         if request.model != valid.model:
             exchange.answer_as(valid.model)
-        self._start(req, resp, exchange, pool, connection)
+        return made

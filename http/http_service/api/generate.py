@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 import falcon
 
@@ -21,7 +21,7 @@ from actors.registry.catalog import ModelNotFound, ResolvedModel
 from http_service.api.body_head import check_body_head
 from http_service.api.content_coding import decoded
 from http_service.api.context import AppContext
-from http_service.api.endpoints import ApiEndpoint, GenerateRequest
+from http_service.api.endpoints import ApiEndpoint
 from http_service.api.falcon_parts import Response
 from http_service.api.token_limits import check_token_limits
 from http_service.api.validation import parse_json, validate
@@ -90,6 +90,10 @@ ResolvedRequest: TypeAlias = tuple[dict[str, Any], Any, ResolvedModel]
 class GenerateResource:
     """``POST`` on a generating endpoint, unary and streamed."""
 
+    _streamed: ClassVar[type[StreamExchange]] = StreamExchange
+    _whole: ClassVar[type[UnaryExchange]] = UnaryExchange
+    """The shapes of its responses."""
+
     def __init__(self, endpoint: ApiEndpoint, app: AppContext) -> None:
         self._kind, self._label = endpoint.kind, endpoint.label
         self._id_prefix, self._schema = endpoint.id_prefix, endpoint.body
@@ -134,7 +138,8 @@ class GenerateResource:
             request = resolved.with_primary_name(request)
         deadline = None if timeout is None else time.monotonic() + timeout
         context = Context(req.context.request_id, None, deadline, session, passed, priority)
-        self._begin(req, resp, request, context, valid, resolved.engine, connection)
+        exchange = self._exchange(req, resp, request, context, valid, resolved.engine)
+        self._start(req, resp, exchange, resolved.engine, connection)
 
     def _resolve(
         self,
@@ -168,17 +173,16 @@ class GenerateResource:
                 self._count_refusal(req, error, body)
             raise
 
-    def _begin(
+    def _exchange(
         self,
         req: falcon.Request,
         resp: Response,
         request: EngineRequest,
         context: Context,
-        valid: GenerateRequest,
+        valid: Any,
         pool: Pool,
-        connection: Connection | None,
-    ) -> None:
-        """Have ``pool`` answer the request, which is one object and counted from here on."""
+    ) -> Exchange:
+        """The request that ``pool`` is to answer, as one object; it is counted from here on."""
         metrics, inflight, path, idle = self._metrics, self._inflight, req.path, self._idle_timeout
         counts = metrics.models.get(pool.model) or metrics.of(pool.model)
         if pool.spec.defaults is not None:
@@ -186,15 +190,15 @@ class GenerateResource:
         exchange: Exchange
         if request.stream:
             guard = next(metrics.guards)(counts, self._label, "stream", metrics.clock)
-            exchange = stream = StreamExchange(request, context, guard, inflight, path, idle)
+            exchange = stream = self._streamed(request, context, guard, inflight, path, idle)
             options = valid.stream_options
             stream.prepare(include_usage=options is not None and options.include_usage is True)
             add_stream_headers(resp)
         else:
             guard = InflightGuard(counts, self._label, "unary", metrics.clock)
-            exchange = unary = UnaryExchange(request, context, guard, inflight, path, idle)
+            exchange = unary = self._whole(request, context, guard, inflight, path, idle)
             unary.prepare(self._id_prefix)
-        self._start(req, resp, exchange, pool, connection)
+        return exchange
 
     def _start(
         self,

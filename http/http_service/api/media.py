@@ -29,6 +29,7 @@ from http_service.headers import (
     priority_from,
     session_from,
 )
+from http_service.streaming.exchange import Exchange
 from http_service.streaming.media_exchange import MediaExchange
 from http_service.telemetry.model_metrics import InflightGuard
 
@@ -45,7 +46,7 @@ class MediaResource(GenerateResource):
         super().__init__(endpoint, app)
         self._path: Final = endpoint.path
 
-    def _begin(
+    def _exchange(
         self,
         req: falcon.Request,
         resp: Response,
@@ -53,8 +54,7 @@ class MediaResource(GenerateResource):
         context: Context,
         valid: Any,
         pool: Pool,
-        connection: Connection | None,
-    ) -> None:
+    ) -> Exchange:
         del valid
         request.path = self._path
         if pool.spec.defaults is not None:
@@ -65,8 +65,18 @@ class MediaResource(GenerateResource):
         exchange.prepare(include_usage=False)
         for name, value in (NO_STORE, _UNBUFFERED):
             resp.set_header(name, value)
-        self._start(req, resp, exchange, pool, connection)
-        if connection is None:
+        return exchange
+
+    def _start(
+        self,
+        req: falcon.Request,
+        resp: Response,
+        exchange: Exchange,
+        pool: Pool,
+        connection: Connection | None,
+    ) -> None:
+        super()._start(req, resp, exchange, pool, connection)
+        if connection is None and isinstance(exchange, MediaExchange):
             resp.content_type = exchange.content_type
 
 
@@ -96,7 +106,8 @@ class FormResource(MediaResource):
         deadline = None if timeout is None else time.monotonic() + timeout
         session, passed = session_from(env), passed_headers(env)
         context = Context(req.context.request_id, None, deadline, session, passed, priority)
-        self._begin(req, resp, request, context, read, resolved.engine, connection)
+        exchange = self._exchange(req, resp, request, context, read, resolved.engine)
+        self._start(req, resp, exchange, resolved.engine, connection)
 
     def _resolve(
         self,

@@ -128,12 +128,13 @@ class ChatBlocks:
         at = 0
         while at < len(chunk):
             shape = self._shape
-            if shape is not None and self._open is _KINDS[shape.reasoning]:
+            kind = None if shape is None else _KINDS[shape.reasoning]
+            if shape is not None and kind is not None and self._open is kind:
                 run = shape.run(chunk, at)
                 if run is not None:
                     at = run.stop
                     if run.texts:
-                        yield Growth(self._open, run.inside, run.texts)
+                        yield Growth(kind, run.inside, run.texts)
                     continue
             end = event_end(chunk, at)
             event, at = chunk[at:end], end

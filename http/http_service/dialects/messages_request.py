@@ -13,7 +13,7 @@ import orjson
 
 from actors.engines.lenient_json import DICT
 from http_service.dialects.chat_blocks import list_of, object_of
-from http_service.errors import InvalidValue
+from http_service.errors import InvalidValue, UnsupportedParameter
 
 __all__ = ["messages_to_chat", "session_of"]
 
@@ -243,13 +243,13 @@ class _Turns:
         if source.get("type") == "base64" and isinstance(source.get("data"), str):
             url = f"data:{source.get('media_type')};base64,{source['data']}"
             return {"type": "image_url", "image_url": {"url": url}}
-        raise InvalidValue("An image must have a source of type base64 or url", self._place)
+        raise UnsupportedParameter("An image must have a source of type base64 or url", self._place)
 
     def _document(self, block: Mapping[str, Any]) -> str:
         source = object_of(block.get("source"))
         if source.get("type") == "text":
             return self._text(source, "data")
-        raise InvalidValue("A document must have a source of type text", self._place)
+        raise UnsupportedParameter("A document must have a source of type text", self._place)
 
     def _texts(self, content: object) -> Iterator[str]:
         for block in self._blocks(content):
@@ -274,5 +274,7 @@ class _Turns:
             raise InvalidValue(f"A {block.get('type')} block must have a {field}", self._place)
         return text
 
-    def _unsupported(self, kind: object) -> InvalidValue:
-        return InvalidValue(f"A content block of type {kind!r} is not supported here", self._place)
+    def _unsupported(self, kind: object) -> UnsupportedParameter:
+        return UnsupportedParameter(
+            f"A content block of type {kind!r} is not supported here", self._place
+        )

@@ -79,22 +79,22 @@ def test_events_are_written_as_their_chunks_are(
     assert told(ours) == told(theirs)
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        {"choices": []},
-        {"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]},
-        {"choices": [{"index": 1, "delta": {"content": "x"}}]},
-        {"choices": [{"delta": {"content": "x"}, "logprobs": {"content": []}}]},
-        {"choices": [{"delta": {"content": "x", "refusal": "y"}}]},
-        {"choices": [{"delta": {"content": "x"}}], "usage": {}},
-        {"choices": [{"delta": {"content": ""}}]},
-        {"choices": [{"delta": {"refusal": "x"}}]},
-        {"choices": [{"delta": {"content": "x"}}, {"delta": {}}]},
-        {"choices": [{"delta": {"content": "x"}}], "more": {"content": "y"}},
-        {"choices": [{"delta": {"content": "x"}}], "error": "no"},
-    ],
-)
+NO_TEXTS: list[dict[str, Any]] = [
+    {"choices": []},
+    {"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]},
+    {"choices": [{"index": 1, "delta": {"content": "x"}}]},
+    {"choices": [{"delta": {"content": "x"}, "logprobs": {"content": []}}]},
+    {"choices": [{"delta": {"content": "x", "refusal": "y"}}]},
+    {"choices": [{"delta": {"content": "x"}}], "usage": {}},
+    {"choices": [{"delta": {"content": ""}}]},
+    {"choices": [{"delta": {"refusal": "x"}}]},
+    {"choices": [{"delta": {"content": "x"}}, {"delta": {}}]},
+    {"choices": [{"delta": {"content": "x"}}], "more": {"content": "y"}},
+    {"choices": [{"delta": {"content": "x"}}], "error": "no"},
+]
+
+
+@pytest.mark.parametrize("said", NO_TEXTS)
 def test_what_is_not_one_text_has_no_shape(said: dict[str, Any]) -> None:
     assert shape_of(event(said), said) is None
 

@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 
 from actors.engines.contract import Kind
 from actors.engines.dialect import Dialect
+from http_service.errors import UnsupportedParameter
 from http_service.response_store import ClientResponses
 from http_service.streaming.translated import DialectWriter
 
@@ -73,6 +74,8 @@ class Translation(NamedTuple):
     ``chat`` is without a ``model``; ``writer(request_id)`` makes the writer; ``session`` is what
     the body calls its conversation; ``headers`` are further ones of the response;
     ``passable``: the client's own body says as much, to an upstream that speaks its API.
+    ``refusal`` is why no chat completion says what the request does: only such an upstream can be
+    asked, in the client's own words.
     """
 
     chat: dict[str, Any]
@@ -80,6 +83,7 @@ class Translation(NamedTuple):
     session: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     passable: bool = True
+    refusal: UnsupportedParameter | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

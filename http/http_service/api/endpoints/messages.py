@@ -13,6 +13,7 @@ from actors.engines.dialect import Dialect
 from http_service.api.endpoints.endpoint import ApiEndpoint, ModelRequest, Name, Translation, Whole
 from http_service.dialects.messages_request import messages_to_chat, session_of
 from http_service.dialects.messages_response import MessagesWriter
+from http_service.errors import UnsupportedParameter
 from http_service.response_store import ClientResponses
 
 __all__ = ["ENDPOINT", "CountTokensRequest", "MessagesRequest", "TokenCount", "count_of_messages"]
@@ -88,7 +89,10 @@ class MessageEvent(Struct):
 
 def _translate(body: Mapping[str, Any], _responses: ClientResponses) -> Translation:
     writer = partial(MessagesWriter, model=body["model"])
-    return Translation(messages_to_chat(body), writer, session_of(body))
+    try:
+        return Translation(messages_to_chat(body), writer, session_of(body))
+    except UnsupportedParameter as error:
+        return Translation({}, writer, session_of(body), refusal=error)
 
 
 ENDPOINT: Final = ApiEndpoint(

@@ -16,6 +16,8 @@ from http_service.api.endpoints.endpoint import ApiEndpoint, ModelRequest, Trans
 from http_service.dialects.responses_request import responses_to_chat
 from http_service.dialects.responses_response import ResponsesWriter
 from http_service.dialects.stored_items import named_items
+from http_service.dialects.tool_names import ToolNames
+from http_service.errors import UnsupportedParameter
 from http_service.response_store import ClientResponses
 
 __all__ = [
@@ -138,7 +140,13 @@ def _storing(
 def _translate(body: Mapping[str, Any], responses: ClientResponses) -> Translation:
     passable = not (responses.enabled and _needs_store(body))
     before, body = _whole(body, responses)
-    chat, tools, dropped = responses_to_chat(body, before)
+    try:
+        chat, tools, dropped = responses_to_chat(body, before)
+    except UnsupportedParameter as error:
+        if not passable:
+            raise
+        writer = partial(ResponsesWriter, request=body, tools=ToolNames(()))
+        return Translation({}, writer, _text_or_none(body.get("prompt_cache_key")), refusal=error)
     headers = ((DROPPED_TOOLS, ",".join(dropped)),) if dropped else ()
     # The input, which may be long, is not kept for as long as the response is written.
     asked = {key: value for key, value in body.items() if key != "input"}
