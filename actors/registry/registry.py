@@ -111,7 +111,7 @@ class RegistryActor(CallingThreadActor):
             state = self._state
             catalog = state.catalogs[message.kind]
             resolved = catalog.direct.get(message.model)
-            if resolved is not None and resolved.engine.serving:
+            if resolved is not None and resolved.engine.selector.serving:
                 return resolved
             return catalog.resolve(message.model)
         message_type = type(message)

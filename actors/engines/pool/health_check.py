@@ -7,22 +7,18 @@ ends; each ejection is longer than the last one. ``probe_queue`` bounds the prob
 
 from __future__ import annotations
 
-from _thread import LockType
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from actors.engines.pool.breaker import LIMIT, BreakerState
-from actors.engines.pool.clock import Clock
-from actors.engines.pool.events import PoolListener, Retried
+from actors.engines.pool.events import Retried
 from actors.engines.pool.failures import CANCELLED, SUCCESS, FailureClass, classify
 from actors.engines.pool.instance import Instance, supports_probe
 from actors.engines.pool.probe_queue import TIMEOUT, ProbeQueue
-from actors.engines.pool.retry_budget import RetryBudget
-from actors.engines.pool.selector import Selector
 
 if TYPE_CHECKING:
-    from actors.engines.pool.pool import Pool
+    from actors.engines.pool.pool_state import PoolState
     from actors.engines.pool.request import PoolRequest
 
 __all__ = [
@@ -55,7 +51,7 @@ class HealthChecker:
 
     __slots__ = ("_pool",)
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: PoolState) -> None:
         self._pool = pool
 
     def watch(self, instance: Instance) -> None:
@@ -157,41 +153,17 @@ def seriously(failure: FailureClass) -> FailureClass:
 
 
 class HangFailover:
-    """The requests of one pool that can be moved; ``lock`` is the pool's, and guards the others.
+    """The requests of one pool that can be moved, ``known``, each to at most ``most`` instances.
 
     A request is moved only to a healthy instance that has room for it now, and at the price of a
     retry; one that can't be moved keeps its place, for the instance may still come back.
     """
 
-    __slots__ = (
-        "_budget",
-        "_clock",
-        "_known",
-        "_listener",
-        "_lock",
-        "_model",
-        "_most",
-        "_selector",
-    )
+    __slots__ = ("_known", "_most", "_pool")
 
-    def __init__(
-        self,
-        model: str,
-        most: int,
-        known: set[PoolRequest],
-        lock: LockType,
-        selector: Selector,
-        budget: RetryBudget,
-        clock: Clock,
-        listener: PoolListener,
-    ) -> None:
-        self._model = model
+    def __init__(self, pool: PoolState, most: int, known: set[PoolRequest]) -> None:
+        self._pool = pool
         self._most = most
-        self._lock = lock
-        self._selector = selector
-        self._budget = budget
-        self._clock = clock
-        self._listener = listener
         self._known: Final = known
 
     def leave(self, hung: Instance, failure: FailureClass) -> None:
@@ -202,20 +174,20 @@ class HangFailover:
             instance, allowed = self._elsewhere(request)
             if instance is None:
                 continue
-            self._listener.retried(Retried(self._model, hung.id, failure.kind, allowed))
+            self._pool.listener.retried(Retried(self._pool.model, hung.id, failure.kind, allowed))
             if not allowed:
                 return
             request.move(hung, instance)
 
     def _elsewhere(self, request: PoolRequest) -> tuple[Instance | None, bool]:
         """A healthy instance, taken for ``request`` if the budget allows it."""
-        now = self._clock.monotonic()
+        now = self._pool.clock.monotonic()
         tried = request.tried
-        with self._lock:
-            if self._selector.healthy <= sum(each.healthy for each in tried):
+        with self._pool.lock:
+            if self._pool.selector.healthy <= sum(each.healthy for each in tried):
                 return None, False
-            instance = self._selector.acquire(now, request.key, tried)
-            allowed = instance is not None and self._budget.take(now)
+            instance = self._pool.selector.acquire(now, request.key, tried)
+            allowed = instance is not None and self._pool.budget.take(now)
             if instance is not None and not allowed:
-                self._selector.release(instance, CANCELLED, now)
+                self._pool.selector.release(instance, CANCELLED, now)
             return instance, allowed

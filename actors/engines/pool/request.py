@@ -19,8 +19,9 @@ from _thread import allocate_lock
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
-from actors.engines.contract import COMMENTS_AFTER, Chunk, Context, EngineRequest
+from actors.engines.contract import Chunk, Context, EngineRequest
 from actors.engines.errors import EngineTimeout
+from actors.engines.pool.attempt import AnswerReceiver, Attempt, LaterAttempts, TimedAttempt, hold
 from actors.engines.pool.failures import CANCELLED, SUCCESS, FailureClass, classify
 from actors.engines.pool.instance import Instance
 from actors.engines.pool.policies import Key
@@ -31,14 +32,11 @@ from actors.engines.pool.tries import Try, note_end
 if TYPE_CHECKING:
     from actors.engines.pool.pool import Pool
 
-__all__ = ["Attempt", "PoolRequest"]
+__all__ = ["PoolRequest", "Side"]
 
 # PERF: looked up for each chunk.
 _WAITING, _ASKED, _STARTED = State.WAITING, State.ASKED, State.STARTED
 _START, _FINISH = Event.START, Event.FINISH
-
-_HELD: Final = 16
-"""Comments that are held back at most; they come every few seconds, and tell a client nothing."""
 
 # What a request has not yet: these attributes are looked at for each request, and are always set
 # by the time that their methods are called.
@@ -46,13 +44,11 @@ _NO_POOL: Final = cast("Pool", None)
 _NO_MEMBER: Final = cast("Instance", None)
 
 
-class PoolRequest:
+class PoolRequest(AnswerReceiver):
     """A request, and the sink of the first instance that it asks. Any thread.
 
-    Subclasses say what reaches the client: :meth:`deliver` and its kin are called for the one
-    attempt that answers, as ``Sink`` promises. ``Pool.begin`` starts it, once; the client's side
-    ends it by :meth:`abort`, and leaves ``context`` alone: that is the first attempt's, which may
-    be stopped while another one answers.
+    ``Pool.begin`` starts it, once; the client's side ends it by :meth:`abort`, and leaves
+    ``context`` alone: that is the first attempt's, which may be stopped while another one answers.
 
     An answer starts with its first token, with its second chunk that is no comment, or by ending
     well. What came before is held back, so that an instance that dies after telling its role can
@@ -65,19 +61,8 @@ class PoolRequest:
     """
 
     __slots__ = (
-        "_later",
-        "began",
-        "context",
-        "first_live",
-        "held",
-        "instance",
-        "key",
-        "lock",
-        "pool",
-        "request",
-        "state",
-        "timer",
-        "tries",
+        "_later", "began", "context", "first_live", "held", "instance", "key", "lock", "pool",
+        "request", "state", "timer", "tries",
     )  # fmt: skip
 
     def __init__(self, request: EngineRequest, context: Context) -> None:
@@ -98,38 +83,16 @@ class PoolRequest:
         """Held while ``state`` changes, and while an attempt is retired."""
         self.timer: RequestTimer | None = None
         self.held: list[tuple[Chunk, int]] | None = None
-        self._later: _Later | None = None
+        self._later: LaterAttempts | None = None
         self.tries: list[Try] | None = None
         """What became of each instance that was asked, where it was more than one."""
-
-    # What a subclass says.
-
-    def deliver(self, chunk: Chunk, tokens: int) -> None:
-        """One chunk of the answer."""
-        raise NotImplementedError
-
-    def deliver_answer(self, body: bytes) -> None:
-        """The whole unary answer, and its end."""
-        raise NotImplementedError
-
-    def deliver_end(self) -> None:
-        """The answer is complete."""
-        raise NotImplementedError
-
-    def deliver_error(self, error: BaseException) -> None:
-        """There is no answer, or no more of it."""
-        raise NotImplementedError
-
-    def room(self, when_room: Callable[[], object]) -> bool:
-        """Whether the client keeps up; see ``Sink.has_room``."""
-        raise NotImplementedError
 
     # The first instance's sink.
 
     def push(self, chunk: Chunk, tokens: int = 1) -> None:
         """One chunk of the first instance's."""
         if self.state is not _STARTED:
-            if tokens <= 0 and _hold(self, self, chunk):
+            if tokens <= 0 and hold(self, self, chunk):
                 return
             if not self.start_with(self):
                 return
@@ -156,8 +119,6 @@ class PoolRequest:
             self.fail_early(self, error)
         elif self.end_with(self, error):
             self.deliver_error(error)
-
-    # How it stands.
 
     @property
     def over(self) -> bool:
@@ -372,11 +333,11 @@ class PoolRequest:
         late = deadline is not None and self.pool.clock.monotonic() >= deadline
         return CANCELLED if late or self.state is State.ABORTED else classify(error)
 
-    def _made_later(self) -> _Later:
+    def _made_later(self) -> LaterAttempts:
         """What it needs beside its first attempt, made when it first does. Under the lock."""
         later = self._later
         if later is None:
-            later = self._later = _Later(self.instance)
+            later = self._later = LaterAttempts(self.instance)
             self.tries = [Try(self.instance.id, self.began)]
         return later
 
@@ -436,121 +397,4 @@ class PoolRequest:
             self.pool.leave(self)
 
 
-class _Later:
-    """What a request needs beside its first attempt: made at the first failure, hedge or move."""
-
-    __slots__ = ("hedged", "last_error", "running", "tried")
-
-    def __init__(self, first: Instance) -> None:
-        self.tried = [first]
-        self.running: list[Attempt] = []
-        """The live attempts that have a sink of their own."""
-        self.hedged = False
-        self.last_error: BaseException | None = None
-
-
-class Attempt:
-    """The sink of an attempt that is not the first one; it can be stopped alone."""
-
-    __slots__ = (
-        "_request", "began", "context", "first_live", "hedged", "held", "instance",
-    )  # fmt: skip
-
-    def __init__(
-        self, request: PoolRequest, instance: Instance, now: float, *, hedge: bool
-    ) -> None:
-        self._request: Final = request
-        self.instance = instance
-        self.context = request.context.again()
-        self.began = now
-        self.hedged = hedge
-        """It was asked beside another one that had not begun to answer."""
-        self.first_live = True
-        """What it pushes is wanted; named as in the request, which stands for its first attempt."""
-        self.held: list[tuple[Chunk, int]] | None = None
-
-    def push(self, chunk: Chunk, tokens: int = 1) -> None:
-        """One chunk of its instance's."""
-        request = self._request
-        if request.state is not _STARTED:
-            if tokens <= 0 and _hold(request, self, chunk):
-                return
-            if not request.start_with(self):
-                return
-        if self.first_live:
-            request.deliver(chunk, tokens)
-
-    def has_room(self, when_room: Callable[[], object]) -> bool:
-        """Whether the client keeps up."""
-        return self._request.room(when_room)
-
-    def answer(self, body: bytes) -> None:
-        """The whole answer of this attempt."""
-        if self._request.end_with(self):
-            self._request.deliver_answer(body)
-
-    def finish(self) -> None:
-        """This attempt has pushed everything."""
-        request = self._request
-        if (self.held is None or request.start_with(self)) and request.end_with(self):
-            request.deliver_end()
-
-    def fail(self, error: BaseException) -> None:
-        """This attempt failed: another one may take over, if the answer has not started."""
-        request = self._request
-        if request.state is not _STARTED:
-            request.fail_early(self, error)
-        elif request.end_with(self, error):
-            request.deliver_error(error)
-
-
-class TimedAttempt(Attempt):
-    """An attempt, also the first one, whose silences are bounded by the pool: see ``watch``."""
-
-    __slots__ = ()
-
-    def push(self, chunk: Chunk, tokens: int = 1) -> None:
-        """One chunk: the next one is due later."""
-        timer = self._request.timer
-        if timer is not None:
-            timer.heard(self)
-        super().push(chunk, tokens)
-
-    def has_room(self, when_room: Callable[[], object]) -> bool:
-        """Whether the client keeps up: an engine that has to wait for it is not silent."""
-        timer = self._request.timer
-        if timer is None:
-            return self._request.room(when_room)
-        due = timer.pause(self)
-
-        def go_on() -> None:
-            timer.resume(self)
-            when_room()
-
-        if not self._request.room(go_on):
-            return False
-        timer.resume(self, due)
-        return True
-
-
 Side: TypeAlias = PoolRequest | Attempt
-
-
-def _hold(request: PoolRequest, side: Side, chunk: Chunk) -> bool:
-    """Hold ``chunk`` of ``side`` back, unless the answer starts with it."""
-    if not side.first_live:
-        return True
-    held = side.held
-    if held is None:
-        held = side.held = []
-    if isinstance(chunk, bytes) and chunk.startswith(b":"):
-        if request.pool.clock.monotonic() - request.began >= COMMENTS_AFTER:
-            request.deliver(chunk, 0)
-        elif len(held) < _HELD:
-            held.append((chunk, 0))
-        return True
-    # The second chunk that is no comment starts the answer.
-    if any(not (isinstance(one, bytes) and one.startswith(b":")) for one, _ in held):
-        return False
-    held.append((chunk, 0))
-    return True

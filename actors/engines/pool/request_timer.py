@@ -17,7 +17,8 @@ from actors.engines.pool.request_state import State
 from actors.engines.pool.spec import Timeouts
 
 if TYPE_CHECKING:
-    from actors.engines.pool.request import PoolRequest, Side, TimedAttempt
+    from actors.engines.pool.attempt import TimedAttempt
+    from actors.engines.pool.request import PoolRequest, Side
 
 __all__ = ["TRIAL_FIRST_BYTE", "RequestTimer"]
 
