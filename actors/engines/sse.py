@@ -87,7 +87,7 @@ class StreamEvent:
 
 
 class ReadEvents(bytes):
-    """Whole events that were read already, comments not among them: whoever passes them on need not
+    """Whole events that were read already, comments not among them: what passes them on need not
     look into them again.
 
     PERF: an engine that relays has to decode, or recognise, each event in any case.

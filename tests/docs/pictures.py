@@ -54,12 +54,12 @@ REQUEST: Final = Picture(
             "the ask: a free turn is a plain call",
         ),
         Step("registry", "actors/registry/registry.py", "which pool serves this model"),
-        Step("pool", "actors/engines/pool/pool.py", "picks an instance, by policy"),
         Step(
             "streaming",
             "http/http_service/streaming/exchange.py",
             "the request as one object, to its last byte",
         ),
+        Step("pool", "actors/engines/pool/pool.py", "picks an instance, by policy"),
         Step("upstream", "actors/engines/upstream/engine.py", "relays to one model server"),
         Step("upstream", "actors/engines/upstream/call.py", "deadlines, retry on a fresh socket"),
         Step("upstream", "actors/engines/upstream/connection.py", "an open socket, used again"),

@@ -115,12 +115,12 @@ class Pool(PoolState):
         return len(self._room or ())
 
     def instances_changed(self) -> None:
-        """Whoever waits may be served, or has nobody left to wait for."""
+        """Requests that wait may be served, or have no instance left to wait for."""
         if self._room:
             self._room.instances_changed()
 
     def lost(self, hung: Instance, failure: FailureClass) -> None:
-        """Whoever waits at ``hung`` is moved to others, as far as that can be."""
+        """Requests that wait at ``hung`` are moved to others, as far as that can be."""
         if self._hang_failover is None:
             self._hang_failover = HangFailover(self, self._max_attempts, self.reroutable)
         self._hang_failover.leave(hung, failure)

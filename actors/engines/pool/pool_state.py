@@ -94,7 +94,7 @@ class PoolState:
         """Instances came, went, or may take other requests than before."""
 
     def lost(self, hung: Instance, failure: FailureClass) -> None:
-        """Nobody is there at ``hung``: whoever waits there waits in vain."""
+        """``hung`` is unreachable: requests wait there in vain."""
 
     # Coming and going.
 
