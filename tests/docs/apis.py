@@ -40,11 +40,20 @@ def _media(word: str) -> tuple[Client, ...]:
 TESTED: Final[Mapping[str, tuple[Client, ...]]] = {
     **{endpoint.path: (_RELAYED,) for endpoint in relayed.ENDPOINTS},
     "/v1/decisions": _media("decisions.create"),
-    "/v1/audio/speech": _media("audio.speech.create"),
-    "/v1/audio/transcriptions": _media("audio.transcriptions.create"),
+    "/v1/audio/speech": (
+        *_media("audio.speech.create"),
+        Client("openai (npm)", _NPM, "audio.speech.create"),
+    ),
+    "/v1/audio/transcriptions": (
+        *_media("audio.transcriptions.create"),
+        Client("openai (npm)", _NPM, "audio.transcriptions.create"),
+    ),
     "/v1/audio/translations": _media("audio.translations"),
-    "/v1/images/generations": _media("images.generate"),
-    "/v1/images/edits": _media("images.edit"),
+    "/v1/images/generations": (
+        *_media("images.generate"),
+        Client("openai (npm)", _NPM, "images.generate"),
+    ),
+    "/v1/images/edits": (*_media("images.edit"), Client("openai (npm)", _NPM, "images.edit")),
     "/v1/images/variations": _media("images.create_variation"),
     "/v1/chat/completions": (
         Client("openai (Python)", "tests/http_service/test_openai_client.py", "chat.completions"),

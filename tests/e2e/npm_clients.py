@@ -13,11 +13,14 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
-from actors.engines.contract import Kind
+from actors.engines.contract import MEDIA, Kind
 from actors.engines.echo import EchoEngine
+from actors.engines.upstream import UpstreamEngine
 from actors.supervision.cancellation import CancellationToken
 from http_service import HttpService, HttpServiceConfig
 from tests.e2e.coding_agents import MODEL, WORD, Script, folder_of_agents
+from tests.engines.raw_server import RawServer
+from tests.http_service.media_upstream import MediaUpstream
 
 __all__ = ["CLIENTS", "run"]
 
@@ -27,6 +30,7 @@ STORE: Final = 1024 * 1024
 
 CLIENTS: Final = {
     "openai": "openai",
+    "openai-media": "openai",
     "anthropic": "@anthropic-ai/sdk",
     "ai-openai": "@ai-sdk/openai",
     "ai-openai-unstored": "@ai-sdk/openai",
@@ -46,10 +50,13 @@ def run(client: str) -> dict[str, Any]:
     store = STORE if client == "ai-openai" else 0
     config = HttpServiceConfig(host="127.0.0.1", port=0, responses_store=store)
     token = CancellationToken()
-    with HttpService(config) as service:
+    with RawServer(MediaUpstream()) as worker, HttpService(config) as service:
         manager = service.model_manager()
         manager.add_chat_completions_model(MODEL, Script("say", _say))
         manager.add_model(Kind.EMBEDDINGS, "vectors", EchoEngine())
+        engine = UpstreamEngine(worker.url)
+        for kind in (*MEDIA, Kind.DECISIONS):
+            manager.add_model(kind, "media", engine)
         handle = service.spawn(token)
         modules = str(folder_of_agents().parent)
         done = subprocess.run(
@@ -61,6 +68,7 @@ def run(client: str) -> dict[str, Any]:
         )
         token.cancel()
         handle.join(10)
+        engine.close()
     return {"code": done.returncode, "stdout": done.stdout, "stderr": done.stderr[-4000:]}
 
 

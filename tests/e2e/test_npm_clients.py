@@ -10,6 +10,7 @@ import pytest
 from tests.e2e.coding_agents import WORD, folder_of_agents
 from tests.e2e.isolated import run_isolated
 from tests.e2e.npm_clients import CLIENTS
+from tests.http_service.media_upstream import PICTURE, SOUND
 
 
 def made_of(client: str) -> Any:
@@ -52,6 +53,18 @@ def test_an_sdk_reads_text_tools_counts_and_errors(
     if client == "openai":
         assert made["chat"] == ["ok", "ok"]
         assert made["vectors"] == [True, True]
+
+
+def test_an_sdk_hears_speaks_draws_and_decides() -> None:
+    made = made_of("openai-media")
+
+    assert made["heard"] == "100000 bytes for media"
+    assert made["text"] == "1\n00:00 --> 00:01\nhello\n"
+    assert made["events"] == ["transcript.text.delta", "transcript.text.done"]
+    assert made["said"] == [len(SOUND), "audio/mpeg"]
+    assert made["pictures"] == [PICTURE, PICTURE]
+    assert made["decided"] == 1
+    assert made["refused"] == [True, "model_not_found"]
 
 
 @pytest.mark.parametrize("client", [name for name in CLIENTS if name.startswith("ai-")])

@@ -46,6 +46,32 @@ async function openai() {
   };
 }
 
+async function media() {
+  const { OpenAI, toFile, NotFoundError } = load("openai");
+  const sdk = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
+  const file = () => toFile(Buffer.alloc(100000, 7), "a sound.wav", { type: "audio/wav" });
+  const hear = async (fields) =>
+    sdk.audio.transcriptions.create({ model: "media", file: await file(), ...fields });
+  const events = [];
+  for await (const event of await hear({ stream: true })) events.push(event.type);
+  const said = await sdk.audio.speech.create({ model: "media", input: "hi", voice: "alloy" });
+  const drawn = await sdk.images.generate({ model: "media", prompt: "a cat" });
+  const edited = await sdk.images.edit({
+    model: "media", image: [await file(), await file()], prompt: "a hat",
+  });
+  const decided = await sdk.post("/decisions", { body: { model: "media", questions: [] } });
+  const error = await hear({ model: "ghost" }).catch((each) => each);
+  return {
+    heard: (await hear({})).text,
+    text: await hear({ response_format: "srt" }),
+    events,
+    said: [(await said.arrayBuffer()).byteLength, said.headers.get("content-type")],
+    pictures: [drawn, edited].map((each) => each.data[0].b64_json),
+    decided: decided.answers.length,
+    refused: [error instanceof NotFoundError, error.code],
+  };
+}
+
 async function anthropic() {
   const { default: Anthropic, NotFoundError } = load("@anthropic-ai/sdk");
   const sdk = new Anthropic({ baseURL: url, apiKey: "none", maxRetries: 0 });
@@ -119,6 +145,7 @@ const settings = { baseURL: `${url}/v1` };
 
 const CLIENTS = {
   openai,
+  "openai-media": media,
   anthropic,
   "ai-openai": () => aisdk(provider("@ai-sdk/openai", "createOpenAI", settings)(model)),
   "ai-openai-unstored": () =>

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from falcon import testing
+from urllib3 import encode_multipart_formdata
 
 from actors.engines.contract import MEDIA, Chunk, Context, EngineRequest, Kind
 from actors.engines.media import Media
@@ -184,6 +189,27 @@ def test_a_large_form_is_relayed(relay: Client, worker: Worker) -> None:
     raw = FORM.replace(FILE, bytes(5_000_000)).replace(b"MODEL", b"up")
     assert relay.call("POST", HEARD, raw, content_type=TYPE).status == 200
     assert worker.received[-1].body == raw
+
+
+def test_a_form_of_urllib3_is_relayed(relay: Client, worker: Worker) -> None:
+    fields: dict[str, Any] = {
+        "file": ('mö"del.wav', FILE, "audio/wav"),
+        "model": "up",
+        "language": "en",
+    }
+    raw, content_type = encode_multipart_formdata(fields)
+    assert relay.call("POST", HEARD, raw, content_type=content_type).status == 200
+    assert fields_of(worker.received[-1])["file"] == [FILE]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_a_form_of_curl_is_relayed(relay: Client, worker: Worker, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(FILE * 50)  # so long that curl asks before it sends
+    url = f"http://{relay.pool.host}:{relay.pool.port}{HEARD}"
+    asked = ["curl", "-sS", "--fail", url, "-F", f"file=@{tmp_path}/a.wav", "-F", "model=up"]
+    told = subprocess.run(asked, capture_output=True, check=True, timeout=DEADLINE)
+    assert told.stdout == b' {"text": "hi"}'
+    assert fields_of(worker.received[-1])["file"] == [FILE * 50]
 
 
 def test_another_instance_gets_the_same_form(relay: Client, worker: Worker, other: Worker) -> None:
