@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
-from actors.engines.contract import Engine
+from actors.engines.contract import Engine, Kind
 from actors.engines.upstream import (
     CONNECT_TIMEOUT,
     Tls,
@@ -32,9 +32,11 @@ from discovery import (
     prefix_of,
 )
 from discovery.metrics import DiscoveryMetrics
+from discovery.rewriting import AnnouncementMoved, Rewriter
+from discovery.source import DiscoveryError
 from http_service import Component, ComponentStatus
 
-__all__ = ["SOURCES", "discover", "engine_of", "upstream_tls"]
+__all__ = ["SOURCES", "discover", "engine_of", "rewrite", "upstream_tls"]
 
 
 def discover(
@@ -84,6 +86,49 @@ SOURCES: Final[Mapping[str, Callable[[ServeSettings], Source]]] = MappingProxyTy
 
 The first one that is asked for is "discovery" in readiness, the others have their name added.
 """
+
+
+def _etcd_rewriter(settings: ServeSettings) -> Rewriter:
+    from discovery.etcd.client import EtcdClient
+    from discovery.etcd.rewriting import EtcdRewriter
+
+    connect = partial(EtcdClient, access=etcd_access(settings))
+    return EtcdRewriter(Endpoints.parse(settings.etcd), settings.etcd_access.root, connect)
+
+
+def _directory_rewriter(settings: ServeSettings) -> Rewriter:
+    from discovery.directory.rewriting import DirectoryRewriter
+
+    return DirectoryRewriter(settings.discovery_dir)
+
+
+REWRITERS: Final[Mapping[str, tuple[str, Callable[[ServeSettings], Rewriter]]]] = MappingProxyType({
+    "etcd": ("etcd", _etcd_rewriter),
+    "discovery_dir": ("directory", _directory_rewriter),
+})  # fmt: skip
+"""By the setting that asks for the source: its name, and what writes to it."""
+
+
+def rewrite(
+    settings: ServeSettings, kind: str, model: str, instance: str, fields: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Change the announcement of the pool's ``instance`` at its source; what ``fields`` were.
+
+    Raises ``CantRewrite`` and ``Moved`` of ``http_service.admin``.
+    """
+    from http_service.admin import CantRewrite, Moved  # PERF: late: a console may not be wanted
+
+    asked = [row for setting, row in REWRITERS.items() if getattr(settings, setting)]
+    origin, separator, name = instance.rpartition("#")
+    wanted = asked[:1] if not separator else [row for row in asked[1:] if row[0] == origin]
+    if not wanted:
+        raise CantRewrite("No source announced this instance: it is a part of this front-end")
+    try:
+        return wanted[0][1](settings).rewrite(Kind(kind), model, name, fields)
+    except AnnouncementMoved as error:
+        raise Moved(f"{error}: look again, and repeat it if it is still wanted") from error
+    except DiscoveryError as error:
+        raise CantRewrite(str(error)) from error
 
 
 def _discover(

@@ -24,10 +24,10 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import prometheus_client
@@ -265,7 +265,8 @@ def _admin(
 
     host, _, port = settings.console.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    subject = Subject(tree, token, listeners, (*shown_settings(settings),))
+    shown = (*shown_settings(settings),)
+    subject = Subject(tree, token, listeners, shown, partial(_rewrite, settings))
     try:
         admin = AdminService(http.context, subject, host, int(port), shared_loop())
     except BindFailed as error:
@@ -275,6 +276,17 @@ def _admin(
         return None
     admin.start()
     return admin
+
+
+def _rewrite(settings: ServeSettings, *what: Any) -> Mapping[str, Any]:
+    """``discovering.rewrite``, imported late where anything is discovered."""
+    from http_service.admin import CantRewrite
+
+    if not settings.discovers:
+        raise CantRewrite("No source announced this instance: it is a part of this front-end")
+    from actors.discovering import rewrite
+
+    return rewrite(settings, *what)
 
 
 def check_upstream_files(settings: ServeSettings) -> None:

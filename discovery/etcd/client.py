@@ -146,6 +146,23 @@ class EtcdClient:
         request = _rpc.TxnRequest(success=[_rpc.RequestOp(request_put=put) for put in puts])
         self._call(self._kv.Txn, request, timeout)
 
+    def replace(
+        self, key: bytes, value: bytes, mod_revision: int, timeout: float = RPC_TIMEOUT
+    ) -> bool:
+        """Set ``key``, on the lease it has, if it was last changed at ``mod_revision``.
+
+        Return whether it was.
+        """
+        unchanged = _rpc.Compare(
+            result=_rpc.Compare.EQUAL,
+            target=_rpc.Compare.MOD,
+            key=key,
+            mod_revision=mod_revision,
+        )
+        put = _rpc.RequestOp(request_put=_rpc.PutRequest(key=key, value=value, ignore_lease=True))
+        request = _rpc.TxnRequest(compare=[unchanged], success=[put])
+        return bool(self._call(self._kv.Txn, request, timeout).succeeded)
+
     def delete(self, key: bytes, timeout: float = RPC_TIMEOUT) -> bool:
         """Remove ``key``; return whether it was there."""
         request = _rpc.DeleteRangeRequest(key=key)

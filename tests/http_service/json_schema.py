@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from hypothesis import strategies as st
 
-__all__ = ["ANY_JSON", "fits", "values"]
+__all__ = ["ANY_JSON", "TEXT", "fits", "values"]
 
 Schema = Mapping[str, Any]
 

@@ -1,6 +1,7 @@
 """What an operator does to one instance: drain, undrain, weight, eject, readmit.
 
-"Here" is an override of this front-end's pool, which ends with the process.
+"Here" is an override of this front-end's pool, which ends with the process. "Everywhere" is written
+to the source that announced the instance, and every front-end follows; the override stays as it is.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from msgspec import Meta, Struct
 from actors.engines.pool import Overrides, Pool, UnknownInstance
 from actors.registry.catalog import ModelNotFound
 from http_service.admin.audit import audited
-from http_service.admin.parts import PREFIX, Parts
-from http_service.admin.requesting import body_as, raw_path, write
+from http_service.admin.parts import PREFIX, CantRewrite, Moved, Parts
+from http_service.admin.requesting import body_as, on_worker, raw_path, write
 from http_service.api.context import AppContext
+from http_service.errors import InvalidValue
 
 __all__ = ["VERBS", "Change", "Changed", "InstanceActionResource", "Weighing"]
 
@@ -43,6 +45,13 @@ class Changed(Struct):
     before: dict[str, Any]
     after: dict[str, Any]
 
+
+EVERYWHERE: Final[Mapping[str, Callable[[Any], Mapping[str, Any]]]] = {
+    "drain": lambda _body: {"state": "draining"},
+    "undrain": lambda _body: {"state": "serving"},
+    "weight": lambda body: {"weight": body.weight},
+}
+"""What is written to the source, by the word behind the colon."""
 
 Act: TypeAlias = Callable[[Pool, str, Any], tuple[Overrides, Overrides]]
 
@@ -68,14 +77,15 @@ VERBS: Final[Mapping[str, tuple[type[Struct], Act, str]]] = {
 }
 """What can be done, by the word behind the colon: the body, what to do, and what that means."""
 
-_PATH: Final = re.compile(r"(?P<id>.+):(?P<verb>[a-z]+)", re.DOTALL)
+_PATH: Final = re.compile(r"(?P<id>.*):(?P<verb>[a-z]+)", re.DOTALL)
 
 
 class InstanceActionResource:
     """``POST …/instances/{kind}/{model}/{id}:{verb}``; each part is encoded by itself."""
 
-    def __init__(self, _parts: Parts, app: AppContext) -> None:
+    def __init__(self, parts: Parts, app: AppContext) -> None:
         self._state = app.state
+        self._rewrite = parts.subject.rewrite
         self._prefix = f"{PREFIX}/instances"
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, **_fields: str) -> None:
@@ -87,11 +97,34 @@ class InstanceActionResource:
         schema, act, _ = VERBS[match["verb"]]
         body: Any = body_as(req, schema)
         pool = self._pool(kind, model)
+        if body.everywhere:
+            write(resp, audited(req, *self._everywhere(pool, match["id"], match["verb"], body)))
+            return
         try:
             before, after = act(pool, match["id"], body)
         except UnknownInstance:
             raise falcon.HTTPNotFound(description=_no_instance(kind, model)) from None
         write(resp, audited(req, _document(before), _document(after)))
+
+    def _everywhere(
+        self, pool: Pool, id_: str, verb: str, body: Any
+    ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """Write to the source; the fields before and after."""
+        fields_of = EVERYWHERE.get(verb)
+        if fields_of is None:
+            raise InvalidValue(
+                "An ejection is one front-end's own: leave out everywhere", "everywhere"
+            )
+        if id_ not in pool:
+            raise falcon.HTTPNotFound(description=_no_instance(pool.kind, pool.model))
+        on_worker()
+        fields = fields_of(body)
+        try:
+            return self._rewrite(pool.kind, pool.model, id_, fields), fields
+        except Moved as error:
+            raise falcon.HTTPConflict(description=str(error)) from error
+        except CantRewrite as error:
+            raise InvalidValue(str(error), "everywhere") from error
 
     def _named(self, req: falcon.Request) -> tuple[str, str, str]:
         """The kind, the model, and the rest of the path."""

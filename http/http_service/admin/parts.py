@@ -5,7 +5,7 @@ Short: each part has a file of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -17,7 +17,7 @@ from http_service.admin.process_facts import ProcessFacts
 from http_service.admin.request_log import Requests
 from http_service.admin.series import Series
 
-__all__ = ["PREFIX", "Parts", "Setting", "Subject"]
+__all__ = ["PREFIX", "CantRewrite", "Moved", "Parts", "Rewrite", "Setting", "Subject"]
 
 PREFIX: Final = "/admin/v1"
 """What every path of the admin API begins with."""
@@ -26,14 +26,33 @@ Setting: TypeAlias = tuple[str, Any, str]
 """Name, value, masked where it is a secret, and where it came from."""
 
 
+class Moved(Exception):
+    """An announcement was changed between the look and the write."""
+
+
+class CantRewrite(Exception):
+    """An announcement can't be changed at its source; the text says why, for operators."""
+
+
+Rewrite: TypeAlias = Callable[[str, str, str, Mapping[str, Any]], Mapping[str, Any]]
+"""``(kind, model, instance, fields)``: changes an announcement, returns what the fields were.
+
+It waits. Raises :class:`Moved` and :class:`CantRewrite`.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The service that is shown: its tree, what ends it, who hears of its pools, its settings."""
+    """The service that is shown: its tree, what ends it, who hears of its pools, its settings.
+
+    ``rewrite`` changes an announcement where it stands.
+    """
 
     tree: Tree
     token: CancellationToken
     pools: PoolListeners
     settings: Sequence[Setting]
+    rewrite: Rewrite
 
 
 @dataclass(frozen=True, slots=True)

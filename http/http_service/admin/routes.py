@@ -64,6 +64,8 @@ _CHANGES: Final[Mapping[int, str]] = {
     400: "The body is malformed, or lacks the confirmation",
     403: "The request is not an operator's, or comes from a page of another origin",
     404: "There is no such thing",
+    409: "It is not in a state that allows this, or was changed meanwhile",
+    413: "The body is longer than 64 KiB",
     415: "The body is not declared as JSON",
 }
 
