@@ -57,7 +57,7 @@ class Rewriter(Protocol):
 def with_fields(value: bytes, fields: Fields) -> tuple[bytes, Fields]:
     """The announcement ``value`` with ``fields``, all else as it is; and what they were. Pure.
 
-    Raises ``ValueError`` if it is no JSON object.
+    Raises ``ValueError`` if it isn't a JSON object.
     """
     try:
         members = msgspec.json.decode(value, type=dict[str, msgspec.Raw])

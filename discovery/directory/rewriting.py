@@ -66,18 +66,21 @@ def rewritten(
     Also what they were; ``None`` if it has no such entry, or can't be read.
     """
     try:
-        one = msgspec.json.decode(content, type=dict[str, msgspec.Raw] | list[msgspec.Raw])
-        items = one if isinstance(one, list) else [msgspec.Raw(content)]
+        several = content.lstrip().startswith(b"[")
+        items = _MANY.decode(content) if several else [msgspec.Raw(content)]
         for number, item in enumerate(items):
             if _names(item) == (kind, model, instance):
                 value, before = with_fields(bytes(item), fields)
-                if not isinstance(one, list):
+                if not several:
                     return value, before
                 items[number] = msgspec.Raw(value)
                 return msgspec.json.encode(items), before
     except (msgspec.DecodeError, ValueError):
         return None
     return None
+
+
+_MANY: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class _Named(msgspec.Struct):

@@ -8,9 +8,9 @@ the medians, and compare only figures of one run. Latencies: of the whole answer
 counted by token, from the making of a token to its arrival.
 
 ``make bench ARGS=supervision`` measures the supervision library instead; ``layers`` shows where a
-request's time goes, ``way`` which files and how many calls it takes; ``held_streams``,
-``slow_clients``, ``body_memory``, ``disconnects``, ``pools``, ``dialects`` and ``discovery``
-(``ARGS='pools --help'``) what their names say.
+request's time goes, ``way`` which files and how many calls it takes, ``recorder`` what the
+console's recorders cost; ``held_streams``, ``slow_clients``, ``body_memory``, ``disconnects``,
+``pools``, ``dialects`` and ``discovery`` (``ARGS='pools --help'``) what their names say.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from tests.bench import (
     held_streams,
     layers,
     pools,
+    recorder,
     slow_clients,
     way,
 )
@@ -90,6 +91,7 @@ OTHERS: Final[dict[str, Callable[[Sequence[str]], int | None]]] = {
     "body_memory": body_memory.main,
     "disconnects": disconnects.main,
     "pools": pools.main,
+    "recorder": recorder.main,
     "discovery": discovery.main,
     "way": way.main,
     "dialects": dialects.main,

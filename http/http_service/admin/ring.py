@@ -44,10 +44,13 @@ class Ring(Generic[RawT, KeptT]):
 
     def take(self) -> None:
         """Number and keep what is in the inbox. The owner only."""
-        while self.inbox:
-            item = self._made(self.newest + 1, self.inbox.popleft())
-            self._kept.append(item)
-            self.newest = item.sequence
+        inbox, made, keep, newest = self.inbox, self._made, self._kept.append, self.newest
+        try:
+            while inbox:
+                newest += 1
+                keep(made(newest, inbox.popleft()))
+        finally:
+            self.newest = newest
 
     def all(self) -> list[KeptT]:
         """Every item that is kept, the oldest first. Any thread."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from array import array
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, Final, TypeAlias
@@ -189,7 +190,9 @@ class GenerateResource:
             request = with_defaults(request, pool.spec.defaults)
         exchange: Exchange
         if request.stream:
-            guard = next(metrics.guards)(counts, self._label, "stream", metrics.clock)
+            guard = InflightGuard(counts, self._label, "stream", metrics.clock)
+            if next(metrics.watched):
+                guard.arrivals = array("f")
             exchange = stream = self._streamed(request, context, guard, inflight, path, idle)
             options = valid.stream_options
             stream.prepare(include_usage=options is not None and options.include_usage is True)

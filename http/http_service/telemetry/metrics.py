@@ -80,8 +80,8 @@ class Metrics(Tables):
         """Responses that are stored, their bytes, and how many made room; set where any may be."""
         self.models: dict[str, ModelMetrics] = {}
         """What was counted of each model; see :meth:`of`."""
-        self.guards: Iterator[type[InflightGuard]] = repeat(InflightGuard)
-        """What the next streamed request is counted by. PERF: a call in C."""
+        self.watched: Iterator[bool] = repeat(False)  # noqa: FBT003  # a value, not a flag
+        """Whether it is kept when the next streamed request's tokens came. PERF: a call in C."""
         self._refused: dict[tuple[str, str], int] = {}
         self._refusing: Final = threading.RLock()
         self.register(self)

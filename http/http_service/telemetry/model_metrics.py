@@ -21,12 +21,14 @@ __all__ = [
     "Histogram",
     "InflightGuard",
     "ModelMetrics",
-    "WatchedGuard",
     "tables_of",
 ]
 
 MAX_TOKENS: Final = 10_000_000
 """Completion tokens that one response may claim: more than any model's context."""
+
+MAX_ARRIVALS: Final = 2_048
+"""Moments that are kept of one request: 8 KiB."""
 
 OUTCOMES: Final = {ErrorType.NONE: "success"}
 """The ``status`` label by error type; every other one is an error."""
@@ -107,6 +109,7 @@ class InflightGuard:
     __slots__ = (
         "_clock",
         "_last",
+        "arrivals",
         "elapsed",
         "endpoint",
         "error_type",
@@ -120,8 +123,6 @@ class InflightGuard:
 
     elapsed: float
     """Seconds from start to end, once it is closed."""
-    arrivals: array[float] | None = None
-    """When tokens came, in seconds from the start, where that is kept."""
 
     def __init__(
         self,
@@ -140,6 +141,8 @@ class InflightGuard:
         self._last: float | None = None
         self.first_token: float | None = None
         """Seconds to the first output token that was seen alone."""
+        self.arrivals: array[float] | None = None
+        """When tokens came, in seconds from the start, where that is kept."""
         self.started = clock()
         metrics.running.add(self)
 
@@ -152,6 +155,9 @@ class InflightGuard:
             before, self._last = self._last, now
             self.tokens += count
             metrics.output_tokens += count
+            arrivals = self.arrivals
+            if arrivals is not None and len(arrivals) < MAX_ARRIVALS:
+                arrivals.append(now - self.started)
             # PERF: ``Histogram.observe``, without the call: for each event.
             if before is None:
                 histogram, count = metrics.first_token, 1
@@ -199,31 +205,6 @@ class InflightGuard:
             "error_type": self.error_type or None,
             "tokens": self.tokens,
         }
-
-
-MAX_ARRIVALS: Final = 2_048
-"""Moments that are kept of one request: 8 KiB."""
-
-
-class WatchedGuard(InflightGuard):
-    """A guard that keeps when tokens came."""
-
-    __slots__ = ("arrivals",)
-
-    arrivals: array[float] | None
-
-    def __init__(
-        self, metrics: ModelMetrics, endpoint: str, request_type: str, clock: Callable[[], float]
-    ) -> None:
-        super().__init__(metrics, endpoint, request_type, clock)
-        self.arrivals = array("f")
-
-    def record_tokens(self, count: int, now: float) -> None:
-        """See ``InflightGuard``."""
-        super().record_tokens(count, now)
-        arrivals = self.arrivals
-        if arrivals is not None and len(arrivals) < MAX_ARRIVALS:
-            arrivals.append(now - self.started)
 
 
 def tables_of(

@@ -20,7 +20,6 @@ from http_service.admin.request_log import (
 from http_service.streaming.exchange import InflightRequests
 from http_service.telemetry.ended_requests import EndedRequest
 from http_service.telemetry.metrics import Metrics
-from http_service.telemetry.model_metrics import InflightGuard, WatchedGuard
 
 GOOD = EndedRequest(
     1, "r-1", 200, 10.0, 10.5, 2.0, 10.75, "m", "chat", "chat_completions", "stream", None, 7, 1.0,
@@ -118,12 +117,11 @@ def test_one_in_sixty_four_is_looked_at_and_all_while_somebody_watches(
     requests: Requests, metrics: Metrics
 ) -> None:
     requests.begin()
-    kinds = [next(metrics.guards) for _ in range(128)]
-    assert kinds.count(WatchedGuard) == 2
+    assert [next(metrics.watched) for _ in range(128)].count(True) == 2
     requests.watch(on=True)
-    assert {next(metrics.guards) for _ in range(128)} == {WatchedGuard}
+    assert {next(metrics.watched) for _ in range(128)} == {True}
     requests.end()
-    assert {next(metrics.guards) for _ in range(128)} == {InflightGuard}
+    assert {next(metrics.watched) for _ in range(128)} == {False}
 
 
 def test_the_oldest_arrivals_make_room(requests: Requests) -> None:
