@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated
 
 import falcon
@@ -18,6 +20,7 @@ from http_service.admin.stream_reader import StreamReader
 from http_service.api.context import EVENTS, AppContext
 from http_service.connection import KEY, Connection
 from http_service.errors import InvalidValue
+from http_service.telemetry.access_log import AccessRecord, log_request
 from http_service.telemetry.ended_requests import EndedRequest
 
 __all__ = [
@@ -152,12 +155,20 @@ class StreamResource:
         cursor = cursor_of(
             req.get_header("last-event-id"), parts.events.ring.newest, parts.requests.ring.newest
         )
-        reader = StreamReader(connection, topics, cursor, parts.feed)
+        scope = req.context
+        log = partial(_log_end, scope.request_id, req.path, scope.started)
+        reader = StreamReader(connection, topics, cursor, parts.feed, log)
         resp.content_type = EVENTS
         resp.set_header("cache-control", "no-store")
         resp.set_header("x-accel-buffering", "no")
         resp.stream = connection.take_over(reader)
         parts.feed.join(reader)
+
+
+def _log_end(request_id: str, path: str, started: float) -> None:
+    """The stream's line in the access log, as of any request: when it has ended."""
+    elapsed = round((time.monotonic() - started) * 1000, 3)
+    log_request(AccessRecord(request_id, "GET", path, 200, elapsed))
 
 
 def topics_of(text: str) -> frozenset[str]:

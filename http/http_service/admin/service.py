@@ -144,6 +144,7 @@ class AdminService:
         """Let go of the socket. Idempotent."""
         self._server.close()
         self._clock.close()
+        self.parts.process.lag.stop()
 
 
 class _WithBody(Container[str]):

@@ -6,7 +6,7 @@ holds here is bounded by one payload.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from actors.eventloop import EventLoop
@@ -37,7 +37,8 @@ class Cursor:
 class StreamReader:
     """A ``ResponseWriter`` that lives until its client leaves. On the loop's thread, but ``free``.
 
-    ``topics`` are what it asked for; ``joined`` and ``left`` are called with it, once each.
+    ``topics`` are what it asked for; ``feed`` hears when it joins and leaves, and ``log()`` is
+    called when it has left.
     """
 
     def __init__(
@@ -46,7 +47,9 @@ class StreamReader:
         topics: Collection[str],
         cursor: Cursor,
         feed: ReaderSet,
+        log: Callable[[], object],
     ) -> None:
+        self._log: Final = log
         self.topics: Final = frozenset(topics)
         self.cursor: Final = cursor
         self.free = False
@@ -90,7 +93,11 @@ class StreamReader:
         """The connection is gone."""
         if self._connection is not None:
             self._connection = None
-            self._feed.left(self)
+            self._left()
+
+    def _left(self) -> None:
+        self._feed.left(self)
+        self._log()
 
     def sent(self, unsent: int) -> None:
         """The socket took some of what was kept."""
@@ -111,7 +118,7 @@ class StreamReader:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        self._feed.left(self)
+        self._left()
         if not self.free:
             connection.drop()
             return

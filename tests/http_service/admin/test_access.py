@@ -103,6 +103,12 @@ def test_a_change_by_get_and_one_of_plain_text_are_refused_and_audited(start: St
     ]
 
 
+def test_a_change_for_another_host_is_refused_and_audited(start: Start) -> None:
+    service = start()
+    assert change(f"{admin(service)}/tree/registry:restart", host="evil.example:8788")[0] == 421
+    assert [each["text"][-13:] for each in events(service, "admin")] == ["refused (421)"]
+
+
 def test_the_public_api_is_served_to_pages_of_the_console_alone(start: Start) -> None:
     service = start()
     assert service.admin is not None

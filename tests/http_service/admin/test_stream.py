@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import urllib.error
 import urllib.request
@@ -190,3 +191,17 @@ def test_a_stopped_feed_ends_its_responses(start: Start) -> None:
     service.tree.restart_child("feed")
     with stream(service, "?topics=tree") as told:
         assert next(told)[0] == "tree"
+
+
+def test_a_service_that_stops_ends_its_streams_and_logs_them(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "http_service.access")
+    service = start()
+    with stream(service, "?topics=tree") as told:
+        next(told)
+        change(f"{admin(service)}/service:drain", {"confirm": "drain"})
+        service.stop()
+        assert {topic for topic, _, _ in told} <= {"tree"}
+    lines = [each.getMessage() for each in caplog.records if each.name == "http_service.access"]
+    assert [each for each in lines if each.startswith("GET /admin/v1/stream 200 in")]
