@@ -184,7 +184,9 @@ def _child(child: Any, paint: Paint) -> str:
 
 
 def child_facts(child: Any) -> Iterator[str]:
-    """What there is to say of a child beside its state."""
+    """What there is to say of a child beside its state, a supervisor's strategy first."""
+    if child["supervisor"] and child.get("kind"):
+        yield shown(child["kind"])
     if child["restarts"]:
         yield f"restarted {child['restarts']} times"
     if child["mailbox_depth"]:

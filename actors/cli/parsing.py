@@ -43,6 +43,15 @@ __all__ = [
 
 ENVIRONMENT_PREFIX: Final = "CALLBOARD_"
 
+_IN_VARIABLE: Final = (
+    "Each option with a name in brackets can be given as that environment variable; the option "
+    "wins."
+)
+_IN_FILE: Final = (
+    "Each option can be given as an environment variable, named in brackets, or in the file: the "
+    "option wins, then the variable, then the file."
+)
+
 _NOT_SETTINGS: Final = ("CALLBOARD_KEY_", "CALLBOARD_PORT_", "CALLBOARD_SERVICE_")
 """Keys of upstreams; and what Kubernetes sets for a Service named ``callboard``."""
 
@@ -271,10 +280,7 @@ def _parser(options: list[_Option], command: str, description: str) -> _Parser:
         description=textwrap.dedent(description).strip(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
-        epilog=(
-            "Each option can be given as an environment variable, named in brackets; "
-            "the option wins."
-        ),
+        epilog=_IN_FILE if command in SECTIONS else _IN_VARIABLE,
     )
     for option in options:
         _add(parser, option)

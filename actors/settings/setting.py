@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -95,8 +96,15 @@ def shown_settings(settings: Any) -> Iterator[tuple[str, Any, str]]:
     The source is ``option``, ``variable``, ``file`` or ``default``.
     """
     for name, value, described in _values(settings, ""):
-        shown = "***" if described.secret and value else value
+        shown = "***" if described.secret and value else without_users(value)
         yield name, shown, settings.sources.get(name, "default")
+
+
+def without_users(value: Any) -> Any:
+    """``value``, or each of a tuple, with the user and password of a URL masked; pure."""
+    if isinstance(value, tuple):
+        return tuple(without_users(each) for each in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # Any by nature
+    return re.sub(r"://[^/@\s]*@", "://***@", value) if isinstance(value, str) else value
 
 
 def _values(settings: Any, prefix: str) -> Iterator[tuple[str, Any, Setting]]:

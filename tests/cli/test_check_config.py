@@ -64,10 +64,14 @@ def test_it_checks_what_a_start_checks(tmp_path: Path) -> None:
 
 
 def test_secrets_are_masked_and_misspelt_variables_named(tmp_path: Path) -> None:
-    done = check(tmp_path, "", CALLBOARD_ETCD_PASSWORD="hunter2", CALLBOARD_PROT="1")
-    assert done.returncode == 0
+    text = '[serve]\netcd = ["https://me:hunter2@etcd:2379"]'
+    done = check(tmp_path, text, CALLBOARD_ETCD_PASSWORD="hunter2", CALLBOARD_PROT="1")
+    assert done.returncode == 2  # a URL must not hold one at all
     assert "hunter2" not in done.stdout + done.stderr
-    assert "***" in done.stdout
+    assert "https://***@etcd:2379" in done.stdout
+    assert ["serve", "etcd_password", "***", "variable"] in [
+        line.split() for line in done.stdout.splitlines()
+    ]
     assert "did you mean 'CALLBOARD_PORT'?" in done.stderr
 
 

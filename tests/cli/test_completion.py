@@ -113,6 +113,29 @@ def test_bash_completes_a_command_a_model_and_an_instance(server: AdminServer) -
         bash.wait_for("$ callboard instances qwen:7b")
 
 
+@pytest.mark.parametrize(
+    ("shell", "options", "read"),
+    [
+        ("zsh", ("-f", "-i"), "source <(callboard completion zsh)"),
+        ("fish", ("--no-config",), "callboard completion fish | source"),
+    ],
+)
+def test_the_other_shells_complete_too(
+    server: AdminServer, shell: str, options: tuple[str, ...], read: str
+) -> None:
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed")
+    environment = {"PATH": f"{HERE}:/usr/bin:/bin", "CALLBOARD_ADMIN_URL": server.url}
+    with Terminal([program, *options], environment) as terminal:
+        terminal.type(f"{read}; echo so''urced\n")
+        terminal.wait_for("sourced\n")
+        terminal.type("callboard undr\t")
+        terminal.wait_for("callboard undrain")
+        terminal.type("\x15callboard instances q\t")
+        terminal.wait_for("callboard instances qwen:7b")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_is_one_that_its_shell_can_read(shell: str) -> None:
     done = run_to_end("completion", shell)

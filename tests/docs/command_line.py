@@ -81,6 +81,10 @@ stderr. Where stdout can't be written, that is logged and it goes on serving. A 
 each unknown `CALLBOARD_…` variable; what Kubernetes sets for a Service named `callboard`
 (`CALLBOARD_PORT=tcp://…` and others) counts for nothing.
 
+The commands that ask print their answer on stdout, their mistakes and progress on stderr. Colour
+and progress are for terminals only; `NO_COLOR` turns colour off there. Names and texts of strangers
+reach the terminal without control characters.
+
 The limit of open files is raised to what the system allows (`ulimit -Hn`), to 65,536 at
 most: each client and each upstream connection takes one.
 """

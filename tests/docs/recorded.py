@@ -14,7 +14,7 @@ import re
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -73,7 +73,7 @@ class World:
                 stream_lines(self.url, model)
 
     @contextmanager
-    def terminal(self, *arguments: str, rows: int = 24) -> Iterator[Terminal]:
+    def terminal(self, *arguments: str, rows: int = 24) -> Generator[Terminal]:
         """The command in a terminal of its own."""
         places = {"CALLBOARD_ADMIN_URL": self.admin, "CALLBOARD_URL": f"{self.url}/v1"}
         command = [sys.executable, "-m", "actors.main", *arguments]
