@@ -15,7 +15,17 @@ from typing import Final, Literal, TypeAlias
 from actors.engines.errors import NotTranslatable
 from actors.suggestion import suggestion
 
-__all__ = ["WORDS", "Counter", "Dialect", "KeyHeader", "Native", "Original", "Spoken", "spoken"]
+__all__ = [
+    "WORDS",
+    "Counter",
+    "Dialect",
+    "KeyHeader",
+    "Native",
+    "Original",
+    "ReadEvents",
+    "Spoken",
+    "spoken",
+]
 
 
 class Dialect(StrEnum):
@@ -73,7 +83,20 @@ def spoken(word: str) -> Spoken:
     return found
 
 
-class Native(bytes):
+class ReadEvents(bytes):
+    """Whole events that were read already, comments not among them: what passes them on need not
+    look into them again.
+
+    PERF: an engine that relays has to decode, or recognise, each event in any case.
+    """
+
+    completion_tokens: int | None = None
+    """The engine's own count, of an event with usage; such an event is alone."""
+    only_usage: bool = False
+    """It has usage, and no choices."""
+
+
+class Native(ReadEvents):
     """Whole events, or a whole answer, in the dialect of the request's :class:`Original`.
 
     They reach the client as they are. The last of a stream's are those that complete it.

@@ -27,7 +27,6 @@ __all__ = [
     "NEAR",
     "EventKind",
     "EventTooLong",
-    "ReadEvents",
     "SseFrames",
     "StreamEvent",
     "data_of",
@@ -84,19 +83,6 @@ class StreamEvent:
 
     kind: EventKind
     chunk: dict[str, Any] = field(default_factory=dict[str, Any])
-
-
-class ReadEvents(bytes):
-    """Whole events that were read already, comments not among them: what passes them on need not
-    look into them again.
-
-    PERF: an engine that relays has to decode, or recognise, each event in any case.
-    """
-
-    completion_tokens: int | None = None
-    """The engine's own count, of an event with usage; such an event is alone."""
-    only_usage: bool = False
-    """It has usage, and no choices."""
 
 
 _EMPTY: Final = StreamEvent(EventKind.EMPTY)

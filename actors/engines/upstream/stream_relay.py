@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 
 from actors.engines.contract import Sink
+from actors.engines.dialect import ReadEvents
 from actors.engines.error_object import is_error
 from actors.engines.errors import AnswerTooLong, EngineError, EngineUnavailable
 from actors.engines.lenient_json import DICT, LIST, Undecodable, decode, encode
@@ -22,7 +23,6 @@ from actors.engines.sse import (
     NEAR,
     EventKind,
     EventTooLong,
-    ReadEvents,
     SseFrames,
     end_of_ignored_lines,
     event_end,

@@ -10,9 +10,9 @@ from typing import ClassVar, Final
 import orjson
 
 from actors.engines.contract import Chunk, EngineRequest
+from actors.engines.dialect import ReadEvents
 from actors.engines.errors import EngineTimeout, EngineUnavailable
 from actors.engines.pool import State
-from actors.engines.sse import ReadEvents
 from http_service.errors import ClientGone, ErrorType, reply_for
 from http_service.streaming.exchange import (
     DEADLINE_PASSED,

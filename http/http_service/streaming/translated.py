@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from actors.engines.contract import Chunk
-from actors.engines.dialect import Native
+from actors.engines.dialect import Native, ReadEvents
 from actors.engines.errors import EngineUnavailable
 from actors.engines.lenient_json import DICT, Undecodable, decode, encode
 from actors.engines.pool import PoolRequest, State
@@ -105,7 +105,8 @@ class TranslatedStream(StreamExchange):
         if not self._translating:
             self._translating = True
             events = self._writer.begin() + events
-        super().push(events, tokens, admitted=True)
+        # PERF: what the writer wrote holds nothing to look for: a translation's usage is its own.
+        super().push(ReadEvents(events), tokens, admitted=True)
 
     def own_headers(self) -> Headers:
         """What is to be said of a translation."""

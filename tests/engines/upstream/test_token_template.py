@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from actors.engines.dialect import ReadEvents
 from actors.engines.errors import EngineError
-from actors.engines.sse import EventKind, ReadEvents, read_event, split_events
+from actors.engines.sse import EventKind, read_event, split_events
 from actors.engines.tokens import tokens_in
 from actors.engines.upstream.stream_relay import StreamRelay
 from actors.engines.upstream.token_template import TokenTemplate, template_of
