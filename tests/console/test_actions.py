@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,9 +51,9 @@ def test_an_instance_is_drained_weighed_and_ejected_from_the_page_and_back(
     press(page, "gpu-1", "Undrain", "Undrain here")
     expect(row(page, "gpu-1").locator(".pill")).not_to_have_text("draining")
 
-    press(page, "gpu-2", "Eject", "Eject here")
+    press(page, "gpu-2", "Eject", "Eject")
     expect(row(page, "gpu-2").locator(".pill")).to_have_text("ejected")
-    press(page, "gpu-2", "Readmit", "Readmit here")
+    press(page, "gpu-2", "Readmit", "Readmit")
     expect(row(page, "gpu-2").locator(".pill")).not_to_have_text("ejected")
 
     row(page, "gpu-2").get_by_role("button", name="Weight").click()
@@ -135,3 +136,25 @@ def press_button(page: Page, at: int) -> str:
     dialog.locator("footer button").first.click()
     expect(dialog).to_have_count(0)
     return words
+
+
+def test_the_log_level_is_set_and_the_service_is_drained_once_that_is_typed(
+    own_world: World, browser_page: Page
+) -> None:
+    page = browser_page
+    page.goto(f"{own_world.console}/#/tree")
+    settled(page)
+    before = logging.getLogger().level
+    try:
+        page.get_by_role("button", name="Log level…").click()
+        page.get_by_role("dialog").get_by_role("button", name="error").click()
+        expect(page.get_by_role("status")).to_contain_text("error")
+        assert logging.getLogger().level == logging.ERROR
+    finally:
+        logging.getLogger().setLevel(before)
+    page.get_by_role("button", name="Drain…").click()
+    drain = page.get_by_role("dialog").get_by_role("button", name="Drain the service")
+    expect(drain).to_be_disabled()
+    page.get_by_label("Type drain to go on").fill("drain")
+    drain.click()
+    expect(page.locator(".health")).to_contain_text("not ready")

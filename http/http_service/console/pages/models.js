@@ -61,11 +61,12 @@ function Figures({ model }) {
   </section>`;
 }
 
+/** What can be done with an instance: its word, what it means, and whether it can be so for all front-ends. */
 const DEEDS = {
-  drain: ["Drain", "It gets no new requests; those in flight are answered."],
-  undrain: ["Undrain", "It gets requests again."],
-  eject: ["Eject", "It is left out as if it had failed, until it is readmitted."],
-  readmit: ["Readmit", "It is put on trial again."],
+  drain: ["Drain", "It gets no new requests; those in flight are answered.", true],
+  undrain: ["Undrain", "It gets requests again.", true],
+  eject: ["Eject", "It is asked only where no other is left, until it is readmitted. Other front-ends go on asking it.", false],
+  readmit: ["Readmit", "It is taken back, however it was ejected.", false],
 };
 const HERE = "“Here” is this front-end alone, and ends with it. “Everywhere” is written to the source, for all front-ends.";
 
@@ -76,14 +77,14 @@ async function acted(instance, model, action, body) {
 }
 
 function deed(action, instance, model) {
-  const [word, text] = DEEDS[action];
+  const [word, text, forAll] = DEEDS[action];
   const run = (body) => () => acted(instance, model, action, body);
   ask({
     title: `${word} ${visible(instance.id)} of ${visible(model.id)}?`,
-    text: `${text} ${HERE}`,
+    text: forAll ? `${text} ${HERE}` : text,
     buttons: [
-      { text: `${word} here`, tone: "primary", run: run({}) },
-      { text: `${word} everywhere`, run: run({ everywhere: true }) },
+      { text: forAll ? `${word} here` : word, tone: "primary", run: run({}) },
+      ...(forAll ? [{ text: `${word} everywhere`, run: run({ everywhere: true }) }] : []),
     ],
   });
 }

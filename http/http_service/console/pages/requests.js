@@ -3,7 +3,6 @@ import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { get } from "../parts/api.js";
 import { Barcode } from "../parts/charts.js";
-import { watchesRequests } from "../parts/feed.js";
 import { clock, count, ms, NONE, plural, span, visible } from "../parts/format.js";
 import { html } from "../parts/html.js";
 import { FIELDS, matcher } from "../parts/query.js";
@@ -57,7 +56,7 @@ function List({ chosen }) {
   const rows = CHOICE[view.value](all.filter(matcher(query.value)));
   const lines = rows.slice(0, LINES);
   const most = Math.max(...lines.map((each) => each.duration));
-  const note = `${count(rows.length)} of the last ${count(all.length)}${rows.length > LINES ? `, ${LINES} shown` : ""}; bodies are never kept`;
+  const note = `${store.link.value}: ${count(rows.length)} of the last ${count(all.length)}${rows.length > LINES ? `, ${LINES} shown` : ""}; bodies are never kept`;
   const tools = html`<${Segmented} label="Which" options=${VIEWS} value=${view.value} onChange=${(next) => (view.value = next)} />
     <button type="button" aria-pressed=${held.value !== null} onClick=${() => (held.value = held.value ? null : store.requests.value)}>${held.value ? "Go on" : "Pause"}</button>`;
   return html`<${Panel} title="Requests" note=${note} tools=${tools}>
@@ -159,10 +158,6 @@ function Detail({ id }) {
 }
 
 export function Requests() {
-  useEffect(() => {
-    watchesRequests.value = true;
-    return () => (watchesRequests.value = false);
-  }, []);
   const id = route.value.what.join("/");
   return html`<div class="stack"><${List} chosen=${id} />${id && html`<${Detail} id=${id} />`}</div>`;
 }

@@ -112,6 +112,31 @@ async function stacks() {
   ask({ title: "What every thread does now", wide: true, body: html`<pre class="tall" tabindex="0">${text}</pre>` });
 }
 
+function logLevel() {
+  const set = (level) => async () => {
+    const { before } = await post("log-level", { level });
+    return `log level: ${before.level} → ${level}`;
+  };
+  ask({
+    title: "Which lines are logged?",
+    text: "Those of this level, and worse; of the whole process, until it ends.",
+    buttons: ["debug", "info", "warning", "error"].map((level) => ({ text: level, run: set(level) })),
+  });
+}
+
+function drainService() {
+  const run = async () => {
+    await post("service:drain", { confirm: "drain" });
+    return "the service drains: it answers what is in flight, and ends";
+  };
+  ask({
+    title: "Drain the service and end the process?",
+    text: "New connections are refused, requests on open ones are answered until the drain’s time is over; then it ends, and with it this page.",
+    typed: "drain",
+    buttons: [{ text: "Drain the service", tone: "danger", run }],
+  });
+}
+
 function Child({ node, now }) {
   const mine = changesOf(node.path, changes()).filter((each) => each.after === "down").at(-1);
   const why = mine?.text || node.last_exit;
@@ -131,8 +156,9 @@ function Child({ node, now }) {
     <${Panel} title="Act" note="needs an operator’s key, where there are keys">
       <div class="pad stack"><span>
         ${node.path && html`<button type="button" onClick=${() => restart(node)}>Restart…</button> <button type="button" class="danger" onClick=${() => kill(node)}>Kill…</button> `}
+        ${!node.path && html`<button type="button" onClick=${logLevel}>Log level…</button> <button type="button" class="danger" onClick=${drainService}>Drain…</button> `}
         <button type="button" onClick=${stacks}>Stacks</button> <button type="button" onClick=${() => copy(JSON.stringify(node, null, 2))}>Copy as JSON</button>
-      </span><p class="soft">${ABOUT_KILL}</p></div>
+      </span>${node.path && html`<p class="soft">${ABOUT_KILL}</p>`}</div>
     <//>
   </div>`;
 }

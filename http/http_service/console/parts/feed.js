@@ -1,6 +1,7 @@
 /** Keeps the store up to date: one stream, or polling where its places are taken. */
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import { ApiError, PREFIX, check, get, headers, keyWanted } from "./api.js";
+import { route } from "./route.js";
 import { events as serverSent } from "./sse.js";
 import * as store from "./store.js";
 
@@ -9,10 +10,11 @@ const POLL = 500;
 const POLLS = 60;
 const SLOW = 5000;
 const RETRY = 1000;
+const PAUSE = 50;
 const SILENCE = 40000;
 
 /** Whether a page watches requests one by one: the service keeps more of them then. */
-export const watchesRequests = signal(false);
+const watchesRequests = computed(() => route.value.page === "requests");
 /** Ids whose instances the page shows: asked for one by one where nothing is streamed. */
 export const shown = signal([]);
 
@@ -65,6 +67,7 @@ async function fastParts() {
 /** Everything; from nothing where another process answers than before. */
 async function allOnce() {
   store.setOverview(await get("overview"));
+  store.trouble.value = "";
   const [root, series, events, requests] = await Promise.all([
     get("tree"),
     get("series"),
@@ -79,23 +82,33 @@ async function allOnce() {
   store.addRequests(requests.requests);
 }
 
-/** Read the stream, from what is known on, until it ends; returns false where its places are taken. */
+/** Where the stream goes on: its last id, which is the service's own business; null: everything is asked for first. */
+let lastId = null;
+
+/**
+ * Read the stream until it ends. What was before it is asked for once it has begun, so that nothing
+ * lies between the two. Returns false where its places are taken.
+ */
 async function follow() {
   const abort = new AbortController();
   const topics = watchesRequests.value ? `${TOPICS},requests` : TOPICS;
   const stop = watchesRequests.subscribe((now) => now !== topics.endsWith(",requests") && abort.abort());
   let silence = setTimeout(() => abort.abort(), SILENCE);
   try {
-    const given = headers({ "last-event-id": `${newestEvent()}-${newestRequest()}` });
+    const given = headers(lastId === null ? {} : { "last-event-id": lastId });
     const response = await fetch(`${PREFIX}stream?topics=${topics}`, { headers: given, signal: abort.signal, cache: "no-store" });
+    if (lastId === null) await allOnce();
     if (response.status === 429) return false;
     await check(response);
     store.link.value = "live";
-    for await (const { event, data } of serverSent(response)) {
+    for await (const { event, id, data } of serverSent(response)) {
       clearTimeout(silence);
       silence = setTimeout(() => abort.abort(), SILENCE);
       APPLY[event]?.(JSON.parse(data));
+      lastId = id ?? lastId;
     }
+  } catch (error) {
+    if (error.name !== "AbortError") throw error;
   } finally {
     clearTimeout(silence);
     stop();
@@ -106,6 +119,7 @@ async function follow() {
 /** Ask again and again for some time, then try the stream once more. */
 async function poll() {
   store.link.value = "polling";
+  await slowParts();
   for (let round = 0; round < POLLS; round++) {
     await pause(POLL);
     if (!visible()) continue;
@@ -114,22 +128,24 @@ async function poll() {
   }
 }
 
+/** What was before is unknown again: ask for everything. */
+function lost(error) {
+  lastId = null;
+  store.link.value = "lost";
+  store.trouble.value = error instanceof ApiError ? error.message : "the service does not answer; trying again";
+}
+
+/** Run for as long as the page is open; says in `link` and `trouble` how it goes. */
 export async function run() {
+  const quiet = () => {}; // the stream says whether the service is lost
+  setInterval(() => visible() && store.link.value === "live" && slowParts().catch(quiet), SLOW);
   for (;;) {
     try {
-      await allOnce();
-      store.trouble.value = "";
-      const slow = setInterval(() => visible() && slowParts().catch(() => {}), SLOW);
-      try {
-        while (await follow()) await pause(50);
-      } finally {
-        clearInterval(slow);
-      }
+      while (await follow()) await pause(PAUSE);
+      lastId = null;
       await poll();
     } catch (error) {
-      if (error.name === "AbortError") continue;
-      store.link.value = "lost";
-      store.trouble.value = error instanceof ApiError ? error.message : "the service does not answer; trying again";
+      lost(error);
       await (keyWanted.value ? keyGiven() : pause(RETRY));
     }
   }
