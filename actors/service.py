@@ -120,7 +120,7 @@ class Service:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # theirs
         metrics = _metrics(settings)
         listeners = PoolListeners([PoolMetrics(metrics)])
-        factory = PoolFactory(listeners)
+        factory = PoolFactory(listeners, migration_limit=settings.migration_limit)
         registry = Child("registry", partial(RegistryActor.start, factory), hand_over=True)
         tree = Supervisor.start(
             registry, *before, name="callboard", intensity=RESTART_INTENSITY, period=RESTART_PERIOD

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.engines.contract import Kind
-from actors.engines.dialect import WORDS, KeyHeader, spoken
+from actors.engines.dialect import WORDS, Continues, KeyHeader, spoken
 from actors.engines.pool import PolicyName
 from discovery.entry import NO_TIMEOUTS, Entry, EntryTimeouts, Quarantined, State, Unary
 from discovery.rules import (
@@ -27,6 +27,7 @@ from discovery.rules import (
     MAX_ADAPTERS,
     MAX_ALIASES,
     MAX_CONCURRENCY,
+    MAX_MIGRATIONS,
     MAX_NAME,
     MAX_PERCENTILE,
     MAX_TIMEOUT,
@@ -133,6 +134,15 @@ class WireValue(msgspec.Struct, omit_defaults=True):
             items={"enum": [*WORDS]},
         ),
     ] = None
+    continues: Annotated[
+        str | None,
+        _says(
+            "How this server goes on with an answer that another one began and could not finish: "
+            "prefill (it continues a last message of the assistant), continue_final_message (the "
+            "same where the request says so: vLLM, SGLang), prompt (completions only).",
+            enum=[*Continues, None],
+        ),
+    ] = None
     timeouts: WireTimeouts | None = None
     state: Annotated[
         State | None, _says("draining: no new request is sent, those in flight finish.")
@@ -145,6 +155,14 @@ class WireValue(msgspec.Struct, omit_defaults=True):
         _says(
             "Percentile of the latency after which a second instance is asked too.",
             **_above_zero(MAX_PERCENTILE),
+        ),
+    ] = None
+    migration_limit: Annotated[
+        int | None,
+        _says(
+            "How often other instances go on with one answer; 0: never.",
+            minimum=0,
+            maximum=MAX_MIGRATIONS,
         ),
     ] = None
     api_key_env: Annotated[
@@ -267,12 +285,14 @@ def encode(entry: Entry, root: str = "") -> tuple[bytes, bytes]:
         weight=None if entry.weight == 1.0 else entry.weight,
         unary=None if entry.unary == "pass" else entry.unary,
         speaks=[*entry.speaks] or None,
+        continues=entry.continues,
         timeouts=None
         if times == NO_TIMEOUTS
         else WireTimeouts(times.connect, times.first_byte, times.idle, times.total),
         state=None if entry.state == "serving" else entry.state,
         policy=entry.policy,
         hedge_after=entry.hedge_after,
+        migration_limit=entry.migration_limit,
         api_key_env=entry.api_key_env,
         api_key_header=None if entry.api_key_header == "authorization" else entry.api_key_header,
         adapters=[*entry.adapters] or None,
@@ -352,12 +372,14 @@ def _entry(
         weight=1.0 if value.weight is None else value.weight,
         unary=value.unary or "pass",
         speaks=tuple(map(spoken, dict.fromkeys(value.speaks))) if value.speaks else (),
+        continues=None if value.continues is None else Continues(value.continues),
         timeouts=NO_TIMEOUTS
         if times is None
         else EntryTimeouts(times.connect, times.first_byte, times.idle, times.total),
         state=value.state or "serving",
         policy=None if value.policy is None else PolicyName(value.policy),
         hedge_after=value.hedge_after,
+        migration_limit=value.migration_limit,
         api_key_env=value.api_key_env,
         api_key_header=value.api_key_header or "authorization",
         adapters=tuple(value.adapters or ()),

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 from actors.engines.contract import Kind
-from actors.engines.dialect import KeyHeader, Spoken
+from actors.engines.dialect import Continues, KeyHeader, Spoken
 from actors.engines.pool import (
     DEFAULT_MODEL_SPEC,
     HedgeAfter,
@@ -32,6 +32,7 @@ from discovery.rules import (
     check_defaults,
     check_fallback,
     check_key_variable,
+    check_migration_limit,
     check_name,
     check_number,
     check_url,
@@ -97,10 +98,12 @@ class Entry:
     weight: float = 1.0
     unary: Unary = "pass"
     speaks: tuple[Spoken, ...] = ()
+    continues: Continues | None = None
     timeouts: EntryTimeouts = NO_TIMEOUTS
     state: State = "serving"
     policy: PolicyName | None = None
     hedge_after: float | None = None
+    migration_limit: int | None = None
     api_key_env: str | None = None
     api_key_header: KeyHeader = "authorization"
     adapters: tuple[str, ...] = ()
@@ -126,6 +129,8 @@ class Entry:
         """What is about the whole model."""
         if self.hedge_after is not None:
             check_number(self.hedge_after, "hedge_after", MAX_PERCENTILE)
+        if self.migration_limit is not None:
+            check_migration_limit(self.migration_limit)
         if self.aliases:
             check_aliases(self.aliases, self.name)
         if self.fallback is not None:
@@ -155,6 +160,7 @@ def instance_spec(entry: Entry) -> InstanceSpec:
         max_concurrency=entry.max_concurrency,
         draining=entry.state == "draining",
         endpoint=entry.url,
+        continues=entry.continues,
     )
 
 
@@ -173,5 +179,6 @@ def model_spec(entry: Entry) -> ModelSpec:
         context_length=entry.context_length,
         max_output_tokens=entry.max_output_tokens,
         defaults=entry.defaults or None,
+        migration_limit=entry.migration_limit,
     )
     return DEFAULT_MODEL_SPEC if said == DEFAULT_MODEL_SPEC else said

@@ -21,6 +21,7 @@ __all__ = [
     "MAX_ADAPTERS",
     "MAX_ALIASES",
     "MAX_CONCURRENCY",
+    "MAX_MIGRATIONS",
     "MAX_NAME",
     "MAX_PERCENTILE",
     "MAX_TIMEOUT",
@@ -34,6 +35,7 @@ __all__ = [
     "check_defaults",
     "check_fallback",
     "check_key_variable",
+    "check_migration_limit",
     "check_name",
     "check_number",
     "check_size",
@@ -62,6 +64,8 @@ CLIENTS_OWN: Final = frozenset(
     ("input", "messages", "model", "prompt", "stream", "stream_options", "user")
 )
 """What no ``defaults`` can fill in: it says what is asked, by whom, and how it is answered."""
+MAX_MIGRATIONS: Final = 100
+"""How often other instances may go on with one answer: each time it is read once more."""
 MAX_TIMEOUT: Final = 86_400.0
 """Seconds that any deadline may have: a day; more is milliseconds taken for seconds."""
 MAX_PERCENTILE: Final = 99.9
@@ -171,6 +175,12 @@ def check_fallback(fallback: str, name: str) -> None:
     check_name(fallback, "fallback")
     if fallback == name:
         raise ValueError("the fallback is the model itself")
+
+
+def check_migration_limit(limit: int) -> None:
+    """How often other instances may go on with one answer."""
+    if not 0 <= limit <= MAX_MIGRATIONS:
+        raise ValueError(f"migration_limit is {limit}: give 0 to {MAX_MIGRATIONS}")
 
 
 def check_key_variable(variable: str) -> None:

@@ -17,10 +17,10 @@ import msgspec
 
 from actors.cli.model_server import START_ASK_TIMEOUT, Unanswered, api_url, ask_server
 from actors.engines.counting import count_in
-from actors.engines.dialect import WORDS, Counter, Dialect, Spoken
+from actors.engines.dialect import WORDS, Continues, Counter, Dialect, Spoken
 from actors.engines.errors import EngineUnavailable
 
-__all__ = ["AUTO", "dialects_of"]
+__all__ = ["AUTO", "dialects_of", "way_of"]
 
 _log = logging.getLogger("actors.worker")
 
@@ -40,6 +40,16 @@ can't read. In a Messages request it keeps the lines that Claude Code changes wi
 the head of the prompt, so that no cache is of use, and it answers a bad one with 500. What is
 translated is counted as it is translated.
 """
+
+
+_GOES_ON: Final[Mapping[str, Continues]] = MappingProxyType(
+    {
+        "llamacpp": Continues.PREFILL,
+        "vllm": Continues.CONTINUE_FINAL_MESSAGE,
+        "sglang": Continues.CONTINUE_FINAL_MESSAGE,
+    }
+)
+"""By ``owned_by``: how a server goes on with the last message of the assistant."""
 
 
 class _Model(msgspec.Struct):
@@ -78,6 +88,22 @@ def dialects_of(
     extra = {"url": url, "speaks": ",".join(words), "statuses": statuses}
     _log.info("the server was asked what it speaks", extra=extra)
     return words
+
+
+def way_of(
+    url: str, ask: Callable[[str, float, bytes | None], tuple[int, bytes]] = ask_server
+) -> Continues | None:
+    """How the server of the base URL ``url`` goes on with an answer; ``None`` if it does not say.
+
+    It is known by the server's kind. Blocks for half a minute at most: see ``ask_server``.
+    """
+    try:
+        models = _models(*ask(f"{api_url(url)}/models", START_ASK_TIMEOUT, None))
+    except Unanswered:
+        models = []
+    way = next((_GOES_ON[one.owned_by] for one in models if one.owned_by in _GOES_ON), None)
+    _log.info("the server was asked how it goes on", extra={"url": url, "continues": way or "no"})
+    return way
 
 
 def _place(base: str, path: str) -> str:

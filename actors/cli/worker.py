@@ -26,10 +26,10 @@ import orjson
 from actors.cli.model_server import busy_slots, wait_until_idle, wait_until_serving
 from actors.cli.parsing import UsageError, parse_settings
 from actors.cli.runner import run_until_cancelled
-from actors.cli.speaking import AUTO, dialects_of
+from actors.cli.speaking import AUTO, dialects_of, way_of
 from actors.cli.weights import require_llama
-from actors.engines.contract import TRANSLATED, Kind
-from actors.engines.dialect import Counter, spoken
+from actors.engines.contract import TRANSLATED, Kind, generates
+from actors.engines.dialect import Continues, Counter, spoken
 from actors.engines.llama.host import BUNDLED_ALIAS, BUNDLED_NAME, LlamaServer, resolve_model
 from actors.etcd_options import etcd_access
 from actors.logs import configure_logging
@@ -107,11 +107,16 @@ def _complete(settings: WorkerSettings) -> WorkerSettings:
     if AUTO in settings.speaks and (len(settings.speaks) > 1 or settings.announce == "at-once"):
         other = "other words" if len(settings.speaks) > 1 else "--announce at-once"
         raise UsageError(f"--speaks auto asks the server: leave {other} out, or say what it speaks")
+    if settings.continues == AUTO and settings.announce == "at-once":
+        raise UsageError(
+            "--continues auto asks the server: leave --announce at-once out, or say how it goes on"
+        )
     unary = settings.unary or ("fold" if settings.llama else "pass")
     speaks = settings.speaks or ((Counter.INPUT_TOKENS,) if settings.llama else ())
+    continues = settings.continues or (Continues.PREFILL if settings.llama else "no")
     instance = settings.instance or _instance_name()
     return dataclasses.replace(
-        settings, model=models, unary=unary, speaks=speaks, instance=instance
+        settings, model=models, unary=unary, speaks=speaks, continues=continues, instance=instance
     )
 
 
@@ -128,6 +133,7 @@ def entries_of(settings: WorkerSettings, url: str) -> list[Entry]:
     speaks = tuple(spoken(word) for word in dict.fromkeys(settings.speaks) if word != AUTO)
     fields = (text.partition("=") for text in settings.default)
     defaults = {field: orjson.loads(value) for field, _, value in fields}
+    continues = None if settings.continues in {"", "no", AUTO} else Continues(settings.continues)
     try:
         return [
             Entry(
@@ -141,6 +147,7 @@ def entries_of(settings: WorkerSettings, url: str) -> list[Entry]:
                 weight=settings.weight,
                 unary="fold" if settings.unary == "fold" else "pass",
                 speaks=speaks if kind in TRANSLATED else (),
+                continues=continues if generates(Kind(kind)) else None,
                 api_key_env=settings.api_key_env or None,
                 api_key_header="x-api-key"
                 if settings.api_key_header == "x-api-key"
@@ -243,6 +250,8 @@ class _Worker:
             wait_until_serving(self._url, self._token)
         if AUTO in settings.speaks and not self._token.cancelled:
             settings = dataclasses.replace(settings, speaks=dialects_of(self._url))
+        if settings.continues == AUTO and not self._token.cancelled:
+            settings = dataclasses.replace(settings, continues=way_of(self._url) or "no")
         if self._token.cancelled:
             return
         registration = self._registration = _registration(settings, self._access, self._url)

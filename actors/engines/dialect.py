@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NoReturn, TypeAlias
 
 from actors.engines.errors import NotTranslatable
 from actors.suggestion import suggestion
 
 __all__ = [
+    "MIGRATION_LIMIT",
     "WORDS",
+    "Continues",
     "Counter",
     "Dialect",
     "KeyHeader",
@@ -117,3 +119,24 @@ class Original:
     raw: bytes
     headers: tuple[tuple[str, str], ...] = ()
     refusal: NotTranslatable | None = None
+
+
+class Continues(StrEnum):
+    """How a server goes on with an answer that another one began."""
+
+    PREFILL = "prefill"
+    """It continues a last message of the assistant (llama.cpp)."""
+    CONTINUE_FINAL_MESSAGE = "continue_final_message"
+    """The same, where the request says ``continue_final_message`` (vLLM, SGLang)."""
+    PROMPT = "prompt"
+    """Completions only: the prompt with the text so far behind it."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        """``Continues(word)`` for an unknown word: a ``ValueError`` that suggests a known one."""
+        hint = suggestion(str(value), cls)
+        raise ValueError(f"unknown way to go on {value!r:.100}: give {', '.join(cls)}{hint}")
+
+
+MIGRATION_LIMIT: Final = 3
+"""How often other instances go on with one answer, where nothing else is said."""

@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from actors.engines.contract import Engine, Kind
+from actors.engines.dialect import MIGRATION_LIMIT
 from actors.engines.pool import DEFAULT_MODEL_SPEC, Clock, ModelSpec, Pool, PoolListeners
 from actors.engines.pool.clock import loop_clock
 from actors.engines.pool.policies import RandomFn, draw
@@ -60,6 +61,7 @@ class PoolFactory:
     listeners: PoolListeners = field(default_factory=PoolListeners)
     clock: Clock = field(default_factory=loop_clock)
     random_fn: RandomFn = draw
+    migration_limit: int = MIGRATION_LIMIT
     probes: ProbeQueues = field(init=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +77,7 @@ class PoolFactory:
             random_fn=self.random_fn,
             listener=self.listeners,
             probes=self.probes,
+            migration_limit=self.migration_limit,
         )
 
     def close(self, _why: object = None) -> None:

@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from actors import option_types
 from actors.engines.builtin import ENGINES
+from actors.engines.dialect import MIGRATION_LIMIT
 from actors.settings.setting import (
     ETCD_GROUP,
     NO_ETCD_OPTIONS,
@@ -149,6 +150,13 @@ class ServeSettings:
         "SECONDS",
         "the longest wait for an engine or server, before its first token and between two; an "
         "entry may allow less (timeouts.first_byte, timeouts.idle)",
+    )
+    migration_limit: int = setting(
+        MIGRATION_LIMIT,
+        option_types.count,
+        "N",
+        "how often other instances go on with one answer whose instance died, for models whose "
+        "entries say how they can (continues); 0 for never",
     )
     idle_timeout: int = setting(
         75,

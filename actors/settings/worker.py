@@ -8,7 +8,7 @@ from typing import Final
 
 from actors import option_types
 from actors.engines.contract import Kind
-from actors.engines.dialect import WORDS
+from actors.engines.dialect import WORDS, Continues
 from actors.settings.setting import (
     ETCD_GROUP,
     NO_ETCD_OPTIONS,
@@ -126,6 +126,14 @@ class WorkerSettings:
         "responses are passed through to it instead of being translated, and it is asked for "
         "exact counts of tokens; auto asks the server once it answers",
         repeatable=True,
+    )
+    continues: str = setting(
+        "",
+        option_types.one_of(*Continues, "auto", "no"),
+        f"{'|'.join(Continues)}|auto|no",
+        "how the server goes on with an answer that another worker began and could not finish, so "
+        "that its client does not notice; auto asks the server once it answers (default: no; with "
+        "--llama: prefill)",
     )
     fallback: str = setting(
         "",

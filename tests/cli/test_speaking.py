@@ -7,7 +7,7 @@ import json
 import pytest
 
 from actors.cli.model_server import Unanswered
-from actors.cli.speaking import dialects_of
+from actors.cli.speaking import dialects_of, way_of
 from actors.engines.dialect import Dialect
 from tests.engines.raw_server import Line, RawServer, answer
 
@@ -98,3 +98,26 @@ def test_a_server_that_does_not_answer_speaks_nothing() -> None:
         raise Unanswered("Connection refused")
 
     assert dialects_of("http://127.0.0.1:1/v1", ask) == ()
+
+
+@pytest.mark.parametrize(
+    ("models", "way"),
+    [
+        (MODELS % b"llamacpp", "prefill"),
+        (MODELS % b"vllm", "continue_final_message"),
+        (MODELS % b"sglang", "continue_final_message"),
+        (MODELS % b"library", None),
+        (b'{"object":"list","data":[]}', None),
+        (b"<html>", None),
+    ],
+)
+def test_how_a_server_goes_on_is_known_by_its_kind(models: bytes, way: str | None) -> None:
+    with RawServer(Server(models)) as server:
+        assert way_of(server.url) == way
+
+
+def test_a_server_that_does_not_answer_does_not_say_how_it_goes_on() -> None:
+    def silent(_url: str, _timeout: float, _body: bytes | None) -> tuple[int, bytes]:
+        raise Unanswered("no answer")
+
+    assert way_of("http://h:1/v1", silent) is None

@@ -87,6 +87,13 @@ def test_a_default_that_only_a_client_can_say_is_refused() -> None:
         entries("--default", 'model="x"')
 
 
+def test_how_a_server_goes_on_is_announced_for_what_generates() -> None:
+    vectors = ("--type", "chat,embeddings")
+    chat, embeddings = entries("--continues", "prefill", *vectors)
+    assert (chat.continues, embeddings.continues) == ("prefill", None)
+    assert [each.continues for each in entries("--continues", "no", *vectors)] == [None, None]
+
+
 def test_what_a_server_speaks_is_announced_for_its_chat_models() -> None:
     chat, completions = entries("--speaks", "messages,responses,messages")
     assert (chat.speaks, completions.speaks) == (("messages", "responses"), ())
@@ -108,6 +115,11 @@ def test_what_a_server_speaks_is_announced_for_its_chat_models() -> None:
         (["--url", URL, "--model", "a", "--api-key-env", "sk-1"], "and never the key itself"),
         (["--url", URL, "--model", "a", "--speaks", "mesages"], "did you mean 'messages'?"),
         (["--url", URL, "--model", "a", "--speaks", "auto,messages"], "leave other words out"),
+        (["--url", URL, "--model", "a", "--continues", "prefil"], "did you mean 'prefill'?"),
+        (
+            ["--url", URL, "--model", "a", "--continues", "auto", "--announce", "at-once"],
+            "leave --announce at-once out",
+        ),
         (
             ["--url", URL, "--model", "a", "--speaks", "auto", "--announce", "at-once"],
             "leave --announce at-once out",

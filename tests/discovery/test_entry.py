@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.engines.contract import Kind
+from actors.engines.dialect import Continues
 from discovery import rules
 from discovery.codec import decode, encode, key_of, prefix_of
 from discovery.entry import Entry, Quarantined
@@ -333,6 +334,8 @@ def entries() -> st.SearchStrategy[Entry]:
         max_concurrency=st.none() | st.integers(1, 1_000_000),
         weight=st.floats(0.001, 1000.0) | st.just(1.0),
         unary=st.sampled_from(["pass", "fold"]),
+        continues=st.none() | st.sampled_from(Continues),
+        migration_limit=st.none() | st.integers(0, 100),
         metadata=st.dictionaries(names(), trees, max_size=3),
     )
 

@@ -4,6 +4,7 @@ from actors.engines.pool.clock import Clock
 from actors.engines.pool.events import (
     Ejected,
     Hedged,
+    Migrated,
     PoolListener,
     PoolListeners,
     Readmitted,
@@ -37,6 +38,7 @@ __all__ = [
     "Hedged",
     "InstanceSpec",
     "InstanceView",
+    "Migrated",
     "ModelSpec",
     "Overrides",
     "PolicyName",

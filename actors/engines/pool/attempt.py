@@ -92,6 +92,8 @@ class Attempt:
             if not request.start_with(self):
                 return
         if self.first_live:
+            if request.transcript is not None:
+                request.transcript.add(chunk, tokens)
             request.deliver(chunk, tokens)
 
     def has_room(self, when_room: Callable[[], object]) -> bool:
@@ -115,7 +117,7 @@ class Attempt:
         if request.state is not _STARTED:
             request.fail_early(self, error)
         elif request.end_with(self, error):
-            request.deliver_error(error)
+            request.end_badly(self, error)
 
 
 class TimedAttempt(Attempt):

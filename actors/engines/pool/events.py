@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from actors.engines.contract import Kind
     from actors.engines.pool.pool import Pool
 
-__all__ = ["Ejected", "Hedged", "PoolListener", "PoolListeners", "Readmitted", "Retried", "Waited"]
+__all__ = [
+    "Ejected",
+    "Hedged",
+    "Migrated",
+    "PoolListener",
+    "PoolListeners",
+    "Readmitted",
+    "Retried",
+    "Waited",
+]
 
 
 _log: Final = logging.getLogger("actors.engines.pool")
@@ -38,6 +47,19 @@ class Hedged:
     model: str
     instance: str
     won: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """An answer that ``instance`` began was broken off by a failure of that ``kind``.
+
+    ``outcome``: ``continued`` by another instance, ``failed`` there, too, or why it was not asked.
+    """
+
+    model: str
+    instance: str
+    kind: str
+    outcome: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +113,9 @@ class PoolListener:
     def hedged(self, event: Hedged) -> None:
         """See :class:`Hedged`."""
 
+    def migrated(self, event: Migrated) -> None:
+        """See :class:`Migrated`."""
+
     def ejected(self, event: Ejected) -> None:
         """See :class:`Ejected`."""
 
@@ -126,6 +151,10 @@ class PoolListeners(PoolListener):
     def hedged(self, event: Hedged) -> None:
         """To all."""
         self._tell("hedged", event)
+
+    def migrated(self, event: Migrated) -> None:
+        """To all."""
+        self._tell("migrated", event)
 
     def ejected(self, event: Ejected) -> None:
         """To all."""

@@ -10,6 +10,7 @@ import math
 from typing import Final
 
 from actors.engines.contract import Context, EngineRequest, Kind, Sink
+from actors.engines.dialect import MIGRATION_LIMIT
 from actors.engines.errors import EngineError
 from actors.engines.pool.clock import Clock
 from actors.engines.pool.events import Hedged, PoolListener, Retried
@@ -30,6 +31,8 @@ from actors.engines.pool.spec import (
     NO_TIMEOUTS,
     ModelSpec,
 )
+from actors.engines.pool.takeover import Takeover
+from actors.engines.pool.transcript import Transcript
 
 __all__ = ["MAX_ATTEMPTS", "Pool"]
 
@@ -72,8 +75,9 @@ class Pool(PoolState):
         probes: ProbeQueues | None = None,
         queue: Queue | None = None,
         max_attempts: int = MAX_ATTEMPTS,
+        migration_limit: int = MIGRATION_LIMIT,
     ) -> None:
-        super().__init__(model, kind, spec, clock, random_fn, listener, probes)
+        super().__init__(model, kind, spec, clock, random_fn, listener, probes, migration_limit)
         self.asked = False
         """Whether any request ever came to it."""
         self._max_attempts = max_attempts
@@ -143,7 +147,7 @@ class Pool(PoolState):
         PERF: an ordinary request asks its first instance right here; see ``PoolRequest.ask``.
         """
         asked.pool = self
-        if not self._plain or asked.context.deadline is not None:
+        if not self._plain or self.continues or asked.context.deadline is not None:
             self._prepare(asked)
         now = self.clock.monotonic()
         selector = self.selector
@@ -159,8 +163,9 @@ class Pool(PoolState):
             else:
                 instance = selector.acquire(now, asked.key)
         # PERF: an only instance is never on trial, and no request can be moved away from it.
-        if instance is not selector.only or instance is None or asked.timer is not None:
-            if instance is None or instance.trial or asked.timer is not None:
+        watched = asked.timer is not None or asked.transcript is not None
+        if instance is not selector.only or instance is None or watched:
+            if instance is None or instance.trial or watched:
                 self._begin_otherwise(asked, instance)
                 return
             if instance.probed and len(selector.instances) > 1:
@@ -185,6 +190,9 @@ class Pool(PoolState):
         spec, deadline = self.spec, asked.context.deadline
         if self._key_of is not None:
             asked.key = self._key_of(asked.request, asked.context)
+        others = len(self.selector.instances) > 1
+        if self.continues and others and asked.takes_over and self.migration_limit:
+            asked.transcript = Transcript(asked.request)
         if deadline is None and spec.timeouts == NO_TIMEOUTS and spec.hedge_after is None:
             return
         now = self.clock.monotonic()
@@ -243,6 +251,16 @@ class Pool(PoolState):
         return math.inf if seconds is None else now + seconds
 
     # Called by requests.
+
+    def takeover_of(self, asked: PoolRequest, transcript: Transcript) -> Takeover:
+        """What goes on with the answer of ``asked``, whose instance failed."""
+        return Takeover(asked, transcript, self.migration_limit)
+
+    def resume(self, asked: PoolRequest) -> None:
+        """Have an instance that it has not tried answer ``asked``, which is new. Raises nothing."""
+        asked.pool = self
+        self._prepare(asked)
+        self._begin_otherwise(asked, None)
 
     def give_back(self, instance: Instance, failure: FailureClass) -> None:
         """An attempt at ``instance`` ended so; whoever waits may have its place."""

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 from _thread import allocate_lock
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from actors.engines.contract import Engine, Kind
+from actors.engines.dialect import MIGRATION_LIMIT, Continues
 from actors.engines.pool.breaker import BreakerState
 from actors.engines.pool.clock import Clock, loop_clock
-from actors.engines.pool.events import Ejected, PoolListener, Readmitted
+from actors.engines.pool.events import Ejected, Migrated, PoolListener, Readmitted
 from actors.engines.pool.failures import SUCCESS, FailureClass
 from actors.engines.pool.health_check import UNREACHABLE, HealthChecker
 from actors.engines.pool.instance import Instance, PoolView, view_of
@@ -30,6 +31,7 @@ from actors.engines.pool.probe_queue import ProbeQueues
 from actors.engines.pool.retry_budget import RetryBudget
 from actors.engines.pool.selector import BreakerTransition, Selector
 from actors.engines.pool.spec import DEFAULT_INSTANCE_SPEC, InstanceSpec, ModelSpec
+from actors.engines.pool.transcript import way_for
 
 __all__ = ["PoolState"]
 
@@ -44,8 +46,20 @@ class PoolState:
     """
 
     __slots__ = (
-        "_overridden", "_random_fn", "budget", "clock", "detached", "kind", "listener", "lock",
-        "model", "probes", "selector", "spec",
+        "_migration_limit",
+        "_overridden",
+        "_random_fn",
+        "budget",
+        "clock",
+        "continues",
+        "detached",
+        "kind",
+        "listener",
+        "lock",
+        "model",
+        "probes",
+        "selector",
+        "spec",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +71,7 @@ class PoolState:
         random_fn: RandomFn = draw,
         listener: PoolListener | None = None,
         probes: ProbeQueues | None = None,
+        migration_limit: int = MIGRATION_LIMIT,
     ) -> None:
         self.model: Final = model
         self.kind: Final = kind
@@ -71,6 +86,9 @@ class PoolState:
         """Held while ``selector`` or ``budget`` is used."""
         self.selector = Selector(self.spec.policy, random_fn)
         self.budget = RetryBudget(self.clock.monotonic())
+        self._migration_limit = migration_limit
+        self.continues = False
+        """Whether any instance ever came that goes on with what another one began."""
         # PERF: made for the first override; most pools never have one.
         self._overridden: dict[str, OverriddenInstance] | None = None
 
@@ -110,6 +128,8 @@ class PoolState:
             instance = self.selector.instances[id_]
             if overridden is not None and overridden.overrides.ejected:
                 self.selector.hold_back(instance, now)
+            if way_for(self.kind, spec.continues) is not None:
+                self.continues = True
         if instance.probed:
             HealthChecker(self).watch(instance)
         self.instances_changed()
@@ -188,6 +208,44 @@ class PoolState:
             ),
             self.waiting,
         )
+
+    # An instance goes on with what another one began.
+
+    @property
+    def migration_limit(self) -> int:
+        """How often other instances may go on with one answer."""
+        said = self.spec.migration_limit
+        return self._migration_limit if said is None else said
+
+    def successors(
+        self, lost: Sequence[Instance], kind: Kind
+    ) -> tuple[Continues | None, Sequence[Instance]]:
+        """How healthy instances that are not ``lost`` go on, and those that do not so.
+
+        ``None`` if there are none. Looks at every instance, so only after a failure.
+        """
+        with self.lock:
+            every = [*self.selector.instances.values()]
+        able = [
+            way
+            for each in every
+            if each.healthy and each not in lost
+            if (way := way_for(kind, each.spec.continues)) is not None
+        ]
+        way = able[0] if able else None
+        return way, [each for each in every if each in lost or each.spec.continues is not way]
+
+    def claim_retry(self) -> bool:
+        """Take one retry out of the budget; False if there is none left."""
+        with self.lock:
+            return self.budget.take(self.clock.monotonic())
+
+    def report_migration(self, event: Migrated) -> None:
+        """Tell listener and log what became of an answer that was broken off."""
+        self.listener.migrated(event)
+        facts = {"model": event.model, "instance": event.instance}
+        facts |= {"kind": event.kind, "outcome": event.outcome}
+        _log.warning("an answer was broken off", extra=facts)
 
     # Called by the prober.
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from _thread import allocate_lock
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias, cast
 
 from actors.engines.contract import Chunk, Context, EngineRequest
 from actors.engines.errors import EngineTimeout
@@ -31,6 +31,8 @@ from actors.engines.pool.tries import Try, note_end
 
 if TYPE_CHECKING:
     from actors.engines.pool.pool import Pool
+    from actors.engines.pool.takeover import Takeover
+    from actors.engines.pool.transcript import Transcript
 
 __all__ = ["PoolRequest", "Side"]
 
@@ -62,8 +64,11 @@ class PoolRequest(AnswerReceiver):
 
     __slots__ = (
         "_later", "began", "context", "first_live", "held", "instance", "key", "lock", "pool",
-        "request", "state", "timer", "tries",
+        "request", "state", "takeover", "timer", "transcript", "tries",
     )  # fmt: skip
+
+    takes_over: ClassVar[bool] = True
+    """Whether another instance may go on with its answer; the rest of one is not gone on with."""
 
     def __init__(self, request: EngineRequest, context: Context) -> None:
         self.request = request
@@ -86,6 +91,10 @@ class PoolRequest(AnswerReceiver):
         self._later: LaterAttempts | None = None
         self.tries: list[Try] | None = None
         """What became of each instance that was asked, where it was more than one."""
+        self.transcript: Transcript | None = None
+        """What has reached the client, where another instance may go on."""
+        self.takeover: Takeover | None = None
+        """What goes on with the answer since the instance that began it failed."""
 
     # The first instance's sink.
 
@@ -118,7 +127,7 @@ class PoolRequest(AnswerReceiver):
         if self.state is not _STARTED:
             self.fail_early(self, error)
         elif self.end_with(self, error):
-            self.deliver_error(error)
+            self.end_badly(self, error)
 
     @property
     def over(self) -> bool:
@@ -163,10 +172,14 @@ class PoolRequest(AnswerReceiver):
         little time as they like.
         """
         with self.lock:
-            if self.over:
-                return
-            self.state = TRANSITIONS[self.state][Event.ABORT]
-            running = self._detach_all()
+            over, takeover = self.over, self.takeover
+            if not over:
+                self.state = TRANSITIONS[self.state][Event.ABORT]
+            running = [] if over else self._detach_all()
+        if over:
+            if takeover is not None:
+                takeover.abort(error, tell=tell)
+            return
         self.close()
         if tell:
             self.deliver_error(error)
@@ -203,7 +216,7 @@ class PoolRequest(AnswerReceiver):
         first = self.instance is _NO_MEMBER
         if first:
             self.instance, self.began = instance, now
-            if silence is None:
+            if silence is None and self.transcript is None:
                 return self
             self.first_live = False  # an attempt of its own sees its silences
         later = self._made_later()
@@ -266,6 +279,8 @@ class PoolRequest(AnswerReceiver):
         held, side.held = side.held, None
         if held:
             for chunk, tokens in held:
+                if self.transcript is not None:
+                    self.transcript.add(chunk, tokens)
                 self.deliver(chunk, tokens)
         return True
 
@@ -289,7 +304,7 @@ class PoolRequest(AnswerReceiver):
             pool.reroutable.discard(self)
         else:
             self.close()
-        pool.give_back(instance, SUCCESS if error is None else self._judge(error))
+        pool.give_back(instance, SUCCESS if error is None else self.judge(error))
         return True
 
     def fail_early(self, side: Side, error: BaseException) -> None:
@@ -308,9 +323,9 @@ class PoolRequest(AnswerReceiver):
                     later.last_error = error
         if started:
             if self.end_with(side, error):
-                self.deliver_error(error)
+                self.end_badly(side, error)
             return
-        failure = self._judge(error)
+        failure = self.judge(error)
         pool = self.pool
         if self.tries is not None:
             note_end(self.tries, side.instance.id, pool.clock.monotonic(), failure.kind)
@@ -318,13 +333,22 @@ class PoolRequest(AnswerReceiver):
         if alone and not pool.retry(self, side.instance, failure):
             self.give_up(pool.last_word(error, failure))
 
+    def end_badly(self, side: Side, error: BaseException) -> None:
+        """``side``, whose answer began, ended with ``error``: another may go on, or that is it."""
+        transcript = self.transcript
+        if transcript is not None:
+            self.takeover = takeover = self.pool.takeover_of(self, transcript)
+            if takeover.begin(side.instance, error):
+                return
+        self.deliver_error(error)
+
     def _tell_start(self, side: Side, lost: list[Side] | None) -> None:
         started = self.began if side is self else side.began
         self.pool.committed(self, side.instance, started, hedge=side is not self and side.hedged)
         if lost:
             self._cancel_losers(lost)
 
-    def _judge(self, error: BaseException) -> FailureClass:
+    def judge(self, error: BaseException) -> FailureClass:
         """What ``error`` means; nothing once the client left or its time is over.
 
         An engine that minds the client's deadline itself may tell of it as its own timeout.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NoReturn
 
+from actors.engines.dialect import Continues
 from actors.suggestion import suggestion
 
 __all__ = [
@@ -110,12 +111,14 @@ class InstanceSpec:
     ``weight`` is its share beside the others. ``max_concurrency`` requests are sent to it at once,
     ``None`` for any number. A ``draining`` one gets no new request. ``endpoint`` is where it
     answers, without credentials; an instance put again with the same endpoint keeps its health.
+    ``continues`` is how it goes on with an answer that another one began, ``None`` if it can't.
     """
 
     weight: float = 1.0
     max_concurrency: int | None = None
     draining: bool = False
     endpoint: str = ""
+    continues: Continues | None = None
 
     def __post_init__(self) -> None:
         if not (0 < self.weight < math.inf):
@@ -135,7 +138,8 @@ class ModelSpec:
     ``aliases`` are further names of it; ``adapters`` are too, and reach its instances as they are.
     ``fallback`` names the model that answers while this one has no instance. ``context_length``
     and ``max_output_tokens`` are in tokens, for clients to read. ``defaults`` are the fields of a
-    request that lacks them. The rest is how its pool works.
+    request that lacks them. ``migration_limit`` is how often other instances go on with one answer,
+    ``None`` for the service's own limit. The rest is how its pool works.
     """
 
     aliases: tuple[str, ...] = ()
@@ -147,6 +151,7 @@ class ModelSpec:
     context_length: int | None = None
     max_output_tokens: int | None = None
     defaults: Mapping[str, Any] | None = None
+    migration_limit: int | None = None
 
 
 DEFAULT_MODEL_SPEC: Final = ModelSpec()

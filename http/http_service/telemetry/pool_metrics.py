@@ -24,6 +24,7 @@ from actors.engines.pool import (
     Ejected,
     Hedged,
     InstanceView,
+    Migrated,
     Pool,
     PoolListener,
     PoolView,
@@ -59,6 +60,12 @@ class PoolMetrics(PoolListener, Tables):
         self._hedges = self._counter(
             metrics, "hedges", "Second instances asked, and who answered first.", ("model", "won")
         )
+        self._migrations = self._counter(
+            metrics,
+            "migrations",
+            "Answers broken off by their instance, by whether another one continued them.",
+            ("model", "reason", "outcome"),
+        )
         self._ejections = self._counter(
             metrics, "ejections", "Instances ejected, by what they failed with.", ("model", "error")
         )
@@ -72,6 +79,9 @@ class PoolMetrics(PoolListener, Tables):
             buckets=WAIT_BUCKETS,
             registry=metrics.registry,
         )
+        self._counters: Final = (
+            self._retries, self._hedges, self._migrations, self._ejections, self._readmissions,
+        )  # fmt: skip
         self._metrics = metrics
         metrics.register(self)
         metrics.serves = self.serves
@@ -91,7 +101,7 @@ class PoolMetrics(PoolListener, Tables):
             if self.serves(pool.model):
                 return
             self._metrics.forget(pool.model)
-            for metric in (self._retries, self._hedges, self._ejections, self._readmissions):
+            for metric in self._counters:
                 metric.remove_by_labels({"model": pool.model})
             self._waits.remove_by_labels({"model": pool.model})
 
@@ -104,6 +114,10 @@ class PoolMetrics(PoolListener, Tables):
         """Count it."""
         won = {None: "asked", True: "second", False: "first"}[event.won]
         self._count(self._hedges, event.model, won)
+
+    def migrated(self, event: Migrated) -> None:
+        """Count it."""
+        self._count(self._migrations, event.model, event.kind, event.outcome)
 
     def ejected(self, event: Ejected) -> None:
         """Count it."""

@@ -131,6 +131,9 @@ class Heard(PoolListener):
     def hedged(self, event: Any) -> None:
         self.events.append(("hedged", event))
 
+    def migrated(self, event: Any) -> None:
+        self.events.append(("migrated", event))
+
     def ejected(self, event: Any) -> None:
         self.events.append(("ejected", event))
 
