@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from actors.engines.echo import EchoEngine
 from tests.console.conftest import Open
 from tests.console.test_pages import settled
 from tests.console.world import Load, World
@@ -62,6 +63,22 @@ def test_an_instance_is_drained_weighed_and_ejected_from_the_page_and_back(
     expect(row(page, "gpu-2")).to_contain_text("by hand: weight 0.5")
     page.goto(f"{own_world.console}/#/tree")
     expect(page.locator("td", has_text=f"chat/{MODEL}/gpu-2").first).to_be_visible()
+
+
+def test_a_drain_everywhere_is_written_to_the_source_where_it_can_be(
+    own_world: World, tmp_path: Path, browser_page: Page
+) -> None:
+    own_world.service.http.model_manager().add_chat_completions_model("echo", EchoEngine())
+    page = browser_page
+    page.goto(f"{own_world.console}/#/models/{MODEL}")
+    press(page, "gpu-2", "Drain", "Drain everywhere")
+    expect(row(page, "gpu-2").locator(".pill")).to_have_text("draining")
+    expect(row(page, "gpu-2").get_by_role("button", name="Undrain")).to_be_visible()
+    assert any('"draining"' in path.read_text() for path in tmp_path.iterdir())
+
+    page.goto(f"{own_world.console}/#/models/echo")
+    press(page, "#static", "Drain", "Drain everywhere")
+    expect(page.get_by_role("status").locator(".red")).to_have_count(1)
 
 
 def test_the_registry_is_killed_once_its_path_is_typed(own_world: World, open_page: Open) -> None:

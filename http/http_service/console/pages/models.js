@@ -113,15 +113,14 @@ const placeOf = (endpoint) => /^https?:\/\/([^/]+)/.exec(endpoint)?.[1] ?? "in p
 
 /** What is set by hand, as words. */
 function byHand({ overrides }) {
-  if (!overrides) return "";
   return [overrides.drained && "drained", overrides.ejected && "ejected", overrides.weight !== null && `weight ${overrides.weight}`]
     .filter(Boolean)
     .join(", ");
 }
 
 function Actions({ instance, model }) {
-  const drained = instance.overrides?.drained ?? instance.state === "draining";
-  const ejected = instance.overrides?.ejected || instance.state === "ejected";
+  const drained = instance.overrides.drained || instance.state === "draining";
+  const ejected = instance.overrides.ejected || instance.state === "ejected";
   const button = (action) => html`<button type="button" class="small" aria-label="${DEEDS[action][0]} ${instance.kind} ${instance.id}" onClick=${() => deed(action, instance, model)}>${DEEDS[action][0]}…</button>`;
   return html`${button(drained ? "undrain" : "drain")}<button type="button" class="small" aria-label="Weight of ${instance.kind} ${instance.id}" onClick=${() => weigh(instance, model)}>Weight…</button>${button(ejected ? "readmit" : "eject")}`;
 }

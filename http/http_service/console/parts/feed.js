@@ -164,6 +164,6 @@ function keyGiven() {
 
 /** Look again now, after a change that this page asked for. */
 export async function refresh() {
-  const [root] = await Promise.all([get("tree"), slowParts(), store.link.value === "live" ? null : models()]);
+  const [root] = await Promise.all([get("tree"), slowParts(), models()]);
   setTree(root);
 }
