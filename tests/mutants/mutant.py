@@ -24,6 +24,7 @@ __all__ = ["ROOT", "TESTS", "Mutant", "NotSeeded", "known_tests"]
 
 ROOT: Final = Path(__file__).parents[2]
 TESTS: Final = "tests/supervision"
+POOL_TESTS: Final = "tests/engines/pool"
 
 _BODIES: Final = frozenset({"body", "orelse", "finalbody", "handlers"})
 _Parts = dict[str, Any]
@@ -39,7 +40,7 @@ class Mutant:
     """``old`` in ``where`` becomes ``new``; then ``caught_by`` must fail."""
 
     caught_by: str
-    """The name of a test of :data:`TESTS`, or the key of a scenario of :mod:`tests.faults`."""
+    """The name of a test that is known, or the key of a scenario of :mod:`tests.faults`."""
     name: str
     """What is broken, as a sentence without its end."""
     where: str
@@ -132,9 +133,10 @@ def _statements(text: str) -> list[ast.AST]:
 
 @cache
 def known_tests() -> Mapping[str, str]:
-    """Every test function below :data:`TESTS`, and what pytest calls it."""
+    """Every test function below :data:`TESTS` or :data:`POOL_TESTS`, and what pytest calls it."""
     found: dict[str, str] = {}
-    for path in sorted((ROOT / TESTS).rglob("test_*.py")):
+    paths = [*(ROOT / TESTS).rglob("test_*.py"), *(ROOT / POOL_TESTS).rglob("test_*.py")]
+    for path in sorted(paths):
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 found[node.name] = f"{path.relative_to(ROOT)}::{node.name}"

@@ -48,7 +48,7 @@ class Writer:
     ) -> None:
         self.url = f"http://{id(self):x}"
         self.asked: list[dict[str, Any]] = []
-        self._dies_after = [*dies_after]
+        self.dies_after: list[int | None] = [*dies_after]
         self._raw = raw
         self._error = error
         self._skip = skip
@@ -56,7 +56,7 @@ class Writer:
     def start(self, request: EngineRequest, sink: Sink, context: Context) -> None:
         body = dict(request.body)
         self.asked.append(body)
-        dies = self._dies_after.pop(0) if self._dies_after else None
+        dies = self.dies_after.pop(0) if self.dies_after else None
         try:
             self._write(body, sink, dies, request)
         except Died:
@@ -374,17 +374,20 @@ def test_with_a_limit_of_zero_nothing_is_kept_and_nothing_changes(heard: Heard) 
 
 
 def test_who_can_not_go_on_is_not_asked(heard: Heard) -> None:
-    first, second, third = Writer([2]), Writer(), Writer()
-    pool = pool_of(first, listener=heard)
-    pool.put("cannot", second, InstanceSpec())
+    dying, others, last = Writer([2]), [Writer() for _ in range(4)], Writer()
+    pool = pool_of(dying, listener=heard)
+    for number, other in enumerate(others):
+        pool.put(f"cannot {number}", other, InstanceSpec())
     assert ask(pool).ends == ["fail"]
     assert [told.outcome for told in heard.of("migrated")] == ["no_instance"]
-    first._dies_after = [2]  # pyright: ignore[reportPrivateUsage]  # again
-    pool.put("can", third, InstanceSpec(continues=Continues.PREFILL))
-    while not third.asked:
-        sink = ask(pool)
-        assert summary(sink)["text"] == STORY
-    assert all(body["messages"][-1]["role"] == "user" for body in second.asked)
+    pool.put("can", last, InstanceSpec(continues=Continues.PREFILL))
+    for other in others:
+        other.asked.clear()
+    dying.dies_after = [2] * 9
+    assert [summary(ask(pool))["text"] for _ in range(6)] == [STORY] * 6
+    assert len(dying.asked) > 1
+    assert last.asked[-1]["messages"][-1]["role"] == "assistant"
+    assert all(body["messages"][-1]["role"] == "user" for one in others for body in one.asked)
 
 
 def test_an_instance_that_begins_again_is_not_shown_and_another_one_goes_on(heard: Heard) -> None:
