@@ -15,7 +15,7 @@ from tests.support.chat import wait_for_model
 pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
 
 
-def test_a_hosted_model_makes_vectors_beside_talking(tmp_path: Path) -> None:
+def test_a_hosted_model_makes_vectors_beside_talking_and_counts(tmp_path: Path) -> None:
     hosted = ("worker", "--llama", "smollm2", "--model", "m", "--type", "embeddings,chat")
     with (
         Callboard("--host", "127.0.0.1", "--port", "0", "--discovery-dir", str(tmp_path)) as front,
@@ -34,6 +34,11 @@ def test_a_hosted_model_makes_vectors_beside_talking(tmp_path: Path) -> None:
                 messages=[{"role": "user", "content": PARIS}],
             )
 
+            counts = sdk.responses.input_tokens.with_raw_response
+            counted = counts.count(model="m", input=PARIS)
+
+    assert counted.parse().input_tokens == said.usage.prompt_tokens  # type: ignore[union-attr]  # it was counted
+    assert "x-callboard-estimate" not in counted.headers
     assert len(cat) == 576
     assert sum(map(mul, cat, kitten)) > sum(map(mul, cat, quarks))
     assert listed.data[0].embedding == pytest.approx(cat, abs=1e-5)
