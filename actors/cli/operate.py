@@ -16,26 +16,30 @@ from actors.cli.client import Client, Unreachable
 from actors.cli.output import document, in_words, painter, progress, table
 from actors.cli.parsing import parse_settings
 from actors.cli.signals import FAILED, OK
-from actors.settings.admin import OperateSettings, WeightSettings
+from actors.settings.admin import DrainSettings, EverywhereSettings, TargetSettings, WeightSettings
 
 __all__ = ["DESCRIPTIONS", "drain", "eject", "readmit", "undrain", "weight"]
 
 POLL: Final = 0.25
 """Seconds between two looks at what is in flight."""
 
-_OVERRIDE: Final = (
+_HERE: Final = (
+    "\n\nThis is an override of this front-end, which ends with its process; it is audited."
+)
+_EVERYWHERE: Final = (
     "\n\nThis is an override of this front-end, which ends with its process; --everywhere writes "
-    "it\nto the source of discovery. Each change is audited."
+    "it\nto the source of discovery instead. Each change is audited."
 )
 
 DESCRIPTIONS: Final = {
     "drain": "Give an instance, or all of a model, no further requests; what is in flight goes on."
-    + _OVERRIDE,
-    "undrain": "Give a drained instance requests again." + _OVERRIDE,
-    "eject": "Take an instance out at once, as its breaker does after failures." + _OVERRIDE,
-    "readmit": "Take an ejected instance back." + _OVERRIDE,
+    + _EVERYWHERE,
+    "undrain": "Give a drained instance requests again." + _EVERYWHERE,
+    "eject": "Ask an instance only where no other is left, as its breaker does after failures."
+    + _HERE,
+    "readmit": "Take an instance back, however it was ejected." + _HERE,
     "weight": "Change the share of a model's requests that an instance gets, as in:\n"
-    "weight llama-3#gpu-7 0.5" + _OVERRIDE,
+    "weight llama-3#gpu-7 0.5" + _EVERYWHERE,
 }
 
 
@@ -53,12 +57,14 @@ class Instance:
         return "/".join(quote(part, safe="") for part in (self.kind, self.model, self.id))
 
 
-def _operate(verb: str, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    settings = parse_settings(OperateSettings, verb, DESCRIPTIONS[verb], arguments, environment)
+def drain(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """``drain``: and wait until it is idle, if that is asked for."""
+    settings = parse_settings(DrainSettings, "drain", DESCRIPTIONS["drain"], arguments, environment)
 
     def run() -> int:
         with opened(settings) as client:
-            changed = _changed(client, settings.target, verb, {"everywhere": settings.everywhere})
+            body = {"everywhere": settings.everywhere}
+            changed = _changed(client, settings.target, "drain", body)
             _show(changed, settings.output)
             if not settings.wait:
                 return OK
@@ -67,9 +73,20 @@ def _operate(verb: str, arguments: Sequence[str], environment: Mapping[str, str]
     return printed(run)
 
 
-drain, undrain, eject, readmit = (
-    partial(_operate, verb) for verb in ("drain", "undrain", "eject", "readmit")
-)
+def undrain(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """``undrain``."""
+    settings = parse_settings(
+        EverywhereSettings, "undrain", DESCRIPTIONS["undrain"], arguments, environment
+    )
+    return _change(settings, "undrain", {"everywhere": settings.everywhere})
+
+
+def _eject(verb: str, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    settings = parse_settings(TargetSettings, verb, DESCRIPTIONS[verb], arguments, environment)
+    return _change(settings, verb, {})
+
+
+eject, readmit = partial(_eject, "eject"), partial(_eject, "readmit")
 
 
 def weight(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -78,10 +95,16 @@ def weight(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         WeightSettings, "weight", DESCRIPTIONS["weight"], arguments, environment
     )
 
+    body = {"weight": settings.weight, "everywhere": settings.everywhere}
+    return _change(settings, "weight", body)
+
+
+def _change(settings: TargetSettings, verb: str, body: Mapping[str, Any]) -> int:
+    """Change each instance that is meant, and show that."""
+
     def run() -> int:
-        body = {"weight": settings.weight, "everywhere": settings.everywhere}
         with opened(settings) as client:
-            _show(_changed(client, settings.target, "weight", body), settings.output)
+            _show(_changed(client, settings.target, verb, body), settings.output)
         return OK
 
     return printed(run)

@@ -10,13 +10,15 @@ from actors.settings.setting import argument, config_file, flag, setting, where_
 
 __all__ = [
     "AdminSettings",
+    "DrainSettings",
     "EventsSettings",
+    "EverywhereSettings",
     "InstancesSettings",
     "ModelsSettings",
-    "OperateSettings",
     "PrintedSettings",
     "RequestsSettings",
     "StatusSettings",
+    "TargetSettings",
     "TreeSettings",
     "WeightSettings",
 ]
@@ -106,8 +108,8 @@ class InstancesSettings(PrintedSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class OperateSettings(PrintedSettings):
-    """Settings of ``drain``, ``undrain``, ``eject`` and ``readmit``."""
+class TargetSettings(PrintedSettings):
+    """Settings of ``eject`` and ``readmit``."""
 
     target: str = argument(
         option_types.target,
@@ -116,10 +118,22 @@ class OperateSettings(PrintedSettings):
         required=True,
         names="instance",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class EverywhereSettings(TargetSettings):
+    """Settings of ``undrain``."""
+
     everywhere: bool = flag(
         "write it to the source of discovery, so that every front-end follows; without this it is "
         "an override of this front-end, which ends with its process"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class DrainSettings(EverywhereSettings):
+    """Settings of ``drain``."""
+
     wait: bool = flag("return when nothing is in flight there any more")
     timeout: float = setting(
         300.0,
@@ -131,26 +145,15 @@ class OperateSettings(PrintedSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class WeightSettings(PrintedSettings):
+class WeightSettings(EverywhereSettings):
     """Settings of ``weight``."""
 
-    target: str = argument(
-        option_types.target,
-        "MODEL[#INSTANCE]",
-        "one instance, or all of the model",
-        required=True,
-        names="instance",
-    )
     weight: float | None = argument(
         option_types.weight_or_announced,
         "WEIGHT",
         "the share of the model's requests, relative to its other instances, as in 0.5; "
         "announced goes back to what its worker says",
         required=True,
-    )
-    everywhere: bool = flag(
-        "write it to the source of discovery, so that every front-end follows; without this it is "
-        "an override of this front-end, which ends with its process"
     )
 
 

@@ -22,8 +22,9 @@ AT = ("--host", "127.0.0.1", "--port", "0", "--console", "127.0.0.1:0", "--confi
 class Front:
     """A front-end with the model ``m``, whose instance ``gpu-1`` answers at a pace of ours."""
 
-    def __init__(self, process: Callboard, upstream: SlowUpstream) -> None:
+    def __init__(self, process: Callboard, upstream: SlowUpstream, entry: Path) -> None:
         self.upstream = upstream
+        self.entry = entry
         self.process = process
         self.url = process.url
         self.admin = process.wait_for("console on ").split("console on ")[1].strip()
@@ -45,7 +46,7 @@ def front(tmp_path: Path) -> Iterator[Front]:
         text = json.dumps({**entry, "endpoint": {"url": upstream.url}})
         (tmp_path / "m.json").write_text(text)
         with Callboard("serve", *AT, "--discovery-dir", str(tmp_path)) as process:
-            found = Front(process, upstream)
+            found = Front(process, upstream, tmp_path / "m.json")
             wait_for_model(found.url, "m")
             yield found
 
@@ -84,6 +85,15 @@ def test_weight_eject_and_readmit_are_shown_in_words(front: Front) -> None:
     assert "weight 0.5" not in front.run("weight", "m", "announced")[1].split("AFTER")[1][60:]
     assert front.run("eject", "m")[1].splitlines()[1].endswith("ejected")
     assert front.run("readmit", "m")[1].splitlines()[1].endswith("as announced")
+
+
+def test_everywhere_writes_it_to_the_source(front: Front) -> None:
+    code, shown = front.run("weight", "m#gpu-1", "0.5", "--everywhere")
+    assert code == 0, shown
+    assert json.loads(front.entry.read_text())["weight"] == 0.5
+    assert front.run("drain", "m", "--everywhere")[1].splitlines()[1].endswith("draining")
+    assert json.loads(front.entry.read_text())["state"] == "draining"
+    assert front.run("eject", "m#gpu-1", "--everywhere")[0] == 2  # one front-end's own
 
 
 def test_what_operators_do_is_an_event_that_is_followed(front: Front) -> None:
