@@ -92,7 +92,10 @@ class World:
 
 def _top(world: World) -> str:
     with world.terminal("top") as terminal:
-        screen = terminal.wait_for("up 00:00:4")
+        screen = terminal.wait_until(
+            lambda screen: "up 00:00:4" in screen and "requests/s  0/0" not in screen,
+            "forty seconds of load",
+        )
         terminal.type("q")
     return screen
 

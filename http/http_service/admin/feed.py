@@ -151,7 +151,8 @@ class Feed(ReaderSet):
             snapshots["tree"].update(key, partial(tree_document, view))
         if "models" in wanted and now >= snapshots["models"].due:
             self._look_at_models(snapshots["models"], now)
-        if "requests" in wanted and log is not None and log.alive:
+        # The models show what of their instances' requests has been taken.
+        if not wanted.isdisjoint(("requests", "models")) and log is not None and log.alive:
             log.tell(Take())
 
     def _look_at_models(self, snapshot: Snapshot, now: float) -> None:

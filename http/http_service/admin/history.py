@@ -11,9 +11,8 @@ import falcon
 from msgspec import Meta, Struct
 
 from http_service.admin.documents import Page
-from http_service.admin.event_log import Take
 from http_service.admin.feed import MAX_READERS, TOPICS, cursor_of
-from http_service.admin.parts import Parts
+from http_service.admin.parts import Parts, latest
 from http_service.admin.request_log import Row, detail_of, row_of, wall_offset
 from http_service.admin.requesting import query_as, write
 from http_service.admin.stream_reader import StreamReader
@@ -98,14 +97,6 @@ class RequestResource:
         write(resp, detail_of(found, wall_offset()))
 
     on_head = on_get
-
-
-def latest(parts: Parts) -> Sequence[EndedRequest]:
-    """Every request that is kept, those that have just ended too while the log is up."""
-    log = parts.subject.tree.address("requests")
-    if log.alive:
-        log.tell(Take())
-    return parts.requests.ring.all()
 
 
 def page_of(

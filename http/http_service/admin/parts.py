@@ -11,13 +11,14 @@ from typing import Any, Final, TypeAlias
 
 from actors.engines.pool import PoolListeners
 from actors.supervision import CancellationToken, Tree
-from http_service.admin.event_log import Events
+from http_service.admin.event_log import Events, Take
 from http_service.admin.feed import Feed
 from http_service.admin.process_facts import ProcessFacts
 from http_service.admin.request_log import Requests
 from http_service.admin.series import Series
+from http_service.telemetry.ended_requests import EndedRequest
 
-__all__ = ["PREFIX", "CantRewrite", "Moved", "Parts", "Rewrite", "Setting", "Subject"]
+__all__ = ["PREFIX", "CantRewrite", "Moved", "Parts", "Rewrite", "Setting", "Subject", "latest"]
 
 PREFIX: Final = "/admin/v1"
 """What every path of the admin API begins with."""
@@ -65,3 +66,11 @@ class Parts:
     series: Series
     requests: Requests
     feed: Feed
+
+
+def latest(parts: Parts) -> Sequence[EndedRequest]:
+    """Every request that is kept, those that have just ended too while the log is up."""
+    log = parts.subject.tree.address("requests")
+    if log.alive:
+        log.tell(Take())
+    return parts.requests.ring.all()

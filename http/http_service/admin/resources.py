@@ -31,7 +31,7 @@ from http_service.admin.documents import (
     thread_stacks,
     tree_document,
 )
-from http_service.admin.parts import Parts
+from http_service.admin.parts import Parts, latest
 from http_service.admin.process_facts import Processes
 from http_service.admin.request_log import first_tokens
 from http_service.admin.requesting import query_as, write
@@ -115,14 +115,14 @@ class ModelResource:
 
     def __init__(self, parts: Parts, app: AppContext) -> None:
         self._state = app.state
-        self._requests = parts.requests.ring
+        self._parts = parts
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response, model: str) -> None:
         """Its instances in the order in which they came. Raises ``ModelNotFound``."""
         pools = self._state.find_pools(model)
         if not pools:
             raise ModelNotFound(model)
-        first = first_tokens(self._requests.all(), time.monotonic())
+        first = first_tokens(latest(self._parts), time.monotonic())
         write(resp, model_detail((pool.view() for pool in pools), first))
 
     on_head = on_get

@@ -17,7 +17,7 @@ import pytest
 from actors.service import Service
 from http_service.admin.feed import MAX_READERS, Snapshot, cursor_of
 from tests.http_service.admin.conftest import Start, admin, change, read
-from tests.support.chat import chat
+from tests.support.chat import chat, stream_lines
 from tests.support.waiting import eventually
 
 Told = tuple[str, Any, str]
@@ -60,6 +60,13 @@ def test_a_new_reader_gets_the_state_at_once_and_then_what_comes(start: Start) -
         rows = until(told, "requests")[1]
         assert [each["model"] for each in rows] == ["echo"]
         assert until(told, "stats")[1]["series"]["memory"] > 0
+
+
+def test_models_alone_tell_the_first_token_of_an_instance(start: Start) -> None:
+    service = start()
+    stream_lines(service.url, "echo")
+    with stream(service, "?topics=models") as told:
+        eventually(lambda: next(told)[1][0]["instances"][0]["first_token"], 10, "it was told")
 
 
 def test_only_what_was_asked_for_is_told(start: Start) -> None:
