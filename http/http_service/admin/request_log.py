@@ -265,8 +265,10 @@ def first_tokens(newest_last: Sequence[EndedRequest], now: float) -> Mapping[Ins
     """The median first token of each instance in the last minute, by the monotonic clock; pure."""
     seen: dict[InstanceKey, list[float]] = defaultdict(list)
     for each in _since(newest_last, now - MINUTE):
-        if each.first_token is not None and each.instance and each.kind and each.model:
-            seen[str(each.kind), each.model, each.instance].append(each.first_token)
+        # The one that answered, not one that was tried before it.
+        instance = answering(each.tries) if each.tries else each.instance
+        if each.first_token is not None and instance and each.kind and each.model:
+            seen[str(each.kind), each.model, instance].append(each.first_token)
     return {key: round(median(values), 6) for key, values in seen.items()}
 
 

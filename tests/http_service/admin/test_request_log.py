@@ -88,6 +88,14 @@ def test_the_median_of_the_last_minute_is_an_instances_first_token() -> None:
     assert first_tokens(kept, 120.0) == {("chat", "m", "i"): 2.0, ("chat", "m", "j"): 5.0}
 
 
+def test_a_first_token_is_that_of_the_instance_that_answered() -> None:
+    failed, answered = Try("a", 10.75), Try("b", 11.0)
+    failed.ended, failed.error = 11.0, "connect"
+    answered.answered = 11.5
+    kept = [ended(instance="a", tries=[failed, answered])]
+    assert {key[2] for key in first_tokens(kept, 12.0)} == {"b"}
+
+
 @pytest.fixture
 def inflight() -> InflightRequests:
     return InflightRequests()
