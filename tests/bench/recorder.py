@@ -125,7 +125,7 @@ def _requests(rng: random.Random) -> Requests:
             name = f"{rng.getrandbits(128):032x}"
             requests.ring.inbox.append((
                 name, 200, *times[:4], "model", "chat", "chat_completions", "stream", None,
-                rng.randrange(9999), times[4], "instance", None, arrivals,
+                rng.randrange(9999), times[4], "instance", None, arrivals, 12,
             ))  # fmt: skip
         requests.take()
     return requests

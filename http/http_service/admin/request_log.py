@@ -204,7 +204,7 @@ def _columns(ended: EndedRequest, wall: float) -> tuple[Any, ...]:
         len(tries) if tries else int(ended.instance is not None),
         round(before + ended.elapsed, 6),
         None if ended.first_token is None else round(before + ended.first_token, 6),
-        None,
+        ended.input_tokens,
         ended.tokens,
     )
 

@@ -326,6 +326,7 @@ class Exchange(PoolRequest):
                     asked, guard.metrics.model, request.kind, guard.endpoint, guard.request_type,
                     error_type or None, guard.tokens, guard.first_token,
                     instance.id if instance else None, self.tries, guard.arrivals,
+                    guard.input_tokens,
                 ))  # fmt: skip
 
     def record_error(self, error: BaseException) -> None:

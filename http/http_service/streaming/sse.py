@@ -6,6 +6,7 @@ OpenAI's clients read them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +17,17 @@ from actors.engines.sse import data_of, read_event, split_events
 from actors.engines.tokens import completion_tokens as completion_tokens_in
 from http_service.errors import ErrorReply
 
-__all__ = ["COMMENT", "DONE", "EVENT_ENDS", "USAGE", "Frame", "encode", "error_event", "event_of"]
+__all__ = [
+    "COMMENT",
+    "DONE",
+    "EVENT_ENDS",
+    "PROMPT_TOKENS",
+    "USAGE",
+    "Frame",
+    "encode",
+    "error_event",
+    "event_of",
+]
 
 DONE: Final = b"data: [DONE]\n\n"
 
@@ -28,6 +39,10 @@ COMMENT: Final = ord(":")
 
 USAGE: Final = b'completion_tokens"'
 """What an event with usage holds; inside a text its quote would be escaped."""
+
+
+PROMPT_TOKENS: Final = re.compile(rb'"prompt_tokens"\s*:\s*([0-9]{1,9})\s*[,}]').search
+"""Finds the engine's count of the prompt's tokens; inside a text its quotes would be escaped."""
 
 
 class Frame(NamedTuple):

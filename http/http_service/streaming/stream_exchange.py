@@ -21,7 +21,16 @@ from http_service.streaming.exchange import (
     Exchange,
     response_head,
 )
-from http_service.streaming.sse import COMMENT, DONE, EVENT_ENDS, USAGE, encode, error_event
+from http_service.streaming.sse import (
+    COMMENT,
+    DONE,
+    EVENT_ENDS,
+    PROMPT_TOKENS,
+    USAGE,
+    encode,
+    error_event,
+    event_of,
+)
 
 __all__ = ["ROOM_BYTES", "StreamExchange"]
 
@@ -162,6 +171,9 @@ class StreamExchange(Exchange):
             event, _, usage = encode(chunk, include_usage=self.include_usage)
         if usage is not None:
             self.guard.record_usage(usage)
+            said = chunk if isinstance(chunk, bytes) else event_of({"usage": chunk["usage"]})
+            if (found := PROMPT_TOKENS(said)) is not None:
+                self.guard.input_tokens = int(found[1])
         return event
 
     def _last_events(self, error: BaseException | None) -> bytes:

@@ -14,11 +14,15 @@ from http_service.errors import ClientGone, ErrorType
 from http_service.headers import NO_STORE
 from http_service.streaming.exchange import Exchange, response_head
 from http_service.streaming.fold import Fold
+from http_service.streaming.sse import PROMPT_TOKENS
 
 __all__ = ["NO_DOCUMENT", "UnaryExchange"]
 
 # PERF: not decoded. Inside a JSON text the quotes would be escaped, so this is a key.
 _COMPLETION_TOKENS: Final = re.compile(rb'"completion_tokens"\s*:\s*([0-9]{1,15})\s*[,}]').search
+
+BESIDE: Final = 256
+"""Bytes between two counts of one usage object, at most."""
 
 _SUCCESS: Final = ErrorType.NONE
 
@@ -121,7 +125,7 @@ class UnaryExchange(Exchange):
     def take(self) -> bytes:
         """The response, once; its tokens and its usage are counted with it."""
         body, self._body = self._body, b""
-        usage = None
+        usage = found = None
         fold = self._fold
         if fold is not None:
             left = self._tokens - self._counted
@@ -133,6 +137,11 @@ class UnaryExchange(Exchange):
             usage = int(found[1])
         if usage is not None:
             self.guard.usage = usage
+            # PERF: both stand in one small object, a fold's at its end: looked for only there.
+            at = len(body) if found is None else found.start()
+            near = PROMPT_TOKENS(body, max(at - BESIDE, 0), at + BESIDE)
+            if near is not None:
+                self.guard.input_tokens = int(near[1])
         return body
 
     def _flush(self) -> None:

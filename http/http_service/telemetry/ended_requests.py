@@ -45,6 +45,7 @@ class EndedRequest(NamedTuple):
     instance: str | None
     tries: Sequence[Try] | None
     arrivals: array[float] | None
+    input_tokens: int | None
 
     @property
     def ended(self) -> float:
@@ -57,7 +58,7 @@ class EndedRequest(NamedTuple):
         return self.error_type or "success"
 
 
-_NONE: Final = (None, None, None)
+_NONE: Final = (None, None, None, None)
 
 
 def refused(record: AccessRecord, arrived: float, endpoint: str) -> RawEnded:

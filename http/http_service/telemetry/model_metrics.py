@@ -114,6 +114,7 @@ class InflightGuard:
         "endpoint",
         "error_type",
         "first_token",
+        "input_tokens",
         "metrics",
         "request_type",
         "started",
@@ -141,6 +142,8 @@ class InflightGuard:
         self._last: float | None = None
         self.first_token: float | None = None
         """Seconds to the first output token that was seen alone."""
+        self.input_tokens: int | None = None
+        """The engine's own count of the prompt's tokens, where it said one."""
         self.arrivals: array[float] | None = None
         """When tokens came, in seconds from the start, where that is kept."""
         self.started = clock()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from actors.engines.contract import Context, EngineRequest
 from actors.service import Service
 from tests.http_service.admin.conftest import Start, admin, change, read
 from tests.support.chat import chat, stream_lines
@@ -111,3 +113,25 @@ def test_what_happened_while_the_log_was_down_is_in_it(start: Start) -> None:
     service.tree.restart_child("events")
     found = read(f"{admin(service)}/events")[1]["events"]
     assert ("registry", "ended: shutdown") in [(each["subject"], each["text"]) for each in found]
+
+
+class Dicts:
+    """A generator engine whose last chunk carries usage."""
+
+    def generate(self, request: EngineRequest, context: Context) -> Iterator[dict[str, Any]]:
+        del request, context
+        delta = {"role": "assistant", "content": "hi"}
+        yield {"choices": [{"index": 0, "delta": delta, "finish_reason": "stop"}]}
+        yield {"choices": [], "usage": {"prompt_tokens": 41, "completion_tokens": 1}}
+
+
+@pytest.mark.parametrize(("model", "expected"), [("echo", (3, 3)), ("dicts", (41, 1))])
+def test_the_engines_own_counts_of_tokens_are_there(
+    start: Start, model: str, expected: tuple[int, int]
+) -> None:
+    service = start()
+    service.http.model_manager().add_chat_completions_model("dicts", Dicts())
+    assert chat(service.url, model, "one two three")[0] == 200
+    stream_lines(service.url, model, "one two three", stream_options={"include_usage": True})
+    found = [(each["input_tokens"], each["output_tokens"]) for each in requests(service)]
+    assert found == [expected, expected]

@@ -23,7 +23,7 @@ from http_service.telemetry.metrics import Metrics
 
 GOOD = EndedRequest(
     1, "r-1", 200, 10.0, 10.5, 2.0, 10.75, "m", "chat", "chat_completions", "stream", None, 7, 1.0,
-    "i", None, None,
+    "i", None, None, 3,
 )  # fmt: skip
 
 
@@ -34,7 +34,8 @@ def ended(**fields: Any) -> EndedRequest:
 def test_a_row_counts_from_when_the_request_was_taken_up() -> None:
     row = row_of(GOOD, wall=1000.0)
     assert (row.at, row.duration, row.first_token) == (1010.0, 2.5, 1.5)
-    assert (row.stream, row.outcome, row.attempts, row.output_tokens) == (True, "success", 1, 7)
+    assert (row.stream, row.outcome, row.attempts) == (True, "success", 1)
+    assert (row.input_tokens, row.output_tokens) == (3, 7)
 
 
 def test_phases_follow_one_another_to_the_end() -> None:
