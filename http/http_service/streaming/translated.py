@@ -8,7 +8,7 @@ bytes, which pass as they are. A request that is not translated has none of this
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from actors.engines.contract import Chunk
 from actors.engines.dialect import Native, ReadEvents
@@ -22,6 +22,9 @@ from http_service.streaming.unary_exchange import UnaryExchange
 __all__ = ["DialectWriter", "TranslatedStream", "TranslatedUnary"]
 
 _STARTED = State.STARTED
+
+_COUNT: Final = b'"output_tokens"'
+"""What a dialect calls its count of output tokens."""
 
 _UNREADABLE = "The engine's response is not a JSON object."
 
@@ -75,7 +78,9 @@ class TranslatedStream(StreamExchange):
         """Have ``writer`` write it, with ``headers``, but for a native one's. Called once."""
         self._writer = writer
         self._translation_headers = headers
-        self._translating = self._native = False
+        self._translating = False
+        self._native: Native | None = None
+        """The last events that passed as they were."""
         self._completion = b""
 
     def push(self, chunk: Chunk, tokens: int = 1, *, admitted: bool = False) -> None:
@@ -86,9 +91,12 @@ class TranslatedStream(StreamExchange):
         if self.finished:
             return
         if isinstance(chunk, Native):
-            self._native = True
-            self._writer.passed(chunk)
-            super().push(chunk, tokens, admitted=True)
+            # PERF: the writer sees the first ones, those that may count, and the last ones of a
+            # stream that fails; nothing stands in the others that it looks for.
+            if self._native is None or chunk.rfind(_COUNT) >= 0:
+                self._writer.passed(chunk)
+            self._native = chunk
+            StreamExchange.push(self, chunk, tokens, admitted=True)
             return
         try:
             events = self._writer.write(chunk)
@@ -110,7 +118,7 @@ class TranslatedStream(StreamExchange):
 
     def own_headers(self) -> Headers:
         """What is to be said of a translation."""
-        return () if self._native else self._translation_headers
+        return self._translation_headers if self._native is None else ()
 
     def _head(self) -> bytes:
         self._headers += self.own_headers()
@@ -119,7 +127,7 @@ class TranslatedStream(StreamExchange):
     def deliver_end(self) -> None:
         """The stream is complete, if it says anything at all."""
         try:
-            if not self._native:  # else the last event that passed has completed it
+            if self._native is None:  # else the last event that passed has completed it
                 begin = b"" if self._translating else self._writer.begin()
                 self._completion = begin + self._writer.end()
         except Exception as error:  # noqa: BLE001  # see push
@@ -131,7 +139,11 @@ class TranslatedStream(StreamExchange):
         super().deliver_end()
 
     def _last_events(self, error: BaseException | None) -> bytes:
-        return self._completion if error is None else self._writer.fail(reply_for(error))
+        if error is None:
+            return self._completion
+        if self._native is not None:
+            self._writer.passed(self._native)
+        return self._writer.fail(reply_for(error))
 
     def _error_body(self, reply: ErrorReply) -> bytes:
         return self._writer.error_document(reply)
