@@ -147,7 +147,7 @@ function Instances({ model, chosen }) {
   const tools = html`<a class="button" href=${to("playground", model.id)}>Try it →</a>`;
   const instances = model.detail?.instances ?? [];
   return html`<${Panel} title=${visible(model.id)} note="${model.kinds.join(" · ")} · ${plural(model.instances, "instance")}" tools=${tools} mono>
-    <div class="scroll" tabindex="0" role="region" aria-label="Instances"><table>
+    <div class="scroll" tabindex="0" role="region" aria-label="Instances"><table class="dense">
       <thead><tr><th>instance</th><th>endpoint</th><th>state</th><th class="right">in flight</th><th class="right">weight</th><th class="right">first token</th><th class="right">given</th><th class="right">failed</th><th>last error</th><th class="right">since</th><th class="right">actions</th></tr></thead>
       <tbody data-rows>${instances.map((each) => html`<${InstanceRow} key=${`${each.kind} ${each.id}`} instance=${each} model=${model} chosen=${each === chosen} />`)}</tbody>
     </table></div>

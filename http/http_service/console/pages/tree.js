@@ -1,5 +1,5 @@
 /** The supervision tree: an outline, and one line a child that breaks where an incarnation ended. */
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import { childPath, get, post } from "../parts/api.js";
 import { refresh } from "../parts/feed.js";
 import { clock, NONE, span, visible, visibleLines } from "../parts/format.js";
@@ -13,7 +13,10 @@ import { ask, copy, Empty, Panel, Segmented, State, useNow } from "../parts/ui.j
 
 const WINDOWS = [[60, "1 m"], [300, "5 m"], [1200, "20 m"], [3600, "1 h"]];
 const LINES = 200;
-const window = signal(300);
+/** Seconds that the lives show; until it is chosen, as many as there are. */
+const chosenWindow = signal(null);
+const window = computed(() => chosenWindow.value ?? WINDOWS.find(([length]) => uptime() < length)?.[0] ?? 1200);
+const uptime = () => store.overview.value?.uptime ?? 0;
 const filter = signal("");
 const held = signal(null);
 
@@ -54,8 +57,8 @@ function Row({ node, rails, now, chosen }) {
 }
 
 function Outline({ chosen, now }) {
-  const tools = html`<${Segmented} label="Time shown" options=${WINDOWS} value=${window.value} onChange=${(next) => (window.value = next)} />`;
-  const marks = [0, 1, 2, 3].map((at) => clock(now - window.value * (1 - at / 4)).slice(0, window.value > 300 ? 5 : 8));
+  const tools = html`<${Segmented} label="Time shown" options=${WINDOWS} value=${window.value} onChange=${(next) => (chosenWindow.value = next)} />`;
+  const marks = [0, 1, 2, 3].map((at) => clock(now - window.value * (1 - at / 4)).slice(0, window.value >= 300 ? 5 : 8));
   return html`<${Panel} title="Supervision tree" note="every line is a life: it breaks where an incarnation ended" tools=${tools}>
     <div class="scroll" tabindex="0" role="region" aria-label="Supervision tree"><table>
       <thead><tr><th>child</th><th>state</th><th class="optional">kind</th><th class="right">epoch</th><th class="right">mailbox</th><th class="right">busy</th><th class="right">age</th>
@@ -81,7 +84,7 @@ function Events() {
 }
 
 const ABOUT_KILL =
-  "Kill cuts it off in the midst of what it does; its supervisor starts it again. What you do is written to the audit log with your key’s name.";
+  "Kill cuts it off in the midst of what it does; its supervisor starts it again. It is logged, with who did it.";
 
 function kill(node) {
   ask({
