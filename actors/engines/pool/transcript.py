@@ -7,15 +7,18 @@ the text so far behind it. Which answers can be gone on with is said here, each 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+import orjson
 
 from actors.engines.contract import Chunk, EngineRequest, Kind, generates
 from actors.engines.dialect import Continues, Native
 from actors.engines.lenient_json import DICT, LIST, encode
 from actors.engines.llama_dialect import is_conversation
-from actors.engines.sse import EventKind, read_event, split_events
+from actors.engines.sse import EventKind, event_end, read_event, split_events
 
 __all__ = ["Head", "Transcript", "continued", "obstacle", "way_for"]
 
@@ -23,10 +26,7 @@ MAX_TEXT: Final = 64 * 1024
 """Characters of text that are kept of one answer; a longer one can't be gone on with."""
 
 FOLD_AT: Final = 32 * 1024
-"""Bytes of chunks that are kept as they came. PERF: decoding them together later costs less."""
-
-_CHUNK_BYTES: Final = 256
-"""What a chunk that is an object counts."""
+"""Bytes of events that are kept as they came. PERF: decoding them together later costs less."""
 
 
 # What a request must not ask for, by the name of the reason.
@@ -80,20 +80,55 @@ class Head:
                 self.fields[name] = chunk[name]
 
 
+def text_of_tokens(batch: bytes) -> str | None:
+    """The text of events that are alike but for one token each; ``None`` if any is not.
+
+    PERF: the first one is decoded; what stands between two texts is then one separator, and the
+    texts are decoded as one list. A quote within a text is escaped, so a wrong one is noticed.
+    """
+    first = batch[: event_end(batch, 0)]
+    text = _ONLY_TEXT.search(first)
+    if text is None or not _is_a_token(read_event(first).chunk):
+        return None
+    before, after = first[: text.end(1)], first[text.end() :]
+    if not batch.endswith(after):
+        return None
+    pieces = batch[len(before) : len(batch) - len(after)].split(after + before)
+    try:
+        texts: list[Any] = orjson.loads(b'["%b"]' % b'","'.join(pieces))
+    except orjson.JSONDecodeError:
+        return None
+    return "".join(texts) if len(texts) == len(pieces) else None
+
+
+_ONLY_TEXT: Final = re.compile(rb'("(?:content|text)":")(?:[^"\\]|\\.)*')
+
+
+def _is_a_token(chunk: Mapping[str, Any]) -> bool:
+    """Whether ``chunk`` is one piece of text and nothing else that an answer is made of."""
+    choices: Any = chunk.get("choices")
+    if not isinstance(choices, LIST) or len(choices) != 1 or chunk.get("usage") is not None:
+        return False
+    choice: Any = choices[0]
+    if not isinstance(choice, DICT) or choice.get("finish_reason") is not None:
+        return False
+    said: Any = choice.get("delta") if "delta" in choice else {"text": choice.get("text")}
+    return isinstance(said, DICT) and len(said) == 1
+
+
 class Transcript:
     """What of the answer to ``request`` has reached its client, read when it is first needed.
 
-    Not synchronised: chunks come one after the other, and it is read when no more come. PERF: a
-    chunk is kept as it came; they are decoded together, after many or at a failure.
+    Not synchronised: chunks come one after the other, and it is read when no more come. PERF:
+    events are kept as they came, and decoded together, after many or at a failure.
     """
 
-    __slots__ = ("_chunks", "_size", "head", "obstacle", "request", "sampled", "text", "tokens")
+    __slots__ = ("_events", "head", "obstacle", "request", "sampled", "text", "tokens")
 
     def __init__(self, request: EngineRequest) -> None:
         self.request: Final = request
         """What was asked. It stays here: a stream that has begun lets go of it elsewhere."""
-        self._chunks: list[Chunk] | None = []
-        self._size = 0
+        self._events = bytearray()
         self.text = ""
         """The text so far."""
         self.head: Final = Head()
@@ -107,35 +142,39 @@ class Transcript:
     def add(self, chunk: Chunk, tokens: int) -> None:
         """``chunk`` with ``tokens`` is on its way to the client."""
         self.tokens += tokens
-        chunks = self._chunks
-        if chunks is not None:
-            chunks.append(chunk)
-            self._size += len(chunk) if isinstance(chunk, bytes) else _CHUNK_BYTES
-            if self._size > FOLD_AT:
+        if self.obstacle:
+            return
+        if isinstance(chunk, dict):
+            self.read()
+            self._read_chunk(chunk)
+        elif type(chunk) is Native:
+            self.obstacle = "native"
+        else:
+            self._events += chunk
+            if len(self._events) > FOLD_AT:
                 self.read()
 
     def read(self) -> None:
         """Decode what was kept; afterwards every attribute is up to date."""
-        chunks, self._chunks, self._size = self._chunks, [], 0
-        for chunk in chunks or ():
-            if isinstance(chunk, Native):
-                self.obstacle = "native"
-            elif isinstance(chunk, bytes):
-                self._read_events(chunk)
-            else:
-                self._read_chunk(chunk)
+        if self._events:
+            batch, self._events = bytes(self._events), bytearray()
+            self._read_events(batch)
         if len(self.text) > MAX_TEXT:
             self.obstacle = "too_long"
         if self.obstacle:
-            self.text, self._chunks = "", None  # nothing more is kept
+            self.text = ""  # nothing more is kept
 
     def _read_events(self, batch: bytes) -> None:
-        for event in split_events(batch):
+        # The first event tells the head, and often the role: it is decoded.
+        start = 0 if self.head.fields else event_end(batch, 0)
+        text = text_of_tokens(batch[start:])
+        for event in split_events(batch if text is None else batch[:start]):
             found = read_event(event)
             if found.kind is EventKind.CHUNK:
                 self._read_chunk(found.chunk)
             elif found.kind is not EventKind.EMPTY:
                 self.obstacle = "unreadable"
+        self.text += text or ""
 
     def _read_chunk(self, chunk: Mapping[str, Any]) -> None:
         self.head.learn(chunk)
