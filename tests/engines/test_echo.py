@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.engines import Context, EchoEngine, EngineBusy, EngineRejected, Kind
@@ -220,6 +220,7 @@ def test_no_answer_is_longer_than_asked_or_holds_a_stop_text(
 
 @pytest.mark.parametrize("asked", [chat, complete])
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+@example(text='a", "b",  ","')
 def test_any_text_survives_being_made_an_event(asked: Any, text: str) -> None:
     sink = echo(asked(text))
     assert sink.text() == text

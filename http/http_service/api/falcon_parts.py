@@ -186,7 +186,7 @@ class RequestScope:
         env, scope = req.env, req.context
         scope.started = time.monotonic()
         given: str | None = env.get("HTTP_X_REQUEST_ID")
-        made = f"{id_bits(128):032x}" if given is None else request_id_from(given)
+        made = id_bits(128).to_bytes(16, "big").hex() if given is None else request_id_from(given)
         scope.request_id = made
         if resp.fields is None:
             resp.set_header(ID_HEADER, made)
