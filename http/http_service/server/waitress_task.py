@@ -137,13 +137,15 @@ class AppResponse:
         if self.status and not exc_info:
             raise AssertionError("start_response called a second time without exc_info")
         self.length = None
-        # PERF: in C: names and values as one text, and the names that matter as a set.
+        # PERF: names and values as one text, in C; most responses have few headers.
         text = status + "".join(map("".join, headers))
         # SECURITY: a line break would let a value write headers of its own.
         if "\n" in text or "\r" in text:
             raise ValueError(f"there is a line break in {_broken(status, headers)}")
-        if not _NOTABLE.isdisjoint(map(str.lower, dict(headers))):
-            self._note(headers)
+        for name, _ in headers:
+            if name.lower() in _NOTABLE:
+                self._note(headers)
+                break
         self.status = status
         self.headers = [*headers]
         return self._write

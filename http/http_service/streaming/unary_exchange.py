@@ -19,7 +19,8 @@ from http_service.streaming.sse import PROMPT_TOKENS
 __all__ = ["NO_DOCUMENT", "UnaryExchange"]
 
 # PERF: not decoded. Inside a JSON text the quotes would be escaped, so this is a key.
-_COMPLETION_TOKENS: Final = re.compile(rb'"completion_tokens"\s*:\s*([0-9]{1,15})\s*[,}]').search
+_COMPLETION_TOKENS: Final = re.compile(rb'"completion_tokens"\s*:\s*([0-9]{1,15})\s*[,}]').match
+_KEY: Final = b'"completion_tokens"'
 
 BESIDE: Final = 256
 """Bytes between two counts of one usage object, at most."""
@@ -133,8 +134,10 @@ class UnaryExchange(Exchange):
                 self._counted = self._tokens
                 self.guard.record_tokens(left, self.clock())
             usage = fold.completion_tokens
-        if usage is None and (found := _COMPLETION_TOKENS(body)) is not None:
-            usage = int(found[1])
+        # PERF: looked for from the end, where usage stands.
+        if usage is None and (at := body.rfind(_KEY)) >= 0:
+            found = _COMPLETION_TOKENS(body, at)
+            usage = None if found is None else int(found[1])
         if usage is not None:
             self.guard.usage = usage
             # PERF: both stand in one small object, a fold's at its end: looked for only there.
