@@ -25,10 +25,10 @@ from actors.engines.contract import (
     Sink,
     generates,
 )
+from actors.engines.dialect import ReadEvents
 from actors.engines.echo_embeddings import embeddings
 from actors.engines.errors import AnswerTooLong, EngineRejected
 from actors.engines.lenient_json import encode
-from actors.engines.sse import ReadEvents
 from actors.supervision.errors import Cancelled
 
 __all__ = ["MAX_CHOICES", "MAX_TOKENS", "RUN", "EchoEngine"]
