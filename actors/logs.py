@@ -82,7 +82,7 @@ class BackgroundWriter(Generic[T]):
         self._bytes_taken = self._bytes_written = 0
         self._waiting = threading.Event()
         self._awake = False
-        """Whether the thread was told of items that it has not begun to take."""
+        """Whether the thread was woken for items that it has not begun to take."""
         self._idle = threading.Event()
         self._idle.set()
         self._writing = threading.Lock()

@@ -124,7 +124,7 @@ PROCESSES: Final = (
         "log-stalled",
         "who answers waits until its access line is written",
         "actors:BackgroundWriter.put",
-        "if not self._waiting.is_set():\n    ...",
-        "if not self._waiting.is_set():\n    ...\nself._idle.wait()",
+        "if not self._awake:\n    ...",
+        "if not self._awake:\n    ...\nself._idle.wait()",
     ),
 )
