@@ -93,9 +93,7 @@ def _print_more(
 ) -> None:
     """Print records as they come: in columns of a fixed width, or as a document each."""
     if output != "table":
-        lines: Iterator[str] = (
-            document(each, output) if output == "yaml" else _one_line(each) for each in records
-        )
+        lines: Iterator[str] = (document(each, output, indent=None) for each in records)
     else:
         head: list[Sequence[object]] = [followed.titles] if titles else []
         rows = [*head, *(followed.cells(each) for each in records)]
@@ -103,11 +101,6 @@ def _print_more(
         lines = (_fixed(row, followed.widths, paint) for row in rows)
     for line in lines:
         print(line, flush=True)
-
-
-def _one_line(record: Any) -> str:
-    """A record as one line of JSON, for jq and its like."""
-    return " ".join(document(record, "json").split("\n")).replace("  ", "")
 
 
 def _fixed(row: Sequence[object], widths: Sequence[int], paint: Paint) -> str:

@@ -96,10 +96,15 @@ def table(rows: Sequence[Sequence[object]], paint: Paint = str) -> Lines:
         yield "  ".join(map(paint, cells) if index else cells).rstrip()
 
 
-def document(value: Any, output: str) -> str:
-    """A JSON value as ``json`` or ``yaml``; pure."""
+_UNPRINTABLE: Final = re.compile(r"[^\n -~]")
+"""Candidates: all but ASCII that is printable, and the ends of lines."""
+
+
+def document(value: Any, output: str, *, indent: int | None = 2) -> str:
+    """A JSON value as ``json``, in one line where ``indent`` is None, or as ``yaml``; pure."""
     if output == "json":
-        return json.dumps(value, indent=2, ensure_ascii=False)
+        text = json.dumps(value, indent=indent, ensure_ascii=False)
+        return _UNPRINTABLE.sub(lambda found: _escape(found[0], json.dumps(found[0])[1:-1]), text)
     return "\n".join(_yaml(value, ""))
 
 
@@ -127,10 +132,16 @@ def _entry(head: str, value: Any, indent: str) -> Lines:
 
 def _scalar(value: Any) -> str:
     """A JSON scalar, or an empty collection; text that needs no quotes stands without them."""
-    words = ("true", "false", "null", "yes", "no", "on", "off")
+    words = ("true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan", "infinity")
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w/.-]*", value, re.ASCII):
         return json.dumps(value) if value.lower() in words else value
-    return json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
+    return _UNPRINTABLE.sub(lambda found: _escape(found[0], f"\\U{ord(found[0]):08x}"), text)
+
+
+def _escape(character: str, escaped: str) -> str:
+    """SECURITY: JSON leaves U+007F to U+009F as they are, which control a terminal."""
+    return character if character.isprintable() else escaped
 
 
 class Screen:

@@ -97,13 +97,16 @@ def test_following_goes_on_after_the_last_one_until_ctrl_c(server: AdminServer) 
 def test_what_is_followed_is_filtered_here_too(server: AdminServer) -> None:
     options = ("--follow", "--status", "5xx", "--output", "json")
     with Callboard("requests", *options, "--admin-url", server.url) as command:
-        server.send("requests", [request(3), request(4, status=502), request(5, status=404)])
+        server.send(
+            "requests", [request(3), request(4, status=502, model="a  b"), request(5, status=404)]
+        )
         server.send("requests", [request(6, status=500)])
         command.wait_for("req-6")
         server.end()
         assert command.exit_code() == 1
     lines = [line[4:] for line in command.output.splitlines() if line.startswith("out {")]
     assert [json.loads(line)["sequence"] for line in lines] == [1, 2, 4, 6]
+    assert json.loads(lines[2])["model"] == "a  b"
 
 
 def test_events_are_followed_as_they_happen(server: AdminServer) -> None:

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.cli.output import Screen, document, painter, table
@@ -90,6 +90,7 @@ def _mapping(lines: list[str], indent: int) -> tuple[dict[str, Any], list[str]]:
 
 
 def _scalar(text: str) -> Any:
+    text = re.sub(r"\\U([0-9a-f]{8})", lambda found: chr(int(found[1], 16)), text)
     try:
         return json.loads(text)
     except ValueError:
@@ -97,8 +98,19 @@ def _scalar(text: str) -> Any:
 
 
 @given(VALUES)
+@example("NaN")
+@example({"y": ["Infinity", "-", "a: b", "- c", "#", ""]})
 def test_yaml_says_what_json_says(value: Any) -> None:
     assert yaml(document(value, "yaml")) == json.loads(document(value, "json"))
+
+
+@given(VALUES, st.sampled_from(["json", "yaml"]))
+@example("\x9b31m\x7f\u202e\U000e0001", "json")
+@example("\x9b31m\x7f\u202e\U000e0001", "yaml")
+def test_no_control_character_reaches_the_terminal(value: Any, output: str) -> None:
+    assert all(line.isprintable() for line in document(value, output).split("\n"))
+    if output == "json":
+        assert json.loads(document(value, output)) == value
 
 
 def test_words_that_yaml_takes_for_something_else_are_quoted() -> None:
