@@ -18,37 +18,14 @@ from hypothesis.stateful import (
 
 from actors.engines import EngineBusy
 from actors.engines.pool.failures import SUCCESS, classify
-from actors.engines.pool.instance import Instance, Place
-from actors.engines.pool.policies import Policy, new_policy, registered
-from actors.engines.pool.policies.bounded_loads import SLACK
-from actors.engines.pool.policies.consistent_hash import ConsistentHash
+from actors.engines.pool.instance import Instance
+from actors.engines.pool.policies import Policy, registered
 from actors.engines.pool.policies.least_loaded import LeastLoaded
 from actors.engines.pool.policies.registry import policy as register
 from actors.engines.pool.selector import Selector
 from actors.engines.pool.spec import InstanceSpec, PolicyName
-from tests.engines.pool.fakes import Manual
+from tests.engines.pool.placed import ENGINE, add, chosen, instance, made, remove
 from tests.engines.pool.simulation import latencies, percentile
-
-ENGINE = Manual("http://one")
-
-
-def instance(name: str, weight: float = 1.0) -> Instance:
-    return Instance(name, ENGINE, InstanceSpec(weight=weight), name, 0.0)
-
-
-def add(policy: Policy, *instances: Instance) -> None:
-    for each in instances:
-        each.place = Place.ACTIVE
-        policy.add(each)
-
-
-def remove(policy: Policy, each: Instance) -> None:
-    policy.remove(each)
-    each.place = Place.UNAVAILABLE
-
-
-def made(name: PolicyName, seed: int = 3) -> Policy:
-    return new_policy(name, random.Random(seed).random)
 
 
 def test_every_name_has_a_policy() -> None:
@@ -69,19 +46,6 @@ def test_an_unknown_name_is_refused_with_a_suggestion(word: str, hint: str) -> N
     with pytest.raises(ValueError, match="unknown policy") as refused:
         PolicyName(word)
     assert str(refused.value) == f"unknown policy {word!r}: give one of {known}{hint}"
-
-
-def chosen(policy: Policy, times: int, *, key: str = "", hold: bool = False) -> Counter[str]:
-    """Who was picked how often; ``hold`` keeps each request in flight."""
-    found: Counter[str] = Counter()
-    for _ in range(times):
-        picked = policy.pick(key)
-        assert picked is not None
-        found[picked.id] += 1
-        if hold:
-            picked.inflight += 1
-            policy.update(picked)
-    return found
 
 
 @pytest.fixture(params=list(PolicyName))
@@ -305,104 +269,6 @@ def test_of_two_members_the_less_loaded_is_always_picked() -> None:
     busy.inflight = 5
     add(policy, busy, idle)
     assert chosen(policy, 100) == {"idle": 100}
-
-
-# Keys.
-
-KEYS = [f"session-{n}" for n in range(2000)]
-
-
-def owners(policy: Policy) -> dict[str, str]:
-    return {key: picked.id for key in KEYS if (picked := policy.pick(key))}
-
-
-def test_a_key_keeps_its_member() -> None:
-    policy = made(PolicyName.SESSION)
-    add(policy, *(instance(str(n)) for n in range(8)))
-    assert owners(policy) == owners(policy)
-
-
-def test_the_same_members_own_the_same_keys_in_every_process() -> None:
-    one, other = made(PolicyName.SESSION, 1), made(PolicyName.SESSION, 2)
-    add(one, *(instance(str(n)) for n in range(8)))
-    add(other, *(instance(str(n)) for n in reversed(range(8))))
-    assert owners(one) == owners(other)
-
-
-def test_a_member_that_comes_or_goes_moves_only_its_own_keys() -> None:
-    policy = made(PolicyName.SESSION)
-    instances = [instance(str(n)) for n in range(8)]
-    add(policy, *instances)
-    before = owners(policy)
-    remove(policy, instances[3])
-    policy.forget(instances[3])
-    without = owners(policy)
-    assert {key for key in KEYS if before[key] != without[key]} == {
-        key for key in KEYS if before[key] == "3"
-    }
-    add(policy, instance("3"))
-    assert owners(policy) == before
-
-
-def test_keys_are_shared_out_by_weight() -> None:
-    policy = made(PolicyName.SESSION)
-    add(policy, *(instance(str(n)) for n in range(7)), instance("7", 3.0))
-    found = Counter(owners(policy).values())
-    assert all(0.4 * 200 < found[str(n)] < 1.7 * 200 for n in range(7))
-    assert 0.7 * 600 < found["7"] < 1.3 * 600
-
-
-def test_a_hot_key_overloads_nobody() -> None:
-    policy = made(PolicyName.SESSION)
-    instances = [instance(str(n)) for n in range(8)]
-    add(policy, *instances)
-    chosen(policy, 800, key="hot", hold=True)
-    assert max(each.inflight for each in instances) <= SLACK * 100 + 1
-
-
-def test_a_new_weight_takes_its_keys_at_once() -> None:
-    policy = made(PolicyName.SESSION)
-    heavy = instance("7", 5.0)
-    add(policy, *(instance(str(n)) for n in range(7)), heavy)
-    remove(policy, heavy)
-    heavy.renew(ENGINE, InstanceSpec(weight=0.1))
-    add(policy, heavy)
-    assert Counter(owners(policy).values())["7"] < 0.1 * len(KEYS)
-
-
-def test_a_member_that_is_away_for_a_moment_is_not_hashed_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """With a limit of its own it is away each time that it is full."""
-    ring = made(PolicyName.SESSION)
-    full, other = instance("a"), instance("b")
-    add(ring, full, other)
-    owned = owners(ring)
-    hashed = 0
-
-    def count(_id: str, _weight: float) -> tuple[int, ...]:
-        nonlocal hashed
-        hashed += 1
-        return ()
-
-    monkeypatch.setattr("actors.engines.pool.policies.consistent_hash._points_of", count)
-    for _ in range(10):
-        remove(ring, full)
-        add(ring, full)
-    assert owners(ring) == owned
-    assert hashed == 0
-
-
-def test_a_ring_forgets_who_is_gone() -> None:
-    ring = ConsistentHash(random.Random(1).random)
-    add(ring, instance("stays"))
-    for number in range(500):
-        guest = instance(str(number))
-        add(ring, guest)
-        remove(ring, guest)
-        ring.forget(guest)
-        ring.pick("key")
-    assert len(ring._points) < 200  # pyright: ignore[reportPrivateUsage]  # what would grow
 
 
 # The figure behind the default.
