@@ -35,9 +35,13 @@ PATIENCE: Final = 20_000
 expect.set_options(timeout=PATIENCE)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests of a worker; skips them where there is none."""
+    """One browser for the tests of a file; skips them where there is none.
+
+    Not for longer: as long as it runs, playwright has an asyncio loop running in this thread, and
+    no test of another file could run one of its own.
+    """
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no chromium here: apt-get install chromium")

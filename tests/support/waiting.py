@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 __all__ = ["eventually", "free_port"]
@@ -25,9 +27,19 @@ def eventually(check: Callable[[], object], timeout: float = 10.0, what: str = "
     return time.monotonic() - begun
 
 
+PORTS: Final = range(20_000, 32_000)
+"""Below the ports that Linux gives to outgoing connections and to those who ask for port 0: one of
+theirs might be taken again by the time that a process which was told of it listens."""
+
+
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that was free a moment ago, and that nothing takes by chance."""
+    for _ in range(1000):
+        port = _chance.choice(PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError(f"no port is free from {PORTS.start} to {PORTS.stop}")
+
+
+_chance: Final = random.Random()

@@ -191,6 +191,8 @@ STAMPS = {
     "http/http_service/api/model_list.py",
     "http/http_service/streaming/exchange.py",
     "http/http_service/admin/event_log.py",
+    "http/http_service/admin/recorder.py",
+    "http/http_service/admin/request_log.py",
 }
 """Who may read the wall clock: they say when something was, and measure nothing with it."""
 
