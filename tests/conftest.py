@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import logging
 import signal
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -32,6 +34,14 @@ def pytest_collection_finish() -> None:
     """Freeze what the runner holds: a test that collects garbage looks at its own objects only."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _log_level_stays() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]  # pytest finds it
+    """What a file's tests set of the whole process's log does not reach the next file's."""
+    before = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(before)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -221,6 +221,8 @@ def test_no_answer_is_longer_than_asked_or_holds_a_stop_text(
 @pytest.mark.parametrize("asked", [chat, complete])
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
 @example(text='a", "b",  ","')
+@example(text=",")
+@example(text='a , b ", " c\n  d')
 def test_any_text_survives_being_made_an_event(asked: Any, text: str) -> None:
     sink = echo(asked(text))
     assert sink.text() == text

@@ -37,9 +37,11 @@ LOOK: Final = 0.2
 """Seconds between two looks, while there is a reader."""
 
 MODELS_APART: Final = 0.5
-"""Seconds between two looks at all models, at least; and 200 times what the last one took."""
+"""Seconds between two looks at all models, at least."""
 
 FRUGAL: Final = 200.0
+"""The CPU that the last look took is multiplied by this: half a percent of a core, however many
+models there are. By the clock a look takes long on a busy machine, and costs no more."""
 
 TREE_APART: Final = 1.0
 """Seconds after which the tree is told again where only how busy it is has changed."""
@@ -156,11 +158,12 @@ class Feed(ReaderSet):
             log.tell(Take())
 
     def _look_at_models(self, snapshot: Snapshot, now: float) -> None:
+        began = time.thread_time()
         views = [pool.view() for pool in self._pools.all()]
         first = first_tokens(self._requests.ring.all(), now)
         key = [_pool_key(view) for view in views], first
         snapshot.update(key, lambda: _details(views, first))
-        took = time.monotonic() - now
+        took = time.thread_time() - began
         snapshot.due = now + max(MODELS_APART, took * FRUGAL)
 
     def _payload(
