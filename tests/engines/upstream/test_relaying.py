@@ -113,10 +113,10 @@ def test_silence_while_nobody_reads_is_not_the_upstreams_fault() -> None:
 
     go_on = threading.Event()
     with RawServer(script) as server:
-        engine, sink = UpstreamEngine(server.url, idle_timeout=0.05), Reluctant()
+        engine, sink = UpstreamEngine(server.url, idle_timeout=0.3), Reluctant()
         engine.start(chat(), sink, Context("r"))
         wait_until(lambda: sink.when_room)
-        threading.Event().wait(0.2)  # four times what the upstream may be silent
+        threading.Event().wait(0.6)  # twice what the upstream may be silent
         assert not sink.ends
         go_on.set()
         sink.take()
