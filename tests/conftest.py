@@ -38,10 +38,18 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _log_level_stays() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]  # pytest finds it
-    """What a file's tests set of the whole process's log does not reach the next file's."""
-    before = logging.getLogger().level
+    """What a file's tests set of the whole process's log does not reach the next file's.
+
+    ``configure_logging`` sets the level of some loggers and the filters of others, for good.
+    """
+    known = logging.root.manager.loggerDict.values()
+    loggers = [logging.root, *(each for each in known if isinstance(each, logging.Logger))]
+    before = [(each, each.level, [*each.filters]) for each in loggers]
     yield
-    logging.getLogger().setLevel(before)
+    for logger, level, filters in before:
+        logger.filters[:] = filters
+        if logger.level != level:
+            logger.setLevel(level)
 
 
 @pytest.fixture(scope="session", autouse=True)
