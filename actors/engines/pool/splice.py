@@ -70,7 +70,7 @@ class Splice:
     def __init__(self, transcript: Transcript, stops: Sequence[str]) -> None:
         self._said: Final = transcript.text
         self._before: Final = transcript.spent
-        self._head: Final = dict(transcript.head.fields)
+        self._head: Final = dict(transcript.head)
         self._stops: Final = stops
         # What it said so far, while that is not decided; afterwards None.
         self._opening: str | None = ""

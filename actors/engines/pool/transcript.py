@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -20,7 +19,7 @@ from actors.engines.lenient_json import DICT, LIST, encode
 from actors.engines.llama_dialect import is_conversation
 from actors.engines.sse import EventKind, event_end, read_event, split_events
 
-__all__ = ["Head", "Transcript", "continued", "obstacle", "way_for"]
+__all__ = ["Transcript", "continued", "obstacle", "way_for"]
 
 MAX_TEXT: Final = 64 * 1024
 """Characters of text that are kept of one answer; a longer one can't be gone on with."""
@@ -67,17 +66,8 @@ def obstacle(request: EngineRequest) -> str:
     return "echo" if body.get("echo") else ""
 
 
-@dataclass(slots=True)
-class Head:
-    """What each chunk of one answer says alike, as its first chunk said it."""
-
-    fields: dict[str, Any] = field(default_factory=dict[str, Any])
-
-    def learn(self, chunk: Mapping[str, Any]) -> None:
-        """Keep what ``chunk`` says and none before it did."""
-        for name in ("id", "object", "created", "model", "system_fingerprint"):
-            if name not in self.fields and name in chunk:
-                self.fields[name] = chunk[name]
+_HEAD: Final = ("id", "object", "created", "model", "system_fingerprint")
+"""What each chunk of one answer says alike."""
 
 
 def text_of_tokens(batch: bytes) -> str | None:
@@ -131,7 +121,8 @@ class Transcript:
         self._events = bytearray()
         self.text = ""
         """The text so far."""
-        self.head: Final = Head()
+        self.head: Final[dict[str, Any]] = {}
+        """What each chunk says alike, as the first one with it said it."""
         self.tokens = 0
         """Output tokens so far, counted."""
         self.sampled: int | None = None
@@ -166,7 +157,7 @@ class Transcript:
 
     def _read_events(self, batch: bytes) -> None:
         # The first event tells the head, and often the role: it is decoded.
-        start = 0 if self.head.fields else event_end(batch, 0)
+        start = 0 if self.head else event_end(batch, 0)
         text = text_of_tokens(batch[start:])
         for event in split_events(batch if text is None else batch[:start]):
             found = read_event(event)
@@ -177,7 +168,7 @@ class Transcript:
         self.text += text or ""
 
     def _read_chunk(self, chunk: Mapping[str, Any]) -> None:
-        self.head.learn(chunk)
+        self.head.update({name: chunk[name] for name in _HEAD if name in chunk} | self.head)
         usage: Any = chunk.get("usage")
         if isinstance(usage, DICT) and isinstance(usage.get("completion_tokens"), int):
             self.sampled = usage["completion_tokens"]
@@ -208,7 +199,7 @@ class Transcript:
         """The chunk that ends the answer, of which nothing is left to generate."""
         chat = is_conversation(self.request.kind)
         output: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
-        return {**self.head.fields, "choices": [{"index": 0, **output, "finish_reason": reason}]}
+        return {**self.head, "choices": [{"index": 0, **output, "finish_reason": reason}]}
 
 
 _BUDGETS: Final = ("max_tokens", "max_completion_tokens")

@@ -16,7 +16,7 @@ from actors.engines.contract import Chunk, EngineRequest, Kind, Sink
 from actors.engines.dialect import Continues, Native
 from actors.engines.pool import InstanceSpec, ModelSpec, PolicyName, Pool, PoolRequest
 from actors.engines.pool.retry_budget import BURST
-from actors.engines.pool.transcript import FOLD_AT, MAX_TEXT, Transcript, text_of_tokens
+from actors.engines.pool.transcript import MAX_TEXT
 from actors.supervision.cancellation import CancellationToken
 from actors.testing import FakeClock
 from tests.engines.asking import chat, complete
@@ -466,46 +466,3 @@ def test_all_dead_is_the_error_of_the_last_one() -> None:
     assert sink.ends == ["fail"]
     assert str(sink.error) == "the last one"
     assert summary(sink)["text"] == "Once upon a "
-
-
-# The transcript.
-
-
-def event(text: str, **delta: Any) -> bytes:
-    """One token as llama.cpp writes it."""
-    choice = {"index": 0, "delta": {"content": text, **delta}, "finish_reason": None}
-    return b"data: %b\n\n" % orjson.dumps({"id": "x", "choices": [choice]})
-
-
-@given(st.lists(st.text(max_size=8), min_size=1, max_size=30))
-def test_the_text_of_a_run_of_tokens_is_what_decoding_each_gives(texts: list[str]) -> None:
-    batch = b"".join(map(event, texts))
-    assert text_of_tokens(batch) == "".join(texts)
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        event("x", tool_calls=[]),
-        event("x", reasoning_content="y"),
-        event("x").replace(b"null", b'"stop"'),
-        event("x").replace(b'"content"', b'"role":"assistant","content"'),
-        b": a comment\n\n",
-        b"data: [DONE]\n\n",
-        b'data: {"choices":[],"usage":{"completion_tokens":3}}\n\n',
-        event("x").replace(b'"delta":{"content":"x"}', b'"delta":{}'),
-        event("x").replace(b'"id":"x"', b'"id":"\xff"').replace(b'"x"', b'"\xff"'),
-    ],
-)
-def test_a_run_with_anything_else_in_it_is_decoded_event_by_event(other: bytes) -> None:
-    assert text_of_tokens(event("a") + other + event("b")) is None
-
-
-def test_what_is_kept_of_a_long_answer_is_its_text() -> None:
-    transcript = Transcript(chat())
-    for number in range(4000):
-        transcript.add(event(f"{number} "), 1)
-        assert len(transcript._events) <= FOLD_AT + 400  # pyright: ignore[reportPrivateUsage]  # the bound
-    transcript.read()
-    assert transcript.text == "".join(f"{number} " for number in range(4000))
-    assert (transcript.tokens, transcript.head.fields) == (4000, {"id": "x"})
